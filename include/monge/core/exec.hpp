@@ -1,0 +1,48 @@
+// How a call runs: device, threads, scratch memory, and how to stop it. No globals anywhere.
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <limits>
+
+#include "monge/core/buffer.hpp"
+#include "monge/core/device.hpp"
+
+namespace monge {
+/// Where a long call stands; what the progress hook is told.
+struct Progress {
+  int iterations = 0;              ///< of the current solve
+  std::int64_t passes = 0;         ///< finished sweeps over all pairs
+  double pass_fraction = 0;        ///< of the sweep in progress, 0 to 1
+  double epsilon = 0;              ///< of the current annealing level, in units of the cost
+  double marginal_error = std::numeric_limits<double>::quiet_NaN();  ///< at the last check
+};
+
+/// Scratch that only grows: sized by the first pass of a solve, reused by all others.
+class Workspace {
+ public:
+  /// At least `bytes` bytes, 64-byte aligned, contents undefined; valid until the next call.
+  std::byte* reserve(std::int64_t bytes) {
+    if (bytes > memory_.size()) memory_ = Buffer<std::byte>(bytes);
+    return memory_.data();
+  }
+
+ private:
+  Buffer<std::byte> memory_;
+};
+
+struct Exec {
+  Device device{};
+  /// 0: the least of processor affinity, cgroup quota and OMP_NUM_THREADS. Inside a caller's
+  /// parallel region always one. Results do not depend on it.
+  int threads = 0;
+  /// Polled between row blocks; once true the call throws Interrupted.
+  const std::atomic<bool>* stop = nullptr;
+  /// Called on the calling thread between row blocks, at most every 0.1 s; returning false
+  /// makes the call throw Interrupted.
+  std::function<bool(const Progress&)> progress;
+  Progress state;       ///< kept up to date by the solver, passed to the hook
+  Workspace workspace;  ///< one call at a time per Exec
+};
+}  // namespace monge

@@ -1,0 +1,119 @@
+// The transport plan P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon) as an operator: applied,
+// never stored. Every member streams; only dense() allocates n x m.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "monge/core/buffer.hpp"
+#include "monge/core/exec.hpp"
+#include "monge/ot/problem.hpp"
+#include "monge/ot/sinkhorn.hpp"
+
+namespace monge {
+template <class T>
+class Operator;
+
+enum class Side { source, target };
+constexpr Side other(Side side) { return side == Side::source ? Side::target : Side::source; }
+
+/// Rows of a sparse matrix: columns[offsets[i] .. offsets[i+1]) and their values.
+template <class T>
+struct SparsePlan {
+  std::int64_t n = 0, m = 0;
+  Buffer<std::int64_t> offsets;  ///< [n + 1]
+  Buffer<std::int64_t> columns;  ///< ascending in each row for sparse(), by falling value for top_k()
+  Buffer<T> values;              ///< P_ij
+};
+
+template <class T>
+struct Moments {
+  Buffer<T> mean;        ///< [n, d] conditional mean of y given x_i
+  Buffer<T> covariance;  ///< [n, d, d] conditional covariance of y given x_i
+};
+
+struct Pairs64 {
+  Buffer<std::int64_t> source, target;  ///< [k] indices
+};
+
+/// The parts of the objective at the plan; value = linear + epsilon entropy + penalty_a + penalty_b
+/// at an optimum.
+struct PlanTerms {
+  double linear = 0;     ///< <P, C>
+  double entropy = 0;    ///< KL(P | a b^T)
+  double penalty_a = 0;  ///< F_a(P 1 | a); +infinity for a Balanced side whose marginal is not a
+  double penalty_b = 0;
+};
+
+template <class T>
+class Plan {
+ public:
+  static constexpr std::int64_t kDenseLimit = std::int64_t{1} << 26;
+
+  /// The problem must outlive the plan. Takes copies of f and g. Throws InvalidArgument when the
+  /// sizes disagree or epsilon <= 0.
+  Plan(const Problem<T>& problem, double epsilon, VectorView<const T> f, VectorView<const T> g,
+       double mass_level = 0);
+  Plan(const Problem<T>& problem, const SinkhornResult<T>& result);
+  Plan(Plan&&) noexcept;
+  ~Plan();
+
+  std::int64_t n() const;
+  std::int64_t m() const;
+  double epsilon() const { return epsilon_; }
+  const Problem<T>& problem() const { return *problem_; }
+  VectorView<const T> f() const { return f_.view(); }
+  VectorView<const T> g() const { return g_.view(); }
+  double mass_level() const { return mass_level_; }
+
+  /// P V for side source, [m, k] -> [n, k]; P^T V for side target, [n, k] -> [m, k]. V is signed.
+  Buffer<T> apply(Side rows, MatrixView<const T> v, Exec& exec) const;
+  /// The same with P_ij^2: the diagonals of Schur complements.
+  Buffer<T> apply_squared(Side rows, MatrixView<const T> v, Exec& exec) const;
+
+  /// P 1 [n] or P^T 1 [m], by one pass.
+  Buffer<T> marginal(Side side, Exec& exec) const;
+  double mass(Exec& exec) const;
+  /// The dual objective at (f, g): a lower bound, exact at the optimum.
+  double value(Exec& exec) const;
+  PlanTerms terms(Exec& exec) const;
+
+  /// Images of the points of `rows`: sum_j P_ij z_j / p_i for values z given on the other side
+  /// ([m, k] for source). An average of the z at every point, also where p_i underflows or the
+  /// weight is 0 (softmax form); `valid`, where not null, [n], is set to whether p_i > 0.
+  Buffer<T> barycentric(Side rows, MatrixView<const T> values, Exec& exec, bool* valid = nullptr) const;
+  /// The same with the points of the other side as values. PointCloud only.
+  Buffer<T> barycentric(Side rows, Exec& exec, bool* valid = nullptr) const;
+  /// Conditional mean and covariance of the other side's points (or values) given each row.
+  Moments<T> moments(Side rows, Exec& exec) const;
+  Moments<T> moments(Side rows, MatrixView<const T> values, Exec& exec) const;
+
+  /// Half-step at new points z [k, d] of the given side: the potential there. PointCloud only.
+  Buffer<T> potential(Side side, MatrixView<const T> z, Exec& exec) const;
+  /// Entropic map at new points z [k, d] of the given side, [k, d]; on a training point it equals
+  /// barycentric. PointCloud only.
+  Buffer<T> map(Side side, MatrixView<const T> z, Exec& exec) const;
+
+  /// The k largest entries of each row of P (ties: the lower column), one pass. 1 <= k <= m.
+  SparsePlan<T> top_k(int k, Exec& exec) const;
+  /// All entries P_ij >= threshold > 0, two passes. Throws InvalidArgument when more than `limit`
+  /// entries qualify.
+  SparsePlan<T> sparse(double threshold, Exec& exec, std::int64_t limit = kDenseLimit) const;
+
+  /// k pairs (i, j) drawn from P / mass. Depends on seed and plan alone.
+  Pairs64 draw_pairs(std::int64_t k, std::uint64_t seed, Exec& exec) const;
+  /// k targets for every source, [n, k]; -1 where the row carries no mass.
+  Buffer<std::int64_t> draw_targets(int k, std::uint64_t seed, Exec& exec) const;
+
+  /// [n, m]. Throws InvalidArgument above `limit` entries, before allocating.
+  Buffer<T> dense(Exec& exec, std::int64_t limit = kDenseLimit) const;
+
+  const Operator<T>& op() const { return *op_; }
+
+ private:
+  const Problem<T>* problem_;
+  double epsilon_, mass_level_;
+  Buffer<T> f_, g_;
+  std::shared_ptr<const Operator<T>> op_;
+};
+}  // namespace monge

@@ -1,0 +1,91 @@
+// The solver: alternating half-steps f = prox(softmin(g)) in the log domain, with translation,
+// annealing of epsilon and safeguarded over-relaxation. Potentials, epsilon, rho and lambda are
+// in units of the cost; the plan is P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon).
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <vector>
+
+#include "monge/core/buffer.hpp"
+#include "monge/core/exec.hpp"
+#include "monge/ot/problem.hpp"
+
+namespace monge {
+enum class Status {
+  converged,        ///< the returned pair meets the tolerance at the target epsilon
+  max_iterations,   ///< budget spent; the best pair checked at the target epsilon
+  precision_floor,  ///< the residual stopped falling at what the type can resolve
+  diverged,         ///< a non-finite number appeared; the last finite checked pair
+  stopped           ///< on_check returned false; the last checked pair
+};
+const char* to_string(Status status);
+
+enum class Criterion {
+  residual,  ///< L1 KKT residual over the transported mass
+  gap        ///< relative duality gap; not for two Balanced sides
+};
+enum class Annealing { automatic, off };  ///< automatic: from the range of the cost, halving
+enum class Acceleration {
+  automatic,       ///< over-relaxation when 20 plain iterations predict a slow finish
+  none,            ///< plain alternating iterations
+  over_relaxation  ///< Thibault et al. 2017, arXiv 1711.01851, rate re-estimated as it runs
+};
+
+/// One check: of a pair (f, g), at no extra pass.
+struct SinkhornCheck {
+  int iterations = 0;
+  std::int64_t passes = 0;
+  double epsilon = 0;
+  double marginal_error = 0;  ///< (residual_a + residual_b) / transported_mass
+  double residual_a = 0, residual_b = 0;  ///< L1 distance of each marginal from its optimality target
+  double dual_value = 0;
+  double transported_mass = 0;
+};
+
+struct SinkhornReport : SinkhornCheck {
+  Status status = Status::max_iterations;
+  bool converged = false;
+  /// Primal minus dual at the returned pair; +infinity where a Balanced marginal is not exact.
+  double duality_gap = std::numeric_limits<double>::quiet_NaN();
+  /// The L1 marginal error below which rounding in T may keep the solve from going (ot.md 6);
+  /// known before the first iteration.
+  double predicted_floor = 0;
+  double mass_level = 0;  ///< the level l of f = min(s, l) with a total mass; else 0
+  double omega = 1;       ///< relaxation in use at the end
+  std::vector<SinkhornCheck> trace;  ///< every check, oldest first, levels of the annealing included
+};
+
+struct SinkhornOptions {
+  double epsilon = 0;         ///< Required, > 0: no default suits all data.
+  double tolerance = 1e-6;    ///< on marginal_error (or the relative gap), > 0
+  int max_iterations = 10000; ///< >= 1; one iteration updates f and g: two passes
+  int check_every = 10;       ///< iterations between checks, >= 1
+  Criterion criterion = Criterion::residual;
+  bool translate = true;      ///< closed-form step along (f + l, g - l) for KL sides
+  Annealing annealing = Annealing::automatic;
+  Acceleration acceleration = Acceleration::automatic;
+  /// Called at each check of the target epsilon and each level's end; false stops.
+  std::function<bool(const SinkhornReport&)> on_check;
+};
+
+/// A start in units of the cost: from another epsilon, a previous frame, or extended to other
+/// points. g decides; f may be empty. With a start there is no annealing.
+template <class T>
+struct Start {
+  VectorView<const T> f, g;
+};
+
+template <class T>
+struct SinkhornResult {
+  Buffer<T> f, g;  ///< [n] and [m]: the checked pair
+  SinkhornReport report;
+};
+
+/// Throws InvalidArgument for options out of range, Error when the very first check is already
+/// non-finite, Interrupted when exec says stop. Running out of iterations is a result.
+/// Defined for float and double.
+template <class T>
+SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
+                           const Start<T>& start = {});
+}  // namespace monge

@@ -1,0 +1,19 @@
+// The one place where monge starts threads.
+#pragma once
+#include <cstdint>
+#include <functional>
+
+#include "monge/core/exec.hpp"
+
+namespace monge::cpu {
+/// Threads a call will use: exec.threads, or the least of affinity, cgroup quota and
+/// OMP_NUM_THREADS; 1 inside a caller's parallel region and in a child after fork().
+int thread_count(const Exec& exec);
+
+/// body(block, thread) for every block in [0, blocks), dynamically scheduled. Between blocks it
+/// polls exec.stop, and on the calling thread exec.progress (at most every 0.1 s, with
+/// pass_fraction = blocks done / blocks). Rethrows the first exception of a body; throws
+/// Interrupted when asked to stop.
+void parallel_for(std::int64_t blocks, Exec& exec,
+                  const std::function<void(std::int64_t block, int thread)>& body);
+}  // namespace monge::cpu

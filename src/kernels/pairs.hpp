@@ -1,0 +1,47 @@
+// What every verb sweeps: n rows against m columns, and the cost between them. Points travel in
+// panels of 16 so that one packing serves as rows (broadcast) and as columns (vector loads).
+#pragma once
+#include <cstdint>
+
+namespace monge::kernels {
+inline constexpr int kPanel = 16;          // points per panel; h is padded to it with -inf
+inline constexpr int kRowBlock = 64;       // rows that share one list of column blocks
+inline constexpr int kColumnBlock = 256;   // columns per entry of such a list
+
+constexpr std::int64_t padded(std::int64_t count) { return (count + kPanel - 1) / kPanel * kPanel; }
+
+enum class Form : std::uint8_t {
+  squared,   // scale |x - y|^2
+  distance,  // scale |x - y|
+  power,     // scale |x - y|^power
+  dot,       // -scale x.y
+  matrix     // matrix[i * row_stride + j * col_stride]; +inf forbids
+};
+
+// Coordinate k of point i is data[(i / 16 * dim + k) * 16 + i % 16]; the padding repeats zeros.
+template <class T>
+struct Panels {
+  const T* data = nullptr;
+  const T* norms = nullptr;  // [padded] |x|^2 summed by FMA in the order of k: product form of
+                             // `squared`; null: direct differences
+  std::int64_t count = 0;
+  int dim = 0;
+};
+
+// Row block r sweeps the column blocks blocks[offsets[r] .. offsets[r + 1]), ascending.
+struct BlockList {
+  const std::int64_t* offsets;
+  const std::int32_t* blocks;
+};
+
+template <class T>
+struct Pairs {
+  Form form = Form::squared;
+  T scale = 1, power = 2;
+  Panels<T> rows, cols;
+  const T* matrix = nullptr;  // one of its strides is 1
+  std::int64_t row_stride = 0, col_stride = 0;
+  std::int64_t n = 0, m = 0;
+  const BlockList* list = nullptr;  // null: every column block
+};
+}  // namespace monge::kernels

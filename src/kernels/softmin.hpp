@@ -1,0 +1,26 @@
+// softmin, the inner loop of every solver:
+//   out_i = -eps log sum_j exp((h_j - c_ij) / eps)
+// h_j = -inf removes column j; a row with no column left gets +inf. `shift`, where not null, is
+// the row's expected result (its previous potential): the sum is then taken relative to it with
+// no running maximum, and a row whose sum leaves [1e-18, 1e18] is redone with one.
+// Sums have type T over at most 1024 columns, blocks combine in double in ascending order, so
+// results depend on shape alone, never on threads.
+#pragma once
+#include "kernels/pairs.hpp"
+#include "monge/core/exec.hpp"
+
+namespace monge::kernels {
+template <class T>
+struct SoftminArgs {
+  Pairs<T> pairs;
+  const T* h;      // [padded(m)], -inf in the padding
+  const T* shift;  // [n] or null
+  T* out;          // [n]
+  double eps;      // > 0
+};
+
+namespace cpu { template <class T> void softmin(const SoftminArgs<T>&, Exec&); }
+
+template <class T>
+void softmin(const SoftminArgs<T>& args, Exec& exec) { cpu::softmin(args, exec); }
+}  // namespace monge::kernels

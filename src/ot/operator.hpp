@@ -1,0 +1,78 @@
+// What a solve really applies: the geometry, prepared once (centred, normalised, packed in
+// panels), answering the verbs for either side. Streamed for now; later an absorbed kernel or a
+// sparse support answers the same calls, so loops and derivatives never know which.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "kernels/apply.hpp"
+#include "kernels/draw.hpp"
+#include "kernels/moments.hpp"
+#include "kernels/pairs.hpp"
+#include "kernels/pull.hpp"
+#include "kernels/softmin.hpp"
+#include "kernels/top_k.hpp"
+#include "monge/ot/plan.hpp"  // Side
+
+namespace monge {
+/// Packed points of one side, owned.
+template <class T>
+struct PackedPoints {
+  Buffer<T> data, norms;
+  Buffer<T> inverse_length;  // Cosine only: 1/|x|, to chain derivatives to the caller's points
+  std::int64_t count = 0;
+  int dim = 0;
+  kernels::Panels<T> panels() const { return {data.data(), norms.size() ? norms.data() : nullptr, count, dim}; }
+};
+
+template <class T>
+class Operator {
+ public:
+  /// Packs both sides: O((n + m) d). Statistics (common mean, cost bounds) are taken over points
+  /// of positive weight. Throws InvalidArgument where squared distances overflow T.
+  explicit Operator(const Problem<T>& problem);
+  /// The same operator with the points of `side` replaced by z [k, d]; shares the other side.
+  Operator with_points(Side side, MatrixView<const T> z) const;
+
+  std::int64_t size(Side side) const { return side == Side::source ? n_ : m_; }
+  int dim() const { return dim_; }  // 0 on a CostMatrix
+  bool has_points() const { return dim_ > 0; }
+  double min_cost() const { return min_cost_; }  // bounds over allowed pairs of positive weight:
+  double max_cost() const { return max_cost_; }  // exact for a matrix, from boxes for points
+  /// The largest cost a feasible plan is sure to use at most (row and column minima): where
+  /// annealing starts and what the precision floor is predicted from.
+  double needed_cost() const { return needed_cost_; }
+
+  // Every verb: outputs live on side `rows`; h belongs to the other side, padded with -inf to
+  // kernels::padded; shift belongs to `rows`. See the kernel contracts.
+  void softmin(Side rows, const T* h, const T* shift, T* out, double eps, Exec& exec) const;
+  void apply(Side rows, const T* h, const T* shift, kernels::Weighting weighting,
+             MatrixView<const T> v, T* out, double eps, Exec& exec) const;  // v empty: ones
+  /// In the caller's coordinates. NotAvailable on a CostMatrix.
+  void pull(Side rows, const T* h, const T* shift, T* out, double eps, Exec& exec) const;
+  void moments(Side rows, const T* h, const T* shift, MatrixView<const T> values, const T* center,
+               T* mass, T* first, T* second, double eps, Exec& exec) const;
+  void draw(Side rows, const T* h, const T* shift, const std::vector<std::int64_t>& requested_rows,
+            const std::vector<std::int64_t>& counts, std::uint64_t seed, std::int64_t* out,
+            double eps, Exec& exec) const;
+  void top_k(Side rows, const T* h, const T* shift, int k, std::int64_t* columns, T* weights,
+             T* softmin, double eps, Exec& exec) const;
+  void select(Side rows, const T* h, const T* shift, const T* threshold, std::int64_t* counts,
+              const std::int64_t* offsets, std::int64_t* columns, T* weights, double eps,
+              Exec& exec) const;
+  kernels::Pairs<T> pairs(Side rows) const;
+
+ private:
+  Operator() = default;
+  kernels::Form form_ = kernels::Form::squared;
+  T scale_ = 1, power_ = 2;
+  int dim_ = 0;
+  bool unit_length_ = false;      // Cosine: half squared distance of unit vectors
+  std::vector<double> center_;    // subtracted while packing
+  std::shared_ptr<const PackedPoints<T>> source_, target_;
+  MatrixView<const T> matrix_;
+  std::int64_t n_ = 0, m_ = 0;
+  double min_cost_ = 0, max_cost_ = 0, needed_cost_ = 0;
+};
+}  // namespace monge
