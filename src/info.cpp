@@ -1,0 +1,23 @@
+// Above every room, so that no room needs to know which others were built.
+#include "monge/info.hpp"
+
+#ifdef MONGE_WITH_CUDA
+#include "cuda/toolkit.hpp"
+#endif
+
+namespace monge {
+Info info() {
+  Info info{.version = MONGE_VERSION, .commit = MONGE_BUILD_COMMIT};
+#if defined(__clang__)
+  info.compiler = "clang " __clang_version__;
+#else
+  info.compiler = "g++ " __VERSION__;
+#endif
+  info.devices.push_back("cpu");
+#ifdef MONGE_WITH_CUDA
+  info.components.push_back("cuda " + cuda::toolkit_version());
+  for (auto& name : cuda::device_names()) info.devices.push_back(std::move(name));
+#endif
+  return info;
+}
+}  // namespace monge
