@@ -14,25 +14,18 @@
 #include "kernels/softmin.hpp"
 #include "kernels/top_k.hpp"
 #include "monge/ot/plan.hpp"  // Side
+#include "ot/packing.hpp"
 
 namespace monge {
-/// Packed points of one side, owned.
-template <class T>
-struct PackedPoints {
-  Buffer<T> data, norms;
-  Buffer<T> inverse_length;  // Cosine only: 1/|x|, to chain derivatives to the caller's points
-  std::int64_t count = 0;
-  int dim = 0;
-  kernels::Panels<T> panels() const { return {data.data(), norms.size() ? norms.data() : nullptr, count, dim}; }
-};
-
 template <class T>
 class Operator {
  public:
   /// Packs both sides: O((n + m) d). Statistics (common mean, cost bounds) are taken over points
   /// of positive weight. Throws InvalidArgument where squared distances overflow T.
   explicit Operator(const Problem<T>& problem);
-  /// The same operator with the points of `side` replaced by z [k, d]; shares the other side.
+  /// The same operator with the points of `side` replaced by z [k, d], all of which count; shares
+  /// the other side, the centre and the normalisation. Throws NotAvailable on a CostMatrix,
+  /// InvalidArgument for another dimension, non-finite or overflowing points.
   Operator with_points(Side side, MatrixView<const T> z) const;
 
   std::int64_t size(Side side) const { return side == Side::source ? n_ : m_; }
@@ -65,11 +58,15 @@ class Operator {
 
  private:
   Operator() = default;
-  kernels::Form form_ = kernels::Form::squared;
-  T scale_ = 1, power_ = 2;
+  void pack_cloud(const PointCloud<T>& cloud, VectorView<const T> a, VectorView<const T> b);
+  void scan_matrix(VectorView<const T> a, VectorView<const T> b);
+  void bound_costs();
+
+  CostForm form_;
   int dim_ = 0;
-  bool unit_length_ = false;      // Cosine: half squared distance of unit vectors
-  std::vector<double> center_;    // subtracted while packing
+  std::vector<double> center_;  // subtracted while packing; empty: nothing is
+  Box box_a_, box_b_;           // of the points of positive weight
+  Box extent_;                  // of every point of both sides
   std::shared_ptr<const PackedPoints<T>> source_, target_;
   MatrixView<const T> matrix_;
   std::int64_t n_ = 0, m_ = 0;

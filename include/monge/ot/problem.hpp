@@ -12,7 +12,8 @@
 namespace monge {
 struct ProblemOptions {
   /// Total transported mass M, 0 < M <= min(m_a, m_b), with both sides TV(infinity): classical
-  /// partial transport, P 1 <= a and P^T 1 <= b.
+  /// partial transport, P 1 <= a and P^T 1 <= b. Where M equals a side's mass (to
+  /// mass_tolerance) that side acts as Balanced and M becomes exactly its mass.
   std::optional<double> total_mass;
   /// Relative agreement asked of two Balanced masses. 0: 1e-12 for double, 1e-6 for float.
   /// Faces raise it when weights were given in a shorter type than the points.
@@ -22,10 +23,14 @@ struct ProblemOptions {
 template <class T>
 class Problem {
  public:
-  /// An empty weight view means uniform weights with sum 1 (owned by the Problem). Throws
-  /// InvalidArgument for wrong shapes, devices, non-finite points, negative or non-finite
-  /// weights, zero mass, bad strengths, disagreeing Balanced masses (per component of the
-  /// allowed pairs), costs that overflow T, and an infeasible total mass.
+  /// A weight view without data means uniform weights with sum 1 (owned by the Problem); the
+  /// points or costs must outlive the problem. Throws InvalidArgument for wrong shapes, devices
+  /// that disagree, non-finite points, NaN or -infinite costs, negative or non-finite weights,
+  /// zero mass, bad strengths, disagreeing Balanced masses (per component of the allowed pairs),
+  /// costs that overflow T, and an infeasible total mass; NotAvailable for arrays on a device
+  /// that this build lacks. Arguments are named x, y, C, a, b, marginal_a, marginal_b,
+  /// total_mass and mass_tolerance (p for the power); the index is that of the point, the weight
+  /// or the row of C.
   Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<const T> b, Marginal marginal_a,
           Marginal marginal_b, ProblemOptions options = {});
 
@@ -36,7 +41,8 @@ class Problem {
   VectorView<const T> b() const { return b_; }
   double mass_a() const { return mass_a_; }
   double mass_b() const { return mass_b_; }
-  /// As they act: an infinite strength has become Balanced.
+  /// As they act: an infinite strength has become Balanced, but with a total mass a side that it
+  /// caps stays TV(infinity), and a side that must give all its mass is Balanced.
   const Marginal& marginal_a() const { return marginal_a_; }
   const Marginal& marginal_b() const { return marginal_b_; }
   std::optional<double> total_mass() const { return total_mass_; }

@@ -1,0 +1,81 @@
+// From the caller's points to what the kernels sweep: the form of a cost, bounding boxes and the
+// bounds they give, the common centre, and panels.
+#pragma once
+#include <limits>
+#include <vector>
+
+#include "kernels/pairs.hpp"
+#include "monge/core/buffer.hpp"
+#include "monge/core/view.hpp"
+#include "monge/ot/cost.hpp"
+
+namespace monge {
+/// Up to this dimension coordinates stay raw and differences are direct (ot.md section 6).
+inline constexpr std::int64_t kDirectDimension = 4;
+
+struct CostForm {
+  kernels::Form form = kernels::Form::squared;
+  double scale = 1, power = 2;
+  bool unit_length = false;  // Cosine: 1 - cos = |x^ - y^|^2 / 2 on unit vectors
+
+  double at_distance(double r) const;
+};
+/// Throws InvalidArgument for a Power outside [1, infinity).
+CostForm cost_form(const Cost& cost);
+
+/// Smallest axis-parallel box around points.
+struct Box {
+  std::vector<double> low, high;
+
+  explicit Box(std::int64_t dim = 0)
+      : low(dim, std::numeric_limits<double>::infinity()),
+        high(dim, -std::numeric_limits<double>::infinity()) {}
+  void add(const Box& other);
+};
+/// Of the points of positive weight; of all where the weights are empty.
+template <class T>
+Box bounding_box(MatrixView<const T> points, VectorView<const T> weights);
+
+struct Range {
+  double min = 0, max = 0;
+};
+/// Bounds on the cost between any point of one box and any of the other.
+Range cost_range(const CostForm& form, const Box& x, const Box& y);
+
+/// The largest number that a kernel may form between points of one box: squared distances before
+/// and after the root, products and norms of centred points.
+double largest_intermediate(const CostForm& form, const Box& all);
+/// Throws InvalidArgument, naming `argument`, where that number overflows T.
+template <class T>
+void check_overflow(const CostForm& form, const Box& all, const char* room, const char* argument);
+
+/// 1/|x_i|, without overflow on the way. Not a positive normal number of T: x_i has no direction.
+template <class T>
+double inverse_length(MatrixView<const T> points, std::int64_t i);
+template <class T>
+bool has_direction(double inverse_length);
+
+/// Packed points of one side, owned.
+template <class T>
+struct PackedPoints {
+  Buffer<T> data, norms;
+  Buffer<T> inverse_length;  // Cosine only: 1/|x|, to chain derivatives to the caller's points
+  std::int64_t count = 0;
+  int dim = 0;
+  kernels::Panels<T> panels() const {
+    return {data.data(), norms.size() ? norms.data() : nullptr, count, dim};
+  }
+};
+
+/// Mean over the points of positive weight of both sides, of their directions for unit_length.
+template <class T>
+std::vector<double> common_center(MatrixView<const T> x, VectorView<const T> a,
+                                  MatrixView<const T> y, VectorView<const T> b,
+                                  bool unit_length);
+
+/// Panels of points - center (an empty center subtracts nothing), rounded once to T; with norms
+/// when the kernels shall use the product form. A vector without direction becomes the first axis.
+template <class T>
+PackedPoints<T> pack(MatrixView<const T> points, const std::vector<double>& center,
+                     bool unit_length, bool norms);
+}  // namespace monge

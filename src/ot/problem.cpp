@@ -1,0 +1,253 @@
+#include "monge/ot/problem.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <initializer_list>
+#include <limits>
+#include <type_traits>
+
+#include <fmt/format.h>
+
+#include "ot/feasibility.hpp"
+#include "ot/overloaded.hpp"
+#include "ot/packing.hpp"
+
+namespace monge {
+namespace {
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+struct Placed {
+  const char* name;
+  Device device;
+};
+
+void check_devices(std::initializer_list<Placed> views) {
+  const Placed& first = *views.begin();
+  for (const Placed& view : views)
+    if (view.device != first.device)
+      throw InvalidArgument(
+          fmt::format("[problem] {} is on {} but {} is on {}; all arrays of a problem share one "
+                      "device",
+                      view.name, to_string(view.device), first.name, to_string(first.device)),
+          view.name);
+  if (first.device.is_cuda())
+    throw NotAvailable(fmt::format("[problem] the arrays are on {} and this build has only the "
+                                   "CPU backend",
+                                   to_string(first.device)));
+}
+
+template <class T>
+void check_points(const char* name, MatrixView<const T> points) {
+  if (points.rows < 1 || points.cols < 1 || !points.data)
+    throw InvalidArgument(fmt::format("[problem] {} has shape ({}, {}), wanted at least one point "
+                                      "and one dimension",
+                                      name, points.rows, points.cols),
+                          name);
+  for (std::int64_t i = 0; i < points.rows; ++i)
+    for (std::int64_t k = 0; k < points.cols; ++k)
+      if (!std::isfinite(points(i, k)))
+        throw InvalidArgument(fmt::format("[problem] {}[{}, {}] is {}, wanted finite coordinates",
+                                          name, i, k, static_cast<double>(points(i, k))),
+                              name, i);
+}
+
+template <class T>
+void check_directions(const char* name, MatrixView<const T> points, VectorView<const T> weights) {
+  for (std::int64_t i = 0; i < points.rows; ++i)
+    if (weights[i] > 0 && !has_direction<T>(inverse_length(points, i)))
+      throw InvalidArgument(
+          fmt::format("[problem] {}[{}] is a zero vector, or too short or long to have a "
+                      "direction, which the cosine cost needs",
+                      name, i),
+          name, i);
+}
+
+template <class T>
+void check_cloud(const PointCloud<T>& cloud, VectorView<const T> a, VectorView<const T> b) {
+  const CostForm form = cost_form(cloud.cost);
+  if (form.unit_length) {
+    check_directions("x", cloud.x, a);
+    check_directions("y", cloud.y, b);
+  }
+  Box all = bounding_box<T>(cloud.x, {});
+  all.add(bounding_box<T>(cloud.y, {}));
+  check_overflow<T>(form, all, "problem", "x");
+}
+
+/// Returns whether a pair is forbidden.
+template <class T>
+bool check_matrix(MatrixView<const T> cost) {
+  if (cost.rows < 1 || cost.cols < 1 || !cost.data)
+    throw InvalidArgument(fmt::format("[problem] C has shape ({}, {}), wanted at least one row "
+                                      "and one column",
+                                      cost.rows, cost.cols),
+                          "C");
+  if (cost.row_stride != 1 && cost.col_stride != 1 && cost.rows > 1 && cost.cols > 1)
+    throw InvalidArgument(fmt::format("[problem] C has strides ({}, {}), wanted one of them to be "
+                                      "1: copy it to a contiguous array",
+                                      cost.row_stride, cost.col_stride),
+                          "C");
+  bool forbids = false;
+  const bool by_rows = cost.col_stride == 1;  // memory order
+  for (std::int64_t s = 0; s < (by_rows ? cost.rows : cost.cols); ++s)
+    for (std::int64_t t = 0; t < (by_rows ? cost.cols : cost.rows); ++t) {
+      const std::int64_t i = by_rows ? s : t, j = by_rows ? t : s;
+      const T value = cost(i, j);
+      if (std::isfinite(value)) continue;
+      if (!(value > 0))
+        throw InvalidArgument(fmt::format("[problem] C[{}, {}] is {}, wanted a number or "
+                                          "+infinity for a forbidden pair",
+                                          i, j, static_cast<double>(value)),
+                              "C", i);
+      forbids = true;
+    }
+  return forbids;
+}
+
+/// The mass. Summed with compensation: a million float weights must meet a tolerance of 1e-12.
+template <class T>
+double check_weights(const char* name, VectorView<const T> weights, const char* points,
+                     std::int64_t count) {
+  if (weights.size != count)
+    throw InvalidArgument(fmt::format("[problem] {} has {} weights but {} {}", name, weights.size,
+                                      points, count),
+                          name);
+  double sum = 0, lost = 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const double weight = weights[i];
+    if (!(weight >= 0 && std::isfinite(weight)))
+      throw InvalidArgument(
+          fmt::format("[problem] {}[{}] is {}, wanted finite weights >= 0", name, i, weight), name,
+          i);
+    const double corrected = weight - lost, next = sum + corrected;
+    lost = (next - sum) - corrected;
+    sum = next;
+  }
+  if (!(sum > 0 && std::isfinite(sum)))
+    throw InvalidArgument(
+        fmt::format("[problem] {} sums to {}, wanted a positive finite mass", name, sum), name);
+  return sum;
+}
+
+/// The marginal as it acts. An infinite TV stays one where a total mass caps the side.
+Marginal acting(const Marginal& marginal, const char* name, bool capped) {
+  const auto strength = [&](double value) {
+    if (!(value > 0))
+      throw InvalidArgument(fmt::format("[problem] {} is {}, wanted a strength > 0 in units of "
+                                        "the cost (infinite: balanced)",
+                                        name, to_string(marginal)),
+                            name);
+    return value;
+  };
+  return std::visit(Overloaded{[](Balanced) -> Marginal { return Balanced{}; },
+                               [&](KL kl) -> Marginal {
+                                 if (strength(kl.rho) == kInfinity) return Balanced{};
+                                 return kl;
+                               },
+                               [&](TV tv) -> Marginal {
+                                 if (strength(tv.lambda) == kInfinity && !capped)
+                                   return Balanced{};
+                                 return tv;
+                               }},
+                    marginal);
+}
+
+void check_capped(const Marginal& marginal, const char* name) {
+  const auto* tv = std::get_if<TV>(&marginal);
+  if (!tv || tv->lambda != kInfinity)
+    throw InvalidArgument(fmt::format("[problem] {} is {}, but a total mass needs TV(inf) on both "
+                                      "sides (partial transport, marginals at most the weights)",
+                                      name, to_string(marginal)),
+                          name);
+}
+
+void check_balance(double mass_a, double mass_b, double tolerance) {
+  if (std::abs(mass_a - mass_b) <= tolerance * std::max(mass_a, mass_b)) return;
+  throw InvalidArgument(
+      fmt::format("[problem] a has mass {:.15g} and b has mass {:.15g}; two balanced sides must "
+                  "agree to {:g} relative. Normalise the weights, soften a side (KL or TV, "
+                  "'reach'), or fix a total mass with TV(inf) on both sides",
+                  mass_a, mass_b, tolerance),
+      "b");
+}
+}  // namespace
+
+template <class T>
+Problem<T>::Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<const T> b,
+                    Marginal marginal_a, Marginal marginal_b, ProblemOptions options)
+    : geometry_(std::move(geometry)), a_(a), b_(b), total_mass_(options.total_mass) {
+  const auto* cloud = std::get_if<PointCloud<T>>(&geometry_);
+  const auto* matrix = std::get_if<CostMatrix<T>>(&geometry_);
+  const Device first = cloud ? cloud->x.device : matrix->values.device;
+  check_devices({{cloud ? "x" : "C", first},
+                 {"y", cloud ? cloud->y.device : first},
+                 {"a", a.data ? a.device : first},
+                 {"b", b.data ? b.device : first}});
+
+  bool forbids = false;
+  if (cloud) {
+    check_points("x", cloud->x);
+    check_points("y", cloud->y);
+    if (cloud->x.cols != cloud->y.cols)
+      throw InvalidArgument(fmt::format("[problem] x has dimension {} and y has dimension {}",
+                                        cloud->x.cols, cloud->y.cols),
+                            "y");
+    if (cloud->x.cols > std::numeric_limits<int>::max())
+      throw InvalidArgument(fmt::format("[problem] x has dimension {}", cloud->x.cols), "x");
+  } else {
+    forbids = check_matrix(matrix->values);
+  }
+  n_ = cloud ? cloud->x.rows : matrix->values.rows;
+  m_ = cloud ? cloud->y.rows : matrix->values.cols;
+
+  const auto uniform = [](VectorView<const T>& weights, Buffer<T>& owned, std::int64_t count) {
+    if (weights.data) return;
+    owned = Buffer<T>(count, T(1) / static_cast<T>(count));
+    weights = owned.view();
+  };
+  uniform(a_, uniform_a_, n_);
+  uniform(b_, uniform_b_, m_);
+  mass_a_ = check_weights("a", a_, cloud ? "points x:" : "rows in C:", n_);
+  mass_b_ = check_weights("b", b_, cloud ? "points y:" : "columns in C:", m_);
+  if (cloud) check_cloud(*cloud, a_, b_);
+
+  double tolerance = options.mass_tolerance;
+  if (!(tolerance >= 0 && tolerance < 1))
+    throw InvalidArgument(
+        fmt::format("[problem] mass_tolerance is {}, wanted a number in [0, 1)", tolerance),
+        "mass_tolerance");
+  if (tolerance == 0) tolerance = std::is_same_v<T, float> ? 1e-6 : 1e-12;
+
+  const bool capped = total_mass_.has_value();
+  marginal_a_ = acting(marginal_a, "marginal_a", capped);
+  marginal_b_ = acting(marginal_b, "marginal_b", capped);
+  if (capped) {
+    check_capped(marginal_a, "marginal_a");
+    check_capped(marginal_b, "marginal_b");
+    const double mass = *total_mass_, most = std::min(mass_a_, mass_b_);
+    if (!(mass > 0 && mass <= most * (1 + tolerance)))
+      throw InvalidArgument(fmt::format("[problem] total mass is {:.15g}, wanted > 0 and at most "
+                                        "{:.15g}, the lesser of the masses {:.15g} of a and "
+                                        "{:.15g} of b",
+                                        mass, most, mass_a_, mass_b_),
+                            "total_mass");
+    // A side that must give all it has is balanced; the total then is its mass.
+    if (mass >= mass_b_ * (1 - tolerance)) {
+      marginal_b_ = Balanced{};
+      total_mass_ = mass_b_;
+    }
+    if (mass >= mass_a_ * (1 - tolerance)) {
+      marginal_a_ = Balanced{};
+      total_mass_ = mass_a_;
+    }
+  }
+  const bool balanced_a = std::holds_alternative<Balanced>(marginal_a_);
+  const bool balanced_b = std::holds_alternative<Balanced>(marginal_b_);
+  if (balanced_a && balanced_b && !capped) check_balance(mass_a_, mass_b_, tolerance);
+  if (forbids)
+    check_allowed_pairs(matrix->values, a_, b_, {balanced_a, balanced_b, total_mass_, tolerance});
+}
+
+template class Problem<float>;
+template class Problem<double>;
+}  // namespace monge
