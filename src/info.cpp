@@ -13,7 +13,7 @@ Info info() {
 #else
   info.compiler = "g++ " __VERSION__;
 #endif
-  info.devices.push_back("cpu");
+  info.devices.emplace_back("cpu");
 #ifdef MONGE_WITH_CUDA
   info.components.push_back("cuda " + cuda::toolkit_version());
   for (auto& name : cuda::device_names()) info.devices.push_back(std::move(name));

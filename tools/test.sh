@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# test.sh [PYTEST ARGUMENT...]: the whole suite, C++ by ctest and Python, command line and
+# documentation by pytest.
+source "$(dirname "$0")/common.sh"
+preset=cpu
+[ "${CI:-}" = true ] && preset=ci
+
+tools/packages.sh build test
+tools/setup.sh
+requirements test demo
+
+say "C++ tests"
+build_preset "$preset"
+ctest --preset "$preset" -j2
+
+if command -v nvcc >/dev/null; then
+  say "CUDA backend"
+  build_preset cuda monge
+fi
+
+say "Python, command line and documentation tests"
+"$venv/bin/python" -m pytest tests "$@"
