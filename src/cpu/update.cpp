@@ -23,7 +23,7 @@ void chunks(std::int64_t n, Exec& exec, const Body& body) {
 std::int64_t chunk_count(std::int64_t n) { return std::max<std::int64_t>(1, (n + kChunk - 1) / kChunk); }
 
 // log(p / a): a row without partner (s = +inf) has p = 0 whatever f is.
-double log_weight_ratio(double f, double s, double eps, double log_scale) {
+double log_ratio(double f, double s, double eps, double log_scale) {
   return s == kInfinity ? -kInfinity : (f - s) / eps + log_scale;
 }
 }  // namespace
@@ -33,7 +33,7 @@ void bias(const BiasArgs<T>& a, Exec& exec) {
   const T none = -std::numeric_limits<T>::infinity();
   chunks(a.n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t) {
     for (std::int64_t j = begin; j < end; ++j) {
-      const double h = a.potential[j] + a.eps * static_cast<double>(a.log_weight[j]);
+      const double h = a.potential[j] + a.eps * a.log_weight[j];
       a.h[j] = a.potential[j] == std::numeric_limits<T>::infinity() ? none : static_cast<T>(h);
     }
   });
@@ -58,29 +58,30 @@ void half_step(const HalfStepArgs<T>& a, Exec& exec) {
 
 template <class T>
 Measures measure(const MeasureArgs<T>& a, Exec& exec) {
+  const std::int64_t n = a.weight.size;
   // The largest exponent first: a small plan must not underflow to mass 0 (ot.md 1.4).
-  std::vector<double> tops(chunk_count(a.n), -kInfinity);
-  chunks(a.n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t c) {
+  std::vector<double> tops(chunk_count(n), -kInfinity);
+  chunks(n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t c) {
     double top = -kInfinity;
     for (std::int64_t i = begin; i < end; ++i)
-      if (a.log_weight[i] > -kInfinity)
-        top = std::max(top, log_weight_ratio(a.f[i], a.s[i], a.eps, a.log_scale) + a.log_weight[i]);
+      if (a.weight[i] > 0) top = std::max(top, log_ratio(a.f[i], a.s[i], a.eps, a.log_scale));
     tops[c] = top;
   });
   const double top = *std::max_element(tops.begin(), tops.end());
 
-  std::vector<Measures> parts(chunk_count(a.n));
-  chunks(a.n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t c) {
+  std::vector<Measures> parts(chunk_count(n));
+  chunks(n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t c) {
     Measures sum{0, 0, 0, 0};  // log_mass holds the mass over exp(top) for now
     for (std::int64_t i = begin; i < end; ++i) {
-      if (!(a.log_weight[i] > -kInfinity)) continue;
-      const double f = a.f[i], log_a = a.log_weight[i], weight = std::exp(log_a);
-      const double z = log_weight_ratio(f, a.s[i], a.eps, a.log_scale);
-      if (top > -kInfinity) sum.log_mass += std::exp(z + log_a - top);
+      const double f = a.f[i], weight = a.weight[i];
+      if (!(weight > 0)) continue;
+      const double z = log_ratio(f, a.s[i], a.eps, a.log_scale);
+      if (top > -kInfinity) sum.log_mass += weight * std::exp(z - top);
       sum.dual += weight * a.penalty.conjugate(f);
       if (f == kInfinity) continue;  // a soft row without partner: p = target = 0
-      sum.residual += weight * a.penalty.residual(f, z);
-      sum.gap += weight * a.penalty.gap(f, z, a.slack);
+      const auto [residual, gap] = a.penalty.optimality(f, z, a.slack);
+      sum.residual += weight * residual;
+      sum.gap += weight * gap;
     }
     parts[c] = sum;
   });
@@ -97,15 +98,15 @@ Measures measure(const MeasureArgs<T>& a, Exec& exec) {
 
 template <class T>
 double log_sum(const LogSumArgs<T>& a, Exec& exec) {
-  const auto term = [&](std::int64_t i) {
-    return a.log_weight[i] > -kInfinity ? a.log_weight[i] - a.f[i] / a.rho : -kInfinity;
-  };
-  std::vector<double> tops(chunk_count(a.n)), sums(chunk_count(a.n));
-  chunks(a.n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t c) {
+  const std::int64_t n = a.weight.size;
+  std::vector<double> tops(chunk_count(n), -kInfinity), sums(chunk_count(n), 0.0);
+  chunks(n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t c) {
     double top = -kInfinity, sum = 0;
-    for (std::int64_t i = begin; i < end; ++i) top = std::max(top, term(i));
+    for (std::int64_t i = begin; i < end; ++i)
+      if (a.weight[i] > 0) top = std::max(top, -a.f[i] / a.rho);
     if (top > -kInfinity)
-      for (std::int64_t i = begin; i < end; ++i) sum += std::exp(term(i) - top);
+      for (std::int64_t i = begin; i < end; ++i)
+        if (a.weight[i] > 0) sum += a.weight[i] * std::exp(-a.f[i] / a.rho - top);
     tops[c] = top;
     sums[c] = sum;
   });

@@ -36,39 +36,29 @@ struct Penalty {
     return kind == Kind::capped ? f - level : f;
   }
 
-  /// log of (marginal / its target): what is left of an optimal entry is 0. z = log(p / a).
-  double log_ratio(double f, double z) const { return kind == Kind::kl ? z + f / strength : z; }
-
-  /// Violation of optimality per unit of weight, |p - target| / a with the nearest admissible
-  /// target, and the entry's share of the duality gap.
-  double residual(double f, double z) const {
-    const double u = log_ratio(f, z), off = std::expm1(u);
-    switch (kind) {
-      case Kind::kl: return std::exp(-f / strength) * std::abs(off);
-      case Kind::tv:
-        if (f >= strength) return std::max(off, 0.0);
-        if (f <= -strength) return std::max(-off, 0.0);
-        break;
-      case Kind::capped:
-        if (f >= level) return std::max(off, 0.0);
-        break;
-      case Kind::balanced: break;
-    }
-    return std::abs(off);
-  }
-
-  /// Share of primal - dual per unit of weight; +infinity where a hard constraint is missed by
-  /// more than rounding (`slack`, relative).
-  double gap(double f, double z, double slack) const {
+  struct Optimality {
+    double residual;  // |p - target| / a, the target being the nearest admissible value
+    double gap;       // share of primal - dual per unit of weight
+  };
+  /// z = log(p / a). The gap is +infinity where a hard constraint is missed by more than `slack`,
+  /// relative: rounding alone.
+  Optimality optimality(double f, double z, double slack) const {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
-    const double u = log_ratio(f, z), off = std::expm1(u);
-    switch (kind) {
-      case Kind::kl: return strength * std::exp(-f / strength) * (u * off - (off - u));
-      case Kind::tv: return f * off + strength * std::abs(off);
-      case Kind::capped: return off > slack ? kInfinity : (f - level) * std::min(off, 0.0);
-      case Kind::balanced: break;
+    if (kind == Kind::kl) {  // target a exp(-f/rho): u = log(p / target)
+      const double u = z + f / strength, off = std::expm1(u), target = std::exp(-f / strength);
+      return {target * std::abs(off), strength * target * (u * off - (off - u))};
     }
-    return std::abs(off) > slack ? kInfinity : 0;
+    const double off = std::expm1(z);
+    if (kind == Kind::tv) {
+      const double over = std::max(off, 0.0), under = std::max(-off, 0.0);
+      const double residual = f >= strength ? over : f <= -strength ? under : std::abs(off);
+      return {residual, f * off + strength * std::abs(off)};
+    }
+    if (kind == Kind::capped) {
+      const double residual = f >= level ? std::max(off, 0.0) : std::abs(off);
+      return {residual, off > slack ? kInfinity : (f - level) * std::min(off, 0.0)};
+    }
+    return {std::abs(off), std::abs(off) > slack ? kInfinity : 0};
   }
 };
 }  // namespace monge::kernels

@@ -8,12 +8,12 @@
 #include "monge/core/exec.hpp"
 
 namespace monge::kernels {
-/// h_j = g_j + eps log b_j in [0, n), -inf in [n, padded(n)); -inf too where g_j = +inf (a point
-/// without partner) or b_j = 0 (log_weight -inf).
+/// h_j = g_j + eps log b_j in [0, n), rounded once; -inf in [n, padded(n)), and where g_j = +inf (a
+/// point without partner) or b_j = 0 (log_weight -inf).
 template <class T>
 struct BiasArgs {
   const T* potential;
-  const T* log_weight;
+  const double* log_weight;
   std::int64_t n;
   double eps;
   T* h;
@@ -35,8 +35,7 @@ template <class T>
 struct MeasureArgs {
   const T* f;
   const T* s;
-  const T* log_weight;
-  std::int64_t n;
+  VectorView<const T> weight;
   Penalty penalty;
   double eps, log_scale;
   double slack;  // see Penalty::gap
@@ -52,8 +51,7 @@ struct Measures {
 template <class T>
 struct LogSumArgs {
   const T* f;
-  const T* log_weight;
-  std::int64_t n;
+  VectorView<const T> weight;
   double rho;
 };
 

@@ -1,0 +1,74 @@
+// The iteration itself: two sides updated in turn, and what each pair of potentials is worth.
+#pragma once
+#include <cstdint>
+
+#include "kernels/update.hpp"
+#include "monge/ot/sinkhorn.hpp"
+#include "ot/operator.hpp"
+
+namespace monge {
+/// State of one solve at one epsilon after another. An iteration is
+///   f = prox(softmin(g))     on the leading side,
+///   t = softmin(f)           which also measures the pair (f, g): two passes and no more,
+///   g = prox(t)              on the following side, then the translation or the mass step.
+/// The pair that is checked and returned is (f, g) before g moves: its leading marginal is
+/// exact after a plain half-step, its following residual is known from t.
+template <class T>
+class Alternation {
+ public:
+  Alternation(const Problem<T>& problem, const Operator<T>& op, bool translate);
+
+  void start(const Start<T>& start, Exec& exec);
+  void set_epsilon(double eps) { eps_ = eps; }
+  double epsilon() const { return eps_; }
+
+  /// f = f + omega (prox(softmin(g)) - f); a relaxed step that lowers the dual is replaced by the
+  /// plain one.
+  void lead(double omega, Exec& exec);
+  /// t = softmin(f): afterwards check() is known.
+  void sweep_following(Exec& exec);
+  /// g = g + omega (prox(t) - g), then translation or mass step.
+  void follow(double omega, Exec& exec);
+
+  /// The pair (f, g) between sweep_following() and follow().
+  struct Check {
+    double residual_a, residual_b, mass, marginal_error, dual, gap;
+    double mass_shift;  // what both potentials and the level gain to meet the total mass
+    bool finite;
+  };
+  Check check(Exec& exec) const;
+
+  /// Copies the pair of `check` (with its mass shift) out, in the order source, target.
+  void copy_pair(const Check& check, Buffer<T>& f, Buffer<T>& g) const;
+  double level(const Check& check) const { return free_level_ ? level_ + check.mass_shift : 0; }
+  std::int64_t passes() const { return passes_; }
+
+ private:
+  struct Half {
+    Side side;
+    VectorView<const T> weight;
+    double mass = 0;
+    kernels::Penalty penalty;
+    Buffer<double> log_weight;
+    Buffer<T> potential, softmin, h;
+    bool has_softmin = false;  // an earlier softmin is a shift for the next
+  };
+
+  void sweep(Half& half, Half& from, Exec& exec);
+  void update(Half& half, double omega, Exec& exec);
+  void translate(Exec& exec);
+  void match_mass(Exec& exec);
+  void move(double lead_by, double follow_by, Exec& exec);
+  kernels::Measures measure(const Half& half, double log_scale, Exec& exec) const;
+  Half make_half(const Problem<T>& problem, Side side) const;
+  void set_level(double level);
+
+  const Operator<T>& op_;
+  bool translate_;
+  double eps_ = 0;
+  double total_mass_ = 0, level_ = 0;  // of a total mass with both sides capped
+  bool free_level_ = false;
+  Half lead_, follow_;
+  std::int64_t passes_ = 0;
+};
+}  // namespace monge

@@ -1,0 +1,251 @@
+#include "monge/ot/sinkhorn.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <variant>
+
+#include "ot/alternation.hpp"
+#include "ot/relaxation.hpp"
+
+namespace monge {
+namespace {
+constexpr double kLevelTolerance = 1e-2;  // marginal error that ends an annealing level (ot.md 5.3)
+constexpr int kLevelIterations = 50;      // a level is a start, never a finish
+constexpr int kRelaxedChecks = 10;        // a check costs a plain half-step: not more often
+constexpr int kFlatChecks = 3;            // checks without progress that make a floor
+
+template <class T>
+void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T>& start) {
+  const auto positive = [](double v) { return v > 0 && std::isfinite(v); };
+  if (!positive(o.epsilon))
+    throw InvalidArgument(fmt::format("[sinkhorn] epsilon is {}, wanted a finite number > 0", o.epsilon), "epsilon");
+  if (!positive(o.tolerance))
+    throw InvalidArgument(fmt::format("[sinkhorn] tolerance is {}, wanted a finite number > 0", o.tolerance), "tolerance");
+  if (o.max_iterations < 1)
+    throw InvalidArgument(fmt::format("[sinkhorn] max_iterations is {}, wanted >= 1: an un-iterated plan is never a result",
+                                      o.max_iterations), "max_iterations");
+  if (o.check_every < 1)
+    throw InvalidArgument(fmt::format("[sinkhorn] check_every is {}, wanted >= 1", o.check_every), "check_every");
+  if (o.criterion == Criterion::gap && std::holds_alternative<Balanced>(problem.marginal_a()) &&
+      std::holds_alternative<Balanced>(problem.marginal_b()))
+    throw InvalidArgument("[sinkhorn] criterion gap with two Balanced sides: the gap is infinite until both "
+                          "marginals are exact; wanted criterion residual", "criterion");
+  const auto check = [](VectorView<const T> v, std::int64_t size, const char* name) {
+    if (v.size && v.size != size)
+      throw InvalidArgument(fmt::format("[sinkhorn] start {} has {} values, wanted {}", name, v.size, size), "start");
+    for (std::int64_t i = 0; i < v.size; ++i)
+      if (!std::isfinite(v[i]))
+        throw InvalidArgument(fmt::format("[sinkhorn] start {}[{}] is {}, wanted finite potentials", name, i, v[i]), "start", i);
+  };
+  check(start.f, problem.n(), "f");
+  check(start.g, problem.m(), "g");
+}
+
+/// ot.md section 6: 4e-9 range/eps in float32, the same multiple of u in double; two Balanced
+/// sides cannot agree better than their masses do.
+template <class T>
+double predicted_floor(const Problem<T>& problem, double range, double eps) {
+  double floor = (sizeof(T) == 4 ? 4e-9 : 7.5e-18) * range / eps;
+  if (std::holds_alternative<Balanced>(problem.marginal_a()) && std::holds_alternative<Balanced>(problem.marginal_b()))
+    floor = std::max(floor, std::abs(problem.mass_a() - problem.mass_b()) / std::min(problem.mass_a(), problem.mass_b()));
+  return floor;
+}
+
+/// Two Balanced sides leave (f + c, g - c) free: stored with m_b sum a f = m_a sum b g.
+template <class T>
+void fix_gauge(const Problem<T>& problem, Buffer<T>& f, Buffer<T>& g) {
+  if (!std::holds_alternative<Balanced>(problem.marginal_a()) || !std::holds_alternative<Balanced>(problem.marginal_b())) return;
+  const auto mean = [](VectorView<const T> w, const Buffer<T>& v) {
+    double sum = 0;
+    for (std::int64_t i = 0; i < w.size; ++i)
+      if (w[i] > 0) sum += static_cast<double>(w[i]) * v[i];
+    return sum;
+  };
+  const double ma = problem.mass_a(), mb = problem.mass_b();
+  const double c = (ma * mean(problem.b(), g) - mb * mean(problem.a(), f)) / (2 * ma * mb);
+  for (T& v : f) v = static_cast<T>(v + c);
+  for (T& v : g) v = static_cast<T>(v - c);
+}
+
+/// One solve: the schedule, the checks and what they decide.
+template <class T>
+class Solve {
+ public:
+  Solve(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec)
+      : problem_(problem), options_(options), exec_(exec), op_(problem),
+        alternation_(problem, op_, options.translate),
+        relaxation_(options.acceleration != Acceleration::none,
+                    options.acceleration == Acceleration::automatic) {}
+
+  SinkhornResult<T> run(const Start<T>& start) {
+    exec_.state = {};
+    const double range = std::max(0.0, std::min(op_.max_cost(), op_.needed_cost()) - op_.min_cost());
+    report_.predicted_floor = predicted_floor(problem_, range, options_.epsilon);
+    alternation_.start(start, exec_);
+    const bool cold = !start.f.size && !start.g.size;
+    bool going = true;
+    if (options_.annealing == Annealing::automatic && cold)
+      for (double eps = range; going && eps > options_.epsilon; eps /= 2) going = level(eps);
+    if (going) target();
+    return finish();
+  }
+
+ private:
+  // False: stop.
+  bool level(double eps) {
+    alternation_.set_epsilon(eps);
+    for (int i = 0; i < kLevelIterations; ++i) {
+      if (iterations_ + 1 >= options_.max_iterations) return true;  // the last iteration is the target's
+      alternation_.lead(1, exec_);
+      alternation_.sweep_following(exec_);
+      const auto check = alternation_.check(exec_);
+      exec_.state.iterations = ++iterations_;
+      if (!check.finite) return true;  // the target decides what a non-finite number means
+      const bool done = check.marginal_error < kLevelTolerance;
+      if (done && !record(check)) return stop(check);
+      alternation_.follow(1, exec_);
+      if (done) break;
+    }
+    return true;
+  }
+
+  void target() {
+    alternation_.set_epsilon(options_.epsilon);
+    for (int at_target = 1;; ++at_target) {
+      const bool relaxed = relaxation_.omega() > 1;
+      const int every = relaxed ? std::max(options_.check_every, kRelaxedChecks) : options_.check_every;
+      const bool last = iterations_ + 1 >= options_.max_iterations;
+      const bool checked = last || at_target == 1 || at_target % every == 0;
+      alternation_.lead(checked ? 1 : relaxation_.omega(), exec_);
+      alternation_.sweep_following(exec_);
+      exec_.state.iterations = ++iterations_;
+      if (checked || relaxation_.measuring()) {
+        const auto check = alternation_.check(exec_);
+        if (!check.finite) return fail(Status::diverged);
+        if (checked && decide(check, last)) return;
+        relaxation_.observe(at_target, check.marginal_error, options_.tolerance);
+      }
+      alternation_.follow(relaxation_.omega(), exec_);
+    }
+  }
+
+  // True: the solve ends here.
+  bool decide(const typename Alternation<T>::Check& check, bool last) {
+    const bool better = !has_pair_ || check.marginal_error < report_.marginal_error;
+    flat_ = better ? 0 : flat_ + 1;
+    if (better) keep(check);
+    const bool go_on = record(check);
+    if (meets(check)) {
+      keep(check);
+      report_.status = Status::converged;
+    } else if (!go_on) {
+      return !stop(check);
+    } else if (flat_ >= kFlatChecks && report_.marginal_error < 4 * report_.predicted_floor) {
+      report_.status = Status::precision_floor;
+    } else if (last) {
+      report_.status = Status::max_iterations;
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  bool meets(const typename Alternation<T>::Check& check) const {
+    if (options_.criterion == Criterion::residual) return check.marginal_error <= options_.tolerance;
+    const double scale = std::max(std::abs(check.dual), options_.epsilon * check.mass);
+    return check.gap <= options_.tolerance * scale;
+  }
+
+  bool stop(const typename Alternation<T>::Check& check) {
+    keep(check);
+    report_.status = Status::stopped;
+    return false;
+  }
+
+  void fail(Status status) {
+    if (!has_pair_)
+      throw Error(fmt::format("[sinkhorn] a non-finite number appeared before the first check at epsilon {}",
+                              options_.epsilon));
+    report_.status = status;
+  }
+
+  // Makes the current pair the one that is returned.
+  void keep(const typename Alternation<T>::Check& check) {
+    alternation_.copy_pair(check, f_, g_);
+    fill(report_, check);
+    report_.duality_gap = check.gap;
+    report_.mass_level = alternation_.level(check);
+    has_pair_ = true;
+  }
+
+  void fill(SinkhornCheck& to, const typename Alternation<T>::Check& check) const {
+    to.iterations = iterations_;
+    to.passes = alternation_.passes();
+    to.epsilon = alternation_.epsilon();
+    to.marginal_error = check.marginal_error;
+    to.residual_a = check.residual_a;
+    to.residual_b = check.residual_b;
+    to.dual_value = check.dual;
+    to.transported_mass = check.mass;
+  }
+
+  // Appends to the trace and tells the callback; false when it says stop.
+  bool record(const typename Alternation<T>::Check& check) {
+    SinkhornCheck entry;
+    fill(entry, check);
+    report_.trace.push_back(entry);
+    exec_.state.epsilon = entry.epsilon;
+    exec_.state.marginal_error = entry.marginal_error;
+    if (!options_.on_check) return true;
+    SinkhornReport current = report_;
+    static_cast<SinkhornCheck&>(current) = entry;
+    current.duality_gap = check.gap;
+    current.omega = relaxation_.omega();
+    return options_.on_check(current);
+  }
+
+  SinkhornResult<T> finish() {
+    report_.converged = report_.status == Status::converged;
+    report_.iterations = iterations_;
+    report_.passes = alternation_.passes();
+    report_.omega = relaxation_.omega();
+    fix_gauge(problem_, f_, g_);
+    return {std::move(f_), std::move(g_), std::move(report_)};
+  }
+
+  const Problem<T>& problem_;
+  const SinkhornOptions& options_;
+  Exec& exec_;
+  Operator<T> op_;
+  Alternation<T> alternation_;
+  Relaxation relaxation_;
+  SinkhornReport report_;
+  Buffer<T> f_, g_;
+  int iterations_ = 0, flat_ = 0;
+  bool has_pair_ = false;
+};
+}  // namespace
+
+const char* to_string(Status status) {
+  switch (status) {
+    case Status::converged: return "converged";
+    case Status::max_iterations: return "max_iterations";
+    case Status::precision_floor: return "precision_floor";
+    case Status::diverged: return "diverged";
+    case Status::stopped: return "stopped";
+  }
+  return "unknown";
+}
+
+template <class T>
+SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
+                           const Start<T>& start) {
+  validate(problem, options, start);
+  return Solve<T>(problem, options, exec).run(start);
+}
+template SinkhornResult<float> sinkhorn(const Problem<float>&, const SinkhornOptions&, Exec&, const Start<float>&);
+template SinkhornResult<double> sinkhorn(const Problem<double>&, const SinkhornOptions&, Exec&, const Start<double>&);
+}  // namespace monge
