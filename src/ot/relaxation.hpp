@@ -50,32 +50,27 @@ class Relaxation {
   static constexpr int kPatience = 40;  // predicted passes that are not worth an acceleration
 
   void start(int iterations, double rate, double residual, double tolerance) {
-    if (iterations < kPlain + restarts_ * kWindow || iterations - last_iterations_ < kWindow) return;
-    if (rate >= 1) return;
+    if (iterations - plain_from_ < kPlain || iterations - last_iterations_ < kWindow || rate >= 1) return;
     const double passes = 2 * std::log(tolerance / residual) / std::log(rate);
-    if (automatic_ && passes < kPatience) return;
-    rate_ = rate;
-    omega_ = best_omega(rate_);
+    if (!automatic_ || passes >= kPatience) omega_ = best_omega(rate);
   }
 
   void adapt(int iterations, double observed) {
     if (iterations - last_iterations_ < kWindow) return;
-    if (observed > 1) {  // growing: back to plain for a while, then estimate afresh
-      if (++grown_ < 2) return;
-      omega_ = 1;
-      grown_ = 0;
-      restarts_ = (iterations + kPlain - kPlain) / kWindow + 1;
+    if (observed > 1) {  // growing twice: back to plain iterations, then estimate afresh
+      if (++grown_ == 2) {
+        omega_ = 1;
+        grown_ = 0;
+        plain_from_ = iterations;
+      }
       return;
     }
     grown_ = 0;
-    if (observed > omega_ - 1 + 0.01 * (2 - omega_)) {
-      rate_ = std::max(rate_, plain_rate(observed, omega_));
-      omega_ = best_omega(rate_);
-    }
+    if (observed > omega_ - 1) omega_ = std::max(omega_, best_omega(plain_rate(observed, omega_)));
   }
 
   bool enabled_, automatic_;
-  double omega_ = 1, rate_ = 0, last_residual_ = -1;
-  int last_iterations_ = 0, grown_ = 0, restarts_ = 0;
+  double omega_ = 1, last_residual_ = -1;
+  int last_iterations_ = 0, plain_from_ = 0, grown_ = 0;
 };
 }  // namespace monge

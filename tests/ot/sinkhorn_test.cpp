@@ -1,0 +1,295 @@
+#include "monge/ot/sinkhorn.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+#include "monge/core/random.hpp"
+#include "reference/dense_pair.hpp"
+
+namespace monge {
+namespace {
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+// Two clouds with ramped weights and unequal masses unless a side is Balanced on both ends.
+template <class T>
+struct Clouds {
+  std::int64_t n, m;
+  int d;
+  std::vector<T> x, y, a, b;
+
+  Clouds(std::int64_t n, std::int64_t m, int d, std::uint64_t seed, double mass_a = 1, double mass_b = 1)
+      : n(n), m(m), d(d), x(n * d), y(m * d), a(n), b(m) {
+    for (std::int64_t i = 0; i < n * d; ++i) x[i] = static_cast<T>(philox_uniform(seed, 0, i));
+    for (std::int64_t i = 0; i < m * d; ++i) y[i] = static_cast<T>(0.8 * philox_uniform(seed, 1, i) + 0.3);
+    const auto ramp = [](std::vector<T>& w, double mass) {
+      double total = 0;
+      for (std::size_t i = 0; i < w.size(); ++i) total += 1 + 2.0 * static_cast<double>(i) / w.size();
+      for (std::size_t i = 0; i < w.size(); ++i)
+        w[i] = static_cast<T>(mass * (1 + 2.0 * static_cast<double>(i) / w.size()) / total);
+    };
+    ramp(a, mass_a);
+    ramp(b, mass_b);
+  }
+  Problem<T> problem(Marginal A, Marginal B, ProblemOptions options = {}) const {
+    if (!options.mass_tolerance) options.mass_tolerance = 1e-6;
+    return Problem<T>(PointCloud<T>{{x.data(), n, d}, {y.data(), m, d}}, {a.data(), n}, {b.data(), m}, A, B, options);
+  }
+  reference::DensePair pair(const SinkhornResult<T>& r, double eps, Marginal A, Marginal B) const {
+    reference::DensePair out{{}, {a.begin(), a.end()}, {b.begin(), b.end()}, {r.f.begin(), r.f.end()},
+                             {r.g.begin(), r.g.end()}, eps, A, B};
+    for (std::int64_t i = 0; i < n; ++i)
+      for (std::int64_t j = 0; j < m; ++j) {
+        double c = 0;
+        for (int k = 0; k < d; ++k) {
+          const double diff = static_cast<double>(x[i * d + k]) - static_cast<double>(y[j * d + k]);
+          c += diff * diff;
+        }
+        out.C.push_back(c);
+      }
+    return out;
+  }
+};
+
+SinkhornOptions plain(double eps, double tolerance) {
+  SinkhornOptions o;
+  o.epsilon = eps;
+  o.tolerance = tolerance;
+  o.check_every = 1;
+  o.annealing = Annealing::off;
+  o.acceleration = Acceleration::none;
+  return o;
+}
+
+struct Mixture {
+  const char* name;
+  Marginal A, B;
+  double mass_a, mass_b;
+};
+const std::vector<Mixture> kMixtures = {
+    {"balanced", Balanced{}, Balanced{}, 1.3, 1.3}, {"kl", KL{1.0}, KL{0.3}, 1.5, 1},
+    {"kl balanced", KL{2.0}, Balanced{}, 1.5, 1},   {"balanced kl", Balanced{}, KL{0.7}, 0.8, 1},
+    {"tv", TV{0.3}, TV{0.2}, 1.5, 1},               {"tv kl", TV{0.25}, KL{1.0}, 1.5, 1},
+    {"balanced tv", Balanced{}, TV{0.4}, 0.9, 1}};
+
+// S1, S2, I1, I2: what the report says of the returned pair is what a dense evaluation finds.
+TEST(Sinkhorn, ReportBelongsToTheReturnedPair) {
+  for (const Mixture& mix : kMixtures)
+    for (const auto acceleration : {Acceleration::none, Acceleration::over_relaxation})
+      for (const std::uint64_t seed : {1, 2, 3}) {
+        SCOPED_TRACE(mix.name);
+        const Clouds<double> data(40, 33, 2, seed, mix.mass_a, mix.mass_b);
+        const auto problem = data.problem(mix.A, mix.B);
+        for (const int budget : {3, 24, 47, 20000}) {
+          SinkhornOptions options = plain(0.05, 1e-12);
+          options.acceleration = acceleration;
+          options.check_every = 7;
+          options.max_iterations = budget;
+          Exec exec;
+          const auto r = sinkhorn(problem, options, exec);
+          EXPECT_EQ(r.report.converged, budget == 20000) << to_string(r.report.status);
+          EXPECT_EQ(r.report.passes, 2 * r.report.iterations);  // checks cost no pass
+          const auto pair = data.pair(r, 0.05, mix.A, mix.B);
+          const double explicit_error = pair.marginal_error();
+          const double mass = reference::DensePair::sum(pair.plan());
+          if (r.report.marginal_error >= 1e-8)
+            EXPECT_NEAR(r.report.marginal_error, explicit_error, 1e-10 * explicit_error + 1e-15 / 0.05);
+          if (r.report.converged) EXPECT_LE(explicit_error, 1e-12 * (1 + 1e-6) + 16 * 1.2e-16 * 3 / 0.05);
+          EXPECT_NEAR(r.report.transported_mass, mass, 1e-12 * mass);
+          EXPECT_NEAR(r.report.dual_value, pair.dual(), 1e-12 * (std::abs(pair.dual()) + 1));
+          EXPECT_LE(r.report.dual_value, pair.primal() + 1e-12 * 3);
+          if (std::isfinite(r.report.duality_gap))
+            EXPECT_NEAR(r.report.duality_gap, pair.primal() - pair.dual(), 1e-12 * 3);
+          if (r.report.converged) EXPECT_NEAR(pair.primal(), pair.dual(), 1e-11);
+        }
+      }
+}
+
+// I2: at fixed epsilon the dual never falls, relaxed or not.
+TEST(Sinkhorn, DualNeverFallsAtFixedEpsilon) {
+  for (const Mixture& mix : kMixtures) {
+    SCOPED_TRACE(mix.name);
+    const Clouds<double> data(50, 41, 2, 5, mix.mass_a, mix.mass_b);
+    SinkhornOptions options = plain(0.005, 1e-10);
+    options.acceleration = Acceleration::over_relaxation;
+    options.check_every = 3;
+    options.max_iterations = 400;
+    Exec exec;
+    const auto r = sinkhorn(data.problem(mix.A, mix.B), options, exec);
+    for (std::size_t k = 1; k < r.report.trace.size(); ++k)
+      EXPECT_GE(r.report.trace[k].dual_value, r.report.trace[k - 1].dual_value - 8 * 2.2e-16 * 3) << k;
+  }
+}
+
+// S3: the translation recovers a known shift of the potentials in one step.
+TEST(Sinkhorn, TranslationRecoversAKnownShift) {
+  const Clouds<double> data(30, 30, 2, 3, 1.5, 1);
+  for (const auto& [A, B] : {std::pair<Marginal, Marginal>{KL{10.0}, KL{10.0}}, {KL{10.0}, Balanced{}}, {Balanced{}, KL{3.0}}}) {
+    const auto problem = data.problem(A, B);
+    Exec exec;
+    auto r = sinkhorn(problem, plain(0.05, 1e-13), exec);
+    ASSERT_TRUE(r.report.converged);
+    std::vector<double> f(r.f.begin(), r.f.end()), g(r.g.begin(), r.g.end());
+    for (double& v : f) v += 0.3;
+    for (double& v : g) v -= 0.3;
+    const auto again = sinkhorn(problem, plain(0.05, 1e-11), exec, {{f.data(), 30}, {g.data(), 30}});
+    EXPECT_EQ(again.report.iterations, 1);
+    for (int i = 0; i < 30; ++i) EXPECT_NEAR(again.f[i], r.f[i], 1e-12);
+  }
+}
+
+// S5 and the budget.
+TEST(Sinkhorn, WarmStartCallbackAndBudget) {
+  const Clouds<double> data(60, 45, 3, 8, 1.2, 1);
+  const auto problem = data.problem(KL{1.0}, KL{1.0});
+  Exec exec;
+  SinkhornOptions options;
+  options.epsilon = 0.01;
+  const auto cold = sinkhorn(problem, options, exec);
+  ASSERT_TRUE(cold.report.converged);
+  const auto warm = sinkhorn(problem, options, exec, {cold.f.view(), cold.g.view()});
+  EXPECT_EQ(warm.report.iterations, 1);
+  EXPECT_TRUE(warm.report.converged);
+
+  options.epsilon = 0.012;
+  const auto across = sinkhorn(problem, options, exec, {cold.f.view(), cold.g.view()});
+  EXPECT_LT(across.report.passes, sinkhorn(problem, options, exec).report.passes);
+
+  options.max_iterations = 0;
+  EXPECT_THROW(sinkhorn(problem, options, exec), InvalidArgument);
+  options.max_iterations = 1;
+  const auto one = sinkhorn(problem, options, exec);
+  EXPECT_EQ(one.report.iterations, 1);
+  EXPECT_EQ(one.report.status, Status::max_iterations);
+  EXPECT_EQ(one.report.epsilon, 0.012);
+  EXPECT_NEAR(one.report.marginal_error, data.pair(one, 0.012, KL{1.0}, KL{1.0}).marginal_error(), 1e-10);
+
+  options.max_iterations = 10000;
+  options.annealing = Annealing::off;
+  options.check_every = 1;
+  int checks = 0;
+  double last = 0;
+  options.on_check = [&](const SinkhornReport& report) {
+    last = report.marginal_error;
+    return ++checks < 4;
+  };
+  const auto stopped = sinkhorn(problem, options, exec);
+  EXPECT_EQ(stopped.report.status, Status::stopped);
+  EXPECT_EQ(stopped.report.iterations, 4);
+  EXPECT_EQ(stopped.report.marginal_error, last);
+}
+
+// S6: what cannot be reached is said.
+TEST(Sinkhorn, StatusIsHonest) {
+  const Clouds<float> data(60, 60, 1, 0);
+  Exec exec;
+  SinkhornOptions options;
+  options.epsilon = 1e-4;
+  options.tolerance = 1e-9;
+  options.max_iterations = 100000;
+  const auto r = sinkhorn(data.problem(Balanced{}, Balanced{}), options, exec);
+  EXPECT_EQ(r.report.status, Status::precision_floor);
+  EXPECT_GT(r.report.predicted_floor, options.tolerance);
+  EXPECT_FALSE(r.report.converged);
+
+  options.criterion = Criterion::gap;
+  EXPECT_THROW(sinkhorn(data.problem(Balanced{}, Balanced{}), options, exec), InvalidArgument);
+  for (const double bad : {0.0, -1.0, std::nan(""), kInfinity}) {
+    SinkhornOptions wrong;
+    wrong.epsilon = bad;
+    EXPECT_THROW(sinkhorn(data.problem(KL{1}, KL{1}), wrong, exec), InvalidArgument);
+  }
+}
+
+TEST(Sinkhorn, GapCriterion) {
+  const Clouds<double> data(40, 40, 2, 4, 1.5, 1);
+  for (const auto& [A, B] : {std::pair<Marginal, Marginal>{KL{1.0}, KL{2.0}}, {KL{1.0}, Balanced{}}, {Balanced{}, KL{1.0}}, {TV{0.3}, TV{0.2}}}) {
+    SinkhornOptions options;
+    options.epsilon = 0.05;
+    options.tolerance = 1e-9;
+    options.criterion = Criterion::gap;
+    Exec exec;
+    const auto r = sinkhorn(data.problem(A, B), options, exec);
+    EXPECT_TRUE(r.report.converged);
+    const auto pair = data.pair(r, 0.05, A, B);
+    EXPECT_LE(r.report.duality_gap, 1e-9 * (std::abs(r.report.dual_value) + 0.05));
+    // A Balanced side is exact up to rounding, where the primal is defined.
+    EXPECT_NEAR(pair.primal() - pair.dual(), r.report.duality_gap, 1e-12);
+  }
+}
+
+// Partial transport: mass exact, capacities kept, dual = primal.
+TEST(Sinkhorn, TotalMass) {
+  for (const double M : {0.01, 0.5, 0.9}) {
+    const Clouds<double> data(40, 30, 2, 6, 1.5, 1);
+    const auto problem = data.problem(TV{kInfinity}, TV{kInfinity}, {.total_mass = M});
+    SinkhornOptions options;
+    options.epsilon = 0.02;
+    options.tolerance = 1e-11;
+    options.max_iterations = 100000;
+    Exec exec;
+    const auto r = sinkhorn(problem, options, exec);
+    ASSERT_TRUE(r.report.converged) << M << " " << r.report.marginal_error;
+    const auto pair = data.pair(r, 0.02, Balanced{}, Balanced{});  // penalties are zero
+    const auto P = pair.plan();
+    const auto p = pair.rows(P), q = pair.columns(P);
+    EXPECT_NEAR(reference::DensePair::sum(P), M, 1e-12);
+    for (int i = 0; i < 40; ++i) EXPECT_LE(p[i], data.a[i] * (1 + 1e-9) + 1e-11);
+    for (int j = 0; j < 30; ++j) EXPECT_LE(q[j], data.b[j] * (1 + 1e-9) + 1e-11);
+    EXPECT_NEAR(r.report.dual_value, pair.primal(), 1e-9);
+    EXPECT_NEAR(r.report.transported_mass, M, 1e-12);
+  }
+}
+
+// All of the smaller mass: that side is Balanced, the other p <= b.
+TEST(Sinkhorn, TotalMassEqualToOneSide) {
+  const Clouds<double> data(40, 30, 2, 6, 1.5, 1);
+  const auto problem = data.problem(TV{kInfinity}, TV{kInfinity}, {.total_mass = 1.0});
+  SinkhornOptions options;
+  options.epsilon = 0.02;
+  options.tolerance = 1e-10;
+  options.max_iterations = 100000;
+  Exec exec;
+  const auto r = sinkhorn(problem, options, exec);
+  ASSERT_TRUE(r.report.converged);
+  const auto pair = data.pair(r, 0.02, Balanced{}, Balanced{});
+  const auto P = pair.plan();
+  const auto p = pair.rows(P), q = pair.columns(P);
+  for (int j = 0; j < 30; ++j) EXPECT_NEAR(q[j], data.b[j], 1e-9);
+  for (int i = 0; i < 40; ++i) EXPECT_LE(p[i], data.a[i] + 1e-9);
+  EXPECT_NEAR(r.report.dual_value, pair.primal(), 1e-8);
+}
+
+// P3: repeats and threads change no bit.
+TEST(Sinkhorn, SameBitsWhateverTheThreads) {
+  const Clouds<float> data(700, 513, 3, 9, 1.5, 1);
+  const auto problem = data.problem(KL{1.0}, KL{1.0});
+  SinkhornOptions options;
+  options.epsilon = 0.01;
+  std::vector<std::vector<float>> seen;
+  for (const int threads : {1, 1, 2, 8}) {
+    Exec exec;
+    exec.threads = threads;
+    const auto r = sinkhorn(problem, options, exec);
+    seen.emplace_back(r.f.begin(), r.f.end());
+  }
+  for (const auto& f : seen) EXPECT_EQ(f, seen[0]);
+}
+
+TEST(Sinkhorn, StopFlagAndProgressInterrupt) {
+  const Clouds<float> data(3000, 3000, 3, 9);
+  const auto problem = data.problem(Balanced{}, Balanced{});
+  SinkhornOptions options;
+  options.epsilon = 1e-4;
+  std::atomic<bool> stop{true};
+  Exec exec;
+  exec.stop = &stop;
+  EXPECT_THROW(sinkhorn(problem, options, exec), Interrupted);
+  Exec polled;
+  polled.progress = [](const Progress&) { return false; };
+  EXPECT_THROW(sinkhorn(problem, options, polled), Interrupted);
+}
+}  // namespace
+}  // namespace monge
