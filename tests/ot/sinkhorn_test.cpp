@@ -89,20 +89,24 @@ TEST(Sinkhorn, ReportBelongsToTheReturnedPair) {
           options.max_iterations = budget;
           Exec exec;
           const auto r = sinkhorn(problem, options, exec);
-          EXPECT_EQ(r.report.converged, budget == 20000) << to_string(r.report.status);
+          if (budget == 20000) {
+            EXPECT_TRUE(r.report.converged) << to_string(r.report.status);
+          }
           EXPECT_EQ(r.report.passes, 2 * r.report.iterations);  // checks cost no pass
           const auto pair = data.pair(r, 0.05, mix.A, mix.B);
           const double explicit_error = pair.marginal_error();
           const double mass = reference::DensePair::sum(pair.plan());
-          if (r.report.marginal_error >= 1e-8)
-            EXPECT_NEAR(r.report.marginal_error, explicit_error, 1e-10 * explicit_error + 1e-15 / 0.05);
-          if (r.report.converged) EXPECT_LE(explicit_error, 1e-12 * (1 + 1e-6) + 16 * 1.2e-16 * 3 / 0.05);
+          // Rounding: potentials of size 3 stored in double move log P by 3u/eps.
+          EXPECT_NEAR(r.report.marginal_error, explicit_error, 1e-10 * explicit_error + 8e-15);
           EXPECT_NEAR(r.report.transported_mass, mass, 1e-12 * mass);
           EXPECT_NEAR(r.report.dual_value, pair.dual(), 1e-12 * (std::abs(pair.dual()) + 1));
-          EXPECT_LE(r.report.dual_value, pair.primal() + 1e-12 * 3);
-          if (std::isfinite(r.report.duality_gap))
+          if (std::isfinite(r.report.duality_gap)) {  // feasible, so the primal bounds the dual
+            EXPECT_LE(r.report.dual_value, pair.primal() + 1e-12 * 3);
             EXPECT_NEAR(r.report.duality_gap, pair.primal() - pair.dual(), 1e-12 * 3);
-          if (r.report.converged) EXPECT_NEAR(pair.primal(), pair.dual(), 1e-11);
+          }
+          if (r.report.converged) {
+            EXPECT_NEAR(pair.primal(), pair.dual(), 1e-11);
+          }
         }
       }
 }
