@@ -1,0 +1,40 @@
+#pragma once
+#include <vector>
+
+#include "kernels/pull.hpp"
+#include "reference/weights.hpp"
+
+namespace monge::reference {
+/// [n, dim], as kernels::pull. The gradient of scale t^(q/2), t = |x - y|^2, is
+/// scale q t^(q/2 - 1) (x - y); of -scale x.y it is -scale y.
+template <class T>
+std::vector<Bounded> pull(const kernels::PullArgs<T>& a) {
+  const auto& p = a.pairs;
+  const int dim = p.rows.dim;
+  const Real u = std::numeric_limits<T>::epsilon() / 2;
+  std::vector<Bounded> out(p.n * dim);
+  for (std::int64_t i = 0; i < p.n; ++i)
+    for (std::int64_t j = 0; j < p.m; ++j) {
+      const Real w = weight(p, a.h, a.shift, a.eps, i, j);
+      if (w == 0) continue;
+      Real factor = -static_cast<Real>(p.scale);
+      // Weight, factor, difference and two products; a power's exponent as in cost_error.
+      Real error = weight_error(p, a.h, a.shift, a.eps, i, j) + (dim + 8) * u;
+      if (p.form != Form::dot) {
+        const Real q = p.form == Form::squared    ? Real(2)
+                       : p.form == Form::distance ? Real(1)
+                                                  : static_cast<Real>(p.power);
+        const Real t = squared_distance(p, i, j);
+        factor = t == 0 ? 0 : p.scale * q * std::pow(t, q / 2 - 1);
+        if (p.form == Form::power && t > 0)
+          error += u * (dim + 8 + 4 * std::abs((q / 2 - 1) * std::log(t)));
+      }
+      for (int k = 0; k < dim; ++k) {
+        const Real y = coordinate(p.cols, j, k);
+        out[i * dim + k].add(
+            w * factor * (p.form == Form::dot ? y : coordinate(p.rows, i, k) - y), error);
+      }
+    }
+  return out;
+}
+}  // namespace monge::reference

@@ -1,0 +1,42 @@
+// How tests run a kernel: shapes that break tilings, outputs that start poisoned, every
+// instruction set of the machine.
+#pragma once
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+#include <vector>
+
+#include "monge/core/exec.hpp"
+
+namespace monge::testing {
+struct Shape {
+  std::int64_t n, m;
+  int dim;
+};
+
+/// One less, equal and one more than the units of the kernels: panels of 16, tiles of 8 rows,
+/// blocks of 64 rows and 256 columns.
+inline std::vector<Shape> awkward_shapes() {
+  return {{1, 1, 1}, {1, 17, 3}, {15, 16, 2}, {16, 15, 4}, {17, 255, 3},
+          {9, 257, 5}, {65, 256, 1}, {255, 1, 2}, {33, 1000, 3}, {257, 31, 17}};
+}
+
+/// What outputs hold before a call: a kernel that forgets to write an entry is found out.
+template <class T>
+T poison() {
+  if constexpr (std::is_floating_point_v<T>) return std::numeric_limits<T>::quiet_NaN();
+  return static_cast<T>(-77);
+}
+
+inline Exec with_threads(int threads) {
+  Exec exec;
+  exec.threads = threads;
+  return exec;
+}
+
+/// Runs `test` once per instruction set that this machine and this build have.
+template <class Test>
+void on_every_target(const Test& test) {
+  test();
+}
+}  // namespace monge::testing
