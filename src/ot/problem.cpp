@@ -106,11 +106,11 @@ bool check_matrix(MatrixView<const T> cost) {
 
 /// The mass. Summed with compensation: a million float weights must meet a tolerance of 1e-12.
 template <class T>
-double check_weights(const char* name, VectorView<const T> weights, const char* points,
-                     std::int64_t count) {
+double check_weights(const char* name, VectorView<const T> weights, const char* owner,
+                     std::int64_t count, const char* noun) {
   if (weights.size != count)
-    throw InvalidArgument(fmt::format("[problem] {} has {} weights but {} {}", name, weights.size,
-                                      points, count),
+    throw InvalidArgument(fmt::format("[problem] {} has {} weights but {} has {} {}", name,
+                                      weights.size, owner, count, noun),
                           name);
   double sum = 0, lost = 0;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -207,8 +207,8 @@ Problem<T>::Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<cons
   };
   uniform(a_, uniform_a_, n_);
   uniform(b_, uniform_b_, m_);
-  mass_a_ = check_weights("a", a_, cloud ? "points x:" : "rows in C:", n_);
-  mass_b_ = check_weights("b", b_, cloud ? "points y:" : "columns in C:", m_);
+  mass_a_ = check_weights("a", a_, cloud ? "x" : "C", n_, cloud ? "points" : "rows");
+  mass_b_ = check_weights("b", b_, cloud ? "y" : "C", m_, cloud ? "points" : "columns");
   if (cloud) check_cloud(*cloud, a_, b_);
 
   double tolerance = options.mass_tolerance;
@@ -217,6 +217,7 @@ Problem<T>::Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<cons
         fmt::format("[problem] mass_tolerance is {}, wanted a number in [0, 1)", tolerance),
         "mass_tolerance");
   if (tolerance == 0) tolerance = std::is_same_v<T, float> ? 1e-6 : 1e-12;
+  mass_tolerance_ = tolerance;
 
   const bool capped = total_mass_.has_value();
   marginal_a_ = acting(marginal_a, "marginal_a", capped);

@@ -46,6 +46,8 @@ class Problem {
   const Marginal& marginal_a() const { return marginal_a_; }
   const Marginal& marginal_b() const { return marginal_b_; }
   std::optional<double> total_mass() const { return total_mass_; }
+  /// As it acted: the option, or the default of T.
+  double mass_tolerance() const { return mass_tolerance_; }
   Device device() const { return {}; }
 
  private:
@@ -55,6 +57,6 @@ class Problem {
   Buffer<T> uniform_a_, uniform_b_;
   Marginal marginal_a_, marginal_b_;
   std::optional<double> total_mass_;
-  double mass_a_ = 0, mass_b_ = 0;
+  double mass_a_ = 0, mass_b_ = 0, mass_tolerance_ = 0;
 };
 }  // namespace monge
