@@ -1,0 +1,239 @@
+// Bodies of tile.hpp: one loop per class of cost writes |x - y|^2, x.y or matrix entries to the
+// tile, then passes over the tile (in L1) turn them into costs, scores and weights.
+#if defined(MONGE_CPU_TILE_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef MONGE_CPU_TILE_INL
+#undef MONGE_CPU_TILE_INL
+#else
+#define MONGE_CPU_TILE_INL
+#endif
+
+#include <algorithm>
+#include <cmath>
+
+#include "cpu/exp-inl.hpp"
+#include "cpu/tile.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace monge::cpu::HWY_NAMESPACE {
+using kernels::Form;
+using kernels::kColumnBlock;
+using kernels::kPanel;
+
+// Coordinate k of the rows of a tile stands at x[k * kPanel + r], r < R.
+template <class T>
+const T* row_coordinates(const kernels::Panels<T>& rows, std::int64_t i) {
+  return rows.data + i / kPanel * kPanel * rows.dim + i % kPanel;
+}
+
+// |x - y|^2 (PRODUCT false) or x.y (true), R rows against `columns` columns. D = 0: any dimension.
+template <bool PRODUCT, int R, int D, class T>
+HWY_INLINE void sweep_points(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y, int dimension,
+                             int columns, T* HWY_RESTRICT out) {
+  const hn::CappedTag<T, kPanel> d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  const int dim = D ? D : dimension;
+  for (int t = 0; t < columns; t += lanes) {
+    const T* const column = y + t / kPanel * kPanel * dim + t % kPanel;
+    hn::Vec<decltype(d)> sum[R];
+    for (int r = 0; r < R; ++r) sum[r] = hn::Zero(d);
+    for (int k = 0; k < dim; ++k) {
+      const auto yk = hn::Load(d, column + k * kPanel);
+      for (int r = 0; r < R; ++r) {
+        const auto xk = hn::Set(d, x[k * kPanel + r]);
+        if constexpr (PRODUCT) {
+          sum[r] = hn::MulAdd(xk, yk, sum[r]);
+        } else {
+          const auto difference = hn::Sub(xk, yk);
+          sum[r] = hn::MulAdd(difference, difference, sum[r]);
+        }
+      }
+    }
+    for (int r = 0; r < R; ++r) hn::Store(sum[r], d, out + r * kColumnBlock + t);
+  }
+}
+
+template <bool PRODUCT, int R, class T>
+void sweep_rows(const T* x, const T* y, int dim, int columns, T* out) {
+  switch (PRODUCT ? 0 : dim) {
+    case 1:
+      return sweep_points<PRODUCT, R, 1>(x, y, dim, columns, out);
+    case 2:
+      return sweep_points<PRODUCT, R, 2>(x, y, dim, columns, out);
+    case 3:
+      return sweep_points<PRODUCT, R, 3>(x, y, dim, columns, out);
+    case 4:
+      return sweep_points<PRODUCT, R, 4>(x, y, dim, columns, out);
+    default:
+      return sweep_points<PRODUCT, R, 0>(x, y, dim, columns, out);
+  }
+}
+
+template <bool PRODUCT, class T>
+void sweep(const kernels::Pairs<T>& p, std::int64_t i0, int rows, std::int64_t j0, int columns,
+           T* out) {
+  const T* const y = p.cols.data + j0 * p.cols.dim;
+  if (rows == kTileRows && i0 % kTileRows == 0)
+    return sweep_rows<PRODUCT, kTileRows>(row_coordinates(p.rows, i0), y, p.rows.dim, columns, out);
+  for (int r = 0; r < rows; ++r)
+    sweep_rows<PRODUCT, 1>(row_coordinates(p.rows, i0 + r), y, p.rows.dim, columns,
+                           out + r * kColumnBlock);
+}
+
+// out = op(out) over the tile; op(vector, row, column) -> vector.
+template <class T, class Op>
+HWY_INLINE void transform(int rows, int columns, T* out, const Op& op) {
+  const hn::CappedTag<T, kPanel> d;
+  for (int r = 0; r < rows; ++r)
+    for (int t = 0; t < columns; t += static_cast<int>(hn::Lanes(d))) {
+      T* const at = out + r * kColumnBlock + t;
+      hn::Store(op(hn::Load(d, at), r, t), d, at);
+    }
+}
+
+// Columns beyond the matrix get 0. Where rows are contiguous (transposed access), 4 x 4 floats or
+// 2 x 2 doubles are transposed in registers.
+template <class T>
+void matrix_costs(const kernels::Pairs<T>& p, std::int64_t i0, int rows, std::int64_t j0,
+                  int columns, T* out) {
+  const int inside = static_cast<int>(std::min<std::int64_t>(columns, p.m - j0));
+  const T* const from = p.matrix + i0 * p.row_stride + j0 * p.col_stride;
+  for (int r = 0; r < rows; ++r) {
+    T* const to = out + r * kColumnBlock;
+    if (p.col_stride == 1) std::copy_n(from + r * p.row_stride, inside, to);
+    std::fill(to + inside, to + columns, T(0));
+  }
+  if (p.col_stride == 1) return;
+  int done_rows = 0, done_columns = 0;
+#if HWY_TARGET != HWY_SCALAR
+  constexpr int kSquare = 16 / sizeof(T);
+  const hn::FixedTag<T, kSquare> d;
+  done_rows = rows / kSquare * kSquare;
+  done_columns = inside / kSquare * kSquare;
+  for (int t = 0; t < done_columns; t += kSquare)
+    for (int r = 0; r < done_rows; r += kSquare) {
+      const T* const at = from + r * p.row_stride + t * p.col_stride;
+      T* const to = out + r * kColumnBlock + t;
+      if constexpr (kSquare == 4) {
+        const auto c0 = hn::LoadU(d, at), c1 = hn::LoadU(d, at + p.col_stride);
+        const auto c2 = hn::LoadU(d, at + 2 * p.col_stride);
+        const auto c3 = hn::LoadU(d, at + 3 * p.col_stride);
+        const auto low02 = hn::InterleaveLower(d, c0, c2), low13 = hn::InterleaveLower(d, c1, c3);
+        const auto high02 = hn::InterleaveUpper(d, c0, c2), high13 = hn::InterleaveUpper(d, c1, c3);
+        hn::Store(hn::InterleaveLower(d, low02, low13), d, to);
+        hn::Store(hn::InterleaveUpper(d, low02, low13), d, to + kColumnBlock);
+        hn::Store(hn::InterleaveLower(d, high02, high13), d, to + 2 * kColumnBlock);
+        hn::Store(hn::InterleaveUpper(d, high02, high13), d, to + 3 * kColumnBlock);
+      } else {
+        const auto c0 = hn::LoadU(d, at), c1 = hn::LoadU(d, at + p.col_stride);
+        hn::Store(hn::InterleaveLower(d, c0, c1), d, to);
+        hn::Store(hn::InterleaveUpper(d, c0, c1), d, to + kColumnBlock);
+      }
+    }
+#endif
+  for (int r = 0; r < rows; ++r)
+    for (int t = r < done_rows ? done_columns : 0; t < inside; ++t)
+      out[r * kColumnBlock + t] = from[r * p.row_stride + t * p.col_stride];
+}
+
+template <class T>
+void tile_costs(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0, int columns,
+                T* out) {
+  const hn::CappedTag<T, kPanel> d;
+  using V = hn::Vec<decltype(d)>;
+  const auto& p = args.pairs;
+  const V scale = hn::Set(d, p.scale);
+  switch (p.form) {
+    case Form::matrix:
+      return matrix_costs(p, i0, rows, j0, columns, out);
+    case Form::dot:
+      sweep<true>(p, i0, rows, j0, columns, out);
+      return transform(rows, columns, out, [&](V dot, int, int) HWY_ATTR {
+        return hn::Neg(hn::Mul(scale, dot));
+      });
+    case Form::squared:
+      if (p.rows.norms) {
+        sweep<true>(p, i0, rows, j0, columns, out);
+        return transform(rows, columns, out, [&](V dot, int r, int t) HWY_ATTR {
+          const V x2 = hn::Set(d, p.rows.norms[i0 + r]), y2 = hn::Load(d, p.cols.norms + j0 + t);
+          return hn::Mul(scale, hn::MulAdd(hn::Set(d, T(-2)), dot, hn::Add(x2, y2)));
+        });
+      }
+      sweep<false>(p, i0, rows, j0, columns, out);
+      if (p.scale == 1) return;
+      return transform(rows, columns, out,
+                       [&](V s, int, int) HWY_ATTR { return hn::Mul(scale, s); });
+    case Form::distance:
+      sweep<false>(p, i0, rows, j0, columns, out);
+      return transform(rows, columns, out,
+                       [&](V s, int, int) HWY_ATTR { return hn::Mul(scale, hn::Sqrt(s)); });
+    case Form::power:
+      sweep<false>(p, i0, rows, j0, columns, out);
+      return transform(rows, columns, out, [&](V s, int, int) HWY_ATTR {
+        return hn::Mul(scale, pow_positive(d, s, p.power / 2));
+      });
+  }
+}
+
+template <class T>
+void tile_slopes(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0, int columns,
+                 T* out) {
+  const hn::CappedTag<T, kPanel> d;
+  using V = hn::Vec<decltype(d)>;
+  const auto& p = args.pairs;
+  if (p.form == Form::squared) {
+    for (int r = 0; r < rows; ++r) std::fill_n(out + r * kColumnBlock, columns, 2 * p.scale);
+    return;
+  }
+  sweep<false>(p, i0, rows, j0, columns, out);
+  if (p.form == Form::distance) {
+    const V scale = hn::Set(d, p.scale);
+    return transform(rows, columns, out, [&](V s, int, int) HWY_ATTR {
+      return hn::IfThenElseZero(hn::Gt(s, hn::Zero(d)), hn::Div(scale, hn::Sqrt(s)));
+    });
+  }
+  const V factor = hn::Set(d, p.scale * p.power);
+  transform(rows, columns, out, [&](V s, int, int) HWY_ATTR {
+    return hn::Mul(factor, pow_positive(d, s, p.power / 2 - 1));
+  });
+}
+
+template <class T>
+void tile_scores(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0, int columns,
+                 T* out) {
+  const hn::CappedTag<T, kPanel> d;
+  tile_costs(args, i0, rows, j0, columns, out);
+  transform(rows, columns, out, [&](hn::Vec<decltype(d)> cost, int, int t) HWY_ATTR {
+    return hn::Sub(hn::LoadU(d, args.h + j0 + t), cost);
+  });
+}
+
+template <class T>
+void tile_weights_of_costs(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0,
+                           int columns, const T* costs, T* out) {
+  const hn::CappedTag<T, kPanel> d;
+  const auto k = hn::Set(d, static_cast<T>(1 / (args.eps * 0.69314718055994530942)));
+  for (int r = 0; r < rows; ++r) {
+    const T* const from = costs + r * kColumnBlock;
+    T* const to = out + r * kColumnBlock;
+    if (!std::isfinite(args.shift[i0 + r])) {
+      std::fill_n(to, columns, T(0));
+      continue;
+    }
+    const auto shift = hn::Set(d, args.shift[i0 + r]);
+    for (int t = 0; t < columns; t += static_cast<int>(hn::Lanes(d))) {
+      // h - c first: shift restores what is small exactly where the weight matters.
+      const auto score = hn::Sub(hn::LoadU(d, args.h + j0 + t), hn::Load(d, from + t));
+      hn::Store(exp2_scaled(d, hn::Add(score, shift), k), d, to + t);
+    }
+  }
+}
+
+template <class T>
+void tile_weights(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0, int columns,
+                  T* out) {
+  tile_costs(args, i0, rows, j0, columns, out);
+  tile_weights_of_costs(args, i0, rows, j0, columns, out, out);
+}
+}  // namespace monge::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif
