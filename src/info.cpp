@@ -1,6 +1,8 @@
 // Above every room, so that no room needs to know which others were built.
 #include "monge/info.hpp"
 
+#include "cpu/target.hpp"
+
 #ifdef MONGE_WITH_CUDA
 #include "cuda/toolkit.hpp"
 #endif
@@ -13,6 +15,8 @@ Info info() {
 #else
   info.compiler = "g++ " __VERSION__;
 #endif
+  info.instruction_set = cpu::target_name();
+  info.instruction_sets = cpu::runnable_targets();
   info.devices.emplace_back("cpu");
 #ifdef MONGE_WITH_CUDA
   info.components.push_back("cuda " + cuda::toolkit_version());

@@ -8,12 +8,16 @@ struct Info {
   std::string version;   ///< "0.1.0"
   std::string commit;    ///< 12 hexadecimal digits, "+" after them when files differed; or "unknown"
   std::string compiler;  ///< name and version
+  /// Of calls that start now, and all that MONGE_TARGET may name here, best first.
+  std::string instruction_set;
+  std::vector<std::string> instruction_sets;
   /// Optional parts of this build, each with its version: "cuda 13.0". A part that is not listed
   /// throws NotAvailable when asked for.
   std::vector<std::string> components;
   std::vector<std::string> devices;  ///< "cpu", and the name of each GPU that `cuda` finds
 };
 
-/// Never throws for a missing or failing device: it is then not listed.
+/// A missing or failing device is not listed. Throws InvalidArgument when MONGE_TARGET names an
+/// instruction set that cannot run here, as every solve does.
 Info info();
 }  // namespace monge
