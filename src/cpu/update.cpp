@@ -78,7 +78,7 @@ Measures measure(const MeasureArgs<T>& a, Exec& exec) {
       const double z = log_ratio(f, a.s[i], a.eps, a.log_scale);
       if (top > -kInfinity) sum.log_mass += weight * std::exp(z - top);
       sum.dual += weight * a.penalty.conjugate(f);
-      if (f == kInfinity) continue;  // a soft row without partner: p = target = 0
+      if (!a.optimality || f == kInfinity) continue;  // +inf: no partner, p = target = 0
       const auto [residual, gap] = a.penalty.optimality(f, z, a.slack);
       sum.residual += weight * residual;
       sum.gap += weight * gap;

@@ -38,12 +38,13 @@ struct MeasureArgs {
   VectorView<const T> weight;
   Penalty penalty;
   double eps, log_scale;
-  double slack;  // see Penalty::gap
+  double slack;     // see Penalty::optimality
+  bool optimality;  // false: residual and gap are not wanted and 0
 };
 struct Measures {
   double log_mass;  // log sum p; -inf when it underflows everywhere
-  double residual;  // L1
   double dual;      // sum a conjugate(f)
+  double residual;  // L1
   double gap;
 };
 

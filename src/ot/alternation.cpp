@@ -90,10 +90,11 @@ void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
 }
 
 template <class T>
-kernels::Measures Alternation<T>::measure(const Half& half, double log_scale, Exec& exec) const {
+kernels::Measures Alternation<T>::measure(const Half& half, double log_scale, bool optimality,
+                                          Exec& exec) const {
   const double slack = 64 * static_cast<double>(std::numeric_limits<T>::epsilon());
   return kernels::measure<T>({half.potential.data(), half.softmin.data(), half.weight, half.penalty,
-                              eps_, log_scale, slack},
+                              eps_, log_scale, slack, optimality},
                              exec);
 }
 
@@ -107,9 +108,9 @@ void Alternation<T>::update(Half& half, double omega, Exec& exec) {
   if (omega == 1) return step(1);
   // The dual as a function of this side alone; its scale bounds the rounding of the comparison.
   const auto dual = [&](const kernels::Measures& m) { return m.dual - eps_ * std::exp(m.log_mass); };
-  const double before = dual(measure(half, 0, exec));
+  const double before = dual(measure(half, 0, false, exec));
   step(omega);
-  const double after = dual(measure(half, 0, exec));
+  const double after = dual(measure(half, 0, false, exec));
   const double rounding = 8 * static_cast<double>(std::numeric_limits<T>::epsilon()) *
                           (std::abs(before) + eps_ * half.mass);
   if (!(after >= before - rounding)) step(1);
@@ -156,7 +157,7 @@ void Alternation<T>::translate(Exec& exec) {
 // f, g and the level rise together until the plan carries the total mass.
 template <class T>
 void Alternation<T>::match_mass(Exec& exec) {
-  const double log_mass = measure(follow_, 0, exec).log_mass;
+  const double log_mass = measure(follow_, 0, false, exec).log_mass;
   const double by = eps_ / 2 * (std::log(total_mass_) - log_mass);
   if (!std::isfinite(by)) return;
   move(by, by, exec);
@@ -175,13 +176,13 @@ void Alternation<T>::move(double lead_by, double follow_by, Exec& exec) {
 template <class T>
 typename Alternation<T>::Check Alternation<T>::check(Exec& exec) const {
   Check out{};
-  kernels::Measures lead = measure(lead_, 0, exec), follow = measure(follow_, 0, exec);
+  kernels::Measures lead = measure(lead_, 0, true, exec), follow = measure(follow_, 0, true, exec);
   double log_mass = follow.log_mass, mass_terms = 0;
   if (free_level_) {
     const double log_scale = std::log(total_mass_) - log_mass;
     out.mass_shift = eps_ / 2 * log_scale;
-    lead = measure(lead_, log_scale, exec);
-    follow = measure(follow_, log_scale, exec);
+    lead = measure(lead_, log_scale, true, exec);
+    follow = measure(follow_, log_scale, true, exec);
     log_mass = std::log(total_mass_);
     mass_terms = 2 * (level_ + out.mass_shift) * total_mass_;
   }

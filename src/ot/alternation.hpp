@@ -59,7 +59,7 @@ class Alternation {
   void translate(Exec& exec);
   void match_mass(Exec& exec);
   void move(double lead_by, double follow_by, Exec& exec);
-  kernels::Measures measure(const Half& half, double log_scale, Exec& exec) const;
+  kernels::Measures measure(const Half& half, double log_scale, bool optimality, Exec& exec) const;
   Half make_half(const Problem<T>& problem, Side side) const;
   void set_level(double level);
 

@@ -1,0 +1,83 @@
+"""Figures of the specification, reproduced from its own seeds (NumPy's default_rng)."""
+
+import math
+
+import numpy as np
+import pytest
+
+import monge
+
+PLAIN = {"annealing": "off", "acceleration": "none", "check_every": 1}
+
+
+def side(rho: float) -> object:
+    return monge.Balanced() if math.isinf(rho) else monge.KL(rho)
+
+
+# S3: iterations to KKT residual 1e-8 with the translation step, and the transported mass.
+# Without the translation the second row takes 178 iterations and the eighth 35039.
+@pytest.mark.parametrize(
+    ("epsilon", "rho_a", "rho_b", "iterations", "mass"),
+    [
+        (0.05, 0.05, 0.05, 10, 0.5858),
+        (0.05, 1, 1, 43, 1.1398),
+        (0.05, 10, 10, 57, 1.2152),
+        (0.05, 100, 100, 59, 1.2238),
+        (0.01, 10, 10, 289, 1.2185),
+        (0.05, 1, math.inf, 49, 1.0),
+        (0.05, 10, math.inf, 57, 1.0),
+        (0.05, 100, math.inf, 58, 1.0),
+        (0.01, 10, math.inf, 291, 1.0),
+        (0.05, 1, 100, 49, 1.0026),
+    ],
+)
+def test_translation_keeps_unbalanced_problems_fast(
+    epsilon: float, rho_a: float, rho_b: float, iterations: int, mass: float
+) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.random((200, 2)), rng.random((200, 2)) * 0.8 + 0.3
+    result = monge.solve_sample(
+        x, y, np.full(200, 1.5 / 200), np.full(200, 1 / 200),
+        epsilon=epsilon, marginals=(side(rho_a), side(rho_b)), tolerance=1e-8, **PLAIN,
+    )
+    assert result.converged
+    assert result.iterations <= 1.2 * iterations
+    assert result.transported_mass == pytest.approx(mass, abs=0.6e-4)
+
+
+# R2: the transported mass does not depend on how finely the measures are sampled with the product
+# reference; with the counting reference it drifts.
+@pytest.mark.parametrize(
+    ("reference", "masses", "tolerance"),
+    [
+        ("product", (0.941848, 0.941766, 0.941763, 0.941763), 1e-6),
+        ("counting", (1.0538, 1.1398, 1.2195, 1.3048), 1e-4),
+    ],
+)
+def test_mass_under_refinement(reference: str, masses: tuple[float, ...], tolerance: float) -> None:
+    for n, mass in zip((10, 50, 200, 800), masses, strict=True):
+        x = ((np.arange(n) + 0.5) / n)[:, None]
+        result = monge.solve_sample(
+            x, x + 0.3, epsilon=0.05, marginals=monge.KL(1.0), reference=reference, tolerance=1e-10
+        )
+        assert result.transported_mass == pytest.approx(mass, abs=tolerance)
+
+
+# P1: the float32 floor of the marginal error, restarted from the float64 solution.
+@pytest.mark.parametrize(
+    ("epsilon", "floor"), [(1e-2, 3.3e-7), (1e-3, 2.7e-6), (1e-4, 3.9e-5), (1e-5, 3.8e-4), (1e-6, 4.3e-3)]
+)
+def test_float32_floor(epsilon: float, floor: float) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.random(60)[:, None], (rng.random(60) * 0.8 + 0.15)[:, None]
+    x32, y32 = x.astype(np.float32), y.astype(np.float32)
+    exact = monge.solve_sample(
+        x32.astype(float), y32.astype(float), epsilon=epsilon, tolerance=1e-9, max_iterations=1_000_000
+    )
+    single = monge.solve_sample(
+        x32, y32, epsilon=epsilon, tolerance=1e-12, max_iterations=100, check_every=1,
+        start=(exact.potential_a.astype(np.float32), exact.potential_b.astype(np.float32)),
+    ) if exact.converged else None
+    assert single is not None
+    assert single.status in ("precision_floor", "max_iterations")
+    assert single.marginal_error <= 2 * floor
