@@ -1,0 +1,35 @@
+// One run of the readers on arbitrary bytes: the first chooses the format, the rest is the file.
+// Good bytes or an IoError are fine; a crash, another exception or a huge allocation is not.
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "io/csv.hpp"
+#include "io/npy.hpp"
+#include "io/npz.hpp"
+#include "monge/core/error.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace monge;
+  if (size == 0) return 0;
+  const std::span bytes(reinterpret_cast<const std::byte*>(data + 1), size - 1);
+  try {
+    switch (data[0] % 3) {
+      case 0: {
+        io::MemorySource source("fuzz.npy", bytes);
+        io::read_npy(source);
+        break;
+      }
+      case 1: {
+        const io::NpzReader archive("fuzz.npz", bytes);
+        for (const auto& key : archive.keys()) archive.read(key);
+        break;
+      }
+      default:
+        io::parse_csv("fuzz.csv", {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    }
+  } catch (const IoError&) {
+  }
+  return 0;
+}
