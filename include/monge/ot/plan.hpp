@@ -55,8 +55,6 @@ class Plan {
   Plan(const Problem<T>& problem, double epsilon, VectorView<const T> f, VectorView<const T> g,
        double mass_level = 0);
   Plan(const Problem<T>& problem, const SinkhornResult<T>& result);
-  Plan(Plan&&) noexcept;
-  ~Plan();
 
   std::int64_t n() const;
   std::int64_t m() const;

@@ -1,0 +1,146 @@
+// The plan as an operator: products, marginals, value and the terms of the objective.
+#include "monge/ot/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+#include <type_traits>
+
+#include "ot/plan_parts.hpp"
+
+namespace monge {
+namespace {
+template <class T>
+Buffer<T> copied(VectorView<const T> values, std::int64_t wanted, const char* name) {
+  if (values.size != wanted)
+    throw InvalidArgument(fmt::format("[plan] {} has {} values but its side has {} points", name,
+                                      values.size, wanted),
+                          name);
+  Buffer<T> out(wanted);
+  for (std::int64_t i = 0; i < wanted; ++i) out[i] = values[i];
+  return out;
+}
+
+template <class T>
+Buffer<T> product(const Plan<T>& plan, Side rows, MatrixView<const T> v,
+                  kernels::Weighting weighting, Exec& exec) {
+  const std::int64_t columns = plan.op().size(other(rows));
+  if (v.rows != columns || v.cols < 1)
+    throw InvalidArgument(fmt::format("[plan] v has shape ({}, {}), wanted ({}, k) with k >= 1",
+                                      v.rows, v.cols, columns),
+                          "v");
+  Buffer<T> out(plan.op().size(rows) * v.cols);
+  const auto h = column_bias(plan, rows);
+  plan.op().apply(rows, h.data(), potential_of(plan, rows).data, weighting, v, out.data(),
+                  plan.epsilon(), exec);
+  const auto a = weights_of(plan.problem(), rows);
+  scale_rows(a, out);
+  if (weighting == kernels::Weighting::squared) scale_rows(a, out);
+  return out;
+}
+
+// F(p | a). A hard constraint counts as met when it is missed by rounding alone: in L1, relative
+// to the mass, by 1e-12 in double and 1e-5 in float.
+template <class T>
+double penalty_value(const Plan<T>& plan, Side side, const Buffer<T>& ratio) {
+  const auto a = weights_of(plan.problem(), side);
+  const kernels::Penalty penalty = penalty_of(plan, side);
+  const double mass = mass_of(plan.problem(), side);
+  const double slack = std::is_same_v<T, float> ? 1e-5 : 1e-12;
+  const double missed =
+      weighted_sum(a, [&](std::int64_t i) { return violation(penalty, ratio[i]); });
+  const double off = total(plan, side, ratio) - plan.problem().total_mass().value_or(0);
+  if (missed > slack * mass ||
+      (plan.problem().total_mass() && std::abs(off) > slack * *plan.problem().total_mass()))
+    return std::numeric_limits<double>::infinity();
+  return penalty.strength *
+         weighted_sum(a, [&](std::int64_t i) { return divergence_term(penalty, ratio[i]); });
+}
+}  // namespace
+
+template <class T>
+Plan<T>::Plan(const Problem<T>& problem, double epsilon, VectorView<const T> f,
+              VectorView<const T> g, double mass_level)
+    : problem_(&problem), epsilon_(epsilon), mass_level_(mass_level),
+      f_(copied(f, problem.n(), "f")), g_(copied(g, problem.m(), "g")) {
+  if (!(epsilon > 0 && std::isfinite(epsilon)))
+    throw InvalidArgument(fmt::format("[plan] epsilon is {}, wanted a finite number > 0", epsilon),
+                          "epsilon");
+  op_ = std::make_shared<const Operator<T>>(problem);
+}
+template <class T>
+Plan<T>::Plan(const Problem<T>& problem, const SinkhornResult<T>& result)
+    : Plan(problem, result.report.epsilon, result.f.view(), result.g.view(),
+           result.report.mass_level) {}
+
+template <class T>
+std::int64_t Plan<T>::n() const {
+  return f_.size();
+}
+template <class T>
+std::int64_t Plan<T>::m() const {
+  return g_.size();
+}
+
+template <class T>
+Buffer<T> Plan<T>::apply(Side rows, MatrixView<const T> v, Exec& exec) const {
+  return product(*this, rows, v, kernels::Weighting::plain, exec);
+}
+template <class T>
+Buffer<T> Plan<T>::apply_squared(Side rows, MatrixView<const T> v, Exec& exec) const {
+  return product(*this, rows, v, kernels::Weighting::squared, exec);
+}
+
+template <class T>
+Buffer<T> Plan<T>::marginal(Side side, Exec& exec) const {
+  auto p = marginal_ratio(*this, side, exec);
+  scale_rows(weights_of(*problem_, side), p);
+  return p;
+}
+
+template <class T>
+double Plan<T>::mass(Exec& exec) const {
+  return total(*this, Side::source, marginal_ratio(*this, Side::source, exec));
+}
+
+// sum a phi(f) + sum b phi(g) + 2 l M + eps (m_a m_b - m_pi); without a total mass l = 0.
+template <class T>
+double Plan<T>::value(Exec& exec) const {
+  double value = epsilon_ * (problem_->mass_a() * problem_->mass_b() - mass(exec)) +
+                 2 * mass_level_ * problem_->total_mass().value_or(0);
+  for (const Side side : {Side::source, Side::target}) {
+    const auto u = potential_of(*this, side);
+    const kernels::Penalty penalty = penalty_of(*this, side);
+    value += weighted_sum(weights_of(*problem_, side),
+                          [&](std::int64_t i) { return penalty.conjugate(u[i]); });
+  }
+  return value;
+}
+
+template <class T>
+PlanTerms Plan<T>::terms(Exec& exec) const {
+  const auto ratio_a = marginal_ratio(*this, Side::source, exec);
+  const auto ratio_b = marginal_ratio(*this, Side::target, exec);
+  const auto [linear, entropy] = plan_entropy(*this, ratio_a, ratio_b, exec);
+  return {linear, entropy, penalty_value(*this, Side::source, ratio_a),
+          penalty_value(*this, Side::target, ratio_b)};
+}
+
+// The member functions of the other plan_*.cpp files are instantiated there.
+#define MONGE_INSTANTIATE(T)                                                                     \
+  template Plan<T>::Plan(const Problem<T>&, double, VectorView<const T>, VectorView<const T>,    \
+                         double);                                                                \
+  template Plan<T>::Plan(const Problem<T>&, const SinkhornResult<T>&);                           \
+  template std::int64_t Plan<T>::n() const;                                                      \
+  template std::int64_t Plan<T>::m() const;                                                      \
+  template Buffer<T> Plan<T>::apply(Side, MatrixView<const T>, Exec&) const;                     \
+  template Buffer<T> Plan<T>::apply_squared(Side, MatrixView<const T>, Exec&) const;             \
+  template Buffer<T> Plan<T>::marginal(Side, Exec&) const;                                       \
+  template double Plan<T>::mass(Exec&) const;                                                    \
+  template double Plan<T>::value(Exec&) const;                                                   \
+  template PlanTerms Plan<T>::terms(Exec&) const;
+MONGE_INSTANTIATE(float)
+MONGE_INSTANTIATE(double)
+#undef MONGE_INSTANTIATE
+}  // namespace monge

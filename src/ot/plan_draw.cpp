@@ -1,0 +1,90 @@
+// Sampling from the plan. Draw number t of row i always is philox_uniform(seed, i, t), and draw
+// number t of a source is number t of a stream that no row has: results depend on seed and plan
+// alone, never on tiles, threads or what else was asked.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "monge/core/random.hpp"
+#include "monge/ot/plan.hpp"
+#include "ot/plan_parts.hpp"
+
+namespace monge {
+namespace {
+constexpr std::uint64_t kSourceStream = std::uint64_t{1} << 63;
+
+// Rows, and how many targets each is asked for; the targets of row r start at offsets[r].
+struct Requests {
+  std::vector<std::int64_t> rows, counts;
+};
+
+void check_count(std::int64_t k) {
+  if (k < 1) throw InvalidArgument(fmt::format("[plan] k is {}, wanted at least 1 draw", k), "k");
+}
+}  // namespace
+
+template <class T>
+Pairs64 Plan<T>::draw_pairs(std::int64_t k, std::uint64_t seed, Exec& exec) const {
+  check_count(k);
+  const auto h = column_bias(*this, Side::source);
+  Buffer<T> s(n());
+  op_->softmin(Side::source, h.data(), nullptr, s.data(), epsilon_, exec);
+  std::vector<double> cumulative(n());
+  double sum = 0;
+  for (std::int64_t i = 0; i < n(); ++i) cumulative[i] = sum += row_mass(*this, Side::source, s, i);
+  if (!(sum > 0 && std::isfinite(sum)))
+    throw InvalidArgument(fmt::format("[plan] draw_pairs: the plan carries mass {}", sum));
+  // The first row that reaches the whole sum bounds the search: u * sum may round up to it.
+  const auto last = std::lower_bound(cumulative.begin(), cumulative.end(), sum);
+
+  Pairs64 out{Buffer<std::int64_t>(k), Buffer<std::int64_t>(k)};
+  std::vector<std::int64_t> place(n(), 0);  // draws of a row, then where its next target stands
+  for (std::int64_t t = 0; t < k; ++t) {
+    const double u = philox_uniform(seed, kSourceStream, t) * sum;
+    out.source[t] = std::upper_bound(cumulative.begin(), last, u) - cumulative.begin();
+    ++place[out.source[t]];
+  }
+  Requests requests;
+  std::int64_t offset = 0;
+  for (std::int64_t i = 0; i < n(); ++i) {
+    if (place[i] == 0) continue;
+    requests.rows.push_back(i);
+    requests.counts.push_back(place[i]);
+    offset += std::exchange(place[i], offset);
+  }
+  Buffer<std::int64_t> targets(k);
+  op_->draw(Side::source, h.data(), s.data(), requests.rows, requests.counts, seed, targets.data(),
+            epsilon_, exec);
+  for (std::int64_t t = 0; t < k; ++t) out.target[t] = targets[place[out.source[t]]++];
+  return out;
+}
+
+template <class T>
+Buffer<std::int64_t> Plan<T>::draw_targets(int k, std::uint64_t seed, Exec& exec) const {
+  check_count(k);
+  const auto h = column_bias(*this, Side::source);
+  Buffer<T> s(n());
+  op_->softmin(Side::source, h.data(), nullptr, s.data(), epsilon_, exec);
+  Requests requests;
+  for (std::int64_t i = 0; i < n(); ++i)
+    if (row_mass(*this, Side::source, s, i) > 0) requests.rows.push_back(i);
+  const auto live = static_cast<std::int64_t>(requests.rows.size());
+  requests.counts.assign(requests.rows.size(), k);
+  Buffer<std::int64_t> targets(live * k), out(n() * k, std::int64_t{-1});
+  if (live > 0)
+    op_->draw(Side::source, h.data(), s.data(), requests.rows, requests.counts, seed,
+              targets.data(), epsilon_, exec);
+  for (std::int64_t r = 0; r < live; ++r)
+    std::copy_n(targets.begin() + r * k, k, out.begin() + requests.rows[r] * k);
+  return out;
+}
+
+#define MONGE_INSTANTIATE(T)                                                                 \
+  template Pairs64 Plan<T>::draw_pairs(std::int64_t, std::uint64_t, Exec&) const;            \
+  template Buffer<std::int64_t> Plan<T>::draw_targets(int, std::uint64_t, Exec&) const;
+MONGE_INSTANTIATE(float)
+MONGE_INSTANTIATE(double)
+#undef MONGE_INSTANTIATE
+}  // namespace monge
