@@ -1,0 +1,159 @@
+#include "ot/symmetric.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "kernels/update.hpp"
+#include "ot/operator.hpp"
+#include "ot/penalty.hpp"
+#include "ot/potentials.hpp"
+
+namespace monge {
+namespace {
+constexpr int kFlatChecks = 3;  // checks without progress that make a floor, as in sinkhorn()
+
+template <class T>
+class SymmetricSolve {
+ public:
+  SymmetricSolve(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec)
+      : problem_(problem), options_(options), exec_(exec), op_(problem),
+        penalty_(penalty_of<T>(problem.marginal_a())), f_(problem.n(), T(0)), s_(problem.n()),
+        h_(padded_buffer<T>(problem.n())) {
+    const double range = std::min(op_.max_cost(), op_.needed_cost()) - op_.min_cost();
+    report_.predicted_floor =
+        (sizeof(T) == 4 ? 4e-9 : 7.5e-18) * std::max(range, 0.0) / options.epsilon;
+  }
+
+  SinkhornResult<T> run() {
+    exec_.state = {};
+    exec_.state.epsilon = options_.epsilon;
+    do sweep();
+    while (!ended());
+    report_.converged = report_.status == Status::converged;
+    report_.iterations = iterations_;
+    report_.passes = iterations_;
+    auto g = best_.copy();
+    return {std::move(best_), std::move(g), std::move(report_)};
+  }
+
+ private:
+  void sweep() {
+    if (iterations_ > 0)
+      kernels::half_step<T>({s_.data(), f_.data(), f_.size(), penalty_, options_.epsilon, 0.5},
+                            exec_);
+    bias<T>(f_.view(), problem_.a(), options_.epsilon, h_.data());
+    op_.softmin(Side::source, h_.data(), iterations_ > 0 ? s_.data() : nullptr, s_.data(),
+                options_.epsilon, exec_);
+    exec_.state.iterations = ++iterations_;
+    exec_.state.passes = iterations_;
+  }
+
+  struct Check : SinkhornCheck {
+    double gap;
+  };
+
+  // Both sides of the pair (f, f) say the same.
+  Check measured() const {
+    const double slack = 64 * static_cast<double>(std::numeric_limits<T>::epsilon());
+    const auto side = kernels::measure<T>(
+        {f_.data(), s_.data(), problem_.a(), penalty_, options_.epsilon, 0, slack}, exec_);
+    const double mass = std::exp(side.log_mass), square = problem_.mass_a() * problem_.mass_a();
+    Check out;
+    out.iterations = iterations_;
+    out.passes = iterations_;
+    out.epsilon = options_.epsilon;
+    out.residual_a = out.residual_b = side.residual;
+    out.marginal_error = side.residual == 0 ? 0 : 2 * side.residual / mass;
+    out.transported_mass = mass;
+    out.dual_value = 2 * side.dual + options_.epsilon * (square - mass);
+    out.gap = 2 * side.gap;
+    return out;
+  }
+
+  bool meets(const Check& check) const {
+    if (options_.criterion == Criterion::residual)
+      return check.marginal_error <= options_.tolerance;
+    return check.gap <= options_.tolerance * std::max(std::abs(check.dual_value),
+                                                      options_.epsilon * check.transported_mass);
+  }
+
+  // Makes the current pair the one that is returned. Zero weights, which no residual watches, get
+  // their plain half-step.
+  void keep(const Check& check) {
+    best_ = f_.copy();
+    for (std::int64_t i = 0; i < best_.size(); ++i)
+      if (!(problem_.a()[i] > 0))
+        best_[i] = static_cast<T>(penalty_.prox(s_[i], options_.epsilon));
+    static_cast<SinkhornCheck&>(report_) = check;
+    report_.duality_gap = check.gap;
+  }
+
+  // Tells trace and callback; false when the callback says stop.
+  bool record(const Check& check) {
+    report_.trace.push_back(check);
+    exec_.state.marginal_error = check.marginal_error;
+    if (!options_.on_check) return true;
+    SinkhornReport current = report_;
+    static_cast<SinkhornCheck&>(current) = check;
+    current.duality_gap = check.gap;
+    return options_.on_check(current);
+  }
+
+  // Measures the pair in hand; true when the solve ends here.
+  bool ended() {
+    const Check check = measured();
+    if (!std::isfinite(check.marginal_error) || !std::isfinite(check.dual_value)) {
+      if (!best_.size())
+        throw Error(fmt::format("[divergence] a non-finite number appeared before the first check "
+                                "at epsilon {}",
+                                options_.epsilon));
+      return end(Status::diverged);
+    }
+    const bool met = meets(check), last = iterations_ >= options_.max_iterations;
+    if (!best_.size() || met || check.marginal_error < report_.marginal_error) keep(check);
+    if (!met && !last && iterations_ > 1 && iterations_ % options_.check_every != 0) return false;
+
+    const bool go_on = record(check);
+    flat_ = report_.marginal_error < checked_error_ ? 0 : flat_ + 1;
+    checked_error_ = report_.marginal_error;
+    if (met) return end(Status::converged);
+    if (!go_on) {
+      keep(check);
+      return end(Status::stopped);
+    }
+    if (flat_ >= kFlatChecks && report_.marginal_error < 4 * report_.predicted_floor)
+      return end(Status::precision_floor);
+    return last && end(Status::max_iterations);
+  }
+
+  bool end(Status status) {
+    report_.status = status;
+    return true;
+  }
+
+  const Problem<T>& problem_;
+  const SinkhornOptions& options_;
+  Exec& exec_;
+  Operator<T> op_;
+  kernels::Penalty penalty_;
+  Buffer<T> f_, s_, h_, best_;
+  SinkhornReport report_;
+  double checked_error_ = std::numeric_limits<double>::infinity();
+  int iterations_ = 0, flat_ = 0;
+};
+}  // namespace
+
+template <class T>
+SinkhornResult<T> symmetric_sinkhorn(const Problem<T>& problem, const SinkhornOptions& options,
+                                     Exec& exec) {
+  return SymmetricSolve<T>(problem, options, exec).run();
+}
+template SinkhornResult<float> symmetric_sinkhorn(const Problem<float>&, const SinkhornOptions&,
+                                                  Exec&);
+template SinkhornResult<double> symmetric_sinkhorn(const Problem<double>&, const SinkhornOptions&,
+                                                   Exec&);
+}  // namespace monge
