@@ -59,8 +59,15 @@ class SymmetricSolve {
   // Both sides of the pair (f, f) say the same.
   Check measured() const {
     const double slack = 64 * static_cast<double>(std::numeric_limits<T>::epsilon());
-    const auto side = kernels::measure<T>(
-        {f_.data(), s_.data(), problem_.a(), penalty_, options_.epsilon, 0, slack}, exec_);
+    const auto side = kernels::measure<T>({.f = f_.data(),
+                                           .s = s_.data(),
+                                           .weight = problem_.a(),
+                                           .penalty = penalty_,
+                                           .eps = options_.epsilon,
+                                           .log_scale = 0,
+                                           .slack = slack,
+                                           .optimality = true},
+                                          exec_);
     const double mass = std::exp(side.log_mass), square = problem_.mass_a() * problem_.mass_a();
     Check out;
     out.iterations = iterations_;
