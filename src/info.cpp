@@ -9,7 +9,9 @@
 
 namespace monge {
 Info info() {
-  Info info{.version = MONGE_VERSION, .commit = MONGE_BUILD_COMMIT};
+  Info info;
+  info.version = MONGE_VERSION;
+  info.commit = MONGE_BUILD_COMMIT;
 #if defined(__clang__)
   info.compiler = "clang " __clang_version__;
 #else

@@ -1,0 +1,6 @@
+// Everything.
+#pragma once
+#include "monge/info.hpp"
+#include "monge/ot/derivatives.hpp"
+#include "monge/ot/divergence.hpp"
+#include "monge/ot/reference.hpp"
