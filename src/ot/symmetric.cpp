@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <utility>
+#include <variant>
 
 #include "kernels/update.hpp"
 #include "ot/operator.hpp"
@@ -21,7 +22,7 @@ class SymmetricSolve {
  public:
   SymmetricSolve(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec)
       : problem_(problem), options_(options), exec_(exec), op_(problem),
-        penalty_(penalty_of<T>(problem.marginal_a())), f_(problem.n(), T(0)), s_(problem.n()),
+        penalty_(penalty_of<T>(problem.marginal_a())), f_(start(problem, penalty_)), s_(problem.n()),
         h_(padded_buffer<T>(problem.n())) {
     const double range = std::min(op_.max_cost(), op_.needed_cost()) - op_.min_cost();
     report_.predicted_floor =
@@ -41,6 +42,21 @@ class SymmetricSolve {
   }
 
  private:
+  // f_i = c(x_i, x_i) / 2, where no score f_i + f_j - c_ij is positive. Of all costs only -x.y has
+  // a diagonal other than 0.
+  static Buffer<T> start(const Problem<T>& problem, const kernels::Penalty& penalty) {
+    Buffer<T> f(problem.n(), T(0));
+    const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry());
+    if (!cloud || !std::holds_alternative<Dot>(cloud->cost)) return f;
+    for (std::int64_t i = 0; i < f.size(); ++i) {
+      double square = 0;
+      for (std::int64_t k = 0; k < cloud->x.cols; ++k)
+        square += static_cast<double>(cloud->x(i, k)) * cloud->x(i, k);
+      f[i] = static_cast<T>(penalty.feasible(-square / 2));
+    }
+    return f;
+  }
+
   void sweep() {
     if (iterations_ > 0)
       kernels::half_step<T>({s_.data(), f_.data(), f_.size(), penalty_, options_.epsilon, 0.5},

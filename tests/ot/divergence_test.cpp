@@ -266,6 +266,15 @@ TEST(Divergence, EveryCost) {
   }
 }
 
+// -x.y is the half squared distance but for potentials: also where exp(x.y / eps) overflows.
+TEST(Divergence, DotIsHalfTheSquaredDistance) {
+  const auto clouds = random_clouds<double>(30, 25, 2, 2, 1, 1);
+  auto dot = options(Balanced{}, Balanced{}, 1e-3, 1e-10), half = dot;
+  dot.cost = Dot{};
+  half.cost = HalfSquaredEuclidean{};
+  EXPECT_NEAR(solve(clouds, dot).value, solve(clouds, half).value, 1e-10);
+}
+
 TEST(Divergence, FloatAgreesWithDouble) {
   const auto clouds = random_clouds<float>(60, 50, 3, 5, 1.5, 1.1);
   const Clouds<double> same{60, 50, 3, testing::to_double(clouds.x), testing::to_double(clouds.y),
