@@ -6,4 +6,6 @@ template <class... F>
 struct Overloaded : F... {
   using F::operator()...;
 };
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;  // clang 14, and with it clang-tidy, deduces no aggregate
 }  // namespace monge
