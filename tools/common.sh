@@ -8,6 +8,13 @@ python=${PYTHON:-python3}
 export CC=${CC:-cc} CXX=${CXX:-c++} CCACHE_BASEDIR=${CCACHE_BASEDIR:-$root} CCACHE_NOHASHDIR=1
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
+# In CI warnings are errors, in every build tree alike.
+preset=cpu pip_build=(--no-build-isolation --no-deps --config-settings=build-dir=build/python)
+if [ "${CI:-}" = true ]; then
+  preset=ci
+  pip_build+=(--config-settings=cmake.define.CMAKE_COMPILE_WARNING_AS_ERROR=ON)
+fi
+
 say() { printf '\n== %s\n' "$*"; }
 
 # requirements SET...: the pinned packages of tools/requirements/SET.txt in .venv. A stamp beside

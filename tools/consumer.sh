@@ -2,7 +2,6 @@
 # consumer.sh: installs the library into an empty prefix, then configures, builds and runs
 # tests/consumer and the README's C++ example against that prefix alone.
 source "$(dirname "$0")/common.sh"
-preset=${1:-cpu}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 build_preset "$preset" monge

@@ -15,8 +15,6 @@ say "mypy"
 say "clang-tidy"
 # Not src/cpu: each of its files is compiled once per instruction set, which clang-tidy repeats at
 # ten times the price of the rest together.
-preset=cpu
-[ "${CI:-}" = true ] && preset=ci
 cmake --preset "$preset" >/dev/null
 git ls-files 'src/*.cpp' 'cli/*.cpp' ':!src/cpu' |
   xargs -n1 -P2 clang-tidy-14 --quiet -p "build/$preset" 2> >(grep -v 'warnings generated' >&2)

@@ -9,14 +9,13 @@ requirements build runtime
 say "Building and installing the Python package (all of pip's output: build/python.log)"
 # Without isolation and with a kept build folder: the second time nothing is compiled again.
 mkdir -p build
-"$venv/bin/pip" install --verbose --no-build-isolation --no-deps \
-  --config-settings=build-dir=build/python . 2>&1 | tee build/python.log |
+"$venv/bin/pip" install --verbose "${pip_build[@]}" . 2>&1 | tee build/python.log |
   { grep --line-buffered -oE '\[[0-9]+/[0-9]+\] .*|Successfully installed .*' || true; } ||
   { tail -n 60 build/python.log; exit 1; }
 [ "${1:-}" = python ] && exit 0
 
 say "Building and installing the command line"
-build_preset cpu monge_cli
-cmake --install build/cpu --component cli --prefix "$venv" >/dev/null
+build_preset "$preset" monge_cli
+cmake --install "build/$preset" --component cli --prefix "$venv" >/dev/null
 "$venv/bin/monge" info
 command -v nvcc >/dev/null || echo "nvcc is not on PATH: everything but the CUDA part is built and tested."

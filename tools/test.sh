@@ -2,9 +2,6 @@
 # test.sh [PYTEST ARGUMENT...]: the whole suite, C++ by ctest and Python, command line and
 # documentation by pytest.
 source "$(dirname "$0")/common.sh"
-preset=cpu
-[ "${CI:-}" = true ] && preset=ci
-
 tools/packages.sh build test
 tools/setup.sh
 requirements test demo

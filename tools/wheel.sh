@@ -18,8 +18,8 @@ wheel() {
   local builder=$1 fresh=$work/fresh out=$work/out
   rm -rf "$fresh" "$out"
   say "wheel for $("$builder" --version)"
-  CCACHE_BASEDIR=$sdist "$builder" -m pip wheel --quiet --no-build-isolation --no-deps \
-    --config-settings=build-dir=build/python --config-settings=cmake.define.MONGE_COMMIT="$commit" \
+  CCACHE_BASEDIR=$sdist "$builder" -m pip wheel --quiet "${pip_build[@]}" \
+    --config-settings=cmake.define.MONGE_COMMIT="$commit" \
     --wheel-dir "$out" "$sdist"
   ls "$out"
   "$builder" -m venv "$fresh"
