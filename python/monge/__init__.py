@@ -1,0 +1,57 @@
+"""monge: entropic optimal transport on clouds of any size, streamed and unbalanced.
+
+    result = monge.solve_sample(x, y, a, b, epsilon=0.05, marginals=monge.KL(1.0))
+    result.value, result.plan @ values, result.a_to_b
+
+`solve_sample` takes points, `solve` a cost matrix, `divergence` gives the debiased distance. Numbers
+are in units of the cost; weights are never normalised.
+"""
+
+import logging
+
+from ._core import SinkhornCheck, SinkhornReport, __version__
+from ._divergence import Divergence, DivergenceGradient, divergence
+from ._errors import (
+    ConvergenceWarning,
+    DeviceError,
+    Error,
+    InvalidArgument,
+    IoError,
+    NotAvailable,
+    OutOfMemory,
+)
+from ._marginals import KL, TV, Balanced
+from ._plan import Images, Moments, Pairs, Plan, SparsePlan, TransposedPlan
+from ._solution import Gradient, Solution
+from ._solve import solve, solve_sample
+
+logging.getLogger("monge").addHandler(logging.NullHandler())
+
+__all__ = [
+    "KL",
+    "TV",
+    "Balanced",
+    "ConvergenceWarning",
+    "DeviceError",
+    "Divergence",
+    "DivergenceGradient",
+    "Error",
+    "Gradient",
+    "Images",
+    "InvalidArgument",
+    "IoError",
+    "Moments",
+    "NotAvailable",
+    "OutOfMemory",
+    "Pairs",
+    "Plan",
+    "SinkhornCheck",
+    "SinkhornReport",
+    "Solution",
+    "SparsePlan",
+    "TransposedPlan",
+    "__version__",
+    "divergence",
+    "solve",
+    "solve_sample",
+]

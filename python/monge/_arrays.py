@@ -1,0 +1,190 @@
+"""Arrays in and out: NumPy and any DLPack array on the CPU, answered in kind.
+
+The points decide the type, float32 or float64; lists, integers and booleans become float64.
+Nothing is copied where the layout allows; the caller's arrays are never written.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._errors import InvalidArgument, NotAvailable
+
+Array = npt.NDArray[Any]
+ToFramework = Callable[[Array], Any]
+
+_CPU_DEVICES = (1, 3)  # DLPack: kDLCPU, kDLCUDAHost (pinned, read as any other memory)
+_WIDE = {"float16": "float32", "bfloat16": "float32", "longdouble": "float64"}
+
+
+def _as_is(array: Array) -> Array:
+    return array
+
+
+def _framework(value: Any) -> ToFramework | None:
+    """What turns a NumPy array into the caller's kind; None for lists and numbers, which have none."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _as_is
+    if not hasattr(value, "__dlpack__"):
+        return _as_is if hasattr(value, "__array__") else None
+    root = type(value).__module__.partition(".")[0]
+    if root == "torch":
+        return lambda array: importlib.import_module("torch").from_dlpack(array)
+    if root in ("jax", "jaxlib"):
+        return lambda array: importlib.import_module("jax.dlpack").from_dlpack(array)
+    if hasattr(value, "__array_namespace__"):
+        namespace = value.__array_namespace__()
+        return lambda array: namespace.from_dlpack(array)
+    return _as_is
+
+
+def framework_of(*values: Any) -> ToFramework:
+    """The kind of the first array among the values; NumPy where all are lists."""
+    for value in values:
+        if (found := _framework(value)) is not None:
+            return found
+    return _as_is
+
+
+def _refuse(name: str, type_name: str) -> InvalidArgument:
+    cast = next((to for short, to in _WIDE.items() if short in type_name), None)
+    way_out = f"cast it with .astype('{cast}')" if cast else "wanted float32, float64 or integers"
+    if type_name.startswith("torch."):
+        way_out = f"cast it with .to(torch.{cast})" if cast else way_out
+    if "complex" in type_name:
+        way_out = "pass its real part, .real"
+    return InvalidArgument(
+        f"[arrays] {name} is {type_name}, which monge does not take: {way_out}", name
+    )
+
+
+def _from_dlpack(value: Any, name: str) -> Array:
+    device, _ = value.__dlpack_device__()
+    if int(device) not in _CPU_DEVICES:
+        raise NotAvailable(
+            f"[arrays] {name} lives on a device that this build lacks (DLPack device type "
+            f"{int(device)}): move it to the CPU, as by {name}.cpu()",
+            name,
+        )
+    type_name = str(getattr(value, "dtype", ""))
+    if any(short in type_name for short in ("float16", "complex", "float8", "float4")):
+        raise _refuse(name, type_name)
+    if getattr(value, "requires_grad", False):
+        value = value.detach()  # monge keeps no tape: a result carries gradient() instead
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise InvalidArgument(
+            f"[arrays] {name}, a {type(value).__name__} of {type_name or 'unknown type'}, cannot be "
+            f"read through DLPack: {error}",
+            name,
+        ) from error
+
+
+def _is_native(array: Array) -> bool:
+    return (
+        array.dtype.isnative
+        and array.flags.aligned
+        and all(stride % array.itemsize == 0 for stride in array.strides)
+    )
+
+
+def as_numpy(value: Any, name: str) -> Array:
+    """A native float32 or float64 NumPy array, the caller's own memory where that is one already."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise InvalidArgument(
+            f"[arrays] {name} is a masked array: pass .filled() values and zero weights where masked",
+            name,
+        )
+    if isinstance(value, (np.ndarray, np.generic)):
+        array: Array = np.asarray(value)
+    elif hasattr(value, "__dlpack__"):
+        array = _from_dlpack(value, name)
+    elif hasattr(value, "__cuda_array_interface__"):
+        raise NotAvailable(
+            f"[arrays] {name} is a CUDA array, and this build has no CUDA part", name
+        )
+    else:
+        try:
+            array = np.asarray(value)
+        except ValueError as error:  # ragged lists
+            raise InvalidArgument(
+                f"[arrays] {name} cannot be read as an array: {error}", name
+            ) from error
+        if isinstance(value, (list, tuple)) and array.dtype.kind == "f":
+            array = array.astype(np.float64)
+    if array.dtype.kind in "biu":
+        return array.astype(np.float64)
+    if array.dtype.kind != "f" or array.dtype.itemsize not in (4, 8):
+        raise _refuse(name, array.dtype.name)
+    return array if _is_native(array) else array.astype(array.dtype.newbyteorder("="), order="C")
+
+
+def points(value: Any, name: str) -> Array:
+    """(n, d) points."""
+    array = as_numpy(value, name)
+    if array.ndim == 1:
+        raise InvalidArgument(
+            f"[arrays] {name} has shape {array.shape}, wanted (n, d): for points on a line pass "
+            f"{name}[:, None], for one point {name}[None, :]",
+            name,
+        )
+    return _with_dims(array, 2, name, "(n, d)")
+
+
+def _with_dims(array: Array, dims: int, name: str, wanted: str) -> Array:
+    if array.ndim != dims:
+        raise InvalidArgument(f"[arrays] {name} has shape {array.shape}, wanted {wanted}", name)
+    return array
+
+
+def same_type(arrays: dict[str, Array]) -> None:
+    """Refuses float32 beside float64 points."""
+    names, types = list(arrays), [array.dtype.name for array in arrays.values()]
+    if len(set(types)) > 1:
+        short = names[types.index("float32")]
+        raise InvalidArgument(
+            f"[arrays] {names[0]} is {types[0]} but {names[1]} is {types[1]}: cast one of them, as by "
+            f"{short}.astype('float64')",
+            short,
+        )
+
+
+def new_points(value: Any, dtype: npt.DTypeLike) -> Array:
+    """(k, d) points to set beside those of a plan: the same type, or lists and integers."""
+    array = points(value, "z")
+    if "float" in str(getattr(value, "dtype", "")):
+        same_type({"z": array, "the plan": np.empty(0, dtype)})
+    return array.astype(dtype, copy=False)
+
+
+def vector(value: Any, name: str, dtype: npt.DTypeLike) -> Array | None:
+    """(n,) values converted to the type of the points; None stays."""
+    if value is None:
+        return None
+    return _with_dims(as_numpy(value, name), 1, name, "(n,)").astype(dtype, copy=False)
+
+
+def matrix(value: Any, name: str, dtype: npt.DTypeLike) -> Array:
+    """(n, k) values converted to the type of the plan."""
+    return _with_dims(as_numpy(value, name), 2, name, "(n, k)").astype(dtype, copy=False)
+
+
+def cost_matrix(value: Any) -> Array:
+    """(n, m) costs with one unit stride, as the core reads them."""
+    array = _with_dims(as_numpy(value, "C"), 2, "C", "(n, m)")
+    unit = any(
+        size <= 1 or step == array.itemsize
+        for size, step in zip(array.shape, array.strides, strict=True)
+    )
+    return array if unit else np.ascontiguousarray(array)
+
+
+def is_float32(value: Any) -> bool:
+    """Whether weights were given in a shorter type than double: their masses agree less closely."""
+    return "float32" in str(getattr(value, "dtype", ""))

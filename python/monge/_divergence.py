@@ -1,0 +1,268 @@
+"""The verb divergence: debiased transport."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from . import _core, _progress
+from ._arrays import Array, ToFramework, framework_of, vector
+from ._errors import InvalidArgument, NotAvailable
+from ._keywords import (
+    Ground,
+    Length,
+    checked_callback,
+    epsilon_of,
+    fill,
+    marginals_of_reach,
+    mass_tolerance,
+    thread_count,
+    typed_points,
+)
+from ._marginals import Marginal, Marginals, to_spec
+from ._options import documented
+from ._solution import Cost, Solution
+from ._solve import logger, report_unmet
+
+
+class DivergenceGradient(NamedTuple):
+    """Derivatives of a divergence; with two Balanced sides ``da`` and ``db`` up to a constant."""
+
+    dx: Any  #: (n, d)
+    dy: Any  #: (m, d)
+    da: Any  #: (n,)
+    db: Any  #: (m,)
+
+
+class Divergence:
+    """A debiased Sinkhorn divergence and the three solves that it is made of.
+
+    Two kinds of potentials are never confused: ``potential_a``, ``potential_b`` of this object are the
+    debiased ones, ``f_ab - f_aa`` and ``g_ab - f_bb``, the divergence's derivatives in the weights of
+    Balanced sides; they make no plan. Those of ``ab``, ``aa``, ``bb`` make the plans of the three solves.
+    """
+
+    def __init__(
+        self, core: Any, ab: Solution, aa: Solution, bb: Solution, gradient: bool, to: ToFramework
+    ):
+        self._core = core
+        self._gradient = gradient
+        self._to = to
+        self.ab = ab
+        """The solve from (x, a) to (y, b): ``ab.plan``, ``ab.potentials``, ``ab.status``, ..."""
+        self.aa = aa
+        """The solve from (x, a) to itself."""
+        self.bb = bb
+        """The solve from (y, b) to itself."""
+
+    @property
+    def value(self) -> float:
+        """``OT(a, b) - OT(a, a)/2 - OT(b, b)/2 + epsilon/2 (m_a - m_b)^2``."""
+        return self._core.value
+
+    @property
+    def potential_a(self) -> Any:
+        """Debiased, (n,), in units of the cost."""
+        return self._to(self._core.potential_a)
+
+    @property
+    def potential_b(self) -> Any:
+        """Debiased, (m,), in units of the cost."""
+        return self._to(self._core.potential_b)
+
+    @property
+    def potentials(self) -> tuple[Any, Any]:
+        """Both debiased potentials."""
+        return self.potential_a, self.potential_b
+
+    @property
+    def plan(self) -> Any:
+        """The plan of the solve ``ab``."""
+        return self.ab.plan
+
+    @property
+    def converged(self) -> bool:
+        """Whether all three solves did."""
+        return self.ab.converged and self.aa.converged and self.bb.converged
+
+    @property
+    def statuses(self) -> tuple[str, str, str]:
+        """Of the solves ab, aa, bb."""
+        return self.ab.status, self.aa.status, self.bb.status
+
+    @property
+    def epsilon(self) -> float:
+        """Strength of the entropy, in units of the cost."""
+        return self.ab.epsilon
+
+    @property
+    def cost(self) -> Cost | None:
+        """The cost, as the keyword names it."""
+        return self.ab.cost
+
+    @property
+    def marginals(self) -> tuple[Marginal, Marginal]:
+        """The pair that acts in all three solves."""
+        return self.ab.marginals
+
+    @property
+    def masses(self) -> tuple[float, float]:
+        """Sums of the weights, never normalised."""
+        return self.ab.masses
+
+    @cached_property
+    def _parts(self) -> tuple[Any, Any, Any, Any]:
+        dx, dy, da, db = self._core.take_gradient()
+        return self._to(dx), self._to(dy), self._to(da), self._to(db)
+
+    def gradient(self) -> DivergenceGradient:
+        """Derivatives of the value in points and weights; needs ``gradients=True`` in the call."""
+        if not self._gradient:
+            raise InvalidArgument(
+                "[divergence] no gradients were asked for: pass gradients=True", "gradients"
+            )
+        return DivergenceGradient(*self._parts)
+
+    def __repr__(self) -> str:
+        n, m = self.ab.shape
+        state = "converged" if self.converged else "/".join(self.statuses)
+        return (
+            f"Divergence({n} x {m}, {state}: value={self.value:.8g}, masses={self.masses[0]:.6g} and "
+            f"{self.masses[1]:.6g}, epsilon={self.epsilon:.4g})"
+        )
+
+
+@documented
+def divergence(
+    x: Any,
+    y: Any,
+    a: Any = None,
+    b: Any = None,
+    *,
+    cost: Cost = "sqeuclidean",
+    epsilon: float | None = None,
+    blur: float | None = None,
+    reach: float | tuple[Length, Length] | None = None,
+    cost_factor: float = 1.0,
+    marginals: Marginals | None = None,
+    total_mass: float | None = None,
+    tolerance: float = 1e-6,
+    max_iterations: int = 10000,
+    check_every: int = 10,
+    annealing: str = "automatic",
+    acceleration: str = "automatic",
+    precision: str = "automatic",
+    translate: bool = True,
+    callback: Any = None,
+    progress: Any = None,
+    reference: Any = "product",
+    threads: int | None = None,
+    gradients: bool = False,
+) -> Divergence:
+    """Debiased Sinkhorn divergence between two weighted point clouds.
+
+    ``S = OT(a, b) - OT(a, a)/2 - OT(b, b)/2 + epsilon/2 (m_a - m_b)^2`` (Feydy et al. 2019; Sejourne et
+    al. 2019 for unbalanced sides): not negative for equal marginals and a squared cost, and 0 where both
+    clouds are equal. With two different marginals ``S(a, a) = 0`` holds, positivity is not proven.
+
+    Args:
+        x: (n, d) source points. They decide the type: float32 or float64; integers and lists become
+            float64, half types are refused.
+        y: (m, d) target points of the same type.
+        a: (n,) source weights >= 0; None: uniform with sum 1. Converted to the type of the points.
+        b: (m,) target weights >= 0; None: uniform with sum 1.
+    Keywords:
+    {options}
+        gradients: also compute ``gradient()``: derivatives in points and weights. (default False)
+
+    Returns:
+        Divergence: value, debiased potentials and the three solves. Arrays come in the kind of x.
+
+    Raises:
+        InvalidArgument: (a ValueError) malformed input; names the argument and the index to blame.
+        NotAvailable: a total mass, another reference, or arrays on a device that this build lacks.
+
+    Warns:
+        ConvergenceWarning: one of the solves ended without meeting its tolerance.
+    """
+    if total_mass is not None:
+        raise NotAvailable(
+            "[divergence] a fixed total mass has no debiased form: use solve_sample", "total_mass"
+        )
+    if not (isinstance(reference, str) and reference == "product"):
+        raise NotAvailable(
+            "[divergence] only the product reference has a debiased form", "reference"
+        )
+    source, target = typed_points(x, y, precision)
+    ground = Ground.of(cost, cost_factor)
+    side_a, side_b = marginals_of_reach(marginals, None, reach, ground)
+    options = fill(
+        _core.DivergenceOptions(),
+        epsilon=epsilon_of(epsilon, blur, ground),
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+        check_every=check_every,
+        annealing=annealing,
+        acceleration=acceleration,
+        translate=translate,
+    )
+    options.set_cost(ground.name, ground.power)
+    options.marginal_a, options.marginal_b = to_spec(side_a), to_spec(side_b)
+    options.mass_tolerance = mass_tolerance(source.dtype, a, b)
+    options.gradients = bool(gradients)
+    weights_a, weights_b = vector(a, "a", source.dtype), vector(b, "b", source.dtype)
+    count, to = thread_count(threads), framework_of(x, y)
+
+    logger.debug(
+        "divergence of %d and %d points, epsilon %g", len(source), len(target), options.epsilon
+    )
+    with _progress.hook(progress, "monge") as hook:
+        core = _core.divergence(
+            source,
+            weights_a,
+            target,
+            weights_b,
+            options,
+            checked_callback(callback),
+            _core.Call(count, hook),
+        )
+
+    def solution(
+        side: tuple[Array, Array | None], other: tuple[Array, Array | None], result: Any
+    ) -> Solution:
+        problem = _core.point_problem(
+            side[0],
+            other[0],
+            ground.name,
+            ground.power,
+            side[1],
+            other[1],
+            options.marginal_a,
+            options.marginal_b,
+            None,
+            options.mass_tolerance,
+        )
+        return Solution(
+            problem,
+            None,
+            result,
+            cost=ground.spec,
+            epsilon=options.epsilon,
+            reference="product",
+            to=to,
+            threads=count,
+        )
+
+    alpha, beta = (source, weights_a), (target, weights_b)
+    answer = Divergence(
+        core,
+        solution(alpha, beta, core.ab),
+        solution(alpha, alpha, core.aa),
+        solution(beta, beta, core.bb),
+        options.gradients,
+        to,
+    )
+    logger.info("%r", answer)
+    for part in (answer.ab, answer.aa, answer.bb):
+        report_unmet(part, options.tolerance, stacklevel=2)
+    return answer

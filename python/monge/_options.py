@@ -1,0 +1,169 @@
+"""The keywords that the verbs share: one table, against which signatures, docs and tests are checked."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ._errors import InvalidArgument
+
+SAMPLES = ("solve_sample", "divergence")
+SOLVES = ("solve", "solve_sample")
+ALL = ("solve", "solve_sample", "divergence")
+REQUIRED = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Option:
+    name: str
+    default: Any
+    doc: str
+    verbs: tuple[str, ...] = ALL
+    choices: tuple[str, ...] = ()
+    required_by: tuple[str, ...] = ()
+
+    def default_in(self, verb: str) -> Any:
+        return REQUIRED if verb in self.required_by else self.default
+
+
+OPTIONS = (
+    Option(
+        "cost",
+        "sqeuclidean",
+        "'sqeuclidean' |x-y|^2, 'half_sqeuclidean' |x-y|^2/2 (GeomLoss's p=2), 'euclidean' |x-y|, "
+        "('power', p) |x-y|^p with p >= 1, 'cosine' 1 - x.y/(|x||y|), 'dot' -x.y.",
+        SAMPLES,
+    ),
+    Option(
+        "epsilon",
+        None,
+        "strength > 0 of the entropy, in units of the cost. Exactly one of epsilon, blur.",
+        required_by=("solve",),
+    ),
+    Option(
+        "blur",
+        None,
+        "a length: epsilon = cost_factor * blur**p, p the order of the cost (2 squared, 1 Euclidean, "
+        "p Power). A ValueError with 'cosine' and 'dot'.",
+        SAMPLES,
+    ),
+    Option(
+        "reach",
+        None,
+        "a length, or a pair with None for a Balanced side: KL(cost_factor * reach**p). At most one of "
+        "reach, marginals.",
+        SAMPLES,
+    ),
+    Option(
+        "cost_factor",
+        1.0,
+        "see blur and reach; 2 gives GeomLoss's blur on the full squared cost.",
+        SAMPLES,
+    ),
+    Option(
+        "marginals",
+        None,
+        "Balanced(), KL(rho), TV(lam), or a pair of them for (a, b). None means Balanced.",
+    ),
+    Option(
+        "total_mass",
+        None,
+        "mass M to transport, 0 < M <= min of the masses: partial transport with P 1 <= a and "
+        "P^T 1 <= b. Marginals, where given, must be TV(inf). NotAvailable for a divergence.",
+    ),
+    Option(
+        "tolerance",
+        1e-6,
+        "a solve has converged when the L1 residual of both marginals from their optimality targets, "
+        "over the transported mass, is at most this, at the target epsilon.",
+    ),
+    Option(
+        "max_iterations", 10000, "budget >= 1; one iteration updates both potentials: two passes."
+    ),
+    Option("check_every", 10, "iterations >= 1 between checks."),
+    Option(
+        "annealing",
+        "automatic",
+        "'automatic': epsilon starts at the range of the cost and halves; 'off'. With a start there is none.",
+        choices=("automatic", "off"),
+    ),
+    Option(
+        "acceleration",
+        "automatic",
+        "'automatic': over-relaxation where plain iterations would be slow; 'none'; 'over_relaxation'.",
+        choices=("automatic", "none", "over_relaxation"),
+    ),
+    Option(
+        "precision",
+        "automatic",
+        "'automatic': the type of the points; 'double': in float64, and so are the results.",
+        choices=("automatic", "double"),
+    ),
+    Option(
+        "translate",
+        True,
+        "the closed-form step along (f + c, g - c) for KL sides after each iteration.",
+    ),
+    Option(
+        "start",
+        None,
+        "(f, g) or g alone to start from, in units of the cost; f may be None.",
+        SOLVES,
+    ),
+    Option(
+        "callback",
+        None,
+        "called at each check with a report (iterations, passes, epsilon, marginal_error, residual_a, "
+        "residual_b, dual_value, transported_mass, trace); returning False stops the solve, and what it "
+        "raises ends it.",
+    ),
+    Option(
+        "progress",
+        None,
+        "True (needs tqdm), or a tqdm-compatible class or object: moves at least every two seconds.",
+    ),
+    Option(
+        "reference",
+        "product",
+        "measure of the entropy: 'product' a b^T, 'counting' (POT's 'entropy', OTT-JAX), or a pair "
+        "(r_a, r_b) of positive weights. NotAvailable for TV sides, a total mass and a divergence.",
+    ),
+    Option(
+        "threads",
+        None,
+        "number of threads; None: affinity, cgroup quota and OMP_NUM_THREADS, whichever is least.",
+    ),
+)
+TABLE = {option.name: option for option in OPTIONS}
+
+
+def of(verb: str) -> tuple[Option, ...]:
+    """The options that a verb takes, in the order of its signature."""
+    return tuple(option for option in OPTIONS if verb in option.verbs)
+
+
+def check_choice(name: str, value: object) -> str:
+    """The value, if it is one of the table's choices."""
+    choices = TABLE[name].choices
+    if value not in choices:
+        raise InvalidArgument(
+            f"[options] {name} is {value!r}, wanted one of {', '.join(map(repr, choices))}", name
+        )
+    return str(value)
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def documented(function: Function) -> Function:
+    """Puts the table's text where the docstring says ``{options}``."""
+    lines = []
+    for option in of(function.__name__):
+        default = option.default_in(function.__name__)
+        shown = "required" if default is REQUIRED else f"default {default!r}"
+        lines.append(f"    {option.name}: {option.doc} ({shown})")
+    assert function.__doc__ is not None
+    function.__doc__ = function.__doc__.replace("    {options}", "\n".join(lines))
+    return function

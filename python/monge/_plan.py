@@ -1,0 +1,204 @@
+"""The transport plan as an operator: applied, never stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import _core
+from ._arrays import ToFramework, as_numpy, framework_of, matrix, new_points
+from ._errors import NotAvailable
+
+CorePlan = _core.PlanF32 | _core.PlanF64
+
+
+class Images(NamedTuple):
+    """Barycentric images and where they are averages under the plan itself."""
+
+    points: Any  #: (n, k), an average of the other side's values at every point
+    valid: Any  #: (n,) booleans: whether the row carries mass; elsewhere the softmax form stands in
+
+
+class Moments(NamedTuple):
+    """Conditional mean and covariance of the other side's values, given each row."""
+
+    mean: Any  #: (n, k)
+    covariance: Any  #: (n, k, k)
+
+
+class Pairs(NamedTuple):
+    """Indices of drawn pairs."""
+
+    source: Any  #: (k,) int64
+    target: Any  #: (k,) int64
+
+
+@dataclass(frozen=True)
+class SparsePlan:
+    """Rows of a plan in CSR: columns ``indices[indptr[i]:indptr[i+1]]`` and their P_ij in ``data``."""
+
+    data: Any
+    indices: Any
+    indptr: Any
+    shape: tuple[int, int]
+
+    def to_scipy(self) -> Any:
+        """The same as a ``scipy.sparse.csr_array``; needs scipy."""
+        from scipy.sparse import csr_array
+
+        return csr_array(
+            (np.asarray(self.data), np.asarray(self.indices), np.asarray(self.indptr)), self.shape
+        )
+
+    def __repr__(self) -> str:
+        return f"SparsePlan(shape={self.shape}, stored={len(self.data)})"
+
+
+class _Rows:
+    """What a plan and its transpose share: every operation streams over all pairs, nothing of size
+    n x m is ever allocated but by ``dense``. A float32 plan answers in float32."""
+
+    def __init__(
+        self, core: CorePlan, side: _core.Side, to: ToFramework, threads: int, referenced: bool
+    ):
+        self._core = core
+        self._side = side
+        self._to = to
+        self._threads = threads
+        self._referenced = referenced
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32 or float64."""
+        return np.dtype(np.float32 if isinstance(self._core, _core.PlanF32) else np.float64)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m)."""
+        n, m = self._core.n, self._core.m
+        return (n, m) if self._side == _core.Side.source else (m, n)
+
+    def _call(self) -> _core.Call:
+        return _core.Call(self._threads)
+
+    def _product_only(self, what: str) -> None:
+        if self._referenced:
+            raise NotAvailable(f"[plan] {what} is known for the product reference alone")
+
+    def __matmul__(self, values: Any) -> Any:
+        """``P @ V`` for signed V of shape (m,) or (m, k), in the kind of V; one pass."""
+        array = as_numpy(values, "V")
+        columns = array[:, None] if array.ndim == 1 else array
+        out = self._core.apply(self._side, matrix(columns, "V", self.dtype), self._call())
+        return framework_of(values)(out[:, 0] if array.ndim == 1 else out)
+
+    def marginal(self) -> Any:
+        """(n,) sums of the rows; one pass."""
+        return self._to(self._core.marginal(self._side, self._call()))
+
+    def barycentric(self, values: Any = None) -> Images:
+        """Averages of the other side's points (or of ``values`` (m, k)) under each row of the plan.
+
+        Where a row carries no mass (its weight is 0 or it underflows) the average takes the weights'
+        limit, so that images are finite averages at every point; ``valid`` tells these rows.
+        Without values NotAvailable on a cost matrix, which has no points.
+        """
+        given = None if values is None else matrix(values, "values", self.dtype)
+        images, valid = self._core.barycentric(self._side, given, self._call())
+        return Images(self._to(images), self._to(valid))
+
+    def moments(self, values: Any = None) -> Moments:
+        """Conditional mean (n, k) and covariance (n, k, k) of the other side's points, or of values
+        (m, k) given there, under each row; one pass."""
+        given = None if values is None else matrix(values, "values", self.dtype)
+        mean, covariance = self._core.moments(self._side, given, self._call())
+        return Moments(self._to(mean), self._to(covariance))
+
+    def potential(self, z: Any) -> Any:
+        """(k,) potential at new points z (k, d) of this side: the half-step there, in units of the
+        cost. NotAvailable on a cost matrix and under a reference other than the product."""
+        self._product_only("a potential at new points")
+        return framework_of(z)(
+            self._core.potential(self._side, new_points(z, self.dtype), self._call())
+        )
+
+    def map(self, z: Any) -> Any:
+        """(k, d) images of new points z (k, d) of this side: the entropic map
+        ``sum_j w_j y_j / sum_j w_j``, ``w_j = b_j exp((g_j - c(z, y_j))/epsilon)``; on a training point it
+        equals ``barycentric``. NotAvailable on a cost matrix."""
+        return framework_of(z)(self._core.map(self._side, new_points(z, self.dtype), self._call()))
+
+    def dense(self, limit: int = _core.DENSE_LIMIT) -> Any:
+        """The (n, m) array; a ValueError above ``limit`` entries, before anything is allocated."""
+        array = self._core.dense(limit, self._call())
+        return self._to(array if self._side == _core.Side.source else array.T)
+
+
+class TransposedPlan(_Rows):
+    """``P^T``: rows are target points."""
+
+    @property
+    def T(self) -> Plan:
+        return Plan(self._core, self._to, self._threads, self._referenced)
+
+    def __repr__(self) -> str:
+        return f"TransposedPlan(shape={self.shape}, dtype={self.dtype})"
+
+
+class Plan(_Rows):
+    """``P_ij = a_i b_j exp((f_i + g_j - C_ij)/epsilon)``: rows are source points, columns targets.
+
+    The plan reads the caller's arrays where they were taken without a copy: leave them as they are
+    while it is in use.
+    """
+
+    def __init__(self, core: CorePlan, to: ToFramework, threads: int, referenced: bool):
+        super().__init__(core, _core.Side.source, to, threads, referenced)
+
+    @property
+    def T(self) -> TransposedPlan:
+        """The transpose, an operator again."""
+        return TransposedPlan(
+            self._core, _core.Side.target, self._to, self._threads, self._referenced
+        )
+
+    @property
+    def terms(self) -> _core.PlanTerms:
+        """The parts of the objective: ``linear`` <P, C>, ``entropy`` KL(P | a b^T), ``penalty_a`` and
+        ``penalty_b``; one pass. NotAvailable under a reference other than the product."""
+        self._product_only("the terms of the objective")
+        return self._core.terms(self._call())
+
+    @property
+    def value(self) -> float:
+        """The dual objective at the plan's potentials: a lower bound, exact at the optimum; one pass.
+        NotAvailable under a reference other than the product."""
+        self._product_only("the value of a plan")
+        return self._core.value(self._call())
+
+    def top_k(self, k: int) -> SparsePlan:
+        """The k largest entries of each row, by falling value (ties: the lower column); one pass."""
+        return self._sparse(self._core.top_k(k, self._call()))
+
+    def sparse(self, threshold: float, limit: int = _core.DENSE_LIMIT) -> SparsePlan:
+        """All entries ``P_ij >= threshold > 0``, columns ascending; two passes. A ValueError where more
+        than ``limit`` entries qualify."""
+        return self._sparse(self._core.sparse(threshold, limit, self._call()))
+
+    def draw_pairs(self, k: int, seed: int = 0) -> Pairs:
+        """k pairs (i, j) drawn from P over its mass; the same seed and plan give the same pairs."""
+        source, target = self._core.draw_pairs(k, seed, self._call())
+        return Pairs(self._to(source), self._to(target))
+
+    def draw_targets(self, k: int, seed: int = 0) -> Any:
+        """(n, k) targets drawn for every source given its row; -1 where the row carries no mass."""
+        return self._to(self._core.draw_targets(k, seed, self._call()))
+
+    def _sparse(self, parts: tuple[Any, Any, Any]) -> SparsePlan:
+        offsets, columns, values = parts
+        return SparsePlan(self._to(values), self._to(columns), self._to(offsets), self.shape)
+
+    def __repr__(self) -> str:
+        return f"Plan(shape={self.shape}, dtype={self.dtype})"

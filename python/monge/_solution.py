@@ -1,0 +1,260 @@
+"""What a solve returns."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from . import _core
+from ._arrays import ToFramework
+from ._marginals import Balanced, Marginal, from_spec
+from ._plan import Images, Plan
+
+CoreProblem = _core.ProblemF32 | _core.ProblemF64
+CoreResult = _core.SinkhornResultF32 | _core.SinkhornResultF64
+Cost = str | tuple[str, float]
+
+_BASIS = (
+    "Cuturi 2013, Sinkhorn distances; Chizat, Peyre, Schmitzer, Vialard 2018, Scaling algorithms for "
+    "unbalanced optimal transport"
+)
+_TRANSLATION = (
+    "Sejourne, Vialard, Peyre 2022, Faster unbalanced optimal transport, arXiv 2201.00730"
+)
+_RELAXATION = "Thibault, Chizat, Dossal, Papadakis 2017, Overrelaxed Sinkhorn-Knopp algorithm, arXiv 1711.01851"
+
+
+class Gradient(NamedTuple):
+    """Derivatives of the value by the envelope theorem at the returned pair; error O(residual).
+
+    With two Balanced sides ``da`` and ``db`` are defined up to a constant (c, -c).
+    """
+
+    dx: Any  #: (n, d); None on a cost matrix, whose derivative in C is the plan
+    dy: Any  #: (m, d), or None
+    da: Any  #: (n,)
+    db: Any  #: (m,)
+    depsilon: float  #: KL(P | a b^T)
+    drho_a: float  #: KL(p | a) of a KL side, sum |p - a| of a TV side, else 0
+    drho_b: float
+
+
+class Solution:
+    """A solved problem: value, potentials, plan, report, and the problem itself.
+
+    Scalars are floats of double precision whatever the arrays are; arrays come in the caller's kind
+    and type. ``value``, residuals, marginals and gradients all belong to the same pair of potentials,
+    the last one checked. Properties marked *lazy* take one pass over all pairs at first use; they read
+    the caller's arrays where these were taken without a copy, so leave them as they are until then.
+    """
+
+    def __init__(
+        self,
+        problem: CoreProblem,
+        referenced: _core.ReferencedProblemF32 | _core.ReferencedProblemF64 | None,
+        result: CoreResult,
+        *,
+        cost: Cost | None,
+        epsilon: float,
+        reference: str,
+        to: ToFramework,
+        threads: int,
+    ):
+        # The equivalent result goes on making plans; the one that was asked for is shown.
+        self._problem = problem
+        self._referenced = referenced
+        self._solved = result
+        self._result = result if referenced is None else referenced.to_asked(result)
+        self._report = self._result.report
+        self._to = to
+        self._threads = threads
+        self.cost = cost
+        """The cost, as the keyword names it; None for a cost matrix."""
+        self.epsilon = epsilon
+        """Strength of the entropy, in units of the cost."""
+        self.reference = reference
+        """'product', 'counting' or 'custom'."""
+
+    @cached_property
+    def _core_plan(self) -> _core.PlanF32 | _core.PlanF64:
+        problem = self._problem if self._referenced is None else self._referenced.problem
+        return (_core.PlanF32 if isinstance(problem, _core.ProblemF32) else _core.PlanF64)(
+            problem, self._solved
+        )
+
+    def _call(self) -> _core.Call:
+        return _core.Call(self._threads)
+
+    @cached_property
+    def _a_to_b(self) -> Images:
+        return self.plan.barycentric()
+
+    @cached_property
+    def _b_to_a(self) -> Images:
+        return self.plan.T.barycentric()
+
+    # ---- the answer
+
+    @property
+    def value(self) -> float:
+        """The dual objective at the returned pair: a lower bound of the optimum, its error quadratic in
+        the residual; in units of the cost times mass."""
+        return self._report.dual_value
+
+    @cached_property
+    def value_linear(self) -> float:
+        """<P, C>, the transport cost alone. Lazy."""
+        return self._core_plan.terms(self._call()).linear
+
+    @property
+    def potential_a(self) -> Any:
+        """f, (n,), in units of the cost. Two Balanced sides: gauge ``m_b sum a f = m_a sum b g``."""
+        return self._to(self._result.f)
+
+    @property
+    def potential_b(self) -> Any:
+        """g, (m,), in units of the cost."""
+        return self._to(self._result.g)
+
+    @property
+    def potentials(self) -> tuple[Any, Any]:
+        """(f, g)."""
+        return self.potential_a, self.potential_b
+
+    @cached_property
+    def marginal_a(self) -> Any:
+        """P 1, (n,): the mass that each source sends. Lazy."""
+        return self.plan.marginal()
+
+    @cached_property
+    def marginal_b(self) -> Any:
+        """P^T 1, (m,): the mass that each target receives. Lazy."""
+        return self.plan.T.marginal()
+
+    @property
+    def transported_mass(self) -> float:
+        """Sum of the plan."""
+        return self._report.transported_mass
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The plan as an operator: ``plan @ V``, ``plan.T @ U``, ``plan.top_k(k)``, ..."""
+        return Plan(self._core_plan, self._to, self._threads, self._referenced is not None)
+
+    @property
+    def a_to_b(self) -> Any:
+        """Barycentric images of the source points, (n, d): finite averages of target points at every
+        source, also where it sends nothing (see ``a_to_b_valid``). Lazy; NotAvailable on a cost matrix."""
+        return self._a_to_b.points
+
+    @property
+    def a_to_b_valid(self) -> Any:
+        """(n,) booleans: whether the source sends mass. Lazy."""
+        return self._a_to_b.valid
+
+    @property
+    def b_to_a(self) -> Any:
+        """Barycentric images of the target points, (m, d). Lazy; NotAvailable on a cost matrix."""
+        return self._b_to_a.points
+
+    @property
+    def b_to_a_valid(self) -> Any:
+        """(m,) booleans: whether the target receives mass. Lazy."""
+        return self._b_to_a.valid
+
+    def gradient(self) -> Gradient:
+        """Derivatives of the value in points, weights, epsilon and strengths; two passes."""
+        if self._referenced is not None:
+            parts = _core.gradient(self._core_plan, self._referenced, self._call())
+        else:
+            parts = _core.gradient(self._core_plan, self._call())
+        dx, dy, da, db, depsilon, drho_a, drho_b = parts
+        arrays = (None if part is None else self._to(part) for part in (dx, dy, da, db))
+        return Gradient(*arrays, depsilon, drho_a, drho_b)
+
+    # ---- the report
+
+    @property
+    def status(self) -> str:
+        """'converged', 'max_iterations', 'precision_floor', 'diverged' or 'stopped'."""
+        return self._report.status
+
+    @property
+    def converged(self) -> bool:
+        """Whether the returned pair meets the tolerance at the target epsilon."""
+        return self._report.converged
+
+    @property
+    def marginal_error(self) -> float:
+        """(residual_a + residual_b) / transported_mass."""
+        return self._report.marginal_error
+
+    @property
+    def residual_a(self) -> float:
+        """L1 distance of the plan's marginal from the one that f asks for."""
+        return self._report.residual_a
+
+    @property
+    def residual_b(self) -> float:
+        """L1 distance of the plan's marginal from the one that g asks for."""
+        return self._report.residual_b
+
+    @property
+    def duality_gap(self) -> float:
+        """Primal minus dual at the returned pair; infinite where a Balanced marginal is not exact."""
+        return self._report.duality_gap
+
+    @property
+    def iterations(self) -> int:
+        """Iterations spent, annealing included; one updates both potentials."""
+        return self._report.iterations
+
+    @property
+    def passes(self) -> int:
+        """Sweeps over all pairs."""
+        return self._report.passes
+
+    @property
+    def predicted_floor(self) -> float:
+        """The marginal error below which rounding may keep the solve from going."""
+        return self._report.predicted_floor
+
+    @cached_property
+    def trace(self) -> tuple[_core.SinkhornCheck, ...]:
+        """Every check, oldest first, levels of the annealing included."""
+        return tuple(self._report.trace)
+
+    # ---- the problem that was solved
+
+    @property
+    def marginals(self) -> tuple[Marginal, Marginal]:
+        """Both marginals as they acted: an infinite strength has become Balanced."""
+        return from_spec(self._problem.marginal_a), from_spec(self._problem.marginal_b)
+
+    @property
+    def masses(self) -> tuple[float, float]:
+        """Sums of the weights, never normalised."""
+        return self._problem.mass_a, self._problem.mass_b
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m)."""
+        return self._problem.n, self._problem.m
+
+    @property
+    def citation(self) -> str:
+        """Papers that the methods used here come from."""
+        papers = [_BASIS]
+        if any(side != Balanced() for side in self.marginals):
+            papers.append(_TRANSLATION)
+        if self._report.omega != 1:
+            papers.append(_RELAXATION)
+        return "; ".join(papers)
+
+    def __repr__(self) -> str:
+        n, m = self.shape
+        return (
+            f"Solution({n} x {m}, {self.status}: value={self.value:.8g}, "
+            f"transported_mass={self.transported_mass:.6g}, marginal_error={self.marginal_error:.2e}, "
+            f"iterations={self.iterations}, epsilon={self.epsilon:.4g})"
+        )

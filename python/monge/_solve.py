@@ -1,0 +1,284 @@
+"""The verbs solve and solve_sample."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import Any
+
+import numpy as np
+
+from . import _core, _progress
+from ._arrays import ToFramework, cost_matrix, framework_of, vector
+from ._errors import ConvergenceWarning
+from ._keywords import (
+    Ground,
+    Length,
+    checked_callback,
+    epsilon_of,
+    fill,
+    marginals_of,
+    marginals_of_reach,
+    mass_tolerance,
+    number,
+    reference_of,
+    start_of,
+    thread_count,
+    typed_points,
+)
+from ._marginals import Marginals, to_spec
+from ._options import check_choice, documented
+from ._solution import Cost, Solution
+
+logger = logging.getLogger("monge")
+
+
+def report_unmet(solution: Solution, tolerance: float, stacklevel: int) -> None:
+    """Warns of what a caller must not overlook."""
+    if not solution.converged:
+        advice = {
+            "max_iterations": "raise max_iterations, epsilon or tolerance",
+            "precision_floor": f"the type resolves about {solution.predicted_floor:.1e}: use precision='double' "
+            "or a larger tolerance",
+            "diverged": "rescale the cost or raise epsilon",
+            "stopped": "the callback stopped it",
+        }[solution.status]
+        warnings.warn(
+            f"{solution.status} after {solution.iterations} iterations with marginal_error "
+            f"{solution.marginal_error:.2e}, wanted {tolerance:.2e}: {advice}",
+            ConvergenceWarning,
+            stacklevel=stacklevel + 1,
+        )
+    elif solution.transported_mass == 0:
+        warnings.warn(
+            "the plan carries no mass: every cost is far above the strengths of the marginals",
+            ConvergenceWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
+def _finish(
+    problem: Any,
+    options: _core.SinkhornOptions,
+    *,
+    cost: Cost | None,
+    reference: Any,
+    start: Any,
+    callback: Any,
+    progress: Any,
+    threads: Any,
+    to: ToFramework,
+    dtype: np.dtype[Any],
+) -> Solution:
+    name, r_a, r_b = reference_of(reference, dtype)
+    referenced = (
+        None if name == "product" else _core.with_reference(problem, options.epsilon, r_a, r_b)
+    )
+    f, g = start_of(start, dtype)
+    count = thread_count(threads)
+    logger.debug("solving %d x %d in %s, epsilon %g", problem.n, problem.m, dtype, options.epsilon)
+    with _progress.hook(progress, "monge") as hook:
+        result = _core.sinkhorn(
+            problem if referenced is None else referenced,
+            options,
+            f,
+            g,
+            checked_callback(callback),
+            _core.Call(count, hook),
+        )
+    solution = Solution(
+        problem,
+        referenced,
+        result,
+        cost=cost,
+        epsilon=options.epsilon,
+        reference=name,
+        to=to,
+        threads=count,
+    )
+    logger.info("%r", solution)
+    report_unmet(solution, options.tolerance, stacklevel=3)
+    return solution
+
+
+@documented
+def solve(
+    C: Any,
+    a: Any = None,
+    b: Any = None,
+    *,
+    epsilon: float,
+    marginals: Marginals | None = None,
+    total_mass: float | None = None,
+    tolerance: float = 1e-6,
+    max_iterations: int = 10000,
+    check_every: int = 10,
+    annealing: str = "automatic",
+    acceleration: str = "automatic",
+    precision: str = "automatic",
+    translate: bool = True,
+    start: Any = None,
+    callback: Any = None,
+    progress: Any = None,
+    reference: Any = "product",
+    threads: int | None = None,
+) -> Solution:
+    """Entropic optimal transport with a given cost matrix.
+
+    Minimises ``<C, P> + epsilon KL(P | a b^T) + F_a(P 1) + F_b(P^T 1)`` over ``P >= 0``, with
+    ``KL(p | q) = sum p log(p/q) - p + q`` and weights that are never normalised. Solved by Sinkhorn
+    iterations in the log domain (Cuturi 2013; Chizat et al. 2018; Sejourne et al. 2022).
+
+    Args:
+        C: (n, m) costs, float32 or float64; integers and lists become float64. ``inf`` forbids a pair.
+        a: (n,) source weights >= 0; None: uniform with sum 1. Converted to the type of C.
+        b: (m,) target weights >= 0; None: uniform with sum 1.
+    Keywords:
+    {options}
+
+    Returns:
+        Solution: value, potentials, plan and report. Arrays come in the kind of C (NumPy, torch, jax).
+        Torch tensors that require a gradient are read detached: no tape is kept, use ``gradient()``.
+
+    Raises:
+        InvalidArgument: (a ValueError) malformed input; names the argument and the index to blame.
+        NotAvailable: arrays on a device that this build lacks.
+
+    Warns:
+        ConvergenceWarning: the solve ended without meeting its tolerance.
+    """
+    values = cost_matrix(C)
+    if check_choice("precision", precision) == "double":
+        values = values.astype(np.float64, copy=False)
+    side_a, side_b = marginals_of(marginals, total_mass)
+    problem = _core.matrix_problem(
+        values,
+        vector(a, "a", values.dtype),
+        vector(b, "b", values.dtype),
+        to_spec(side_a),
+        to_spec(side_b),
+        None if total_mass is None else number(total_mass, "total_mass"),
+        mass_tolerance(values.dtype, a, b),
+    )
+    options = fill(
+        _core.SinkhornOptions(),
+        epsilon=number(epsilon, "epsilon"),
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+        check_every=check_every,
+        annealing=annealing,
+        acceleration=acceleration,
+        translate=translate,
+    )
+    return _finish(
+        problem,
+        options,
+        cost=None,
+        reference=reference,
+        start=start,
+        callback=callback,
+        progress=progress,
+        threads=threads,
+        to=framework_of(C),
+        dtype=values.dtype,
+    )
+
+
+@documented
+def solve_sample(
+    x: Any,
+    y: Any,
+    a: Any = None,
+    b: Any = None,
+    *,
+    cost: Cost = "sqeuclidean",
+    epsilon: float | None = None,
+    blur: float | None = None,
+    reach: float | tuple[Length, Length] | None = None,
+    cost_factor: float = 1.0,
+    marginals: Marginals | None = None,
+    total_mass: float | None = None,
+    tolerance: float = 1e-6,
+    max_iterations: int = 10000,
+    check_every: int = 10,
+    annealing: str = "automatic",
+    acceleration: str = "automatic",
+    precision: str = "automatic",
+    translate: bool = True,
+    start: Any = None,
+    callback: Any = None,
+    progress: Any = None,
+    reference: Any = "product",
+    threads: int | None = None,
+) -> Solution:
+    """Entropic optimal transport between two weighted point clouds of any size.
+
+    Minimises ``<C, P> + epsilon KL(P | a b^T) + F_a(P 1) + F_b(P^T 1)`` over ``P >= 0`` for
+    ``C_ij = cost(x_i, y_j)``, with ``KL(p | q) = sum p log(p/q) - p + q`` and weights that are never
+    normalised. Costs are computed on the fly: memory is O((n + m) d). Solved by Sinkhorn iterations in
+    the log domain (Cuturi 2013; Chizat et al. 2018; Sejourne et al. 2022).
+
+    Args:
+        x: (n, d) source points. They decide the type: float32 or float64; integers and lists become
+            float64, half types are refused.
+        y: (m, d) target points of the same type.
+        a: (n,) source weights >= 0; None: uniform with sum 1. Converted to the type of the points.
+        b: (m,) target weights >= 0; None: uniform with sum 1.
+    Keywords:
+    {options}
+
+    Returns:
+        Solution: value, potentials, plan, maps and report. Arrays come in the kind of x (NumPy, torch,
+        jax). Torch tensors that require a gradient are read detached: no tape is kept, use
+        ``gradient()``.
+
+    Raises:
+        InvalidArgument: (a ValueError) malformed input; names the argument and the index to blame.
+        NotAvailable: arrays on a device that this build lacks.
+
+    Warns:
+        ConvergenceWarning: the solve ended without meeting its tolerance.
+
+    Example:
+        >>> result = monge.solve_sample([[0.0], [1.0]], [[0.5], [2.0]], epsilon=0.1)
+        >>> result.a_to_b.shape
+        (2, 1)
+    """
+    source, target = typed_points(x, y, precision)
+    ground = Ground.of(cost, cost_factor)
+    strength = epsilon_of(epsilon, blur, ground)
+    side_a, side_b = marginals_of_reach(marginals, total_mass, reach, ground)
+    problem = _core.point_problem(
+        source,
+        target,
+        ground.name,
+        ground.power,
+        vector(a, "a", source.dtype),
+        vector(b, "b", source.dtype),
+        to_spec(side_a),
+        to_spec(side_b),
+        None if total_mass is None else number(total_mass, "total_mass"),
+        mass_tolerance(source.dtype, a, b),
+    )
+    options = fill(
+        _core.SinkhornOptions(),
+        epsilon=strength,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+        check_every=check_every,
+        annealing=annealing,
+        acceleration=acceleration,
+        translate=translate,
+    )
+    return _finish(
+        problem,
+        options,
+        cost=ground.spec,
+        reference=reference,
+        start=start,
+        callback=callback,
+        progress=progress,
+        threads=threads,
+        to=framework_of(x, y),
+        dtype=source.dtype,
+    )

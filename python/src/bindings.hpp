@@ -1,0 +1,13 @@
+// One function for each public header that Python sees.
+#pragma once
+#include <nanobind/nanobind.h>
+
+namespace monge::python {
+void bind_error(nanobind::module_& m);
+void bind_problem(nanobind::module_& m);
+void bind_sinkhorn(nanobind::module_& m);
+void bind_reference(nanobind::module_& m);
+void bind_plan(nanobind::module_& m);
+void bind_derivatives(nanobind::module_& m);
+void bind_divergence(nanobind::module_& m);
+}  // namespace monge::python

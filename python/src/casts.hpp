@@ -1,0 +1,100 @@
+// Between Python's arrays and names and the core's views and variants. Nothing is copied on the
+// way in; on the way out the array owns the Buffer.
+#pragma once
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "monge/core/buffer.hpp"
+#include "monge/ot/derivatives.hpp"
+#include "monge/ot/marginal.hpp"
+
+namespace monge::python {
+namespace nb = nanobind;
+using namespace nb::literals;
+
+template <class T>
+using Matrix = nb::ndarray<const T, nb::ndim<2>, nb::device::cpu>;
+template <class T>
+using Vector = nb::ndarray<const T, nb::ndim<1>, nb::device::cpu>;
+template <class T, std::size_t Dims>
+using Owned = nb::ndarray<nb::numpy, T, nb::ndim<Dims>>;
+
+template <class T>
+MatrixView<const T> view(const Matrix<T>& array) {
+  return {array.data(), static_cast<std::int64_t>(array.shape(0)),
+          static_cast<std::int64_t>(array.shape(1)), array.stride(0), array.stride(1)};
+}
+
+template <class T>
+VectorView<const T> view(const Vector<T>& array) {
+  return {array.data(), static_cast<std::int64_t>(array.shape(0)), array.stride(0)};
+}
+
+/// None is the core's empty view.
+template <class T>
+VectorView<const T> view(const std::optional<Vector<T>>& array) {
+  return array ? view(*array) : VectorView<const T>{};
+}
+
+template <class T, std::size_t Dims>
+Owned<T, Dims> to_numpy(Buffer<T>&& buffer, const std::array<std::int64_t, Dims>& shape) {
+  auto* const owner = new Buffer<T>(std::move(buffer));
+  const nb::capsule capsule(owner, [](void* p) noexcept { delete static_cast<Buffer<T>*>(p); });
+  std::array<std::size_t, Dims> sizes;
+  for (std::size_t k = 0; k < Dims; ++k) sizes[k] = static_cast<std::size_t>(shape[k]);
+  return Owned<T, Dims>(owner->data(), Dims, sizes.data(), capsule);
+}
+
+template <class T>
+Owned<T, 1> to_numpy(Buffer<T>&& buffer) {
+  const std::int64_t size = buffer.size();
+  return to_numpy<T, 1>(std::move(buffer), {size});
+}
+
+/// [rows, d] from what the core returns flat; None where it is empty.
+template <class T>
+std::optional<Owned<T, 2>> to_rows(Buffer<T>&& buffer, std::int64_t rows) {
+  if (buffer.size() == 0) return std::nullopt;
+  const std::int64_t d = buffer.size() / rows;
+  return to_numpy<T, 2>(std::move(buffer), {rows, d});
+}
+
+/// (dx, dy, da, db, depsilon, drho_a, drho_b).
+template <class T>
+nb::tuple to_tuple(Gradient<T>&& g, const Plan<T>& plan) {
+  return nb::make_tuple(to_rows(std::move(g.dx), plan.n()), to_rows(std::move(g.dy), plan.m()),
+                        to_numpy(std::move(g.da)), to_numpy(std::move(g.db)), g.depsilon, g.drho_a, g.drho_b);
+}
+
+/// A vector inside a bound object, which stays alive with it: bind with rv_policy::reference_internal.
+template <class T>
+nb::ndarray<nb::numpy, const T, nb::ndim<1>> window(const Buffer<T>& buffer) {
+  return {buffer.data(), {static_cast<std::size_t>(buffer.size())}};
+}
+
+/// ("balanced", 0), ("kl", rho) or ("tv", lambda).
+using MarginalSpec = std::pair<std::string, double>;
+
+inline Marginal to_marginal(const MarginalSpec& spec) {
+  if (spec.first == "kl") return KL{spec.second};
+  if (spec.first == "tv") return TV{spec.second};
+  return Balanced{};
+}
+
+inline MarginalSpec from_marginal(const Marginal& marginal) {
+  if (const auto* kl = std::get_if<KL>(&marginal)) return {"kl", kl->rho};
+  if (const auto* tv = std::get_if<TV>(&marginal)) return {"tv", tv->lambda};
+  return {"balanced", 0};
+}
+}  // namespace monge::python

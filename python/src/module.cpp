@@ -1,0 +1,16 @@
+#include <nanobind/stl/string.h>
+
+#include "bindings.hpp"
+#include "monge/info.hpp"
+
+NB_MODULE(_core, m) {
+  m.doc() = "The C++ core: converts and calls. The public interface is the package monge.";
+  m.attr("__version__") = monge::info().version;
+  monge::python::bind_error(m);
+  monge::python::bind_problem(m);
+  monge::python::bind_sinkhorn(m);
+  monge::python::bind_reference(m);
+  monge::python::bind_plan(m);
+  monge::python::bind_derivatives(m);
+  monge::python::bind_divergence(m);
+}

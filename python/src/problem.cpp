@@ -1,0 +1,64 @@
+#include "monge/ot/problem.hpp"
+
+#include "bindings.hpp"
+#include "casts.hpp"
+
+namespace monge::python {
+namespace {
+template <class T>
+Problem<T>* make_problem(Geometry<T> geometry, const std::optional<Vector<T>>& a,
+                         const std::optional<Vector<T>>& b, const MarginalSpec& marginal_a,
+                         const MarginalSpec& marginal_b, std::optional<double> total_mass,
+                         double mass_tolerance) {
+  const nb::gil_scoped_release unlocked;
+  return new Problem<T>(geometry, view(a), view(b), to_marginal(marginal_a),
+                        to_marginal(marginal_b), {total_mass, mass_tolerance});
+}
+
+template <class T>
+void bind(nb::module_& m, const char* name) {
+  nb::class_<Problem<T>>(m, name)
+      .def_prop_ro("n", &Problem<T>::n)
+      .def_prop_ro("m", &Problem<T>::m)
+      .def_prop_ro("mass_a", &Problem<T>::mass_a)
+      .def_prop_ro("mass_b", &Problem<T>::mass_b)
+      .def_prop_ro("marginal_a", [](const Problem<T>& p) { return from_marginal(p.marginal_a()); })
+      .def_prop_ro("marginal_b", [](const Problem<T>& p) { return from_marginal(p.marginal_b()); });
+
+  // A problem views its arrays: keep_alive holds them (x, y or values; a; b) while it lives.
+  m.def(
+      "point_problem",
+      [](const Matrix<T>& x, const Matrix<T>& y, const std::string& cost, double power,
+         const std::optional<Vector<T>>& a, const std::optional<Vector<T>>& b,
+         const MarginalSpec& marginal_a, const MarginalSpec& marginal_b,
+         std::optional<double> total_mass, double mass_tolerance) {
+        return make_problem<T>(PointCloud<T>{view(x), view(y), parse_cost(cost, power)}, a, b,
+                               marginal_a, marginal_b, total_mass, mass_tolerance);
+      },
+      "x"_a.noconvert(), "y"_a.noconvert(), "cost"_a, "power"_a, "a"_a.noconvert().none(),
+      "b"_a.noconvert().none(), "marginal_a"_a, "marginal_b"_a, "total_mass"_a.none(),
+      "mass_tolerance"_a, nb::keep_alive<0, 1>(), nb::keep_alive<0, 2>(), nb::keep_alive<0, 5>(),
+      nb::keep_alive<0, 6>());
+  m.def(
+      "matrix_problem",
+      [](const Matrix<T>& values, const std::optional<Vector<T>>& a,
+         const std::optional<Vector<T>>& b, const MarginalSpec& marginal_a,
+         const MarginalSpec& marginal_b, std::optional<double> total_mass, double mass_tolerance) {
+        return make_problem<T>(CostMatrix<T>{view(values)}, a, b, marginal_a, marginal_b,
+                               total_mass, mass_tolerance);
+      },
+      "values"_a.noconvert(), "a"_a.noconvert().none(), "b"_a.noconvert().none(), "marginal_a"_a,
+      "marginal_b"_a, "total_mass"_a.none(), "mass_tolerance"_a, nb::keep_alive<0, 1>(),
+      nb::keep_alive<0, 2>(), nb::keep_alive<0, 3>());
+
+}
+}  // namespace
+
+void bind_problem(nb::module_& m) {
+  bind<float>(m, "ProblemF32");
+  bind<double>(m, "ProblemF64");
+  m.def(
+      "cost_order", [](const std::string& cost, double power) { return cost_order(parse_cost(cost, power)); },
+      "cost"_a, "power"_a, "The power in which a length enters the cost; 0 where there is none.");
+}
+}  // namespace monge::python

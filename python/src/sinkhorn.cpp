@@ -1,0 +1,86 @@
+#include "monge/ot/sinkhorn.hpp"
+
+#include "bindings.hpp"
+#include "casts.hpp"
+#include "options.hpp"
+#include "run.hpp"
+
+namespace monge::python {
+namespace {
+void bind_report(nb::module_& m) {
+  nb::class_<SinkhornCheck>(m, "SinkhornCheck", "One check of a pair of potentials.")
+      .def_ro("iterations", &SinkhornCheck::iterations)
+      .def_ro("passes", &SinkhornCheck::passes)
+      .def_ro("epsilon", &SinkhornCheck::epsilon)
+      .def_ro("marginal_error", &SinkhornCheck::marginal_error)
+      .def_ro("residual_a", &SinkhornCheck::residual_a)
+      .def_ro("residual_b", &SinkhornCheck::residual_b)
+      .def_ro("dual_value", &SinkhornCheck::dual_value)
+      .def_ro("transported_mass", &SinkhornCheck::transported_mass)
+      .def("__repr__", [](const SinkhornCheck& c) {
+        return nb::str("SinkhornCheck(iterations={}, passes={}, epsilon={:.4g}, marginal_error={:.3e}, "
+                       "dual_value={:.10g}, transported_mass={:.6g})")
+            .format(c.iterations, c.passes, c.epsilon, c.marginal_error, c.dual_value, c.transported_mass);
+      });
+  nb::class_<SinkhornReport, SinkhornCheck>(m, "SinkhornReport", "The state of a solve.")
+      .def_prop_ro("status", [](const SinkhornReport& r) { return to_string(r.status); })
+      .def_ro("converged", &SinkhornReport::converged)
+      .def_ro("duality_gap", &SinkhornReport::duality_gap)
+      .def_ro("predicted_floor", &SinkhornReport::predicted_floor)
+      .def_ro("mass_level", &SinkhornReport::mass_level)
+      .def_ro("omega", &SinkhornReport::omega)
+      .def_ro("trace", &SinkhornReport::trace);
+}
+
+void bind_options(nb::module_& m) {
+  nb::enum_<Criterion>(m, "Criterion")
+      .value("residual", Criterion::residual)
+      .value("gap", Criterion::gap);
+  nb::enum_<Annealing>(m, "Annealing")
+      .value("automatic", Annealing::automatic)
+      .value("off", Annealing::off);
+  nb::enum_<Acceleration>(m, "Acceleration")
+      .value("automatic", Acceleration::automatic)
+      .value("none", Acceleration::none)
+      .value("over_relaxation", Acceleration::over_relaxation);
+  nb::class_<SinkhornOptions>(m, "SinkhornOptions")
+      .def(nb::init<>())
+      .def_rw("epsilon", &SinkhornOptions::epsilon)
+      .def_rw("tolerance", &SinkhornOptions::tolerance)
+      .def_rw("max_iterations", &SinkhornOptions::max_iterations)
+      .def_rw("check_every", &SinkhornOptions::check_every)
+      .def_rw("criterion", &SinkhornOptions::criterion)
+      .def_rw("translate", &SinkhornOptions::translate)
+      .def_rw("annealing", &SinkhornOptions::annealing)
+      .def_rw("acceleration", &SinkhornOptions::acceleration);
+}
+
+template <class T>
+void bind(nb::module_& m, const char* name) {
+  nb::class_<SinkhornResult<T>>(m, name)
+      .def_prop_ro("f", [](const SinkhornResult<T>& r) { return window(r.f); }, nb::rv_policy::reference_internal)
+      .def_prop_ro("g", [](const SinkhornResult<T>& r) { return window(r.g); }, nb::rv_policy::reference_internal)
+      .def_ro("report", &SinkhornResult<T>::report);
+  m.def(
+      "sinkhorn",
+      [](const Problem<T>& problem, const SinkhornOptions& options, const std::optional<Vector<T>>& start_f,
+         const std::optional<Vector<T>>& start_g, nb::object on_check, const Call& call) {
+        const SinkhornOptions checked = with_callback(options, on_check);
+        return run(call, [&](Exec& exec) {
+          return sinkhorn(problem, checked, exec, Start<T>{view(start_f), view(start_g)});
+        });
+      },
+      "problem"_a, "options"_a, "start_f"_a.noconvert().none(), "start_g"_a.noconvert().none(),
+      "on_check"_a.none(), "call"_a);
+}
+}  // namespace
+
+void bind_sinkhorn(nb::module_& m) {
+  nb::class_<Call>(m, "Call", "Threads (0: as the process may use) and progress hook of one call.")
+      .def(nb::init<int, nb::object>(), "threads"_a = 0, "progress"_a.none() = nb::none());
+  bind_report(m);
+  bind_options(m);
+  bind<float>(m, "SinkhornResultF32");
+  bind<double>(m, "SinkhornResultF64");
+}
+}  // namespace monge::python
