@@ -37,7 +37,7 @@ void softmin(const SoftminArgs<T>& a, Exec& exec) {
           sum += std::exp(z - top);
         }
       }
-      a.out[i] = static_cast<T>(-a.eps * (top + std::log(sum)));
+      a.out[i] = -a.eps * (top + std::log(sum));
     }
   });
 }

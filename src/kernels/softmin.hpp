@@ -4,7 +4,8 @@
 // the row's expected result (its previous potential): the sum is then taken relative to it with
 // no running maximum, and a row whose sum leaves [1e-18, 1e18] is redone with one.
 // Sums have type T over at most 1024 columns, blocks combine in double in ascending order, so
-// results depend on shape alone, never on threads.
+// results depend on shape alone, never on threads. Results stay double: what a potential loses
+// when it is rounded to T is then seen by the residual instead of hidden from it.
 #pragma once
 #include "kernels/pairs.hpp"
 #include "monge/core/exec.hpp"
@@ -14,8 +15,8 @@ template <class T>
 struct SoftminArgs {
   Pairs<T> pairs;
   const T* h;      // [padded(m)], -inf in the padding
-  const T* shift;  // [n] or null
-  T* out;          // [n]
+  const double* shift;  // [n] or null; rounded to T inside
+  double* out;          // [n]; may be shift
   double eps;      // > 0
 };
 

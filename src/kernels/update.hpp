@@ -22,7 +22,7 @@ struct BiasArgs {
 /// f += omega (prox(s) - f), kept feasible; omega = 1 sets f = prox(s) exactly.
 template <class T>
 struct HalfStepArgs {
-  const T* s;
+  const double* s;
   T* f;
   std::int64_t n;
   Penalty penalty;
@@ -34,7 +34,7 @@ struct HalfStepArgs {
 template <class T>
 struct MeasureArgs {
   const T* f;
-  const T* s;
+  const double* s;
   VectorView<const T> weight;
   Penalty penalty;
   double eps, log_scale;

@@ -5,21 +5,12 @@
 #include <limits>
 #include <variant>
 
+#include "ot/penalty.hpp"
+
 namespace monge {
 namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// Strengths are rounded to T, so that a clipped potential, stored in T, equals its bound.
-template <class T>
-kernels::Penalty penalty_of(const Marginal& marginal) {
-  using Kind = kernels::Penalty::Kind;
-  if (const auto* kl = std::get_if<KL>(&marginal)) return {Kind::kl, kl->rho, 0};
-  if (const auto* tv = std::get_if<TV>(&marginal)) {
-    if (std::isinf(tv->lambda)) return {Kind::capped, 0, 0};  // only with a total mass
-    return {Kind::tv, static_cast<double>(static_cast<T>(tv->lambda)), 0};
-  }
-  return {};
-}
 }  // namespace
 
 template <class T>
@@ -35,7 +26,7 @@ typename Alternation<T>::Half Alternation<T>::make_half(const Problem<T>& proble
   for (std::int64_t i = 0; i < size; ++i)
     half.log_weight[i] = half.weight[i] > 0 ? std::log(static_cast<double>(half.weight[i])) : -kInfinity;
   half.potential = Buffer<T>(size, T(0));
-  half.softmin = Buffer<T>(size);
+  half.softmin = Buffer<double>(size);
   half.h = Buffer<T>(kernels::padded(size));
   return half;
 }

@@ -50,7 +50,8 @@ class Alternation {
     double mass = 0;
     kernels::Penalty penalty;
     Buffer<double> log_weight;
-    Buffer<T> potential, softmin, h;
+    Buffer<double> softmin;
+    Buffer<T> potential, h;
     bool has_softmin = false;  // an earlier softmin is a shift for the next
   };
 

@@ -139,7 +139,7 @@ kernels::Pairs<T> Operator<T>::pairs(Side rows) const {
 }
 
 template <class T>
-void Operator<T>::softmin(Side rows, const T* h, const T* shift, T* out, double eps,
+void Operator<T>::softmin(Side rows, const T* h, const double* shift, double* out, double eps,
                           Exec& exec) const {
   kernels::softmin<T>({.pairs = pairs(rows), .h = h, .shift = shift, .out = out, .eps = eps}, exec);
 }

@@ -39,7 +39,8 @@ class Operator {
 
   // Every verb: outputs live on side `rows`; h belongs to the other side, padded with -inf to
   // kernels::padded; shift belongs to `rows`. See the kernel contracts.
-  void softmin(Side rows, const T* h, const T* shift, T* out, double eps, Exec& exec) const;
+  void softmin(Side rows, const T* h, const double* shift, double* out, double eps,
+               Exec& exec) const;
   void apply(Side rows, const T* h, const T* shift, kernels::Weighting weighting,
              MatrixView<const T> v, T* out, double eps, Exec& exec) const;  // v empty: ones
   /// In the caller's coordinates. NotAvailable on a CostMatrix.

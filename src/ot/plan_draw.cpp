@@ -29,8 +29,7 @@ template <class T>
 Pairs64 Plan<T>::draw_pairs(std::int64_t k, std::uint64_t seed, Exec& exec) const {
   check_count(k);
   const auto h = column_bias(*this, Side::source);
-  Buffer<T> s(n());
-  op_->softmin(Side::source, h.data(), nullptr, s.data(), epsilon_, exec);
+  const auto s = softmin(*op_, Side::source, h, epsilon_, exec);
   std::vector<double> cumulative(n());
   double sum = 0;
   for (std::int64_t i = 0; i < n(); ++i) cumulative[i] = sum += row_mass(*this, Side::source, s, i);
@@ -65,8 +64,7 @@ template <class T>
 Buffer<std::int64_t> Plan<T>::draw_targets(int k, std::uint64_t seed, Exec& exec) const {
   check_count(k);
   const auto h = column_bias(*this, Side::source);
-  Buffer<T> s(n());
-  op_->softmin(Side::source, h.data(), nullptr, s.data(), epsilon_, exec);
+  const auto s = softmin(*op_, Side::source, h, epsilon_, exec);
   Requests requests;
   for (std::int64_t i = 0; i < n(); ++i)
     if (row_mass(*this, Side::source, s, i) > 0) requests.rows.push_back(i);

@@ -45,13 +45,6 @@ Centred<T> centred(MatrixView<const T> values, VectorView<const T> weights) {
   return out;
 }
 
-template <class T>
-Buffer<T> softmin(const Operator<T>& op, Side rows, const Buffer<T>& h, double eps, Exec& exec) {
-  Buffer<T> s(op.size(rows));
-  op.softmin(rows, h.data(), nullptr, s.data(), eps, exec);
-  return s;
-}
-
 /// Averages [rows, k] of centred values; 0, that is their mean, for a row without any partner.
 template <class T>
 Buffer<T> averages(const Operator<T>& op, Side rows, const Buffer<T>& h, const Buffer<T>& s,

@@ -38,6 +38,16 @@ Buffer<T> column_bias(const Plan<T>& plan, Side rows) {
   return h;
 }
 
+/// softmin of each row, rounded to T: the shift under which its weights sum to about 1.
+template <class T>
+Buffer<T> softmin(const Operator<T>& op, Side rows, const Buffer<T>& h, double eps, Exec& exec) {
+  Buffer<double> exact(op.size(rows));
+  op.softmin(rows, h.data(), nullptr, exact.data(), eps, exec);
+  Buffer<T> s(exact.size());
+  std::transform(exact.begin(), exact.end(), s.begin(), [](double v) { return static_cast<T>(v); });
+  return s;
+}
+
 /// sum_i a_i term(i) over the rows of positive weight.
 template <class T, class Term>
 double weighted_sum(VectorView<const T> a, const Term& term) {

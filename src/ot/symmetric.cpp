@@ -22,7 +22,7 @@ class SymmetricSolve {
  public:
   SymmetricSolve(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec)
       : problem_(problem), options_(options), exec_(exec), op_(problem),
-        penalty_(penalty_of<T>(problem.marginal_a())), f_(start(problem, penalty_)), s_(problem.n()),
+        penalty_(penalty_of<T>(problem.marginal_a())), s_(problem.n()), f_(start(problem, penalty_)),
         h_(padded_buffer<T>(problem.n())) {
     const double range = std::min(op_.max_cost(), op_.needed_cost()) - op_.min_cost();
     report_.predicted_floor =
@@ -163,7 +163,8 @@ class SymmetricSolve {
   Exec& exec_;
   Operator<T> op_;
   kernels::Penalty penalty_;
-  Buffer<T> f_, s_, h_, best_;
+  Buffer<double> s_;
+  Buffer<T> f_, h_, best_;
   SinkhornReport report_;
   double checked_error_ = std::numeric_limits<double>::infinity();
   int iterations_ = 0, flat_ = 0;
