@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <type_traits>
@@ -40,14 +41,15 @@ Buffer<T> product(const Plan<T>& plan, Side rows, MatrixView<const T> v,
   return out;
 }
 
-// F(p | a). A hard constraint counts as met when it is missed by rounding alone: in L1, relative
-// to the mass, by 1e-12 in double and 1e-5 in float.
+// F(p | a); what counts as a hard constraint met is documented at PlanTerms.
 template <class T>
 double penalty_value(const Plan<T>& plan, Side side, const Buffer<T>& ratio) {
   const auto a = weights_of(plan.problem(), side);
   const kernels::Penalty penalty = penalty_of(plan, side);
   const double mass = mass_of(plan.problem(), side);
-  const double slack = std::is_same_v<T, float> ? 1e-5 : 1e-12;
+  const double cost = std::max(std::abs(plan.op().needed_cost()), std::abs(plan.op().min_cost()));
+  const double slack = (std::is_same_v<T, float> ? 1e-5 : 1e-12) +
+                       4 * std::numeric_limits<T>::epsilon() * cost / plan.epsilon();
   const double missed =
       weighted_sum(a, [&](std::int64_t i) { return violation(penalty, ratio[i]); });
   const double off = total(plan, side, ratio) - plan.problem().total_mass().value_or(0);

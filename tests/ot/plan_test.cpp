@@ -156,6 +156,15 @@ TEST(Plan, ABalancedSideThatIsNotExactCostsInfinity) {
   EXPECT_EQ(s.plan->terms(exec).penalty_a, 0);
 }
 
+// Rounding of scores of size C/eps = 1e6 alone does not make an exact marginal infinitely dear.
+TEST(Plan, ABalancedSideIsExactToWhatTheScoresResolve) {
+  Exec exec;
+  auto clouds = random_clouds<double>(30, 20, 2, 3, 1.5, 1.1);
+  for (double& v : clouds.x) v += 30;
+  const Solved<double> s(clouds, Balanced{}, KL{1.0}, tight(2e-3, 1e-8));
+  EXPECT_EQ(s.plan->terms(exec).penalty_a, 0);
+}
+
 // Partial transport: value = <P, C> + eps KL(P | a b^T) with P 1 <= a, P^T 1 <= b, mass M.
 TEST(Plan, ValueAndTermsOfAFixedTotalMass) {
   Exec exec;

@@ -12,7 +12,9 @@ struct Gradient {
   double drho_a = 0, drho_b = 0;     ///< KL(p | a) of a KL side, |p - a|_1 of a TV side, else 0
 };
 
-/// Gradient of Plan::value in points, weights, epsilon and strengths.
+/// Gradient of Plan::value in points, weights, epsilon and strengths, the total mass being fixed
+/// where there is one; about five passes. Finite at zero weights too. A TV side is differentiable
+/// away from potentials that just reach its bounds.
 template <class T>
 Gradient<T> gradient(const Plan<T>& plan, Exec& exec);
 }  // namespace monge

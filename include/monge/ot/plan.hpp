@@ -41,8 +41,11 @@ struct Pairs64 {
 struct PlanTerms {
   double linear = 0;     ///< <P, C>
   double entropy = 0;    ///< KL(P | a b^T)
-  double penalty_a = 0;  ///< F_a(P 1 | a); +infinity for a Balanced side whose marginal is not a
-  double penalty_b = 0;
+  /// F_a(P 1 | a). A hard constraint (p = a, or p <= a and the mass M of a total mass) gives 0 when
+  /// it is missed by rounding alone, else +infinity. Rounding, in L1 over the mass: 1e-12 in double,
+  /// 1e-5 in float, and 8 u C/epsilon for that of the scores, C the costs that the plan needs.
+  double penalty_a = 0;
+  double penalty_b = 0;  ///< F_b(P^T 1 | b)
 };
 
 template <class T>
@@ -78,11 +81,13 @@ class Plan {
 
   /// Images of the points of `rows`: sum_j P_ij z_j / p_i for values z given on the other side
   /// ([m, k] for source). An average of the z at every point, also where p_i underflows or the
-  /// weight is 0 (softmax form); `valid`, where not null, [n], is set to whether p_i > 0.
+  /// weight is 0 (softmax form; a row whose pairs are all forbidden gets the mean of the z by
+  /// weight); `valid`, where not null, [n], is set to whether p_i > 0.
   Buffer<T> barycentric(Side rows, MatrixView<const T> values, Exec& exec, bool* valid = nullptr) const;
   /// The same with the points of the other side as values. PointCloud only.
   Buffer<T> barycentric(Side rows, Exec& exec, bool* valid = nullptr) const;
-  /// Conditional mean and covariance of the other side's points (or values) given each row.
+  /// Conditional mean and covariance of the other side's points (or values) given each row; means
+  /// as in barycentric, covariance 0 where all pairs are forbidden.
   Moments<T> moments(Side rows, Exec& exec) const;
   Moments<T> moments(Side rows, MatrixView<const T> values, Exec& exec) const;
 
@@ -92,15 +97,18 @@ class Plan {
   /// barycentric. PointCloud only.
   Buffer<T> map(Side side, MatrixView<const T> z, Exec& exec) const;
 
-  /// The k largest entries of each row of P (ties: the lower column), one pass. 1 <= k <= m.
+  /// The k largest entries of each row of P (ties: the lower column), one pass. 1 <= k <= m. Zeros
+  /// are no entries: a row has fewer where fewer are positive, none where its weight is 0.
   SparsePlan<T> top_k(int k, Exec& exec) const;
   /// All entries P_ij >= threshold > 0, two passes. Throws InvalidArgument when more than `limit`
   /// entries qualify.
   SparsePlan<T> sparse(double threshold, Exec& exec, std::int64_t limit = kDenseLimit) const;
 
-  /// k pairs (i, j) drawn from P / mass. Depends on seed and plan alone.
+  /// k >= 1 pairs (i, j) drawn from P / mass, in the order of the draws: a longer call begins with
+  /// the pairs of a shorter one. Depends on seed and plan alone. Throws InvalidArgument where the
+  /// plan carries no mass.
   Pairs64 draw_pairs(std::int64_t k, std::uint64_t seed, Exec& exec) const;
-  /// k targets for every source, [n, k]; -1 where the row carries no mass.
+  /// k >= 1 targets for every source, [n, k]; -1 where the row carries no mass.
   Buffer<std::int64_t> draw_targets(int k, std::uint64_t seed, Exec& exec) const;
 
   /// [n, m]. Throws InvalidArgument above `limit` entries, before allocating.
