@@ -165,5 +165,5 @@ def documented(function: Function) -> Function:
         shown = "required" if default is REQUIRED else f"default {default!r}"
         lines.append(f"    {option.name}: {option.doc} ({shown})")
     assert function.__doc__ is not None
-    function.__doc__ = function.__doc__.replace("    {options}", "\n".join(lines))
+    function.__doc__ = inspect.cleandoc(function.__doc__).replace("{options}", "\n".join(lines))
     return function

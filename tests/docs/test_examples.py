@@ -1,8 +1,9 @@
 """Every example of README.md and docs/ runs, and prints what the page says it prints.
 
-A `python` block is executed; all blocks of a page share one namespace, in their order. A `console` block is
-a session: each line after "$ " is run by the shell, in a folder of the page's own. An `output` block right
-after a `python` block, and the other lines of a session, must be what was printed, to the character.
+A `python` block is executed; all blocks of a page share one namespace, in their order. A `console`
+block is a session: each line after "$ " is run by the shell, in a folder of the page's own that has
+the repository's examples/. An `output` block right after a `python` block, and the other lines of a
+session, must be what was printed, to the character.
 The C++ program of the README is tests/consumer/main.cpp, which tools/consumer.sh builds and runs.
 """
 
@@ -44,6 +45,7 @@ def test_python(page, tmp_path, monkeypatch):
 
 @with_blocks("console")
 def test_console(page, tmp_path):
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     programs = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     for session, _ in blocks(page, "console"):
