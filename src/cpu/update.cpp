@@ -59,7 +59,7 @@ void half_step(const HalfStepArgs<T>& a, Exec& exec) {
 template <class T>
 Measures measure(const MeasureArgs<T>& a, Exec& exec) {
   const std::int64_t n = a.weight.size;
-  // The largest exponent first: a small plan must not underflow to mass 0 (ot.md 1.4).
+  // The largest exponent first: a small plan must not underflow to mass 0.
   std::vector<double> tops(chunk_count(n), -kInfinity);
   chunks(n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t c) {
     double top = -kInfinity;

@@ -1,5 +1,5 @@
 // How one side of the plan is held, entry by entry: the proximal step, the conjugate and the
-// optimality residual of each marginal (ot.md section 1.1). Shared by every backend.
+// optimality residual of each marginal (docs/formulas.md, "Marginals"). Shared by every backend.
 #pragma once
 #include <algorithm>
 #include <cmath>

@@ -3,8 +3,8 @@
 //     = sum a (phi(f_ab) - phi(f_aa)) + sum b (phi(g_ab) - phi(f_bb))
 //       - eps (m_pi,ab - m_pi,aa / 2 - m_pi,bb / 2):
 // the products of masses cancel and differences of potentials remain, so that nothing large
-// cancels when the measures are near. At convergence these are the closed forms of ot.md section
-// 9; before it the error stays quadratic in the residuals.
+// cancels when the measures are near. At convergence these are the closed forms of
+// docs/formulas.md; before it the error stays quadratic in the residuals.
 #include "monge/ot/divergence.hpp"
 
 #include <cmath>

@@ -10,7 +10,7 @@
 #include "monge/ot/cost.hpp"
 
 namespace monge {
-/// Up to this dimension coordinates stay raw and differences are direct (ot.md section 6).
+/// Up to this dimension coordinates stay raw and differences are direct.
 inline constexpr std::int64_t kDirectDimension = 4;
 
 struct CostForm {

@@ -16,7 +16,7 @@ struct Bridge {
   Buffer<T> weights, offset;  // a*, and f_ref - f*
   double mass = 0;            // of a*
   double reference_mass = 0;
-  double constant = 0;        // k of ot.md section 3
+  double constant = 0;        // k of docs/formulas.md, "References"
 };
 
 template <class T>

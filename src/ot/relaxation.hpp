@@ -45,7 +45,7 @@ class Relaxation {
   }
 
  private:
-  static constexpr int kPlain = 20;     // iterations before the first estimate (ot.md 5.4)
+  static constexpr int kPlain = 20;     // iterations before the first estimate
   static constexpr int kWindow = 10;    // iterations between estimates
   static constexpr int kPatience = 40;  // predicted passes that are not worth an acceleration
 

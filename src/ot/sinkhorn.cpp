@@ -12,7 +12,7 @@
 
 namespace monge {
 namespace {
-constexpr double kLevelTolerance = 1e-2;  // marginal error that ends an annealing level (ot.md 5.3)
+constexpr double kLevelTolerance = 1e-2;  // marginal error that ends an annealing level
 constexpr int kLevelIterations = 50;      // a level is a start, never a finish
 constexpr int kRelaxedChecks = 10;        // a check costs a plain half-step: not more often
 constexpr int kFlatChecks = 3;            // checks without progress that make a floor
@@ -44,7 +44,7 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
   check(start.g, problem.m(), "g");
 }
 
-/// ot.md section 6: 4e-9 range/eps in float32, the same multiple of u in double; two Balanced
+/// docs/numerics.md, "Precision": 4e-9 range/eps in float32, the same multiple of u in double; two Balanced
 /// sides cannot agree better than their masses do.
 template <class T>
 double predicted_floor(const Problem<T>& problem, double range, double eps) {

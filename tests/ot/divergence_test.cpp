@@ -70,7 +70,7 @@ TEST(Divergence, IsItsDefinition) {
   }
 }
 
-// B1: the closed forms of ot.md section 9.
+// The closed forms of docs/formulas.md, "Divergence".
 TEST(Divergence, MatchesTheClosedForms) {
   for (const std::uint64_t seed : {1, 2, 3}) {
     const double rho = 0.7;

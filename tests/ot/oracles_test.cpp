@@ -1,4 +1,4 @@
-// Answers known in closed form or by combinatorics (ot.md section 17, acceptance rows O1 to O5).
+// Answers known in closed form or by combinatorics.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -100,7 +100,7 @@ TEST(Plan, ValueIsThePrimalAtConvergedPairs) {
     }
 }
 
-// I1, the closed forms of ot.md 1.2.
+// The closed forms of docs/formulas.md, "Values".
 TEST(Plan, ValueMatchesTheFormulasOfEachMixture) {
   Exec exec;
   const auto dot = [](const Vector& w, const Vector& u) {

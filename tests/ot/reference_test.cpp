@@ -149,7 +149,7 @@ TEST(Reference, GradientMatchesFiniteDifferences) {
   }
 }
 
-// R2: figures of ot.md section 3. The counting reference drifts with the resolution.
+// The counting reference drifts with the resolution.
 TEST(Reference, MassUnderRefinement) {
   const std::vector<std::int64_t> sizes{10, 50, 200};
   const std::vector<double> product{0.941848, 0.941766, 0.941763};

@@ -1,4 +1,4 @@
-// What a pair of potentials is worth, by the definitions of ot.md section 1 on a dense matrix in
+// What a pair of potentials is worth, by the definitions of docs/formulas.md on a dense matrix in
 // double: the plan, its marginals, KKT residual, primal and dual. Slow and independent of src/.
 #pragma once
 #include <algorithm>

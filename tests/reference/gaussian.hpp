@@ -1,6 +1,5 @@
 // Entropic transport between Gaussian measures in closed form: squared Euclidean cost, product
-// reference, eps = 2 sigma^2 (Janati, Muzellec, Peyre, Cuturi 2020, arXiv 2006.02572; ot.md
-// section 17). M is double in one dimension, Matrix2 in two.
+// reference, eps = 2 sigma^2 (Janati, Muzellec, Peyre, Cuturi 2020, arXiv 2006.02572). M is double in one dimension, Matrix2 in two.
 #pragma once
 #include <cmath>
 

@@ -1,5 +1,5 @@
 // First derivatives of the value by the envelope theorem at the returned pair: no tape, error
-// O(residual). Formulas: ot.md section 8, checked there by finite differences.
+// O(residual). Formulas: docs/formulas.md, "Gradients".
 #pragma once
 #include "monge/ot/plan.hpp"
 

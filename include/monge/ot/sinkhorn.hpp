@@ -48,7 +48,7 @@ struct SinkhornReport : SinkhornCheck {
   bool converged = false;
   /// Primal minus dual at the returned pair; +infinity where a Balanced marginal is not exact.
   double duality_gap = std::numeric_limits<double>::quiet_NaN();
-  /// The L1 marginal error below which rounding in T may keep the solve from going (ot.md 6);
+  /// The L1 marginal error below which rounding in T may keep the solve from going (docs/numerics.md);
   /// known before the first iteration.
   double predicted_floor = 0;
   double mass_level = 0;  ///< the level l of f = min(s, l) with a total mass; else 0
