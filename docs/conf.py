@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
-import monge
 from sphinx.ext.napoleon import Config, GoogleDocstring
+
+import monge
 
 ROOT = Path(__file__).resolve().parent.parent
 
