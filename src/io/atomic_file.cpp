@@ -12,18 +12,10 @@
 #include <cstring>
 #include <filesystem>
 
+#include "io/mode.hpp"
 #include "monge/core/error.hpp"
 
 namespace monge::io {
-namespace {
-// What open() would give a new file. umask can only be read by setting it.
-mode_t new_file_mode() {
-  const mode_t mask = umask(0);
-  umask(mask);
-  return 0666 & ~mask;
-}
-}  // namespace
-
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   const std::filesystem::path target(path_);
   temporary_ =
@@ -33,7 +25,7 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
     temporary_.clear();
     fail();
   }
-  fchmod(descriptor_, new_file_mode());
+  fchmod(descriptor_, new_mode(0666));
 }
 
 AtomicFile::~AtomicFile() {

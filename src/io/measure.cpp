@@ -76,14 +76,15 @@ Array checked_points(const std::string& path, Array array) {
   if (array.shape.size() != 2 || array.shape[1] == 0)
     throw IoError(fmt::format("[io] {}: points of shape {}, wanted (n, d) with d >= 1{}", path,
                               to_string(array.shape),
-                              array.shape.size() == 1 ? "; (n, 1) for points on a line" : ""));
+                              array.shape.size() == 1 ? ": (n, 1) for points on a line" : ""));
   return array;
 }
 
 Array checked_weights(const std::string& path, Array array) {
-  if (array.shape.size() != 1 && !(array.shape.size() == 2 && array.shape[1] == 1))
-    throw IoError(
-        fmt::format("[io] {}: weights of shape {}, wanted (n,)", path, to_string(array.shape)));
+  const bool column = array.shape.size() == 2 && array.shape[1] == 1;
+  if ((array.shape.size() != 1 && !column) || array.shape[0] == 0)
+    throw IoError(fmt::format("[io] {}: weights of shape {}, wanted (n,) with n >= 1", path,
+                              to_string(array.shape)));
   return array;
 }
 }  // namespace

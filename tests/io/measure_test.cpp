@@ -67,7 +67,7 @@ TEST(MeasureFile, RefusesOtherShapesNamesAndExtensions) {
     const auto path = directory.write("a.npy", npy(dict("<f8", shape), std::string(48, '\0')));
     return io_error([&] { read_measure(path); });
   };
-  EXPECT_THAT(points("(6,)"), HasSubstr("points of shape (6,), wanted (n, d) with d >= 1; (n, 1)"));
+  EXPECT_THAT(points("(6,)"), HasSubstr("points of shape (6,), wanted (n, d) with d >= 1: (n, 1)"));
   EXPECT_THAT(points("(1, 2, 3)"), HasSubstr("points of shape (1, 2, 3)"));
   const auto path = directory.write("z.npy", npy(dict("<f8", "(4611686018427387904, 0)"), ""));
   EXPECT_THAT(io_error([&] { read_measure(path); }), HasSubstr("z.npy"));
@@ -75,7 +75,7 @@ TEST(MeasureFile, RefusesOtherShapesNamesAndExtensions) {
       io_error([&] {
         read_weights(directory.write("w.npy", npy(dict("<f8", "(1, 2)"), std::string(16, '\0'))));
       }),
-      HasSubstr("weights of shape (1, 2), wanted (n,)"));
+      HasSubstr("weights of shape (1, 2), wanted (n,) with n >= 1"));
   EXPECT_THAT(io_error([&] { read_measure(directory.write("b.csv", "x,weight,weight\n1,2,3\n")); }),
               HasSubstr("two columns named 'weight'"));
   EXPECT_THAT(io_error([&] { read_measure(directory.write("c.csv", "x,Weights\n1,2\n")); }),

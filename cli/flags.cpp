@@ -1,0 +1,143 @@
+#include "cli/flags.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <string_view>
+
+#include "monge/core/error.hpp"
+
+namespace monge::cli {
+namespace {
+// A length to the order of the cost: epsilon of a blur, rho of a reach.
+double from_length(const Cost& cost, double length, const char* name) {
+  const double order = cost_order(cost);
+  if (order == 0)
+    throw InvalidArgument(fmt::format("[cli] --{} is a length, which the cost {} has not; wanted a "
+                                      "strength in units of the cost",
+                                      name, cost_name(cost)),
+                          name);
+  if (!(length > 0))
+    throw InvalidArgument(fmt::format("[cli] --{} is {}, wanted a length > 0", name, length), name);
+  return std::pow(length, order);
+}
+}  // namespace
+
+Cost Flags::ground_cost() const {
+  constexpr std::string_view kPower = "power";
+  if (cost == kPower)
+    throw InvalidArgument("[cli] the cost power wants its exponent, as power:1.5", "cost");
+  if (!cost.starts_with("power:")) return parse_cost(cost);
+  const char *begin = cost.data() + kPower.size() + 1, *end = cost.data() + cost.size();
+  double p = 0;
+  if (const auto parsed = std::from_chars(begin, end, p);
+      parsed.ptr != end || parsed.ec != std::errc())
+    throw InvalidArgument(fmt::format("[cli] the cost {} has no number after the colon", cost),
+                          "cost");
+  return parse_cost(std::string(kPower), p);
+}
+
+double Flags::strength_of_entropy() const {
+  if (!epsilon && !blur)
+    throw InvalidArgument("[cli] neither --epsilon nor --blur is given, wanted one", "epsilon");
+  return epsilon ? *epsilon : from_length(ground_cost(), *blur, "blur");
+}
+
+Marginal Flags::marginal_source() const {
+  if (reach) return KL{from_length(ground_cost(), *reach, "reach")};
+  if (rho || rho_source) return KL{rho ? *rho : *rho_source};
+  if (tv || tv_source) return TV{tv ? *tv : *tv_source};
+  return Balanced{};
+}
+
+Marginal Flags::marginal_target() const {
+  if (reach) return KL{from_length(ground_cost(), *reach, "reach")};
+  if (rho || rho_target) return KL{rho ? *rho : *rho_target};
+  if (tv || tv_target) return TV{tv ? *tv : *tv_target};
+  return Balanced{};
+}
+
+void Flags::fill(SinkhornOptions& options) const {
+  options.epsilon = strength_of_entropy();
+  options.tolerance = tolerance;
+  options.max_iterations = max_iterations;
+}
+
+CLI::Option* number(CLI::App& command, const std::string& name, std::optional<double>& value,
+                    const std::string& help) {
+  return command.add_option(name, value, help)->option_text("NUMBER")->group(kProblem);
+}
+
+void add_flags(CLI::App& command, Flags& f) {
+  command
+      .add_option("SOURCE", f.source,
+                  "Points: .npy (n, d), .npz (points, weights), .csv (a column weight)")
+      ->required()
+      ->option_text(" ");
+  command.add_option("TARGET", f.target, "Points (m, d), in any of these formats")
+      ->required()
+      ->option_text(" ");
+  command
+      .add_option("--weights-source", f.weights_source,
+                  "Weights of SOURCE; without any: uniform, sum 1")
+      ->option_text("FILE")
+      ->group(kProblem);
+  command.add_option("--weights-target", f.weights_target, "Weights of TARGET; never rescaled")
+      ->option_text("FILE")
+      ->group(kProblem);
+  command
+      .add_option("--cost", f.cost,
+                  "sqeuclidean (default), half_sqeuclidean, euclidean, power:P, cosine, dot")
+      ->option_text("NAME")
+      ->group(kProblem);
+
+  auto* epsilon =
+      number(command, "--epsilon", f.epsilon, "Strength of the entropy, in units of the cost");
+  number(command, "--blur", f.blur, "The same as a length: epsilon = blur^order of the cost")
+      ->excludes(epsilon);
+
+  auto* rho =
+      number(command, "--rho", f.rho, "KL strength of both marginals; without any: balanced");
+  auto* rho_source =
+      number(command, "--rho-source", f.rho_source, "KL strength of the source's marginal");
+  auto* rho_target =
+      number(command, "--rho-target", f.rho_target, "KL strength of the target's marginal");
+  auto* reach =
+      number(command, "--reach", f.reach, "--rho as a length: rho = reach^order of the cost");
+  auto* tv = number(command, "--tv", f.tv, "Total variation strength of both marginals");
+  auto* tv_source = number(command, "--tv-source", f.tv_source, "Of the source's marginal");
+  auto* tv_target = number(command, "--tv-target", f.tv_target, "Of the target's marginal");
+  for (auto* both : {rho, reach, tv})
+    for (auto* one : {rho, reach, tv, rho_source, rho_target, tv_source, tv_target})
+      if (one != both) both->excludes(one);
+  rho_source->excludes(tv_source);
+  rho_target->excludes(tv_target);
+
+  command
+      .add_option("--tolerance", f.tolerance,
+                  "L1 residual of the marginals over the mass (default 1e-6)")
+      ->option_text("NUMBER")
+      ->group(kRun);
+  command
+      .add_option("--max-iterations", f.max_iterations,
+                  "Each updates both potentials (default 10000)")
+      ->option_text("COUNT")
+      ->group(kRun);
+  command
+      .add_option("--precision", f.precision,
+                  "automatic (default): the type of the points; double: float32 is widened")
+      ->check(CLI::IsMember({"automatic", "double"}))
+      ->option_text("NAME")
+      ->group(kRun);
+  command.add_option("--threads", f.threads, "0 (default): what the machine grants this process")
+      ->check(CLI::Range(0, 4096))
+      ->option_text("COUNT")
+      ->group(kRun);
+  command
+      .add_flag("--progress", f.progress,
+                "A progress line also where standard error is no terminal")
+      ->group(kRun);
+  command.add_flag("--json", f.json, "Print the report as JSON")->group(kResults);
+}
+}  // namespace monge::cli

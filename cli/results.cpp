@@ -1,0 +1,91 @@
+#include "cli/results.hpp"
+
+#include <string>
+#include <vector>
+
+#include "cli/interrupt.hpp"
+#include "io/atomic_file.hpp"
+#include "io/npy.hpp"
+#include "io/npz.hpp"
+
+namespace monge::cli {
+namespace {
+const std::vector<std::string> kFiles{"report.json",
+                                      "f.npy",
+                                      "g.npy",
+                                      "marginal_source.npy",
+                                      "marginal_target.npy",
+                                      "source_to_target.npy",
+                                      "source_to_target_valid.npy",
+                                      "target_to_source.npy",
+                                      "target_to_source_valid.npy",
+                                      "plan.npz",
+                                      "pairs.npy"};
+
+class Writer {
+ public:
+  explicit Writer(io::ResultDirectory& directory) : directory_(directory) {}
+
+  template <class T>
+  void array(const std::string& name, const Buffer<T>& values, std::vector<std::int64_t> shape) {
+    check_stop();
+    io::write_npy(directory_.file(name + ".npy"), {std::move(shape), values.data()});
+  }
+
+  template <class T>
+  void map(const std::string& name, const Plan<T>& plan, Side rows, std::int64_t dim, Exec& exec) {
+    const std::int64_t size = rows == Side::source ? plan.n() : plan.m();
+    Buffer<bool> valid(size);
+    array(name, plan.barycentric(rows, exec, valid.data()), {size, dim});
+    array(name + "_valid", valid, {size});
+  }
+
+  template <class T>
+  void sparse(const SparsePlan<T>& plan) {
+    check_stop();
+    const std::int64_t shape[2] = {plan.n, plan.m};
+    io::write_npz(directory_.file("plan.npz"),
+                  {{"shape", {{2}, shape}},
+                   {"offsets", {{plan.offsets.size()}, plan.offsets.data()}},
+                   {"columns", {{plan.columns.size()}, plan.columns.data()}},
+                   {"values", {{plan.values.size()}, plan.values.data()}}});
+  }
+
+  void pairs(const Pairs64& drawn) {
+    Buffer<std::int64_t> pairs(2 * drawn.source.size());
+    for (std::int64_t k = 0; k < drawn.source.size(); ++k) {
+      pairs[2 * k] = drawn.source[k];
+      pairs[2 * k + 1] = drawn.target[k];
+    }
+    array("pairs", pairs, {drawn.source.size(), 2});
+  }
+
+ private:
+  io::ResultDirectory& directory_;
+};
+}  // namespace
+
+template <class T>
+void write_results(io::ResultDirectory& directory, const Plan<T>& plan,
+                   const SinkhornResult<T>& result, std::int64_t dim, const Wanted& wanted,
+                   const Json& report, Exec& exec) {
+  Writer out(directory);
+  out.array("f", result.f, {plan.n()});
+  out.array("g", result.g, {plan.m()});
+  out.array("marginal_source", plan.marginal(Side::source, exec), {plan.n()});
+  out.array("marginal_target", plan.marginal(Side::target, exec), {plan.m()});
+  out.map("source_to_target", plan, Side::source, dim, exec);
+  out.map("target_to_source", plan, Side::target, dim, exec);
+  if (wanted.top_k > 0) out.sparse(plan.top_k(wanted.top_k, exec));
+  if (wanted.draws > 0) out.pairs(plan.draw_pairs(wanted.draws, wanted.seed, exec));
+  io::write_text(directory.file(kFiles.front()), to_text(report));
+  check_stop();
+  directory.publish(kFiles);
+}
+
+template void write_results(io::ResultDirectory&, const Plan<float>&, const SinkhornResult<float>&,
+                            std::int64_t, const Wanted&, const Json&, Exec&);
+template void write_results(io::ResultDirectory&, const Plan<double>&,
+                            const SinkhornResult<double>&, std::int64_t, const Wanted&, const Json&,
+                            Exec&);
+}  // namespace monge::cli

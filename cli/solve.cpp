@@ -1,0 +1,170 @@
+// monge solve: potentials, maps, marginals, and a report of one transport problem.
+#include <fmt/format.h>
+
+#include <limits>
+#include <memory>
+#include <optional>
+
+#include "cli/clouds.hpp"
+#include "cli/commands.hpp"
+#include "cli/interrupt.hpp"
+#include "cli/progress.hpp"
+#include "cli/report.hpp"
+#include "cli/results.hpp"
+#include "monge/ot/plan.hpp"
+#include "monge/ot/reference.hpp"
+
+namespace monge::cli {
+namespace {
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  monge solve examples/data/source.csv examples/data/target.csv --blur 0.1 --reach 0.5\n"
+    "  monge solve examples/data/source.csv examples/data/target.csv --epsilon 0.01 --rho-target 1 "
+    "--out transport --plan-top-k 3\n"
+    "\n"
+    "Exit codes: 0 converged, 1 not converged (results are written), 2 bad arguments, 3 not "
+    "available,\n4 device failed, 5 files, 6 out of memory, 130 interrupted.";
+
+struct SolveFlags : Flags {
+  std::optional<double> mass;
+  std::string reference = "product";
+  std::optional<std::string> out;
+  bool force = false;
+  Wanted wanted;
+};
+
+template <class T>
+Json problem_of(const SolveFlags& flags, const Problem<T>& problem, const Cloud<T>& source,
+                const Cloud<T>& target) {
+  return {{"source", flags.source},
+          {"target", flags.target},
+          {"cost", to_json(flags.ground_cost())},
+          {"epsilon", flags.strength_of_entropy()},
+          {"marginals", {to_json(problem.marginal_a()), to_json(problem.marginal_b())}},
+          {"masses", {problem.mass_a(), problem.mass_b()}},
+          {"total_mass", problem.total_mass() ? Json(*problem.total_mass()) : Json()},
+          {"reference", flags.reference},
+          {"points", {source.size(), target.size()}},
+          {"dimension", source.dim()},
+          {"type", sizeof(T) == 4 ? "float32" : "float64"}};
+}
+
+template <class T>
+std::string summary_of(const SolveFlags& flags, const Problem<T>& problem, const Cloud<T>& source,
+                       const Cloud<T>& target, const SinkhornReport& report,
+                       const PlanTerms& terms) {
+  std::string out = fmt::format(
+      "{}\n"
+      "value             {:.9g}\n"
+      "transport cost    {:.9g}\n"
+      "transported mass  {:.9g} of {:.9g} and {:.9g}\n"
+      "problem           {}, epsilon {:.6g}, {} and {}, {} x {} points in R^{}, {}\n",
+      summary(report), report.dual_value, terms.linear, report.transported_mass, problem.mass_a(),
+      problem.mass_b(), flags.cost, flags.strength_of_entropy(), to_string(problem.marginal_a()),
+      to_string(problem.marginal_b()), source.size(), target.size(), source.dim(),
+      sizeof(T) == 4 ? "float32" : "float64");
+  if (flags.out) out += fmt::format("results           {}\n", *flags.out);
+  return out;
+}
+
+template <class T>
+int run(const SolveFlags& flags, Files files, std::optional<io::ResultDirectory>& directory) {
+  const ProblemOptions options{flags.mass, mass_tolerance(files)};
+  const Cloud<T> source(std::move(files.source)), target(std::move(files.target));
+  const Measure<T> a = source.measure(), b = target.measure();
+  constexpr TV kPartial{std::numeric_limits<double>::infinity()};
+  const Problem<T> problem(PointCloud<T>{a.points, b.points, flags.ground_cost()}, a.weights,
+                           b.weights, flags.mass ? kPartial : flags.marginal_source(),
+                           flags.mass ? kPartial : flags.marginal_target(), options);
+  SinkhornOptions how;
+  flags.fill(how);
+  std::optional<ReferencedProblem<T>> referenced;
+  if (flags.reference == "counting")
+    referenced = with_reference(problem, how.epsilon, VectorView<const T>(), VectorView<const T>());
+  const Problem<T>& solved = referenced ? *referenced->problem : problem;
+
+  auto line = std::make_optional<ProgressLine>(flags);
+  Exec exec = line->exec(flags);
+  defer_signals();
+  SinkhornResult<T> result = sinkhorn(solved, how, exec);
+  const Plan<T> plan(solved, result);
+  if (referenced) result = referenced->map.to_asked(result);
+  line->stage("plan");
+  const PlanTerms terms = plan.terms(exec);
+
+  Json report = header("solve");
+  report["seed"] = flags.wanted.draws > 0 ? Json(flags.wanted.seed) : Json();
+  report["problem"] = problem_of(flags, problem, source, target);
+  report["options"] = options_of(flags);
+  report["value"] = result.report.dual_value;
+  // Under another reference the plan's entropy and penalties are those of the equivalent problem.
+  report["terms"] = referenced ? Json{{"linear", terms.linear}}
+                               : Json{{"linear", terms.linear},
+                                      {"entropy", terms.entropy},
+                                      {"penalty_source", terms.penalty_a},
+                                      {"penalty_target", terms.penalty_b}};
+  report.update(to_json(result.report));
+  if (directory) write_results(*directory, plan, result, source.dim(), flags.wanted, report, exec);
+  line.reset();
+
+  print(flags.json ? to_text(report)
+                   : summary_of(flags, problem, source, target, result.report, terms));
+  return result.report.converged ? kOk : kNotConverged;
+}
+}  // namespace
+
+void add_solve(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand("solve", "Transport one cloud onto another");
+  auto flags = std::make_shared<SolveFlags>();
+  add_flags(*command, *flags);
+
+  auto* mass = number(*command, "--mass", flags->mass,
+                      "Total transported mass, at most the weights on both sides");
+  for (const char* name :
+       {"--rho", "--rho-source", "--rho-target", "--reach", "--tv", "--tv-source", "--tv-target"})
+    mass->excludes(command->get_option(name));
+  command
+      ->add_option("--reference", flags->reference,
+                   "The entropy is relative to: product of the weights (default), counting")
+      ->check(CLI::IsMember({"product", "counting"}))
+      ->option_text("NAME")
+      ->group(kProblem);
+
+  auto* out = command
+                  ->add_option("--out", flags->out,
+                               "New or empty directory for f, g, marginals, maps and report.json")
+                  ->option_text("DIRECTORY")
+                  ->group(kResults);
+  command->add_flag("--force", flags->force, "Replace the results in --out")
+      ->needs(out)
+      ->option_text(" ")
+      ->group(kResults);
+  command
+      ->add_option("--plan-top-k", flags->wanted.top_k,
+                   "With --out: the K largest entries of each row (plan.npz)")
+      ->check(CLI::PositiveNumber)
+      ->needs(out)
+      ->option_text("K")
+      ->group(kResults);
+  auto* draw = command
+                   ->add_option("--draw", flags->wanted.draws,
+                                "With --out: K pairs of indices drawn from the plan (pairs.npy)")
+                   ->check(CLI::PositiveNumber)
+                   ->needs(out)
+                   ->option_text("K")
+                   ->group(kResults);
+  command->add_option("--seed", flags->wanted.seed, "Of --draw (default 0)")
+      ->needs(draw)
+      ->option_text("NUMBER")
+      ->group(kResults);
+
+  command->footer(kExamples);
+  command->callback([flags, &exit_code] {
+    std::optional<io::ResultDirectory> directory;
+    if (flags->out) directory.emplace(*flags->out, flags->force);  // before anything takes long
+    Files files = read_files(*flags);
+    exit_code = in_float(files, *flags) ? run<float>(*flags, std::move(files), directory)
+                                        : run<double>(*flags, std::move(files), directory);
+  });
+}
+}  // namespace monge::cli
