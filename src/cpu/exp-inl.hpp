@@ -108,19 +108,34 @@ HWY_INLINE V exp2_scaled(D d, V z, V k) {
   return times_power_of_2(d, exp2_fraction(d, fraction), rounded);
 }
 
+// s = 2^e m with m in [sqrt(1/2), sqrt(2)), for positive normal s; returns e.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V split_exponent(D d, V s, V& m) {
+  constexpr int kBits = ExpTraits<hn::TFromD<D>>::mantissa_bits;
+  const hn::RebindToSigned<D> di;
+  const auto root_half = hn::BitCast(di, hn::Set(d, static_cast<hn::TFromD<D>>(0.70710678118654752440)));
+  const auto e = hn::ShiftRight<kBits>(hn::Sub(hn::BitCast(di, s), root_half));
+  m = hn::BitCast(d, hn::Sub(hn::BitCast(di, s), hn::ShiftLeft<kBits>(e)));
+  return hn::ConvertTo(d, e);
+}
+
+// log2(s) for positive normal s.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V log2_positive(D d, V s) {
+  V m;
+  const V e = split_exponent(d, s, m);
+  return hn::Add(e, log2_mantissa(d, m));
+}
+
 // s^q for finite s >= 0: log2 of the mantissa times q, the exponent times q split so that its
 // integer part is exact. s below the normal range counts as 0, and 0^q = 0.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V pow_positive(D d, V s, hn::TFromD<D> q) {
   using T = hn::TFromD<D>;
   using E = ExpTraits<T>;
-  const hn::RebindToSigned<D> di;
   const V magic = hn::Set(d, E::magic);
-  // s = 2^e m with m in [sqrt(1/2), sqrt(2)).
-  const auto root_half = hn::BitCast(di, hn::Set(d, T(0.70710678118654752440)));
-  const auto e = hn::ShiftRight<E::mantissa_bits>(hn::Sub(hn::BitCast(di, s), root_half));
-  const V m = hn::BitCast(d, hn::Sub(hn::BitCast(di, s), hn::ShiftLeft<E::mantissa_bits>(e)));
-  const V exponent = hn::ConvertTo(d, e);
+  V m;
+  const V exponent = split_exponent(d, s, m);
   const V log2_m = log2_mantissa(d, m);
 
   // q = high + low where high has so few bits that high * exponent is exact.

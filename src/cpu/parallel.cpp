@@ -52,7 +52,7 @@ int thread_count(const Exec& exec) {
 }
 
 void parallel_for(std::int64_t blocks, Exec& exec,
-                  const std::function<void(std::int64_t, int)>& body) {
+                  const std::function<void(std::int64_t, int)>& body, double work) {
   using Clock = std::chrono::steady_clock;
   std::atomic<std::int64_t> next{0}, done{0};
   std::atomic<bool> halt{false}, interrupted{false};
@@ -67,7 +67,7 @@ void parallel_for(std::int64_t blocks, Exec& exec,
     exec.state.pass_fraction = static_cast<double>(done) / static_cast<double>(blocks);
     if (!exec.progress(exec.state)) interrupted = halt = true;
   };
-  const auto work = [&](int thread) {
+  const auto run = [&](int thread) {
     try {
       for (;;) {
         if (exec.stop && exec.stop->load(std::memory_order_relaxed)) interrupted = halt = true;
@@ -85,12 +85,14 @@ void parallel_for(std::int64_t blocks, Exec& exec,
     }
   };
 
-  const int threads = static_cast<int>(std::min<std::int64_t>(thread_count(exec), blocks));
+  const int threads = work < kSmallWork
+                          ? 1
+                          : static_cast<int>(std::min<std::int64_t>(thread_count(exec), blocks));
   if (threads <= 1) {
-    work(0);
+    run(0);
   } else {
 #pragma omp parallel num_threads(threads)
-    work(omp_get_thread_num());
+    run(omp_get_thread_num());
   }
   if (error) std::rethrow_exception(error);
   if (interrupted) throw Interrupted();

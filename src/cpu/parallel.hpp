@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <limits>
 
 #include "monge/core/exec.hpp"
 
@@ -13,7 +14,10 @@ int thread_count(const Exec& exec);
 /// body(block, thread) for every block in [0, blocks), dynamically scheduled. Between blocks it
 /// polls exec.stop, and on the calling thread exec.progress (at most every 0.1 s, with
 /// pass_fraction = blocks done / blocks). Rethrows the first exception of a body; throws
-/// Interrupted when asked to stop.
+/// Interrupted when asked to stop. `work`: about how many arithmetic steps all blocks take; below
+/// kSmallWork the calling thread runs them alone, as waking another would take as long.
+inline constexpr double kSmallWork = 4e5;
 void parallel_for(std::int64_t blocks, Exec& exec,
-                  const std::function<void(std::int64_t block, int thread)>& body);
+                  const std::function<void(std::int64_t block, int thread)>& body,
+                  double work = std::numeric_limits<double>::infinity());
 }  // namespace monge::cpu

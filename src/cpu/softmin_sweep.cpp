@@ -1,0 +1,69 @@
+#include "cpu/softmin_sweep.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/softmin_sweep.cpp"
+#include "cpu/target.hpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+#include "cpu/product-inl.hpp"
+#include "cpu/softmin-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace monge::cpu::HWY_NAMESPACE {
+template <class T>
+void shifted_sweep(const SoftminArgs<T>& args, std::int64_t i0, int rows, ColumnRange range,
+                   const T* whole_shift, T* scratch, double* sums) {
+  const auto& p = args.pairs;
+  const auto exponent = shifted_exponent(args);
+  const bool product = is_product(p);
+  const int direct = direct_dimension(p);
+  const bool transposed = p.form == Form::matrix && p.col_stride != 1 && rows == kRowBlock;
+  if (product) pack_rows(p.rows, i0, rows, scratch);
+  HWY_ALIGN T h[kChunk];
+  for_each_chunk(p, i0 / kRowBlock, range, [&](std::int64_t j0, int columns) {
+    prepare_h(args, exponent, j0, columns, h);
+    if (product) return sum_products(args, i0, rows, j0, columns, h, whole_shift, exponent, scratch, sums);
+    if (transposed) return sum_transposed(args, i0, j0, columns, h, whole_shift, exponent, sums);
+    switch (direct) {
+      case 1:
+        return sum_direct<1>(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
+      case 2:
+        return sum_direct<2>(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
+      case 3:
+        return sum_direct<3>(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
+      case 4:
+        return sum_direct<4>(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
+      default:
+        return sum_tiles(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
+    }
+  });
+}
+
+template <class T>
+std::int64_t scratch_size(const SoftminArgs<T>& args) {
+  return is_product(args.pairs) ? std::int64_t{packed_rows(kRowBlock)} * args.pairs.rows.dim : 0;
+}
+
+template <class T>
+SoftminSweep<T> sweep_of() {
+  return {shifted_sweep<T>, robust_sweep<T>, log2_in_place, scratch_size<T>,
+          ExpSumTraits<T>::largest_shift};
+}
+SoftminSweep<float> sweep_f32() { return sweep_of<float>(); }
+SoftminSweep<double> sweep_f64() { return sweep_of<double>(); }
+}  // namespace monge::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace monge::cpu {
+template <>
+SoftminSweep<float> softmin_sweep() {
+  return MONGE_PICK(sweep_f32)();
+}
+template <>
+SoftminSweep<double> softmin_sweep() {
+  return MONGE_PICK(sweep_f64)();
+}
+}  // namespace monge::cpu
+#endif

@@ -1,0 +1,99 @@
+// The parts of softmin that exist once per target: sums over columns for a block of rows. The
+// driver (softmin.cpp) spreads them over threads, checks and combines them.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+
+#include "kernels/softmin.hpp"
+
+namespace monge::cpu {
+inline constexpr int kChunk = 1024;  // columns summed in T before they are added in double
+inline constexpr int kChunkBlocks = kChunk / kernels::kColumnBlock;
+
+/// A range of column blocks, of which a row block sweeps those on its list.
+struct ColumnRange {
+  std::int64_t first = 0, last = 0;  // column blocks
+};
+
+/// body(j0, columns) for the chunks that row block `row_block` sweeps within `range`: runs of
+/// adjacent column blocks, cut at multiples of kChunk; columns is a multiple of kPanel.
+template <class T, class Body>
+void for_each_chunk(const kernels::Pairs<T>& p, std::int64_t row_block, ColumnRange range,
+                    const Body& body) {
+  const auto visit = [&](std::int64_t first, std::int64_t last) {
+    const std::int64_t j0 = first * kernels::kColumnBlock;
+    const std::int64_t end = std::min(last * kernels::kColumnBlock, kernels::padded(p.m));
+    body(j0, static_cast<int>(end - j0));
+  };
+  if (!p.list) {
+    for (std::int64_t b = range.first; b < range.last; b += kChunkBlocks)
+      visit(b, std::min(b + kChunkBlocks, range.last));
+    return;
+  }
+  const std::int32_t* const end = p.list->blocks + p.list->offsets[row_block + 1];
+  const std::int32_t* at = std::lower_bound(p.list->blocks + p.list->offsets[row_block], end, range.first);
+  while (at != end && *at < range.last) {
+    const std::int64_t first = *at++;
+    std::int64_t last = first + 1;
+    while (at != end && *at == last && last < range.last && last % kChunkBlocks != 0) ++last, ++at;
+    visit(first, last);
+  }
+}
+
+/// Scores in units of `unit`, times k: the exponent of 2. k is rounded to T once, and used
+/// everywhere, so that its rounding is a change of eps by at most 2^-24 and not an error that
+/// grows with the exponent.
+template <class T>
+struct Exponent {
+  T unit, k;
+  Exponent(double eps, T unit) : unit(unit), k(static_cast<T>(unit / (eps * 0.69314718055994530942))) {}
+  double per_cost() const { return static_cast<double>(k) / unit; }
+};
+
+/// Costs that are a matrix product.
+template <class T>
+bool is_product(const kernels::Pairs<T>& p) {
+  return p.form == kernels::Form::dot || (p.form == kernels::Form::squared && p.rows.norms);
+}
+
+/// Costs by direct differences in a dimension that has its own loop: that dimension, else 0.
+template <class T>
+int direct_dimension(const kernels::Pairs<T>& p) {
+  return p.form == kernels::Form::squared && !p.rows.norms && p.rows.dim <= 4 ? p.rows.dim : 0;
+}
+
+/// How the sweeps with a shift measure scores. The loops that compute costs themselves leave their
+/// factor out, as coordinates are never scaled.
+template <class T>
+Exponent<T> shifted_exponent(const kernels::SoftminArgs<T>& args) {
+  const auto& p = args.pairs;
+  return {args.eps, is_product(p) || direct_dimension(p) ? p.scale : T(1)};
+}
+
+/// sum_j 2^((h_j - c_ij - top) k), top the largest score; -inf for a row without columns.
+struct RobustSum {
+  double top, sum;
+};
+
+template <class T>
+struct SoftminSweep {
+  using Args = kernels::SoftminArgs<T>;
+  /// sums[r] += sum_j 2^(N_r + (h_j - c_ij) k / unit) for `rows` <= kRowBlock rows from i0, a
+  /// multiple of it; exponent = shifted_exponent(args). whole_shift holds the N_r, integers of size
+  /// at most largest_shift. Sums are meaningless, perhaps not finite, where N_r does not fit the
+  /// row. `scratch`: scratch_size values, aligned to 64 bytes.
+  void (*shifted)(const Args& args, std::int64_t i0, int rows, ColumnRange range,
+                  const T* whole_shift, T* scratch, double* sums);
+  /// The same without a shift, by a running maximum, for rows <= 8 from i0, a multiple of 8;
+  /// exponent = Exponent(eps, 1).
+  void (*robust)(const Args& args, std::int64_t i0, int rows, ColumnRange range, RobustSum* out);
+  /// In place.
+  void (*log2)(double* values, int count);
+  std::int64_t (*scratch_size)(const Args& args);
+  double largest_shift;
+};
+
+/// For the current target.
+template <class T>
+SoftminSweep<T> softmin_sweep();
+}  // namespace monge::cpu

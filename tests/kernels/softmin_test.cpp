@@ -1,0 +1,234 @@
+#include "kernels/softmin.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "reference/weights.hpp"
+#include "support/kernel_case.hpp"
+#include "support/on_targets.hpp"
+
+namespace monge {
+namespace {
+using kernels::Form;
+using kernels::SoftminArgs;
+using reference::Real;
+using testing::CaseOptions;
+using testing::KernelCase;
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+template <class T>
+class Softmin : public ::testing::Test {};
+using Scalars = ::testing::Types<float, double>;
+TYPED_TEST_SUITE(Softmin, Scalars);
+
+/// An entry of the case's matrix, to be changed.
+template <class T>
+T& entry(const KernelCase<T>& in, std::int64_t i, std::int64_t j) {
+  const auto p = in.pairs();
+  return const_cast<T&>(p.matrix[i * p.row_stride + j * p.col_stride]);
+}
+
+template <class T>
+std::vector<T> run(const KernelCase<T>& in, const T* shift, int threads = 1) {
+  std::vector<T> out(in.options().n, std::numeric_limits<T>::quiet_NaN());
+  Exec exec;
+  exec.threads = threads;
+  kernels::softmin(SoftminArgs<T>{in.pairs(), in.h.data(), shift, out.data(), in.eps}, exec);
+  return out;
+}
+
+// Bound on |out - exact| for row i. A score carries the error of its cost and two roundings of its
+// own size; moving every score by at most e moves the softmin by at most e, so the largest error
+// among columns that matter counts: those within 40 eps of the best. The sum of at most 1024
+// columns in T loses at most 1024 + 8 roundings, the exponentials a few more; eps as used is off by
+// one rounding, which moves the result by eps log m at most; then the result is rounded.
+template <class T>
+Real bound(const KernelCase<T>& in, std::int64_t i, Real exact) {
+  const auto p = in.pairs();
+  const Real u = std::numeric_limits<T>::epsilon() / 2;
+  Real best = -kInfinity, error = 0;
+  for (std::int64_t j = 0; j < p.m; ++j)
+    if (reference::swept(p, i, j)) best = std::max(best, in.h[j] - reference::cost(p, i, j));
+  for (std::int64_t j = 0; j < p.m; ++j) {
+    const Real c = reference::cost(p, i, j), score = in.h[j] - c;
+    if (!reference::swept(p, i, j) || std::isinf(score) || score < best - 40 * in.eps) continue;
+    error = std::max(error, reference::cost_error(p, i, j) +
+                                3 * u * (std::abs(c) + std::abs(static_cast<Real>(in.h[j]))));
+  }
+  const Real columns = std::min<std::int64_t>(p.m, 1024);
+  return error + in.eps * u * (columns + 16 + std::log(static_cast<Real>(p.m))) +
+         2 * u * std::abs(exact);
+}
+
+// Runs the case on every target, with its shifts and, where `unshifted`, without.
+template <class T>
+void expect_exact(const KernelCase<T>& in, bool shifted = true, bool unshifted = false,
+                  int threads = 1) {
+  SCOPED_TRACE(in.name());
+  const auto p = in.pairs();
+  std::vector<Real> want(p.n), tolerance(p.n);
+  for (std::int64_t i = 0; i < p.n; ++i) {
+    want[i] = reference::softmin_row(p, in.h.data(), in.eps, i);
+    tolerance[i] = bound(in, i, want[i]);
+  }
+  testing::on_every_target([&] {
+    for (const bool with_shift : {true, false}) {
+      if (!(with_shift ? shifted : unshifted)) continue;
+      const auto got = run(in, with_shift ? in.shift.data() : nullptr, threads);
+      for (std::int64_t i = 0; i < p.n; ++i)
+        if (std::isinf(want[i])) {
+          ASSERT_EQ(got[i], std::numeric_limits<T>::infinity()) << "row " << i;
+        } else {
+          ASSERT_NEAR(got[i], want[i], tolerance[i]) << "row " << i << ", shift " << with_shift;
+        }
+    }
+  });
+}
+
+std::vector<CaseOptions> cases() {
+  std::vector<CaseOptions> out;
+  for (CaseOptions options : testing::all_forms())
+    for (const auto& [n, m, dim] : {std::tuple{1, 1, 1}, {2, 15, 2}, {65, 17, 3}, {63, 100, 4},
+                                    {8, 1041, 5}, {129, 257, 7}, {65, 70, 70}}) {
+      options.n = n, options.m = m, options.dim = dim;
+      options.lists = n == 129;
+      out.push_back(options);
+    }
+  // Direct differences in every specialised dimension.
+  for (const int dim : {1, 2, 3, 4, 5}) out.push_back({.n = 21, .m = 1500, .dim = dim});
+  return out;
+}
+
+// The case's shifts contain +inf, -inf and NaN.
+TYPED_TEST(Softmin, MatchesReferenceOnEveryTarget) {
+  for (CaseOptions options : cases())
+    for (const double eps : {1e-6, 1e-2, 1e2}) {
+      options.eps = eps;
+      expect_exact(KernelCase<TypeParam>(options), true, eps == 1e-2);
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+}
+
+// Every way a shift can be wrong: exponents that overflow into the sign bit and beyond it, that all
+// vanish, that are too large for the rounding constant or for an integer.
+TYPED_TEST(Softmin, RedoesRowsWhoseShiftDoesNotFit) {
+  for (CaseOptions options : testing::all_forms()) {
+    options.n = 80, options.m = 100, options.dim = 3, options.eps = 0.01, options.bad_shift = false;
+    KernelCase<TypeParam> in(options);
+    const double off[] = {40,   -40,  85,  95,  110, 130,  160, -110, -700, 720,  750, 1e4,
+                          -1e4, 1e6, -1e6, 280, 360, 500,  200, 1e12, -1e12, 1e30, -90, -1e30};
+    for (std::int64_t i = 0; i < options.n; ++i)
+      if (i % 3) in.shift[i] += static_cast<TypeParam>(options.eps * off[i % std::size(off)]);
+    expect_exact(in);
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+}
+
+// A single column far above all others must not wrap around to a small weight.
+TYPED_TEST(Softmin, SeesOneHugeTerm) {
+  for (const double excess : {86.0, 90.0, 130.0, 177.0, 200.0, 300.0, 400.0, 709.0, 712.0, 1500.0, 3000.0}) {
+    KernelCase<TypeParam> in({.n = 9, .m = 40, .dim = 3, .eps = 1e-3, .zero_weights = false, .bad_shift = false});
+    for (std::int64_t j = 0; j < 40; ++j) in.h[j] = j == 20 ? 0 : TypeParam(-100);
+    in.set_shift();
+    for (auto& shift : in.shift) shift += static_cast<TypeParam>(excess * in.eps);
+    SCOPED_TRACE(excess);
+    expect_exact(in);
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+}
+
+TYPED_TEST(Softmin, RowsWithoutColumnsAreInfinite) {
+  testing::on_every_target([] {
+    for (CaseOptions options : testing::all_forms()) {
+      options.n = 20, options.m = 33, options.dim = 3;
+      KernelCase<TypeParam> in(options);
+      for (auto& h : in.h) h = -std::numeric_limits<TypeParam>::infinity();
+      for (const TypeParam* shift : {static_cast<const TypeParam*>(nullptr), static_cast<const TypeParam*>(in.shift.data())})
+        for (const TypeParam value : run(in, shift))
+          ASSERT_EQ(value, std::numeric_limits<TypeParam>::infinity()) << in.name();
+    }
+  });
+}
+
+TYPED_TEST(Softmin, ForbiddenPairsAndRemovedColumnsMeetWithoutNan) {
+  using T = TypeParam;
+  static constexpr T kInf = std::numeric_limits<T>::infinity();
+  testing::on_every_target([] {
+    for (const bool transposed : {false, true}) {
+      const CaseOptions options{.n = 70, .m = 40, .form = Form::matrix, .transposed = transposed,
+                                .forbidden = false};
+      KernelCase<T> in(options);
+      for (std::int64_t i = 0; i < 70; ++i)
+        for (std::int64_t j = 0; j < 40; ++j)
+          if (i % 3 == 0 || j % 4 == 0 || (i % 3 == 1 && j != 9)) entry(in, i, j) = kInf;
+      for (std::int64_t j = 0; j < 40; j += 8) in.h[j] = -kInf;
+      for (const T* shift : {static_cast<const T*>(nullptr), static_cast<const T*>(in.shift.data())}) {
+        const auto out = run(in, shift);
+        for (std::int64_t i = 0; i < 70; ++i) {
+          ASSERT_FALSE(std::isnan(out[i]));
+          if (i % 3 == 0) {
+            ASSERT_EQ(out[i], kInf);
+          } else if (i % 3 == 1) {
+            ASSERT_NEAR(out[i], entry(in, i, 9) - in.h[9], 8 * std::numeric_limits<T>::epsilon());
+          }
+        }
+      }
+    }
+  });
+}
+
+TYPED_TEST(Softmin, HighDimensions) {
+  for (const int dim : {64, 255, 257, 512, 1500})
+    for (const Form form : {Form::squared, Form::dot, Form::distance})
+      for (const bool product : {false, true}) {
+        if (product && form != Form::squared) continue;
+        const KernelCase<TypeParam> in(
+            {.n = 13, .m = 50, .dim = dim, .eps = 0.1 * dim, .form = form, .product = product});
+        expect_exact(in, true, true);
+        if (::testing::Test::HasFatalFailure()) return;
+      }
+}
+
+// Few rows and many columns are split by columns, many rows by rows.
+TYPED_TEST(Softmin, DoesNotDependOnTheNumberOfThreads) {
+  for (CaseOptions options : testing::all_forms())
+    for (const auto& [n, m] : {std::pair{700, 40}, {3, 9000}})
+      for (const bool lists : {false, true}) {
+        options.n = n, options.m = m, options.dim = 3, options.lists = lists;
+        const KernelCase<TypeParam> in(options);
+        SCOPED_TRACE(in.name());
+        const auto one = run(in, in.shift.data(), 1);
+        for (const int threads : {2, 8}) ASSERT_EQ(run(in, in.shift.data(), threads), one);
+        ASSERT_EQ(run(in, in.shift.data(), 1), one);
+        ASSERT_EQ(run(in, static_cast<const TypeParam*>(nullptr), 8), run(in, static_cast<const TypeParam*>(nullptr), 1));
+      }
+}
+
+TYPED_TEST(Softmin, SplitColumnsMatchReference) {
+  for (const bool lists : {false, true})
+    expect_exact(KernelCase<TypeParam>({.n = 2, .m = 9000, .dim = 3, .eps = 0.1, .lists = lists}),
+                 true, true, 2);
+}
+
+TYPED_TEST(Softmin, AListOfAllBlocksChangesNothing) {
+  const CaseOptions options{.n = 200, .m = 3000, .dim = 3, .bad_shift = false};
+  KernelCase<TypeParam> in(options);
+  const auto dense = run(in, in.shift.data());
+  const std::int32_t all[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
+                              10, 11, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5, 6, 7,
+                              8, 9, 10, 11};
+  const std::int64_t offsets[] = {0, 12, 24, 36, 48};
+  const kernels::BlockList list{offsets, all};
+  auto pairs = in.pairs();
+  pairs.list = &list;
+  std::vector<TypeParam> out(options.n);
+  Exec exec;
+  kernels::softmin(SoftminArgs<TypeParam>{pairs, in.h.data(), in.shift.data(), out.data(), in.eps}, exec);
+  EXPECT_EQ(out, dense);
+}
+}  // namespace
+}  // namespace monge
