@@ -1,5 +1,6 @@
 """Each kind of error has its exit code and says what was given and what was wanted."""
 
+import os
 import resource
 import subprocess
 
@@ -145,6 +146,9 @@ def test_unwritable_results(monge, clouds, tmp_path):
     assert "not a directory" in monge.error(*XY, "--epsilon", 0.1, "--out", "x.npy", code=5)
 
 
+@pytest.mark.skipif(
+    "ASAN_OPTIONS" in os.environ, reason="the sanitizer needs more address space than any limit"
+)
 def test_out_of_memory(monge, tmp_path):
     """The points' file is a hole of 1 GiB: it takes no disk, but memory beyond the limit."""
     header = "{'descr': '<f8', 'fortran_order': False, 'shape': (67108864, 2), }"

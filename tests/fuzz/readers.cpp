@@ -1,5 +1,8 @@
 // One run of the readers on arbitrary bytes: the first chooses the format, the rest is the file.
 // Good bytes or an IoError are fine; a crash, another exception or a huge allocation is not.
+// Driven by mutations.cpp, or by coverage with clang's libFuzzer:
+//   clang++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -DFMT_HEADER_ONLY -Isrc -Iinclude
+//     src/io/{source,npy,npz,csv,atomic_file}.cpp tests/fuzz/readers.cpp -lzip -o fuzz && ./fuzz
 #include <cstddef>
 #include <cstdint>
 #include <span>
