@@ -38,9 +38,9 @@ void ProgressLine::show(const Progress& progress) {
   const auto now = Clock::now();
   if (now < next_) return;
   next_ = now + kEvery;
-  std::string line = fmt::format("{}: iteration {}, pass {} {:3.0f} %, epsilon {:.3g}", stage_,
-                                 progress.iterations, progress.passes, 100 * progress.pass_fraction,
-                                 progress.epsilon);
+  std::string line = fmt::format("{}: iteration {}, pass {} {:3.0f} %", stage_, progress.iterations,
+                                 progress.passes, 100 * progress.pass_fraction);
+  if (progress.epsilon > 0) line += fmt::format(", epsilon {:.3g}", progress.epsilon);
   if (!std::isnan(progress.marginal_error))
     line += fmt::format(", error {:.2e}", progress.marginal_error);
   if (terminal_) {

@@ -16,6 +16,8 @@ template <class... Ts>
 struct Overloaded : Ts... {
   using Ts::operator()...;
 };
+template <class... Ts>
+Overloaded(Ts...) -> Overloaded<Ts...>;  // clang 14 deduces none for aggregates
 
 Json fields(const SinkhornCheck& check) {
   return {{"iterations", check.iterations}, {"passes", check.passes},
