@@ -1,11 +1,16 @@
 // How tests run a kernel: shapes that break tilings, outputs that start poisoned, every
 // instruction set of the machine.
 #pragma once
+#include <gtest/gtest.h>
+
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
+#include <string>
 #include <type_traits>
 #include <vector>
 
+#include "cpu/target.hpp"
 #include "monge/core/exec.hpp"
 
 namespace monge::testing {
@@ -37,6 +42,13 @@ inline Exec with_threads(int threads) {
 /// Runs `test` once per instruction set that this machine and this build have.
 template <class Test>
 void on_every_target(const Test& test) {
-  test();
+  const char* const before = std::getenv("MONGE_TARGET");
+  const std::string restored = before ? before : "";
+  for (const std::string& target : cpu::runnable_targets()) {
+    SCOPED_TRACE(target);
+    setenv("MONGE_TARGET", target.c_str(), 1);
+    test();
+  }
+  before ? setenv("MONGE_TARGET", restored.c_str(), 1) : unsetenv("MONGE_TARGET");
 }
 }  // namespace monge::testing
