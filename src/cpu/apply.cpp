@@ -8,75 +8,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 
-#include "cpu/tile.hpp"
-
-HWY_BEFORE_NAMESPACE();
-namespace monge::cpu::HWY_NAMESPACE {
-namespace {
-namespace hn = hwy::HWY_NAMESPACE;
-using kernels::kColumnBlock;
-using kernels::kPanel;
-
-// sums[r * k + c] += sum_t w[r][t] v[c][t]: R C sums in registers, one column block long in T.
-template <int R, int C, class T>
-HWY_INLINE void add_products_block(const T* HWY_RESTRICT w, const T* HWY_RESTRICT v,
-                                   std::int64_t v_stride, int columns, int k, double* sums) {
-  const hn::CappedTag<T, kPanel> d;
-  hn::Vec<decltype(d)> sum[R][C];
-  for (int r = 0; r < R; ++r)
-    for (int c = 0; c < C; ++c) sum[r][c] = hn::Zero(d);
-  for (int t = 0; t < columns; t += static_cast<int>(hn::Lanes(d))) {
-    hn::Vec<decltype(d)> vc[C];
-    for (int c = 0; c < C; ++c) vc[c] = hn::Load(d, v + c * v_stride + t);
-    for (int r = 0; r < R; ++r) {
-      const auto wr = hn::Load(d, w + r * kColumnBlock + t);
-      for (int c = 0; c < C; ++c) sum[r][c] = hn::MulAdd(wr, vc[c], sum[r][c]);
-    }
-  }
-  for (int r = 0; r < R; ++r)
-    for (int c = 0; c < C; ++c)
-      sums[r * k + c] += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, sum[r][c])));
-}
-
-// R rows at once for the whole tile, the rest one by one.
-template <int R, int C, class T>
-void add_products_columns(const T* w, int rows, const T* v, std::int64_t v_stride, int columns,
-                          int k, double* sums) {
-  int r = 0;
-  for (; r + R <= rows; r += R)
-    add_products_block<R, C>(w + r * kColumnBlock, v, v_stride, columns, k, sums + r * k);
-  for (; r < rows; ++r)
-    add_products_block<1, C>(w + r * kColumnBlock, v, v_stride, columns, k, sums + r * k);
-}
-
-// sums [rows, k] += w [rows, columns] v^T. 12 sums fill 16 registers; 8 hide the FMA's latency.
-template <class T>
-void add_products(const T* w, int rows, const T* v, std::int64_t v_stride, int columns, int k,
-                  double* sums) {
-  int c = 0;
-  for (; c + 3 <= k; c += 3)
-    add_products_columns<4, 3>(w, rows, v + c * v_stride, v_stride, columns, k, sums + c);
-  if (k - c == 2)
-    add_products_columns<4, 2>(w, rows, v + c * v_stride, v_stride, columns, k, sums + c);
-  if (k - c == 1)
-    add_products_columns<8, 1>(w, rows, v + c * v_stride, v_stride, columns, k, sums + c);
-}
-
-// w = w factor where w > 0: a factor may be +inf where the weight is 0. `factor` may be w.
-template <class T>
-void multiply(const T* factor, int rows, int columns, T* w) {
-  const hn::CappedTag<T, kPanel> d;
-  for (int r = 0; r < rows; ++r)
-    for (int t = 0; t < columns; t += static_cast<int>(hn::Lanes(d))) {
-      const auto weight = hn::Load(d, w + r * kColumnBlock + t);
-      const auto product = hn::Mul(weight, hn::Load(d, factor + r * kColumnBlock + t));
-      hn::Store(hn::IfThenElseZero(hn::Gt(weight, hn::Zero(d)), product), d,
-                w + r * kColumnBlock + t);
-    }
-}
-}  // namespace
-}  // namespace monge::cpu::HWY_NAMESPACE
-HWY_AFTER_NAMESPACE();
+#include "cpu/products-inl.hpp"
 
 #if HWY_ONCE
 #include <algorithm>
@@ -136,7 +68,7 @@ void apply(const ApplyArgs<T>& a, Exec& exec) {
           tiles.weights(args, i0, rows, j0, columns, w);
           if (a.weighting == Weighting::squared) times(w, rows, columns, w);
         }
-        add(w, rows, v.at(j0), v.stride, columns, a.k, &sums[(i0 - range.first) * a.k]);
+        add(w, rows, v.at(j0), v.stride, a.k, columns, &sums[(i0 - range.first) * a.k], a.k);
       });
     });
     std::copy(sums.begin(), sums.end(), a.out + range.first * a.k);

@@ -1,38 +1,147 @@
-// A plain body, to be replaced by the vectorised one.
+// moments: each tile of weights meets the offsets u = z_j - center_i and their products. Up to 4
+// dimensions all sums of a row stay in registers; beyond, w u is multiplied by u in blocks.
 #include "kernels/moments.hpp"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/moments.cpp"
+#include "cpu/target.hpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
 #include <algorithm>
+
+#include "cpu/products-inl.hpp"
+#include "cpu/tile.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace monge::cpu::HWY_NAMESPACE {
+namespace {
+// The sums of a row are [dim + 1, dim]: second moments (upper triangle), then the first, then the
+// mass behind them.
+
+// One row in registers: mass, D first and D (D + 1) / 2 second moments.
+template <int D, class T>
+HWY_INLINE void add_moments_row(const T* HWY_RESTRICT w, const T* HWY_RESTRICT values,
+                                const T* center, int columns, double* sums) {
+  const hn::CappedTag<T, kPanel> d;
+  using V = hn::Vec<decltype(d)>;
+  V mass = hn::Zero(d), origin[D], first[D], second[D][D];
+  for (int k = 0; k < D; ++k) {
+    origin[k] = hn::Set(d, center[k]);
+    first[k] = hn::Zero(d);
+    for (int l = k; l < D; ++l) second[k][l] = hn::Zero(d);
+  }
+  for (int t = 0; t < columns; t += static_cast<int>(hn::Lanes(d))) {
+    const T* const z = values + t / kPanel * kPanel * D + t % kPanel;
+    const V weight = hn::Load(d, w + t);
+    mass = hn::Add(mass, weight);
+    V u[D];
+    for (int k = 0; k < D; ++k) u[k] = hn::Sub(hn::Load(d, z + k * kPanel), origin[k]);
+    for (int k = 0; k < D; ++k) {
+      const V wu = hn::Mul(weight, u[k]);
+      first[k] = hn::Add(first[k], wu);
+      for (int l = k; l < D; ++l) second[k][l] = hn::MulAdd(wu, u[l], second[k][l]);
+    }
+  }
+  for (int k = 0; k < D; ++k) {
+    for (int l = k; l < D; ++l) sums[k * D + l] += sum_of_lanes(d, second[k][l]);
+    sums[D * D + k] += sum_of_lanes(d, first[k]);
+  }
+  sums[D * D + D] += sum_of_lanes(d, mass);
+}
+
+// One row of any dimension. `scratch` holds (dim + 1 + kTileRows) column blocks: u and a row of
+// ones, then w u for a few coordinates at a time.
+template <class T>
+void add_moments_any(const T* w, const T* values, const T* center, int dim, int columns,
+                     T* scratch, double* sums) {
+  const hn::CappedTag<T, kPanel> d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  T* const u = scratch;
+  T* const wu = scratch + (dim + 1) * kColumnBlock;
+  for (int k = 0; k < dim; ++k)
+    for (int t = 0; t < columns; t += lanes)
+      hn::Store(hn::Sub(hn::Load(d, values + (t / kPanel * dim + k) * kPanel + t % kPanel),
+                        hn::Set(d, center[k])),
+                d, u + k * kColumnBlock + t);
+  std::fill_n(u + dim * kColumnBlock, columns, T(1));
+  add_products(w, 1, u, kColumnBlock, dim + 1, columns, sums + dim * dim, dim);
+  for (int k = 0; k < dim; k += kTileRows) {
+    const int some = std::min(kTileRows, dim - k);
+    for (int r = 0; r < some; ++r)
+      for (int t = 0; t < columns; t += lanes)
+        hn::Store(hn::Mul(hn::Load(d, w + t), hn::Load(d, u + (k + r) * kColumnBlock + t)), d,
+                  wu + r * kColumnBlock + t);
+    add_products(wu, some, u + k * kColumnBlock, kColumnBlock, dim - k, columns,
+                 sums + k * dim + k, dim);
+  }
+}
+
+template <class T>
+void add_moments(const T* w, const T* values, const T* center, int dim, int columns, T* scratch,
+                 double* sums) {
+  switch (dim) {
+    case 1:
+      return add_moments_row<1>(w, values, center, columns, sums);
+    case 2:
+      return add_moments_row<2>(w, values, center, columns, sums);
+    case 3:
+      return add_moments_row<3>(w, values, center, columns, sums);
+    case 4:
+      return add_moments_row<4>(w, values, center, columns, sums);
+    default:
+      return add_moments_any(w, values, center, dim, columns, scratch, sums);
+  }
+}
+}  // namespace
+}  // namespace monge::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 #include <vector>
 
 #include "cpu/parallel.hpp"
-#include "cpu/plain.hpp"
+#include "cpu/sweep.hpp"
 
 namespace monge::kernels::cpu {
+using namespace monge::cpu;  // NOLINT(google-build-using-namespace): the backend's own helpers
+
 template <class T>
 void moments(const MomentsArgs<T>& a, Exec& exec) {
   const auto& p = a.pairs;
   const int dim = a.values.dim;
-  monge::cpu::parallel_for((p.n + kRowBlock - 1) / kRowBlock, exec, [&](std::int64_t block, int) {
-    std::vector<double> u(dim), first(dim), second(dim * dim);
-    for (std::int64_t i = block * kRowBlock; i < std::min<std::int64_t>(p.n, (block + 1) * kRowBlock); ++i) {
-      double mass = 0;
-      std::fill(first.begin(), first.end(), 0);
-      std::fill(second.begin(), second.end(), 0);
-      for_each_pair(p, a.h, a.shift, a.eps, i, [&](std::int64_t j, double, double w) {
-        mass += w;
-        for (int k = 0; k < dim; ++k)
-          u[k] = static_cast<double>(coordinate(a.values, j, k)) - a.center[i * dim + k];
-        for (int k = 0; k < dim; ++k) {
-          first[k] += w * u[k];
-          for (int l = 0; l < dim; ++l) second[k * dim + l] += w * u[k] * u[l];
-        }
+  const std::int64_t square = std::int64_t{dim} * dim, size = square + dim + 1;
+  const auto tiles = tile_functions<T>();
+  const auto add = MONGE_PICK(add_moments<T>);
+  const TileArgs<T> args{p, a.h, a.shift, a.eps};
+  parallel_for(row_blocks(p), exec, [&](std::int64_t block, int) {
+    std::vector<double> sums(kTileRows * size);
+    Buffer<T> scratch(dim > 4 ? (dim + 1 + kTileRows) * kColumnBlock : 0);
+    alignas(64) T w[kTileRows * kColumnBlock];
+    // Rows outside: the sums of 64 rows would leave the cache where dim is large.
+    for_each_row_tile(rows_of(p, block), [&](std::int64_t i0, int rows) {
+      std::fill(sums.begin(), sums.end(), 0.0);
+      for_each_column_block(p, block, [&](std::int64_t j0, int columns) {
+        tiles.weights(args, i0, rows, j0, columns, w);
+        for (int r = 0; r < rows; ++r)
+          add(w + r * kColumnBlock, a.values.data + j0 * dim, a.center + (i0 + r) * dim, dim,
+              columns, scratch.data(), &sums[r * size]);
       });
-      a.mass[i] = static_cast<T>(mass);
-      std::copy(first.begin(), first.end(), a.first + i * dim);
-      std::copy(second.begin(), second.end(), a.second + i * dim * dim);
-    }
+      for (int r = 0; r < rows; ++r) {
+        const double* const sum = &sums[r * size];
+        const std::int64_t i = i0 + r;
+        for (int k = 0; k < dim; ++k) {
+          for (int l = 0; l < dim; ++l)
+            a.second[i * square + k * dim + l] =
+                static_cast<T>(sum[std::min(k, l) * dim + std::max(k, l)]);
+          a.first[i * dim + k] = static_cast<T>(sum[square + k]);
+        }
+        a.mass[i] = static_cast<T>(sum[square + dim]);
+      }
+    });
   });
 }
 template void moments<float>(const MomentsArgs<float>&, Exec&);
 template void moments<double>(const MomentsArgs<double>&, Exec&);
 }  // namespace monge::kernels::cpu
+#endif
