@@ -1,35 +1,195 @@
-// A plain body, to be replaced by the vectorised one.
+// top_k and select: each tile of weights is compared with a threshold per row; what passes is rare
+// and handled one by one.
 #include "kernels/top_k.hpp"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "cpu/top_k.cpp"
+#include "cpu/target.hpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+
+#include "cpu/products-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace monge::cpu::HWY_NAMESPACE {
+namespace {
+// Indices t of w[t] > threshold (OR_EQUAL: >=), ascending, into found; returns how many. NaN
+// never passes.
+template <bool OR_EQUAL, class T>
+int passing(const T* HWY_RESTRICT w, int columns, T threshold, std::int32_t* HWY_RESTRICT found) {
+  const hn::CappedTag<T, kPanel> d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  const auto limit = hn::Set(d, threshold);
+  int count = 0;
+  for (int t = 0; t < columns; t += lanes) {
+    const auto v = hn::Load(d, w + t);
+    const auto mask = OR_EQUAL ? hn::Ge(v, limit) : hn::Gt(v, limit);
+    if (HWY_LIKELY(hn::AllFalse(d, mask))) continue;
+    std::uint8_t bits[8] = {};
+    hn::StoreMaskBits(d, mask, bits);
+    for (unsigned rest = bits[0] | static_cast<unsigned>(bits[1]) << 8; rest; rest &= rest - 1)
+      found[count++] = t + __builtin_ctz(rest);
+  }
+  return count;
+}
+
+template <class T>
+int larger(const T* w, int columns, T threshold, std::int32_t* found) {
+  return passing<false>(w, columns, threshold, found);
+}
+template <class T>
+int at_least(const T* w, int columns, T threshold, std::int32_t* found) {
+  return passing<true>(w, columns, threshold, found);
+}
+
+// sums[r] += sum_t w[r][t], one column block in T.
+template <class T>
+void add_sums(const T* w, int rows, int columns, double* sums) {
+  const hn::CappedTag<T, kPanel> d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  for (int r = 0; r < rows; ++r) {
+    auto even = hn::Zero(d), odd = hn::Zero(d);
+    int t = 0;
+    for (; t + 2 * lanes <= columns; t += 2 * lanes) {
+      even = hn::Add(even, hn::Load(d, w + r * kColumnBlock + t));
+      odd = hn::Add(odd, hn::Load(d, w + r * kColumnBlock + t + lanes));
+    }
+    if (t < columns) even = hn::Add(even, hn::Load(d, w + r * kColumnBlock + t));
+    sums[r] += sum_of_lanes(d, hn::Add(even, odd));
+  }
+}
+
+// tops[r] = max(tops[r], max_t scores[r][t])
+template <class T>
+void raise_tops(const T* scores, int rows, int columns, T* tops) {
+  const hn::CappedTag<T, kPanel> d;
+  for (int r = 0; r < rows; ++r) {
+    auto top = hn::Set(d, tops[r]);
+    for (int t = 0; t < columns; t += static_cast<int>(hn::Lanes(d)))
+      top = hn::Max(top, hn::Load(d, scores + r * kColumnBlock + t));
+    tops[r] = hn::GetLane(hn::MaxOfLanes(d, top));
+  }
+}
+}  // namespace
+}  // namespace monge::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 #include <algorithm>
-#include <utility>
+#include <cmath>
+#include <limits>
 #include <vector>
 
 #include "cpu/parallel.hpp"
-#include "cpu/plain.hpp"
+#include "cpu/sweep.hpp"
+
+namespace monge::cpu {
+namespace {
+/// The k best candidates of a row so far. More are kept than k and thinned out now and then: an
+/// always sorted list would cost more than the weights.
+template <class T>
+class Best {
+ public:
+  void reset(int k) {
+    k_ = k;
+    threshold_ = 0;
+    candidates_.clear();
+  }
+  /// Only weights above it can be among the best; 0 while there are fewer than k.
+  T threshold() const { return threshold_; }
+  void add(T weight, std::int64_t column) { candidates_.push_back({weight, column}); }
+  void thin() {
+    if (static_cast<std::int64_t>(candidates_.size()) < 2 * std::int64_t{k_}) return;
+    std::nth_element(candidates_.begin(), candidates_.begin() + (k_ - 1), candidates_.end(), before);
+    candidates_.resize(k_);
+    threshold_ = candidates_.back().weight;
+  }
+  void write(std::int64_t* columns, T* weights) {
+    const std::int64_t count = std::min<std::int64_t>(k_, candidates_.size());
+    std::partial_sort(candidates_.begin(), candidates_.begin() + count, candidates_.end(), before);
+    for (std::int64_t at = 0; at < k_; ++at) {
+      columns[at] = at < count ? candidates_[at].column : -1;
+      weights[at] = at < count ? candidates_[at].weight : T(0);
+    }
+  }
+
+ private:
+  struct Candidate {
+    T weight;
+    std::int64_t column;
+  };
+  static bool before(const Candidate& x, const Candidate& y) {
+    return x.weight > y.weight || (x.weight == y.weight && x.column < y.column);
+  }
+  int k_ = 0;
+  T threshold_ = 0;
+  std::vector<Candidate> candidates_;
+};
+
+/// The softmin of one row whose shift is no good: first the largest score, then the sum relative
+/// to it. out[i] serves as the row's shift in between.
+template <class T, class Tops, class Sums>
+void softmin_with_maximum(const kernels::TopKArgs<T>& a, const TileFunctions<T>& tiles,
+                          const Tops& tops, const Sums& sums, std::int64_t i) {
+  const TileArgs<T> args{a.pairs, a.h, a.softmin, a.eps};
+  const std::int64_t block = i / kernels::kRowBlock;
+  alignas(64) T tile[kernels::kColumnBlock];
+  T top = -std::numeric_limits<T>::infinity();
+  for_each_column_block(a.pairs, block, [&](std::int64_t j0, int columns) {
+    tiles.scores(args, i, 1, j0, columns, tile);
+    tops(tile, 1, columns, &top);
+  });
+  a.softmin[i] = -top;
+  if (!std::isfinite(top)) return;
+  double sum = 0;
+  for_each_column_block(a.pairs, block, [&](std::int64_t j0, int columns) {
+    tiles.weights(args, i, 1, j0, columns, tile);
+    sums(tile, 1, columns, &sum);
+  });
+  a.softmin[i] = static_cast<T>(-static_cast<double>(top) - a.eps * std::log(sum));
+}
+}  // namespace
+}  // namespace monge::cpu
 
 namespace monge::kernels::cpu {
+using namespace monge::cpu;  // NOLINT(google-build-using-namespace): the backend's own helpers
+
 template <class T>
 void top_k(const TopKArgs<T>& a, Exec& exec) {
   const auto& p = a.pairs;
-  monge::cpu::parallel_for((p.n + kRowBlock - 1) / kRowBlock, exec, [&](std::int64_t block, int) {
-    std::vector<std::pair<T, std::int64_t>> found;
-    for (std::int64_t i = block * kRowBlock; i < std::min<std::int64_t>(p.n, (block + 1) * kRowBlock); ++i) {
-      found.clear();
-      double sum = 0;
-      for_each_pair(p, a.h, a.shift, a.eps, i, [&](std::int64_t j, double, double w) {
-        sum += w;
-        if (static_cast<T>(w) > 0) found.emplace_back(static_cast<T>(w), j);
+  const auto tiles = tile_functions<T>();
+  const auto find = MONGE_PICK(larger<T>);
+  const auto add = MONGE_PICK(add_sums<T>);
+  const auto raise = MONGE_PICK(raise_tops<T>);
+  const TileArgs<T> args{p, a.h, a.shift, a.eps};
+  parallel_for(row_blocks(p), exec, [&](std::int64_t block, int) {
+    const RowRange range = rows_of(p, block);
+    std::vector<Best<T>> best(range.last - range.first);
+    for (auto& row : best) row.reset(a.k);
+    double sums[kRowBlock] = {};
+    alignas(64) T w[kTileRows * kColumnBlock];
+    std::int32_t found[kColumnBlock];
+    for_each_column_block(p, block, [&](std::int64_t j0, int columns) {
+      for_each_row_tile(range, [&](std::int64_t i0, int rows) {
+        tiles.weights(args, i0, rows, j0, columns, w);
+        if (a.softmin) add(w, rows, columns, sums + (i0 - range.first));
+        for (int r = 0; r < rows; ++r) {
+          Best<T>& row = best[i0 - range.first + r];
+          const T* const weights = w + r * kColumnBlock;
+          const int count = find(weights, columns, row.threshold(), found);
+          for (int at = 0; at < count; ++at) row.add(weights[found[at]], j0 + found[at]);
+          row.thin();
+        }
       });
-      std::stable_sort(found.begin(), found.end(),
-                       [](const auto& x, const auto& y) { return x.first > y.first; });
-      for (int k = 0; k < a.k; ++k) {
-        const bool there = k < static_cast<std::int64_t>(found.size());
-        a.weights[i * a.k + k] = there ? found[k].first : 0;
-        a.columns[i * a.k + k] = there ? found[k].second : -1;
-      }
-      if (a.softmin)
-        a.softmin[i] = static_cast<T>(sum > 0 ? a.shift[i] - a.eps * std::log(sum) : INFINITY);
+    });
+    for (std::int64_t i = range.first; i < range.last; ++i) {
+      best[i - range.first].write(a.columns + i * a.k, a.weights + i * a.k);
+      if (!a.softmin) continue;
+      const double sum = sums[i - range.first];
+      if (sum >= 1e-18 && sum <= 1e18)
+        a.softmin[i] = static_cast<T>(a.shift[i] - a.eps * std::log(sum));
+      else
+        softmin_with_maximum(a, tiles, raise, add, i);
     }
   });
 }
@@ -37,20 +197,32 @@ void top_k(const TopKArgs<T>& a, Exec& exec) {
 template <class T>
 void select(const SelectArgs<T>& a, Exec& exec) {
   const auto& p = a.pairs;
-  monge::cpu::parallel_for((p.n + kRowBlock - 1) / kRowBlock, exec, [&](std::int64_t block, int) {
-    for (std::int64_t i = block * kRowBlock; i < std::min<std::int64_t>(p.n, (block + 1) * kRowBlock); ++i) {
-      std::int64_t count = 0;
-      for_each_pair(p, a.h, a.shift, a.eps, i, [&](std::int64_t j, double, double weight) {
-        const T w = static_cast<T>(weight);
-        if (!(w >= a.threshold[i]) || (a.columns && count >= a.counts[i])) return;
-        if (a.columns) {
-          a.columns[a.offsets[i] + count] = j;
-          a.weights[a.offsets[i] + count] = w;
+  const auto tiles = tile_functions<T>();
+  const auto find = MONGE_PICK(at_least<T>);
+  const TileArgs<T> args{p, a.h, a.shift, a.eps};
+  parallel_for(row_blocks(p), exec, [&](std::int64_t block, int) {
+    const RowRange range = rows_of(p, block);
+    std::int64_t counts[kRowBlock] = {};
+    alignas(64) T w[kTileRows * kColumnBlock];
+    std::int32_t found[kColumnBlock];
+    for_each_column_block(p, block, [&](std::int64_t j0, int columns) {
+      for_each_row_tile(range, [&](std::int64_t i0, int rows) {
+        tiles.weights(args, i0, rows, j0, columns, w);
+        for (int r = 0; r < rows; ++r) {
+          const std::int64_t i = i0 + r;
+          if (std::isinf(a.threshold[i])) continue;
+          const T* const weights = w + r * kColumnBlock;
+          std::int64_t& count = counts[i - range.first];
+          const int more = find(weights, columns, a.threshold[i], found);
+          for (int at = 0; a.columns && at < more; ++at) {
+            a.columns[a.offsets[i] + count + at] = j0 + found[at];
+            a.weights[a.offsets[i] + count + at] = weights[found[at]];
+          }
+          count += more;
         }
-        ++count;
       });
-      if (!a.columns) a.counts[i] = count;
-    }
+    });
+    if (!a.columns) std::copy_n(counts, range.last - range.first, a.counts + range.first);
   });
 }
 template void top_k<float>(const TopKArgs<float>&, Exec&);
@@ -58,3 +230,4 @@ template void top_k<double>(const TopKArgs<double>&, Exec&);
 template void select<float>(const SelectArgs<float>&, Exec&);
 template void select<double>(const SelectArgs<double>&, Exec&);
 }  // namespace monge::kernels::cpu
+#endif

@@ -8,6 +8,7 @@
 #include <utility>
 
 namespace monge {
+namespace {
 TEST(Buffer, IsAlignedToCacheLines) {
   for (const std::int64_t size : {1, 3, 64, 1000}) {
     const Buffer<float> buffer(size);
@@ -57,4 +58,5 @@ TEST(Buffer, TooMuchIsAnErrorThatSaysHowMuch) {
   }
   EXPECT_THROW(Buffer<double>(huge / 16), OutOfMemory);  // bytes fit, no machine has them
 }
+}  // namespace
 }  // namespace monge

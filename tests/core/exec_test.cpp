@@ -6,6 +6,7 @@
 #include <cstdint>
 
 namespace monge {
+namespace {
 TEST(Workspace, OnlyGrows) {
   Workspace workspace;
   std::byte* const large = workspace.reserve(1000);
@@ -25,4 +26,5 @@ TEST(Exec, RunsOnTheProcessorAndIsNotAskedToStopByDefault) {
   EXPECT_EQ(exec.state.passes, 0);
   EXPECT_TRUE(std::isnan(exec.state.marginal_error));  // no check has been made
 }
+}  // namespace
 }  // namespace monge

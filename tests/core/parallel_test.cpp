@@ -14,6 +14,7 @@
 #include "monge/core/error.hpp"
 
 namespace monge {
+namespace {
 using cpu::parallel_for;
 using cpu::thread_count;
 
@@ -120,4 +121,5 @@ TEST(ParallelFor, WorksInAForkedChild) {
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
   EXPECT_EQ(thread_count(exec), 2);  // the parent keeps its threads
 }
+}  // namespace
 }  // namespace monge

@@ -5,6 +5,7 @@
 #include <cmath>
 
 namespace monge {
+namespace {
 // Known answers of the authors' distribution (Random123, kat_vectors, philox4x32 10).
 TEST(Philox, KnownAnswers) {
   EXPECT_EQ(philox({0, 0, 0, 0}, 0),
@@ -46,4 +47,5 @@ TEST(PhiloxUniform, HasTheMomentsOfAUniform) {
   EXPECT_NEAR(sum / count, 0, 5 * std::sqrt(1.0 / 12 / count));
   EXPECT_NEAR(squares / count, 1.0 / 12, 5 * std::sqrt((1.0 / 80 - 1.0 / 144) / count));
 }
+}  // namespace
 }  // namespace monge

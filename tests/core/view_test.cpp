@@ -7,6 +7,7 @@
 #include <vector>
 
 namespace monge {
+namespace {
 TEST(VectorView, StridesCountElements) {
   std::vector<double> data(10);
   std::iota(data.begin(), data.end(), 0);
@@ -52,4 +53,5 @@ TEST(Device, Names) {
   EXPECT_EQ(to_string(Device{}), "cpu");
   EXPECT_EQ(to_string(Device{DeviceKind::cuda, 3}), "cuda:3");
 }
+}  // namespace
 }  // namespace monge

@@ -12,6 +12,7 @@
 #include "support/runs.hpp"
 
 namespace monge {
+namespace {
 using kernels::ApplyArgs;
 using kernels::Form;
 using kernels::Weighting;
@@ -59,14 +60,13 @@ void expect_matches_reference(const KernelCase<T>& in, Layout layout, int k, Wei
   const auto a = arguments(in, v, layout, k, weighting);
   const auto want = reference::apply(a);
   testing::on_every_target([&] {
-    const auto got = run(a, 2);
+    const auto got = run(a, 1);
     for (std::int64_t at = 0; at < options.n * k; ++at)
       ASSERT_NEAR(got[at], static_cast<double>(want[at].value),
                   static_cast<double>(reference::sum_tolerance<T>(want[at], options.m)))
           << "row " << at / k << ", column " << at % k;
-    ASSERT_EQ(got, run(a, 1));
-    ASSERT_EQ(got, run(a, 8));
   });
+  testing::expect_same_on_any_threads([&](int threads) { return run(a, threads); });
 }
 
 TYPED_TEST(Apply, MatchesReferenceOnAwkwardShapes) {
@@ -145,4 +145,5 @@ TYPED_TEST(Apply, NoRowsAndNoColumns) {
   for (const T value : run(arguments(no_columns, none, Layout::ones, 1, Weighting::plain), 2))
     EXPECT_EQ(value, T(0));
 }
+}  // namespace
 }  // namespace monge

@@ -11,18 +11,17 @@ std::vector<Bounded> apply(const kernels::ApplyArgs<T>& a) {
   std::vector<Bounded> out(a.pairs.n * a.k);
   for (std::int64_t i = 0; i < a.pairs.n; ++i)
     for (std::int64_t j = 0; j < a.pairs.m; ++j) {
-      Real w = weight(a.pairs, a.h, a.shift, a.eps, i, j);
+      const Pair ij = pair(a, i, j);
+      Real w = ij.weight, error = ij.weight_error + std::numeric_limits<T>::epsilon();
       if (w == 0) continue;
-      const Real u = std::numeric_limits<T>::epsilon() / 2;
-      Real error = weight_error(a.pairs, a.h, a.shift, a.eps, i, j) + 2 * u;
       if (a.weighting == kernels::Weighting::squared) {
         w *= w;
         error *= 2;
       }
       Real extra = 0;  // absolute, where the factor itself may be near zero
       if (a.weighting == kernels::Weighting::cost) {
-        extra = w * cost_error(a.pairs, i, j);
-        w *= cost(a.pairs, i, j);
+        extra = w * ij.cost_error;
+        w *= ij.cost;
       }
       for (int k = 0; k < a.k; ++k) {
         const Real v = a.v ? a.v[j * a.v_row + k * a.v_col] : Real(1);

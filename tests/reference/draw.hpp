@@ -13,8 +13,8 @@ class DrawRow {
   DrawRow(const kernels::DrawArgs<T>& a, std::int64_t i) : seed_(a.seed), row_(i) {
     Bounded sum;
     for (std::int64_t j = 0; j < a.pairs.m; ++j) {
-      const Real w = weight(a.pairs, a.h, a.shift, a.eps, i, j);
-      if (w > 0) sum.add(w, weight_error(a.pairs, a.h, a.shift, a.eps, i, j));
+      const Pair ij = pair(a, i, j);
+      sum.add(ij.weight, ij.weight_error);
       cumulative_.push_back(sum.value);
     }
     tolerance_ = 2 * sum_tolerance<T>(sum, a.pairs.m);

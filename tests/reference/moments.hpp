@@ -20,9 +20,9 @@ Moments moments(const kernels::MomentsArgs<T>& a) {
   std::vector<Real> offset(dim);
   for (std::int64_t i = 0; i < a.pairs.n; ++i)
     for (std::int64_t j = 0; j < a.pairs.m; ++j) {
-      const Real w = weight(a.pairs, a.h, a.shift, a.eps, i, j);
+      const Pair ij = pair(a, i, j);
+      const Real w = ij.weight, error = ij.weight_error;
       if (w == 0) continue;
-      const Real error = weight_error(a.pairs, a.h, a.shift, a.eps, i, j);
       for (int k = 0; k < dim; ++k)
         offset[k] = coordinate(a.values, j, k) - static_cast<Real>(a.center[i * dim + k]);
       out.mass[i].add(w, error);

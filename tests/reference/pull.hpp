@@ -15,11 +15,12 @@ std::vector<Bounded> pull(const kernels::PullArgs<T>& a) {
   std::vector<Bounded> out(p.n * dim);
   for (std::int64_t i = 0; i < p.n; ++i)
     for (std::int64_t j = 0; j < p.m; ++j) {
-      const Real w = weight(p, a.h, a.shift, a.eps, i, j);
+      const Pair ij = pair(a, i, j);
+      const Real w = ij.weight;
       if (w == 0) continue;
       Real factor = -static_cast<Real>(p.scale);
       // Weight, factor, difference and two products; a power's exponent as in cost_error.
-      Real error = weight_error(p, a.h, a.shift, a.eps, i, j) + (dim + 8) * u;
+      Real error = ij.weight_error + (dim + 8) * u;
       if (p.form != Form::dot) {
         const Real q = p.form == Form::squared    ? Real(2)
                        : p.form == Form::distance ? Real(1)

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/pairs.hpp"
@@ -63,22 +64,13 @@ bool swept(const Pairs<T>& p, std::int64_t i, std::int64_t j) {
   return std::find(first, last, j / kernels::kColumnBlock) != last;
 }
 
-/// exp((h_j + shift_i - c_ij) / eps); 0 where the row's shift is not finite or j is not swept.
-template <class T>
-Real weight(const Pairs<T>& p, const T* h, const T* shift, double eps, std::int64_t i,
-            std::int64_t j) {
-  if (!std::isfinite(shift[i]) || std::isinf(h[j]) || !swept(p, i, j)) return 0;
-  return std::exp((static_cast<Real>(h[j]) + shift[i] - cost(p, i, j)) / eps);
-}
-
-/// Bound on the absolute error of a cost evaluated in T: the number of roundings it goes through
+/// Bound on the absolute error of a cost c evaluated in T: the number of roundings it goes through
 /// times the size of what is rounded. The product form rounds norms, not distances.
 template <class T>
-Real cost_error(const Pairs<T>& p, std::int64_t i, std::int64_t j) {
-  const Real u = std::numeric_limits<T>::epsilon() / 2;
-  const Real c = std::abs(cost(p, i, j)), scale = std::abs(static_cast<Real>(p.scale));
+Real cost_error(const Pairs<T>& p, std::int64_t i, std::int64_t j, Real c) {
+  const Real u = std::numeric_limits<T>::epsilon() / 2, scale = std::abs(static_cast<Real>(p.scale));
   const int dim = p.rows.dim;
-  if (p.form == Form::matrix) return u * c;
+  if (p.form == Form::matrix || c == 0) return u * std::abs(c);
   if (p.form == Form::dot || p.rows.norms) {
     Real size = 0;  // of the terms that are summed
     for (int k = 0; k < dim; ++k) {
@@ -89,20 +81,31 @@ Real cost_error(const Pairs<T>& p, std::int64_t i, std::int64_t j) {
   }
   // Differences carry one rounding each, squares two; the sum dim more, the scale one.
   if (p.form != Form::power) return u * (dim + 4) * c;
-  // t^(p/2) = 2^(p/2 log2 t): the exponent's rounding is amplified by its size.
-  const Real exponent = p.power / 2 * std::abs(std::log(squared_distance(p, i, j)));
-  return c == 0 ? 0 : u * (p.power / 2 * (dim + 3) + 8 + 4 * exponent) * c;
+  // t^(p/2) = 2^(p/2 log2 t): the exponent's rounding is amplified by its size, |log(c / scale)|.
+  return u * (p.power / 2 * (dim + 3) + 8 + 4 * std::abs(std::log(c / scale))) * c;
 }
 
-/// Bound on the relative error of a weight: that of the exponent's parts, of their three sums and
-/// of the division by eps, then 8 roundings for the exponential itself.
-template <class T>
-Real weight_error(const Pairs<T>& p, const T* h, const T* shift, double eps, std::int64_t i,
-                  std::int64_t j) {
-  const Real u = std::numeric_limits<T>::epsilon() / 2;
-  const Real size = std::abs(static_cast<Real>(h[j])) + std::abs(static_cast<Real>(shift[i])) +
-                    std::abs(cost(p, i, j));
-  return (cost_error(p, i, j) + 4 * u * size) / eps + 8 * u;
+/// What the kernels sum over: the cost, the weight exp((h_j + shift_i - c_ij) / eps), which is 0
+/// where the row's shift is not finite or j is not swept, and bounds on what T may lose: absolute
+/// for the cost, relative for the weight. The latter is that of the exponent's parts, of their
+/// three sums and of the division by eps, then 8 roundings for the exponential itself.
+struct Pair {
+  Real cost = 0, weight = 0, cost_error = 0, weight_error = 0;
+};
+
+template <class Args>
+Pair pair(const Args& a, std::int64_t i, std::int64_t j) {
+  using T = std::remove_cvref_t<decltype(*a.h)>;
+  if (!std::isfinite(a.shift[i]) || std::isinf(a.h[j]) || !swept(a.pairs, i, j)) return {};
+  const Real u = std::numeric_limits<T>::epsilon() / 2, h = a.h[j], shift = a.shift[i];
+  Pair out;
+  out.cost = cost(a.pairs, i, j);
+  out.weight = std::exp((h + shift - out.cost) / a.eps);
+  if (out.weight == 0) return out;
+  out.cost_error = cost_error(a.pairs, i, j, out.cost);
+  const Real size = std::abs(h) + std::abs(shift) + std::abs(out.cost);
+  out.weight_error = (out.cost_error + 4 * u * size) / a.eps + 8 * u;
+  return out;
 }
 
 /// -eps log sum_j exp((h_j - c_ij) / eps) over the swept columns; +inf for none.
