@@ -61,7 +61,7 @@ Real bound(const KernelCase<T>& in, std::int64_t i, Real exact) {
   for (std::int64_t j = 0; j < p.m; ++j) {
     const Real c = reference::cost(p, i, j), score = in.h[j] - c;
     if (!reference::swept(p, i, j) || std::isinf(score) || score < best - 40 * in.eps) continue;
-    error = std::max(error, reference::cost_error(p, i, j) +
+    error = std::max(error, reference::cost_error(p, i, j, c) +
                                 3 * u * (std::abs(c) + std::abs(static_cast<Real>(in.h[j]))));
   }
   const Real columns = std::min<std::int64_t>(p.m, 1024);

@@ -67,17 +67,17 @@ void check_case(const testing::CaseOptions& options, int tile_rows) {
             ASSERT_EQ(b.scores[at], -std::numeric_limits<T>::infinity());
             continue;
           }
-          const Real c = reference::cost(p, i, j), error = reference::cost_error(p, i, j);
+          const Real c = reference::cost(p, i, j), error = reference::cost_error(p, i, j, c);
           if (std::isinf(c)) {
             ASSERT_EQ(b.costs[at], std::numeric_limits<T>::infinity());
             ASSERT_EQ(b.weights[at], 0);
             continue;
           }
           ASSERT_NEAR(b.costs[at], c, error);
-          const Real w = reference::weight(p, in.h.data(), in.shift.data(), in.eps, i, j);
-          const Real w_error =
-              w == 0 ? 0 : w * reference::weight_error(p, in.h.data(), in.shift.data(), in.eps, i, j);
-          ASSERT_NEAR(b.weights[at], w, w_error + std::numeric_limits<T>::min());
+          const auto pair = reference::pair(
+              cpu::TileArgs<T>{.pairs = p, .h = in.h.data(), .shift = in.shift.data(), .eps = in.eps}, i, j);
+          ASSERT_NEAR(b.weights[at], pair.weight,
+                      pair.weight * pair.weight_error + std::numeric_limits<T>::min());
           ASSERT_EQ(b.again[at], b.weights[at]);
           if (std::isinf(in.h[j])) {
             ASSERT_EQ(b.scores[at], in.h[j]);
