@@ -9,7 +9,7 @@ are in units of the cost; weights are never normalised.
 
 import logging
 
-from ._core import SinkhornCheck, SinkhornReport, __version__
+from ._core import SinkhornCheck, SinkhornReport, version
 from ._divergence import Divergence, DivergenceGradient, divergence
 from ._errors import (
     ConvergenceWarning,
@@ -25,6 +25,8 @@ from ._plan import Images, Moments, Pairs, Plan, SparsePlan, TransposedPlan
 from ._solution import Gradient, Solution
 from ._solve import solve, solve_sample
 
+__version__ = version()
+del version
 logging.getLogger("monge").addHandler(logging.NullHandler())
 
 __all__ = [

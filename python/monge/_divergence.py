@@ -58,7 +58,7 @@ class Divergence:
     @property
     def value(self) -> float:
         """``OT(a, b) - OT(a, a)/2 - OT(b, b)/2 + epsilon/2 (m_a - m_b)^2``."""
-        return self._core.value
+        return float(self._core.value)
 
     @property
     def potential_a(self) -> Any:

@@ -10,8 +10,6 @@ from ._arrays import ToFramework
 from ._marginals import Balanced, Marginal, from_spec
 from ._plan import Images, Plan
 
-CoreProblem = _core.ProblemF32 | _core.ProblemF64
-CoreResult = _core.SinkhornResultF32 | _core.SinkhornResultF64
 Cost = str | tuple[str, float]
 
 _BASIS = (
@@ -50,9 +48,9 @@ class Solution:
 
     def __init__(
         self,
-        problem: CoreProblem,
-        referenced: _core.ReferencedProblemF32 | _core.ReferencedProblemF64 | None,
-        result: CoreResult,
+        problem: Any,
+        referenced: Any,
+        result: Any,
         *,
         cost: Cost | None,
         epsilon: float,
@@ -65,7 +63,7 @@ class Solution:
         self._referenced = referenced
         self._solved = result
         self._result = result if referenced is None else referenced.to_asked(result)
-        self._report = self._result.report
+        self._report: _core.SinkhornReport = self._result.report
         self._to = to
         self._threads = threads
         self.cost = cost
@@ -76,11 +74,9 @@ class Solution:
         """'product', 'counting' or 'custom'."""
 
     @cached_property
-    def _core_plan(self) -> _core.PlanF32 | _core.PlanF64:
+    def _core_plan(self) -> Any:
         problem = self._problem if self._referenced is None else self._referenced.problem
-        return (_core.PlanF32 if isinstance(problem, _core.ProblemF32) else _core.PlanF64)(
-            problem, self._solved
-        )
+        return _core.plan(problem, self._solved)
 
     def _call(self) -> _core.Call:
         return _core.Call(self._threads)
@@ -104,7 +100,7 @@ class Solution:
     @cached_property
     def value_linear(self) -> float:
         """<P, C>, the transport cost alone. Lazy."""
-        return self._core_plan.terms(self._call()).linear
+        return float(self._core_plan.terms(self._call()).linear)
 
     @property
     def potential_a(self) -> Any:
@@ -164,13 +160,14 @@ class Solution:
 
     def gradient(self) -> Gradient:
         """Derivatives of the value in points, weights, epsilon and strengths; two passes."""
-        if self._referenced is not None:
-            parts = _core.gradient(self._core_plan, self._referenced, self._call())
-        else:
+        if self._referenced is None:
             parts = _core.gradient(self._core_plan, self._call())
+        else:
+            parts = _core.gradient(self._core_plan, self._referenced, self._call())
         dx, dy, da, db, depsilon, drho_a, drho_b = parts
-        arrays = (None if part is None else self._to(part) for part in (dx, dy, da, db))
-        return Gradient(*arrays, depsilon, drho_a, drho_b)
+        if dx is not None and dy is not None:
+            dx, dy = self._to(dx), self._to(dy)
+        return Gradient(dx, dy, self._to(da), self._to(db), depsilon, drho_a, drho_b)
 
     # ---- the report
 

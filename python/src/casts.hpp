@@ -6,12 +6,14 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <array>
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <variant>
 
@@ -72,9 +74,12 @@ std::optional<Owned<T, 2>> to_rows(Buffer<T>&& buffer, std::int64_t rows) {
 
 /// (dx, dy, da, db, depsilon, drho_a, drho_b).
 template <class T>
-nb::tuple to_tuple(Gradient<T>&& g, const Plan<T>& plan) {
-  return nb::make_tuple(to_rows(std::move(g.dx), plan.n()), to_rows(std::move(g.dy), plan.m()),
-                        to_numpy(std::move(g.da)), to_numpy(std::move(g.db)), g.depsilon, g.drho_a, g.drho_b);
+using GradientTuple = std::tuple<std::optional<Owned<T, 2>>, std::optional<Owned<T, 2>>, Owned<T, 1>,
+                                 Owned<T, 1>, double, double, double>;
+template <class T>
+GradientTuple<T> to_tuple(Gradient<T>&& g, const Plan<T>& plan) {
+  return {to_rows(std::move(g.dx), plan.n()), to_rows(std::move(g.dy), plan.m()),
+          to_numpy(std::move(g.da)), to_numpy(std::move(g.db)), g.depsilon, g.drho_a, g.drho_b};
 }
 
 /// A vector inside a bound object, which stays alive with it: bind with rv_policy::reference_internal.

@@ -19,9 +19,9 @@ void bind(nb::module_& m, const char* name) {
       .def_prop_ro("potential_a", [](const D& d) { return window(d.potential_a); }, inside)
       .def_prop_ro("potential_b", [](const D& d) { return window(d.potential_b); }, inside)
       .def("take_gradient", [](D& d) {
-        return nb::make_tuple(to_rows(std::move(d.dx), d.potential_a.size()),
-                              to_rows(std::move(d.dy), d.potential_b.size()),
-                              to_numpy(std::move(d.da)), to_numpy(std::move(d.db)));
+        return std::tuple{to_rows(std::move(d.dx), d.potential_a.size()),
+                          to_rows(std::move(d.dy), d.potential_b.size()),
+                          to_numpy(std::move(d.da)), to_numpy(std::move(d.db))};
       });
   m.def(
       "divergence",

@@ -5,7 +5,7 @@
 
 NB_MODULE(_core, m) {
   m.doc() = "The C++ core: converts and calls. The public interface is the package monge.";
-  m.attr("__version__") = monge::info().version;
+  m.def("version", [] { return monge::info().version; });
   monge::python::bind_error(m);
   monge::python::bind_problem(m);
   monge::python::bind_sinkhorn(m);

@@ -6,23 +6,25 @@
 
 namespace monge::python {
 namespace {
+using Indices = Owned<std::int64_t, 1>;
+
 template <class T>
-nb::tuple to_tuple(SparsePlan<T>&& sparse) {
-  return nb::make_tuple(to_numpy(std::move(sparse.offsets)), to_numpy(std::move(sparse.columns)),
-                        to_numpy(std::move(sparse.values)));
+std::tuple<Indices, Indices, Owned<T, 1>> to_tuple(SparsePlan<T>&& sparse) {
+  return {to_numpy(std::move(sparse.offsets)), to_numpy(std::move(sparse.columns)),
+          to_numpy(std::move(sparse.values))};
 }
 
 template <class T>
-nb::tuple to_tuple(Moments<T>&& moments, std::int64_t rows) {
-  const std::int64_t d = rows > 0 ? moments.mean.size() / rows : 0;
-  return nb::make_tuple(to_numpy<T, 2>(std::move(moments.mean), {rows, d}),
-                        to_numpy<T, 3>(std::move(moments.covariance), {rows, d, d}));
+std::pair<Owned<T, 2>, Owned<T, 3>> to_pair(Moments<T>&& moments, std::int64_t rows) {
+  const std::int64_t d = moments.mean.size() / rows;
+  return {to_numpy<T, 2>(std::move(moments.mean), {rows, d}),
+          to_numpy<T, 3>(std::move(moments.covariance), {rows, d, d})};
 }
 
 template <class T>
-nb::tuple to_tuple(Buffer<T>&& images, Buffer<bool>&& valid, std::int64_t rows) {
-  const std::int64_t d = rows > 0 ? images.size() / rows : 0;
-  return nb::make_tuple(to_numpy<T, 2>(std::move(images), {rows, d}), to_numpy(std::move(valid)));
+std::pair<Owned<T, 2>, Owned<bool, 1>> to_pair(Buffer<T>&& images, Buffer<bool>&& valid, std::int64_t rows) {
+  const std::int64_t d = images.size() / rows;
+  return {to_numpy<T, 2>(std::move(images), {rows, d}), to_numpy(std::move(valid))};
 }
 
 template <class T>
@@ -31,9 +33,6 @@ void bind(nb::module_& m, const char* name) {
   const auto rows = [](const P& p, Side side) { return side == Side::source ? p.n() : p.m(); };
 
   nb::class_<P>(m, name)
-      // The plan refers to the problem for as long as it lives.
-      .def(nb::init<const Problem<T>&, const SinkhornResult<T>&>(), "problem"_a, "result"_a,
-           nb::keep_alive<1, 2>())
       .def_prop_ro("n", &P::n)
       .def_prop_ro("m", &P::m)
       .def("apply",
@@ -60,17 +59,17 @@ void bind(nb::module_& m, const char* name) {
                return values ? p.barycentric(side, view(*values), exec, valid.data())
                              : p.barycentric(side, exec, valid.data());
              });
-             return to_tuple(std::move(images), std::move(valid), rows(p, side));
+             return to_pair(std::move(images), std::move(valid), rows(p, side));
            },
            "rows"_a, "values"_a.noconvert().none(), "call"_a)
       .def("moments",
            [rows](const P& p, Side side, const std::optional<Matrix<T>>& values, const Call& call) {
-             return to_tuple(run(call,
-                                 [&](Exec& exec) {
-                                   return values ? p.moments(side, view(*values), exec)
-                                                 : p.moments(side, exec);
-                                 }),
-                             rows(p, side));
+             return to_pair(run(call,
+                                [&](Exec& exec) {
+                                  return values ? p.moments(side, view(*values), exec)
+                                                : p.moments(side, exec);
+                                }),
+                            rows(p, side));
            },
            "rows"_a, "values"_a.noconvert().none(), "call"_a)
       .def("potential",
@@ -98,7 +97,7 @@ void bind(nb::module_& m, const char* name) {
       .def("draw_pairs",
            [](const P& p, std::int64_t k, std::uint64_t seed, const Call& call) {
              Pairs64 pairs = run(call, [&](Exec& exec) { return p.draw_pairs(k, seed, exec); });
-             return nb::make_tuple(to_numpy(std::move(pairs.source)), to_numpy(std::move(pairs.target)));
+             return std::pair<Indices, Indices>{to_numpy(std::move(pairs.source)), to_numpy(std::move(pairs.target))};
            },
            "k"_a, "seed"_a, "call"_a)
       .def("draw_targets",
@@ -113,6 +112,9 @@ void bind(nb::module_& m, const char* name) {
              return to_numpy<T, 2>(std::move(out), {p.n(), p.m()});
            },
            "limit"_a, "call"_a);
+  // The plan refers to the problem for as long as it lives.
+  m.def("plan", [](const Problem<T>& problem, const SinkhornResult<T>& result) { return new P(problem, result); },
+        "problem"_a, "result"_a, nb::keep_alive<0, 1>());
 }
 }  // namespace
 

@@ -33,9 +33,6 @@ void bind_report(nb::module_& m) {
 }
 
 void bind_options(nb::module_& m) {
-  nb::enum_<Criterion>(m, "Criterion")
-      .value("residual", Criterion::residual)
-      .value("gap", Criterion::gap);
   nb::enum_<Annealing>(m, "Annealing")
       .value("automatic", Annealing::automatic)
       .value("off", Annealing::off);
@@ -49,7 +46,6 @@ void bind_options(nb::module_& m) {
       .def_rw("tolerance", &SinkhornOptions::tolerance)
       .def_rw("max_iterations", &SinkhornOptions::max_iterations)
       .def_rw("check_every", &SinkhornOptions::check_every)
-      .def_rw("criterion", &SinkhornOptions::criterion)
       .def_rw("translate", &SinkhornOptions::translate)
       .def_rw("annealing", &SinkhornOptions::annealing)
       .def_rw("acceleration", &SinkhornOptions::acceleration);
