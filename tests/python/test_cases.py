@@ -1,0 +1,25 @@
+"""Problems on which users of other libraries were misled, from the folder `shared` beside the project."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOUND = [p / "shared/cases/cases.py" for p in ROOT.parents if (p / "shared/cases/cases.py").exists()]
+if not FOUND:
+    pytest.skip("no ../shared/cases beside the project: nothing to run", allow_module_level=True)
+pytest.importorskip("scipy")
+
+spec = importlib.util.spec_from_file_location("cases", FOUND[0])
+cases = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(cases)
+
+# Lattices and torch belong to later parts.
+CASES = [c for c in cases.CASES if not c.__name__.startswith(("lattice", "torch"))]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+def test_case(case):
+    verdict, text = cases.run(case)
+    assert verdict == "PASS", text
