@@ -1,0 +1,309 @@
+"""monge beside POT, GeomLoss, KeOps and OTT-JAX: the time of an iteration, and the time to equal
+accuracy, on the same points, each solver in a process of its own library's environment.
+
+Results are kept, a line of JSON each, so a run that was stopped goes on where it was, and the table
+can be printed from whatever there is. docs/benchmarks.md says how to read it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+import itertools
+import json
+import os
+import platform
+import re
+import select
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from solvers import SOLVERS
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS = ROOT / ".venv-peers"
+TOLERANCE = {"float32": 1e-4, "float64": 1e-6}
+RATE_EPSILON = 0.1  # of the mean cost: large enough for kernels that are not in the log domain
+MEMORY_LIMIT = 12 * 2**30
+Row = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Case:
+    """One cell of a column: `epsilon` is in units of the mean cost; kind is "rate" or "solve"."""
+
+    n: int
+    d: int
+    dtype: str
+    kind: str
+    epsilon: float
+
+
+def cases(sizes: Iterable[int], dims: Iterable[int], epsilons: list[float]) -> list[Case]:
+    """In the order of running: small before large, and a rate before what is predicted from it."""
+    points = itertools.product(sorted(sizes), sorted(dims), TOLERANCE)
+    kinds = [("rate", RATE_EPSILON)] + [("solve", e) for e in sorted(epsilons, reverse=True)]
+    return [Case(*point, *kind) for point in points for kind in kinds]
+
+
+def problem(n: int, d: int, dtype: str) -> dict[str, np.ndarray]:
+    """x uniform in the unit cube, y uniform ^ 1.5, weights uniform(0.5, 1.5) normalised."""
+    rng = np.random.default_rng([n, d])
+    weights = rng.uniform(0.5, 1.5, (2, n))
+    a, b = weights / weights.sum(axis=1, keepdims=True)
+    drawn = {"x": rng.random((n, d)), "y": rng.random((n, d)) ** 1.5, "a": a, "b": b}
+    return {k: v.astype(dtype) for k, v in drawn.items()}
+
+
+def mean_cost(x: np.ndarray, y: np.ndarray) -> float:
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    return float(x.var(axis=0).sum() + y.var(axis=0).sum()) + float(
+        np.square(x.mean(axis=0) - y.mean(axis=0)).sum()
+    )
+
+
+class Worker:
+    """A process that answers the jobs of solvers.py. It starts when first asked, and again after it
+    was killed for taking too long."""
+
+    def __init__(self, solver: str, threads: int, log: Path) -> None:
+        self.python = Path(sys.executable) if solver == "monge" else PEERS / "bin/python"
+        self.command = [self.python, Path(__file__).with_name("solvers.py"), solver, str(threads)]
+        self.log = log
+        self.process: subprocess.Popen[str] | None = None
+        # Arrays of n x m values come from memory that the process keeps: page faults would slow peers.
+        self.environment = os.environ | dict.fromkeys(
+            ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(16 * 2**30)
+        )
+        self.environment |= {
+            "MALLOC_TOP_PAD_": str(2**28),
+            "KEOPS_CACHE_FOLDER": str(PEERS / "keops"),
+            "JAX_PLATFORMS": "cpu",
+            "CUDA_VISIBLE_DEVICES": "",
+        }
+        for library in ("OMP", "OPENBLAS", "MKL"):
+            self.environment[f"{library}_NUM_THREADS"] = str(threads)
+        for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # a forced kernel is a slow one
+            self.environment.pop(name, None)
+
+    def ask(self, seconds: float, **job: Any) -> Row:
+        if not self.python.exists():
+            return {"note": "not installed: run tools/peers.sh"}
+        if self.process is None:
+            self.process = subprocess.Popen(
+                self.command, env=self.environment, text=True,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log.open("a"),
+            )  # fmt: skip
+        assert self.process.stdin and self.process.stdout
+        try:
+            self.process.stdin.write(json.dumps(job) + "\n")
+            self.process.stdin.flush()
+            if not select.select([self.process.stdout], [], [], seconds)[0]:
+                self.close()
+                return {"note": f"no answer in {seconds:.0f} s"}
+            answer = self.process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        if answer:
+            return json.loads(answer)
+        code = self.process.wait()
+        self.process = None
+        return {"note": f"its process ended with {code}: see {self.log.name}"}
+
+    def close(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+class Results:
+    """The rows measured so far, the last one of a solver and case counting, in a file of JSON lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: dict[tuple[str, Case], Row] = {}
+        for line in path.read_text().splitlines() if path.exists() else []:
+            self._take(json.loads(line))
+
+    def _take(self, row: Row) -> None:
+        case = Case(*(row[field.name] for field in dataclasses.fields(Case)))
+        self.rows[row["solver"], case] = row
+
+    def add(self, solver: str, case: Case, answer: Row) -> Row:
+        row = {"solver": solver, **dataclasses.asdict(case), **answer}
+        row["date"] = datetime.date.today().isoformat()
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        self._take(row)
+        return row
+
+    def median(self, solver: str, case: Case) -> float | None:
+        seconds = self.rows.get((solver, case), {}).get("seconds")
+        return statistics.median(seconds) if seconds else None
+
+
+def measure(
+    solver: str, case: Case, worker: Worker, results: Results, folder: Path, limit: float
+) -> Row:
+    needed = SOLVERS[solver].arrays * case.n**2 * np.dtype(case.dtype).itemsize
+    if needed > MEMORY_LIMIT:
+        return {"note": f"{needed / 2**30:.0f} GiB predicted"}
+    file = folder / f"{case.n}-{case.d}-{case.dtype}.npz"
+    if not file.exists():
+        np.savez(file, **problem(case.n, case.d, case.dtype))
+    with np.load(file) as points:
+        epsilon = case.epsilon * mean_cost(points["x"], points["y"])
+    job = {"points": str(file), "epsilon": epsilon}
+    patience = 4 * limit + 120  # a search, its repeats, and a compiler
+    if case.kind == "rate":
+        return worker.ask(patience, job="rate", limit=limit, **job)
+
+    rated = dataclasses.replace(case, kind="rate", epsilon=RATE_EPSILON)
+    each = results.median(solver, rated)
+    if each is None:
+        return {"note": results.rows[solver, rated]["note"]}
+    job |= {"tolerance": TOLERANCE[case.dtype], "each": each, "limit": limit}
+    if solver == "monge":
+        plain = worker.ask(patience, job="plain", **job)
+        answer = worker.ask(patience, job="solve", guess=0, **job)
+        return answer | {"plain_iterations": plain.get("iterations")}
+    needed = results.rows.get(("monge", case), {}).get("plain_iterations") or 32
+    return worker.ask(patience, job="solve", guess=int(needed * SOLVERS[solver].slower), **job)
+
+
+def run(arguments: argparse.Namespace, planned: list[Case], results: Results) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for solver in SOLVERS:
+            again = arguments.only and re.search(arguments.only, solver)
+            left = [c for c in planned if again or (solver, c) not in results.rows]
+            if not left or (arguments.only and not again):
+                continue
+            worker = Worker(solver, arguments.threads, results.path.with_suffix(".log"))
+            try:
+                for case in left:
+                    answer = measure(solver, case, worker, results, Path(folder), arguments.limit)
+                    row = results.add(solver, case, answer)
+                    print(solver, *dataclasses.astuple(case), cell(row, None), file=sys.stderr)
+            finally:
+                worker.close()
+
+
+def duration(seconds: float) -> str:
+    for unit, scale in (("s", 1), ("ms", 1e3)):
+        if seconds * scale >= 1:
+            return f"{seconds * scale:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} us"
+
+
+def cell(row: Row | None, reference: float | None) -> str:
+    """Median and half range, times monge's median, and for a solve the iterations and residual."""
+    if row is None:
+        return ""
+    if "seconds" not in row:
+        return row["note"]
+    seconds = row["seconds"]
+    median = statistics.median(seconds)
+    text = duration(median)
+    if len(seconds) > 1:
+        text += f" ± {50 * (max(seconds) - min(seconds)) / median:.0f} %"
+    if reference and row["solver"] != "monge":
+        text += f", **{median / reference:.3g}x**"
+    if "residual" in row:
+        text += f" ({row['iterations']} it., {row['residual']:.1e})"
+    return text
+
+
+def table(results: Results, kind: str, planned: list[Case]) -> Iterator[str]:
+    columns = sorted(
+        {(c.n, c.d, c.epsilon) for c in planned if c.kind == kind},
+        key=lambda column: (column[0], column[1], -column[2]),
+    )
+    heads = [
+        f"n = {n:_}, d = {d}".replace("_", " ") + f", eps = {e:g}" * (kind == "solve")
+        for n, d, e in columns
+    ]
+    yield "| solver | " + " | ".join(heads) + " |"
+    yield "|---" * (1 + len(heads)) + "|"
+    for dtype, (name, solver) in itertools.product(TOLERANCE, SOLVERS.items()):
+        here = [Case(n, d, dtype, kind, e) for n, d, e in columns]
+        cells = [cell(results.rows.get((name, c)), results.median("monge", c)) for c in here]
+        if any(cells):
+            yield f"| {solver.title}, {dtype} | " + " | ".join(cells) + " |"
+
+
+def processor() -> str:
+    text = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"model name\s*: (.*)", text)
+    flags = set(text.split())
+    width = next((f for f in ("avx512f", "avx2", "sse4_2") if f in flags), "no SIMD known")
+    return f"{model[1] if model else platform.machine()}, {width}"
+
+
+def report(results: Results, planned: list[Case], arguments: argparse.Namespace) -> str:
+    rows = [results.rows[key] for key in results.rows if key[1] in planned]
+    dates = sorted({row["date"] for row in rows})
+    versions = sorted({v for row in rows for v in row.get("versions", "").split(", ") if v})
+    to = " and ".join(f"{t:.0e} ({dtype})" for dtype, t in TOLERANCE.items())
+    return "\n".join([
+        f"{processor()}; {arguments.threads} threads; {' to '.join(dates[:1] + dates[1:][-1:])}; "
+        f"{', '.join(versions)}; `bench/compare.py {' '.join(sys.argv[1:])}`".replace(" `", " `", 1),
+        "",
+        "Time of an iteration (both potentials):",
+        "",
+        *table(results, "rate", planned),
+        "",
+        f"Time from the points to an L1 residual of {to}, epsilon in units of the mean cost "
+        "(iterations, residual in float64):",
+        "",
+        *table(results, "solve", planned),
+    ])  # fmt: skip
+
+
+def parsed(argv: list[str] | None = None) -> argparse.Namespace:
+    def numbers(kind: type) -> Any:
+        return lambda text: [kind(part) for part in text.split(",")]
+
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--quick", action="store_true", help="n = 2000 and 10 s a repeat at most")
+    parser.add_argument("--sizes", type=numbers(int), help="default 2000,10000")
+    parser.add_argument("--dims", type=numbers(int), default=[3, 64], help="default 3,64")
+    parser.add_argument("--epsilons", type=numbers(float), default=[0.1, 0.01],
+                        help="in units of the mean cost; default 0.1,0.01")  # fmt: skip
+    parser.add_argument("--limit", type=float, help="seconds a repeat may take; default 60")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--only", metavar="REGEX", help=f"measure these again: {', '.join(SOLVERS)}"
+    )
+    parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
+    parser.add_argument("--results", type=Path, default=ROOT / "build/compare.jsonl")
+    arguments = parser.parse_args(argv)
+    arguments.sizes = arguments.sizes or ([2000] if arguments.quick else [2000, 10000])
+    arguments.limit = arguments.limit or (10 if arguments.quick else 60)
+    return arguments
+
+
+def main() -> None:
+    arguments = parsed()
+    arguments.results.parent.mkdir(parents=True, exist_ok=True)
+    if arguments.fresh:
+        arguments.results.unlink(missing_ok=True)
+    results = Results(arguments.results)
+    planned = cases(arguments.sizes, arguments.dims, arguments.epsilons)
+    print(f"load average {os.getloadavg()[0]:.1f}", file=sys.stderr)
+    try:
+        run(arguments, planned, results)
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from here", file=sys.stderr)
+    print(report(results, planned, arguments))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,276 @@
+"""The solvers that compare.py measures, one function each, and the process that times them.
+
+A solver takes points, weights, epsilon for the cost |x - y|^2 and a number of iterations, one being
+an update of both potentials. It returns f, g of the plan
+
+    P_ij = a_i b_j exp((f_i + g_j - |x_i - y_j|^2) / epsilon)
+
+and the iterations it made. It runs in the environment of its own library, so this file imports NumPy
+alone, and everything else where it is used.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Answer = tuple[Any, Any, int]
+
+
+def monge(x, y, a, b, epsilon, iterations, tolerance=1e-300, check_every=None) -> Answer:
+    """Plain iterations, to be timed or, with a tolerance, to be counted."""
+    return _monge(
+        x, y, a, b, epsilon=epsilon, tolerance=tolerance, max_iterations=iterations,
+        check_every=check_every or iterations, annealing="off", acceleration="none",
+    )  # fmt: skip
+
+
+def monge_until(x, y, a, b, epsilon, tolerance) -> Answer:
+    """As its users call it: its own start, acceleration and stopping rule."""
+    return _monge(x, y, a, b, epsilon=epsilon, tolerance=tolerance)
+
+
+def _monge(*problem, **options) -> Answer:
+    import monge as library
+
+    result = library.solve_sample(*problem, **options)
+    return result.potential_a, result.potential_b, result.iterations
+
+
+def pot(x, y, a, b, epsilon, iterations, method="sinkhorn", to=lambda v: v) -> Answer:
+    import ot
+
+    weights = to(a), to(b)
+    log = ot.sinkhorn(
+        *weights, ot.dist(to(x), to(y)), epsilon, method, iterations, 0, warn=False, log=True
+    )[1]
+    if log["niter"] + 1 < iterations:
+        raise FloatingPointError(f"its kernel underflows at iteration {log['niter']}")
+    plain = method == "sinkhorn"
+    u, v = (np.log(log[k]) if plain else np.asarray(log["log_" + k]) for k in "uv")
+    return epsilon * (u - np.log(a)), epsilon * (v - np.log(b)), log["niter"] + 1
+
+
+def pot_log(*problem) -> Answer:
+    return pot(*problem, method="sinkhorn_log")
+
+
+def pot_log_torch(*problem) -> Answer:
+    import torch
+
+    return pot(*problem, method="sinkhorn_log", to=torch.from_numpy)
+
+
+def geomloss(x, y, a, b, epsilon, iterations, backend="tensorized") -> Answer:
+    import torch
+    from geomloss import SamplesLoss
+    from geomloss._legacy import sinkhorn_samples
+
+    # Its cost is |x - y|^2 / 2. Its schedule spends the whole budget above the target epsilon and so
+    # ends far from any tolerance; here it descends at its usual rate, then stays at the target.
+    half = epsilon / 2
+    top = np.square(np.ptp(np.concatenate((x, y)), axis=0)).sum() / 2
+    schedule = [max(half, float(top) * 0.25**i) for i in range(iterations - 1)] + [half]
+    sinkhorn_samples.scaling_parameters = lambda *_: (None, half, schedule, None)
+    loss = SamplesLoss(p=2, debias=False, potentials=True, backend=backend)
+    f, g = loss(*map(torch.from_numpy, (a, x, b, y)))
+    return 2 * f.numpy().ravel(), 2 * g.numpy().ravel(), iterations
+
+
+def geomloss_keops(*problem) -> Answer:
+    return geomloss(*problem, backend="online")
+
+
+def ott(x, y, a, b, epsilon, iterations) -> Answer:
+    f, g = _ott(iterations)(x, y, a, b, epsilon)
+    log_a, log_b = np.log(a), np.log(b)  # its entropy is relative to the counting measure
+    return np.asarray(f) - epsilon * log_a, np.asarray(g) - epsilon * log_b, iterations
+
+
+@functools.cache
+def _ott(iterations: int) -> Callable[..., Any]:
+    import jax
+    from ott.geometry.pointcloud import PointCloud
+    from ott.problems.linear.linear_problem import LinearProblem
+    from ott.solvers.linear.sinkhorn import Sinkhorn
+
+    jax.config.update("jax_enable_x64", True)  # float32 inputs stay float32
+    solver = Sinkhorn(
+        threshold=-1.0, inner_iterations=iterations, max_iterations=iterations
+    )  # one check, at the end
+
+    @jax.jit
+    def solve(x, y, a, b, epsilon):
+        out = solver(LinearProblem(PointCloud(x, y, epsilon=epsilon), a, b))
+        return out.f, out.g
+
+    return solve
+
+
+@dataclass(frozen=True)
+class Solver:
+    title: str
+    packages: tuple[str, ...]  # whose versions the table states
+    run: Callable[..., Answer]
+    arrays: int = 0  # of n x m values at its peak, measured; 0 if it streams
+    slower: float = 1  # iterations for one of alternating Sinkhorn: averaged updates need 3 to 4
+    until: Callable[..., Answer] | None = None  # takes a tolerance in place of iterations
+
+
+SOLVERS = {
+    "monge": Solver("monge", ("monge",), monge, until=monge_until),
+    "pot": Solver("POT sinkhorn (not in the log domain)", ("POT",), pot, 5),
+    "pot-log": Solver("POT sinkhorn_log", ("POT",), pot_log, 8),
+    "pot-log-torch": Solver("POT sinkhorn_log, torch", ("POT", "torch"), pot_log_torch, 4),
+    "geomloss": Solver("GeomLoss tensorized", ("geomloss", "torch"), geomloss, 4, 3.6),
+    "geomloss-keops": Solver("GeomLoss KeOps", ("geomloss", "pykeops"), geomloss_keops, 0, 3.6),
+    "ott": Solver("OTT-JAX dense", ("ott-jax", "jax"), ott, 3),
+}
+
+
+def residual(x, y, a, b, f, g, epsilon: float, rows: int = 256) -> float:
+    """L1 distance of the plan's marginals to a and b, over the mass, from sampled rows and columns.
+
+    In float64 whatever the inputs are. All rows are used where there are no more than `rows`.
+    """
+    x, y, a, b, f, g = (np.asarray(v, np.float64) for v in (x, y, a, b, f, g))
+    centre = y.mean(axis=0)
+    x, y = x - centre, y - centre
+
+    def side(x, y, a, b, f, g):
+        i = np.random.default_rng(0).permutation(len(x))[:rows]
+        cost = np.square(x[i]).sum(1)[:, None] + np.square(y).sum(1) - 2 * x[i] @ y.T
+        marginal = a[i] * (np.exp((f[i, None] + g - cost) / epsilon) @ b)
+        return np.abs(marginal - a[i]).sum() * len(x) / len(i)
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float((side(x, y, a, b, f, g) + side(y, x, b, a, g, f)) / a.sum())
+
+
+# What the process answers. Every answer is a dictionary; one with a `note` says why there is no time.
+
+
+def rate(solver: Solver, problem, epsilon: float, limit: float) -> dict[str, Any]:
+    """Seconds an iteration: the slope between a short and a long run, so what is done once cancels."""
+
+    def seconds(iterations: int) -> float:
+        start = time.perf_counter()
+        f, g, _ = solver.run(*problem, epsilon, iterations)
+        elapsed = time.perf_counter() - start
+        if not (np.isfinite(f).all() and np.isfinite(g).all()):
+            raise FloatingPointError("non-finite potentials")
+        return elapsed
+
+    seconds(1)  # compiles, and brings the memory in
+    once, span = seconds(1), 2
+    if 3 * once > limit:
+        return {"note": f"{once:.0f} s an iteration"}
+    if once > 2:  # a compiler's share is small, and a second look dear
+        repeats = [(seconds(1 + span) - once) / span]
+    else:
+        seconds(1 + span)
+        while seconds(1 + span) - once < 0.4 and span < 2000:
+            span *= 4
+            seconds(1 + span)
+        repeats, start = [], time.perf_counter()
+        while not repeats or (len(repeats) < 5 and time.perf_counter() - start < 5):
+            repeats.append((seconds(1 + span) - seconds(1)) / span)
+    if np.median(repeats) <= 0:
+        return {"note": "the machine is too busy to time it"}
+    return {"seconds": repeats, "iterations": span}
+
+
+def plain(
+    solver: Solver, problem, epsilon: float, tolerance: float, limit: float, each: float
+) -> dict[str, Any]:
+    """The iterations that alternating Sinkhorn needs, whoever makes them, as far as the time allows."""
+    most = int(min(5000, 1 + limit / each))
+    return {"iterations": solver.run(*problem, epsilon, most, tolerance, check_every=1)[2]}
+
+
+def solve(
+    solver: Solver, problem, epsilon: float, tolerance: float, limit: float, guess: int, each: float
+) -> dict[str, Any]:
+    """Seconds to the tolerance, from the points to the potentials.
+
+    A peer is told how many iterations it needs and never checks in vain: they are searched for here,
+    untimed, from `guess`; `each` is the time of one as `rate` measured it.
+    """
+    run, knob = (solver.until, tolerance) if solver.until else (solver.run, guess)
+    tried: list[tuple[float, float]] = []
+    while True:
+        if solver.until is None and knob * each > limit:
+            return {"note": f"{knob * each:.0f} s a repeat predicted"}
+        start = time.perf_counter()
+        f, g, iterations = run(*problem, epsilon, knob)
+        elapsed = time.perf_counter() - start
+        error = residual(*problem, f, g, epsilon)
+        tried.append((knob, error))
+        if error <= tolerance:
+            break
+        if not error < np.inf:
+            return {"note": "non-finite potentials"}
+        if len(tried) == 8 or (len(tried) > 2 and error > 0.9 * tried[-3][1]):
+            return {"note": f"stays at {error:.1e}", "residual": error, "iterations": iterations}
+        knob = knob * 0.7 * tolerance / error if solver.until else more(tried, tolerance)
+
+    repeats, start = [elapsed] if elapsed > 5 else [], time.perf_counter()
+    while not repeats or (len(repeats) < 5 and time.perf_counter() - start < 5):
+        begin = time.perf_counter()
+        run(*problem, epsilon, knob)
+        repeats.append(time.perf_counter() - begin)
+    return {"seconds": repeats, "iterations": iterations, "residual": error}
+
+
+def more(tried: list[tuple[float, float]], tolerance: float) -> int:
+    """Iterations to try next: a tenth more if that is near, else along the rate seen, at most twice."""
+    (k, error), twice = tried[-1], 2 * tried[-1][0]
+    if len(tried) == 1:
+        return k + k // 10 + 1 if error < 1.5 * tolerance else twice
+    fall = np.log(tried[-2][1] / error) / (k - tried[-2][0])
+    needed = np.log(error / tolerance) / fall if fall > 0 else np.inf
+    return int(min(twice, k + 1.03 * needed + 1))
+
+
+def versions(solver: Solver) -> str:
+    def version(package):
+        try:
+            return f"{package} {importlib.metadata.version(package)}"
+        except importlib.metadata.PackageNotFoundError:
+            return f"{package} missing"
+
+    return ", ".join(map(version, solver.packages))
+
+
+def serve(name: str, threads: int) -> None:
+    """Answers the jobs on standard input, a line of JSON each, until there are no more."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    warnings.simplefilter("ignore")
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is not an answer
+    solver = SOLVERS[name]
+    for line in sys.stdin:
+        job = json.loads(line)
+        with np.load(job.pop("points")) as points:
+            problem = tuple(points[k] for k in "xyab")
+        try:
+            answer = {"rate": rate, "plain": plain, "solve": solve}[job.pop("job")](
+                solver, problem, **job
+            )
+        except Exception as error:
+            answer = {"note": f"{type(error).__name__}: {error}".splitlines()[0][:100]}
+        print(json.dumps(answer | {"versions": versions(solver)}), file=replies, flush=True)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], int(sys.argv[2]))
