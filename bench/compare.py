@@ -175,7 +175,7 @@ def measure(
         plain = worker.ask(patience, job="plain", **job)
         answer = worker.ask(patience, job="solve", guess=0, **job)
         return answer | {"plain_iterations": plain.get("iterations")}
-    needed = results.rows.get(("monge", case), {}).get("plain_iterations") or 32
+    needed = results.rows.get(("monge", case), {}).get("plain_iterations") or 8
     return worker.ask(patience, job="solve", guess=int(needed * SOLVERS[solver].slower), **job)
 
 
