@@ -11,10 +11,8 @@ namespace monge {
 std::string cost_name(const Cost& cost) {
   return std::visit(Overloaded{[](SquaredEuclidean) { return "sqeuclidean"; },
                                [](HalfSquaredEuclidean) { return "half_sqeuclidean"; },
-                               [](Euclidean) { return "euclidean"; },
-                               [](Power) { return "power"; },
-                               [](Cosine) { return "cosine"; },
-                               [](Dot) { return "dot"; }},
+                               [](Euclidean) { return "euclidean"; }, [](Power) { return "power"; },
+                               [](Cosine) { return "cosine"; }, [](Dot) { return "dot"; }},
                     cost);
 }
 
@@ -37,12 +35,10 @@ Cost parse_cost(const std::string& name, double p) {
 }
 
 double cost_order(const Cost& cost) {
-  return std::visit(Overloaded{[](SquaredEuclidean) { return 2.0; },
-                               [](HalfSquaredEuclidean) { return 2.0; },
-                               [](Euclidean) { return 1.0; },
-                               [](Power power) { return power.p; },
-                               [](Cosine) { return 0.0; },
-                               [](Dot) { return 0.0; }},
-                    cost);
+  return std::visit(
+      Overloaded{[](SquaredEuclidean) { return 2.0; }, [](HalfSquaredEuclidean) { return 2.0; },
+                 [](Euclidean) { return 1.0; }, [](Power power) { return power.p; },
+                 [](Cosine) { return 0.0; }, [](Dot) { return 0.0; }},
+      cost);
 }
 }  // namespace monge

@@ -39,10 +39,10 @@ void Operator<T>::pack_cloud(const PointCloud<T>& cloud, VectorView<const T> a,
   if (dim_ > kDirectDimension && form_.form != kernels::Form::dot)
     center_ = common_center(cloud.x, a, cloud.y, b, form_.unit_length);
   const bool norms = wants_norms(form_, dim_);
-  source_ = std::make_shared<const PackedPoints<T>>(
-      pack(cloud.x, center_, form_.unit_length, norms));
-  target_ = std::make_shared<const PackedPoints<T>>(
-      pack(cloud.y, center_, form_.unit_length, norms));
+  source_ =
+      std::make_shared<const PackedPoints<T>>(pack(cloud.x, center_, form_.unit_length, norms));
+  target_ =
+      std::make_shared<const PackedPoints<T>>(pack(cloud.y, center_, form_.unit_length, norms));
   box_a_ = bounding_box(cloud.x, a);
   box_b_ = bounding_box(cloud.y, b);
   extent_ = bounding_box<T>(cloud.x, {});
@@ -164,8 +164,9 @@ template <class T>
 void Operator<T>::pull(Side rows, const T* h, const T* shift, T* out, double eps,
                        Exec& exec) const {
   if (!has_points())
-    throw NotAvailable("[operator] a cost matrix has no coordinates to differentiate in; the "
-                       "derivative in the costs is the plan");
+    throw NotAvailable(
+        "[operator] a cost matrix has no coordinates to differentiate in; the "
+        "derivative in the costs is the plan");
   kernels::pull<T>({.pairs = pairs(rows), .h = h, .shift = shift, .out = out, .eps = eps}, exec);
   if (!form_.unit_length) return;
   // From directions x^ to points: d x^ / d x = (I - x^ x^T) / |x|.

@@ -20,7 +20,9 @@ double CostForm::at_distance(double r) const {
 CostForm cost_form(const Cost& cost) {
   return std::visit(
       Overloaded{[](SquaredEuclidean) { return CostForm{Form::squared}; },
-                 [](HalfSquaredEuclidean) { return CostForm{Form::squared, 0.5}; },
+                 [](HalfSquaredEuclidean) {
+                   return CostForm{Form::squared, 0.5};
+                 },
                  [](Euclidean) { return CostForm{Form::distance}; },
                  [](Power power) {
                    const double p = power.p;
@@ -31,7 +33,9 @@ CostForm cost_form(const Cost& cost) {
                    if (p == 2) return CostForm{Form::squared};
                    return CostForm{Form::power, 1, p};
                  },
-                 [](Cosine) { return CostForm{Form::squared, 0.5, 2, true}; },
+                 [](Cosine) {
+                   return CostForm{Form::squared, 0.5, 2, true};
+                 },
                  [](Dot) { return CostForm{Form::dot}; }},
       cost);
 }
@@ -62,8 +66,8 @@ Range cost_range(const CostForm& form, const Box& x, const Box& y) {
   double near = 0, far = 0;
   for (std::size_t k = 0; k < x.low.size(); ++k) {
     if (form.form == Form::dot) {
-      const auto [least, most] = std::minmax({x.low[k] * y.low[k], x.low[k] * y.high[k],
-                                              x.high[k] * y.low[k], x.high[k] * y.high[k]});
+      const auto [least, most] = std::minmax(
+          {x.low[k] * y.low[k], x.low[k] * y.high[k], x.high[k] * y.low[k], x.high[k] * y.high[k]});
       near -= most;
       far -= least;
     } else {
@@ -124,8 +128,7 @@ bool has_direction(double inverse_length) {
 
 template <class T>
 std::vector<double> common_center(MatrixView<const T> x, VectorView<const T> a,
-                                  MatrixView<const T> y, VectorView<const T> b,
-                                  bool unit_length) {
+                                  MatrixView<const T> y, VectorView<const T> b, bool unit_length) {
   std::vector<double> origin(x.cols, 0.0), sum(x.cols, 0.0);
   std::int64_t count = 0;
   const auto add = [&](MatrixView<const T> points, VectorView<const T> weights) {
@@ -135,8 +138,7 @@ std::vector<double> common_center(MatrixView<const T> x, VectorView<const T> a,
       // Sums are taken from the first point, so that a far cloud neither overflows nor cancels.
       if (count++ == 0)
         for (std::int64_t k = 0; k < points.cols; ++k) origin[k] = factor * points(i, k);
-      for (std::int64_t k = 0; k < points.cols; ++k)
-        sum[k] += factor * points(i, k) - origin[k];
+      for (std::int64_t k = 0; k < points.cols; ++k) sum[k] += factor * points(i, k) - origin[k];
     }
   };
   add(x, a);
@@ -177,13 +179,13 @@ PackedPoints<T> pack(MatrixView<const T> points, const std::vector<double>& cent
   return packed;
 }
 
-#define MONGE_INSTANTIATE(T)                                                                      \
-  template Box bounding_box(MatrixView<const T>, VectorView<const T>);                            \
-  template void check_overflow<T>(const CostForm&, const Box&, const char*, const char*);         \
-  template double inverse_length(MatrixView<const T>, std::int64_t);                              \
-  template bool has_direction<T>(double);                                                         \
-  template std::vector<double> common_center(MatrixView<const T>, VectorView<const T>,            \
-                                             MatrixView<const T>, VectorView<const T>, bool);     \
+#define MONGE_INSTANTIATE(T)                                                                  \
+  template Box bounding_box(MatrixView<const T>, VectorView<const T>);                        \
+  template void check_overflow<T>(const CostForm&, const Box&, const char*, const char*);     \
+  template double inverse_length(MatrixView<const T>, std::int64_t);                          \
+  template bool has_direction<T>(double);                                                     \
+  template std::vector<double> common_center(MatrixView<const T>, VectorView<const T>,        \
+                                             MatrixView<const T>, VectorView<const T>, bool); \
   template PackedPoints<T> pack(MatrixView<const T>, const std::vector<double>&, bool, bool);
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)

@@ -70,8 +70,7 @@ struct PackedPoints {
 /// Mean over the points of positive weight of both sides, of their directions for unit_length.
 template <class T>
 std::vector<double> common_center(MatrixView<const T> x, VectorView<const T> a,
-                                  MatrixView<const T> y, VectorView<const T> b,
-                                  bool unit_length);
+                                  MatrixView<const T> y, VectorView<const T> b, bool unit_length);
 
 /// Panels of points - center (an empty center subtracts nothing), rounded once to T; with norms
 /// when the kernels shall use the product form. A vector without direction becomes the first axis.

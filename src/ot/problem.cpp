@@ -31,9 +31,10 @@ void check_devices(std::initializer_list<Placed> views) {
                       view.name, to_string(view.device), first.name, to_string(first.device)),
           view.name);
   if (first.device.is_cuda())
-    throw NotAvailable(fmt::format("[problem] the arrays are on {} and this build has only the "
-                                   "CPU backend",
-                                   to_string(first.device)));
+    throw NotAvailable(
+        fmt::format("[problem] the arrays are on {} and this build has only the "
+                    "CPU backend",
+                    to_string(first.device)));
 }
 
 template <class T>
@@ -145,8 +146,7 @@ Marginal acting(const Marginal& marginal, const char* name, bool capped) {
                                  return kl;
                                },
                                [&](TV tv) -> Marginal {
-                                 if (strength(tv.lambda) == kInfinity && !capped)
-                                   return Balanced{};
+                                 if (strength(tv.lambda) == kInfinity && !capped) return Balanced{};
                                  return tv;
                                }},
                     marginal);

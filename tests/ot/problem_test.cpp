@@ -199,7 +199,9 @@ TYPED_TEST(ProblemTest, BalanceToleranceFollowsTheType) {
   EXPECT_THROW(beyond.problem(Balanced{}, Balanced{}), InvalidArgument);
   EXPECT_NO_THROW(beyond.problem(Balanced{}, Balanced{}, Cost{}, {{}, 4 * tolerance}));
   for (const double bad : {-1.0, kNan, 1.0})
-    EXPECT_EQ(refusal([&] { beyond.problem(KL{1}, KL{1}, Cost{}, {{}, bad}); }).argument,
+    EXPECT_EQ(refusal([&] {
+                beyond.problem(KL{1}, KL{1}, Cost{}, {{}, bad});
+              }).argument,
               "mass_tolerance");
 }
 
@@ -275,9 +277,8 @@ TEST(Problem, TotalMassNeedsInfiniteTV) {
 TEST(Problem, TotalMassMustBeFeasible) {
   const auto clouds = random_clouds<double>(5, 4, 3, 1, 1.5, 1);
   for (const double bad : {0.0, -0.1, 1.001, kNan, kInf}) {
-    const auto refused = refusal([&] {
-      clouds.problem(TV{kInf}, TV{kInf}, Cost{}, {.total_mass = bad});
-    });
+    const auto refused =
+        refusal([&] { clouds.problem(TV{kInf}, TV{kInf}, Cost{}, {.total_mass = bad}); });
     EXPECT_EQ(refused.argument, "total_mass");
     EXPECT_TRUE(refused.says("mass"));
   }
