@@ -5,8 +5,8 @@
 
 namespace monge {
 struct Info {
-  std::string version;   ///< "0.1.0"
-  std::string commit;    ///< 12 hexadecimal digits, "+" after them when files differed; or "unknown"
+  std::string version;  ///< "0.1.0"
+  std::string commit;   ///< 12 hexadecimal digits, "+" after them when files differed; or "unknown"
   std::string compiler;  ///< name and version
   /// Of calls that start now, and all that MONGE_TARGET may name here, best first.
   std::string instruction_set;

@@ -74,15 +74,21 @@ std::optional<Owned<T, 2>> to_rows(Buffer<T>&& buffer, std::int64_t rows) {
 
 /// (dx, dy, da, db, depsilon, drho_a, drho_b).
 template <class T>
-using GradientTuple = std::tuple<std::optional<Owned<T, 2>>, std::optional<Owned<T, 2>>, Owned<T, 1>,
-                                 Owned<T, 1>, double, double, double>;
+using GradientTuple = std::tuple<std::optional<Owned<T, 2>>, std::optional<Owned<T, 2>>,
+                                 Owned<T, 1>, Owned<T, 1>, double, double, double>;
 template <class T>
 GradientTuple<T> to_tuple(Gradient<T>&& g, const Plan<T>& plan) {
-  return {to_rows(std::move(g.dx), plan.n()), to_rows(std::move(g.dy), plan.m()),
-          to_numpy(std::move(g.da)), to_numpy(std::move(g.db)), g.depsilon, g.drho_a, g.drho_b};
+  return {to_rows(std::move(g.dx), plan.n()),
+          to_rows(std::move(g.dy), plan.m()),
+          to_numpy(std::move(g.da)),
+          to_numpy(std::move(g.db)),
+          g.depsilon,
+          g.drho_a,
+          g.drho_b};
 }
 
-/// A vector inside a bound object, which stays alive with it: bind with rv_policy::reference_internal.
+/// A vector inside a bound object, which stays alive with it: bind with
+/// rv_policy::reference_internal.
 template <class T>
 nb::ndarray<nb::numpy, const T, nb::ndim<1>> window(const Buffer<T>& buffer) {
   return {buffer.data(), {static_cast<std::size_t>(buffer.size())}};

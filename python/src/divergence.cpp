@@ -13,15 +13,20 @@ void bind(nb::module_& m, const char* name) {
   constexpr auto inside = nb::rv_policy::reference_internal;
   nb::class_<D>(m, name)
       .def_ro("value", &D::value)
-      .def_prop_ro("ab", [](D& d) -> SinkhornResult<T>& { return d.ab; }, inside)
-      .def_prop_ro("aa", [](D& d) -> SinkhornResult<T>& { return d.aa; }, inside)
-      .def_prop_ro("bb", [](D& d) -> SinkhornResult<T>& { return d.bb; }, inside)
-      .def_prop_ro("potential_a", [](const D& d) { return window(d.potential_a); }, inside)
-      .def_prop_ro("potential_b", [](const D& d) { return window(d.potential_b); }, inside)
+      .def_prop_ro(
+          "ab", [](D& d) -> SinkhornResult<T>& { return d.ab; }, inside)
+      .def_prop_ro(
+          "aa", [](D& d) -> SinkhornResult<T>& { return d.aa; }, inside)
+      .def_prop_ro(
+          "bb", [](D& d) -> SinkhornResult<T>& { return d.bb; }, inside)
+      .def_prop_ro(
+          "potential_a", [](const D& d) { return window(d.potential_a); }, inside)
+      .def_prop_ro(
+          "potential_b", [](const D& d) { return window(d.potential_b); }, inside)
       .def("take_gradient", [](D& d) {
         return std::tuple{to_rows(std::move(d.dx), d.potential_a.size()),
-                          to_rows(std::move(d.dy), d.potential_b.size()),
-                          to_numpy(std::move(d.da)), to_numpy(std::move(d.db))};
+                          to_rows(std::move(d.dy), d.potential_b.size()), to_numpy(std::move(d.da)),
+                          to_numpy(std::move(d.db))};
       });
   m.def(
       "divergence",
@@ -30,7 +35,8 @@ void bind(nb::module_& m, const char* name) {
          const Call& call) {
         const DivergenceOptions checked = with_callback(options, std::move(on_check));
         return run(call, [&](Exec& exec) {
-          return divergence(Measure<T>{view(x), view(a)}, Measure<T>{view(y), view(b)}, checked, exec);
+          return divergence(Measure<T>{view(x), view(a)}, Measure<T>{view(y), view(b)}, checked,
+                            exec);
         });
       },
       "x"_a.noconvert(), "a"_a.noconvert().none(), "y"_a.noconvert(), "b"_a.noconvert().none(),
@@ -41,9 +47,12 @@ void bind(nb::module_& m, const char* name) {
 void bind_divergence(nb::module_& m) {
   nb::class_<DivergenceOptions, SinkhornOptions>(m, "DivergenceOptions")
       .def(nb::init<>())
-      .def("set_cost",
-           [](DivergenceOptions& o, const std::string& cost, double power) { o.cost = parse_cost(cost, power); },
-           "cost"_a, "power"_a)
+      .def(
+          "set_cost",
+          [](DivergenceOptions& o, const std::string& cost, double power) {
+            o.cost = parse_cost(cost, power);
+          },
+          "cost"_a, "power"_a)
       .def_prop_rw(
           "marginal_a", [](const DivergenceOptions& o) { return from_marginal(o.marginal_a); },
           [](DivergenceOptions& o, const MarginalSpec& spec) { o.marginal_a = to_marginal(spec); })

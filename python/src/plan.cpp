@@ -22,7 +22,8 @@ std::pair<Owned<T, 2>, Owned<T, 3>> to_pair(Moments<T>&& moments, std::int64_t r
 }
 
 template <class T>
-std::pair<Owned<T, 2>, Owned<bool, 1>> to_pair(Buffer<T>&& images, Buffer<bool>&& valid, std::int64_t rows) {
+std::pair<Owned<T, 2>, Owned<bool, 1>> to_pair(Buffer<T>&& images, Buffer<bool>&& valid,
+                                               std::int64_t rows) {
   const std::int64_t d = images.size() / rows;
   return {to_numpy<T, 2>(std::move(images), {rows, d}), to_numpy(std::move(valid))};
 }
@@ -35,92 +36,119 @@ void bind(nb::module_& m, const char* name) {
   nb::class_<P>(m, name)
       .def_prop_ro("n", &P::n)
       .def_prop_ro("m", &P::m)
-      .def("apply",
-           [rows](const P& p, Side side, const Matrix<T>& v, const Call& call) {
-             auto out = run(call, [&](Exec& exec) { return p.apply(side, view(v), exec); });
-             return to_numpy<T, 2>(std::move(out), {rows(p, side), static_cast<std::int64_t>(v.shape(1))});
-           },
-           "rows"_a, "v"_a.noconvert(), "call"_a)
-      .def("marginal",
-           [](const P& p, Side side, const Call& call) {
-             return to_numpy(run(call, [&](Exec& exec) { return p.marginal(side, exec); }));
-           },
-           "side"_a, "call"_a)
-      .def("value",
-           [](const P& p, const Call& call) { return run(call, [&](Exec& exec) { return p.value(exec); }); },
-           "call"_a)
-      .def("terms",
-           [](const P& p, const Call& call) { return run(call, [&](Exec& exec) { return p.terms(exec); }); },
-           "call"_a)
-      .def("barycentric",
-           [rows](const P& p, Side side, const std::optional<Matrix<T>>& values, const Call& call) {
-             Buffer<bool> valid(rows(p, side));
-             auto images = run(call, [&](Exec& exec) {
-               return values ? p.barycentric(side, view(*values), exec, valid.data())
-                             : p.barycentric(side, exec, valid.data());
-             });
-             return to_pair(std::move(images), std::move(valid), rows(p, side));
-           },
-           "rows"_a, "values"_a.noconvert().none(), "call"_a)
-      .def("moments",
-           [rows](const P& p, Side side, const std::optional<Matrix<T>>& values, const Call& call) {
-             return to_pair(run(call,
-                                [&](Exec& exec) {
-                                  return values ? p.moments(side, view(*values), exec)
-                                                : p.moments(side, exec);
-                                }),
-                            rows(p, side));
-           },
-           "rows"_a, "values"_a.noconvert().none(), "call"_a)
-      .def("potential",
-           [](const P& p, Side side, const Matrix<T>& z, const Call& call) {
-             return to_numpy(run(call, [&](Exec& exec) { return p.potential(side, view(z), exec); }));
-           },
-           "side"_a, "z"_a.noconvert(), "call"_a)
-      .def("map",
-           [](const P& p, Side side, const Matrix<T>& z, const Call& call) {
-             auto out = run(call, [&](Exec& exec) { return p.map(side, view(z), exec); });
-             return to_numpy<T, 2>(std::move(out), {static_cast<std::int64_t>(z.shape(0)),
-                                                    static_cast<std::int64_t>(z.shape(1))});
-           },
-           "side"_a, "z"_a.noconvert(), "call"_a)
-      .def("top_k",
-           [](const P& p, int k, const Call& call) {
-             return to_tuple(run(call, [&](Exec& exec) { return p.top_k(k, exec); }));
-           },
-           "k"_a, "call"_a)
-      .def("sparse",
-           [](const P& p, double threshold, std::int64_t limit, const Call& call) {
-             return to_tuple(run(call, [&](Exec& exec) { return p.sparse(threshold, exec, limit); }));
-           },
-           "threshold"_a, "limit"_a, "call"_a)
-      .def("draw_pairs",
-           [](const P& p, std::int64_t k, std::uint64_t seed, const Call& call) {
-             Pairs64 pairs = run(call, [&](Exec& exec) { return p.draw_pairs(k, seed, exec); });
-             return std::pair<Indices, Indices>{to_numpy(std::move(pairs.source)), to_numpy(std::move(pairs.target))};
-           },
-           "k"_a, "seed"_a, "call"_a)
-      .def("draw_targets",
-           [](const P& p, int k, std::uint64_t seed, const Call& call) {
-             auto out = run(call, [&](Exec& exec) { return p.draw_targets(k, seed, exec); });
-             return to_numpy<std::int64_t, 2>(std::move(out), {p.n(), k});
-           },
-           "k"_a, "seed"_a, "call"_a)
-      .def("dense",
-           [](const P& p, std::int64_t limit, const Call& call) {
-             auto out = run(call, [&](Exec& exec) { return p.dense(exec, limit); });
-             return to_numpy<T, 2>(std::move(out), {p.n(), p.m()});
-           },
-           "limit"_a, "call"_a);
+      .def(
+          "apply",
+          [rows](const P& p, Side side, const Matrix<T>& v, const Call& call) {
+            auto out = run(call, [&](Exec& exec) { return p.apply(side, view(v), exec); });
+            return to_numpy<T, 2>(std::move(out),
+                                  {rows(p, side), static_cast<std::int64_t>(v.shape(1))});
+          },
+          "rows"_a, "v"_a.noconvert(), "call"_a)
+      .def(
+          "marginal",
+          [](const P& p, Side side, const Call& call) {
+            return to_numpy(run(call, [&](Exec& exec) { return p.marginal(side, exec); }));
+          },
+          "side"_a, "call"_a)
+      .def(
+          "value",
+          [](const P& p, const Call& call) {
+            return run(call, [&](Exec& exec) { return p.value(exec); });
+          },
+          "call"_a)
+      .def(
+          "terms",
+          [](const P& p, const Call& call) {
+            return run(call, [&](Exec& exec) { return p.terms(exec); });
+          },
+          "call"_a)
+      .def(
+          "barycentric",
+          [rows](const P& p, Side side, const std::optional<Matrix<T>>& values, const Call& call) {
+            Buffer<bool> valid(rows(p, side));
+            auto images = run(call, [&](Exec& exec) {
+              return values ? p.barycentric(side, view(*values), exec, valid.data())
+                            : p.barycentric(side, exec, valid.data());
+            });
+            return to_pair(std::move(images), std::move(valid), rows(p, side));
+          },
+          "rows"_a, "values"_a.noconvert().none(), "call"_a)
+      .def(
+          "moments",
+          [rows](const P& p, Side side, const std::optional<Matrix<T>>& values, const Call& call) {
+            return to_pair(run(call,
+                               [&](Exec& exec) {
+                                 return values ? p.moments(side, view(*values), exec)
+                                               : p.moments(side, exec);
+                               }),
+                           rows(p, side));
+          },
+          "rows"_a, "values"_a.noconvert().none(), "call"_a)
+      .def(
+          "potential",
+          [](const P& p, Side side, const Matrix<T>& z, const Call& call) {
+            return to_numpy(
+                run(call, [&](Exec& exec) { return p.potential(side, view(z), exec); }));
+          },
+          "side"_a, "z"_a.noconvert(), "call"_a)
+      .def(
+          "map",
+          [](const P& p, Side side, const Matrix<T>& z, const Call& call) {
+            auto out = run(call, [&](Exec& exec) { return p.map(side, view(z), exec); });
+            return to_numpy<T, 2>(std::move(out), {static_cast<std::int64_t>(z.shape(0)),
+                                                   static_cast<std::int64_t>(z.shape(1))});
+          },
+          "side"_a, "z"_a.noconvert(), "call"_a)
+      .def(
+          "top_k",
+          [](const P& p, int k, const Call& call) {
+            return to_tuple(run(call, [&](Exec& exec) { return p.top_k(k, exec); }));
+          },
+          "k"_a, "call"_a)
+      .def(
+          "sparse",
+          [](const P& p, double threshold, std::int64_t limit, const Call& call) {
+            return to_tuple(
+                run(call, [&](Exec& exec) { return p.sparse(threshold, exec, limit); }));
+          },
+          "threshold"_a, "limit"_a, "call"_a)
+      .def(
+          "draw_pairs",
+          [](const P& p, std::int64_t k, std::uint64_t seed, const Call& call) {
+            Pairs64 pairs = run(call, [&](Exec& exec) { return p.draw_pairs(k, seed, exec); });
+            return std::pair<Indices, Indices>{to_numpy(std::move(pairs.source)),
+                                               to_numpy(std::move(pairs.target))};
+          },
+          "k"_a, "seed"_a, "call"_a)
+      .def(
+          "draw_targets",
+          [](const P& p, int k, std::uint64_t seed, const Call& call) {
+            auto out = run(call, [&](Exec& exec) { return p.draw_targets(k, seed, exec); });
+            return to_numpy<std::int64_t, 2>(std::move(out), {p.n(), k});
+          },
+          "k"_a, "seed"_a, "call"_a)
+      .def(
+          "dense",
+          [](const P& p, std::int64_t limit, const Call& call) {
+            auto out = run(call, [&](Exec& exec) { return p.dense(exec, limit); });
+            return to_numpy<T, 2>(std::move(out), {p.n(), p.m()});
+          },
+          "limit"_a, "call"_a);
   // The plan refers to the problem for as long as it lives.
-  m.def("plan", [](const Problem<T>& problem, const SinkhornResult<T>& result) { return new P(problem, result); },
-        "problem"_a, "result"_a, nb::keep_alive<0, 1>());
+  m.def(
+      "plan",
+      [](const Problem<T>& problem, const SinkhornResult<T>& result) {
+        return new P(problem, result);
+      },
+      "problem"_a, "result"_a, nb::keep_alive<0, 1>());
 }
 }  // namespace
 
 void bind_plan(nb::module_& m) {
   nb::enum_<Side>(m, "Side").value("source", Side::source).value("target", Side::target);
-  nb::class_<PlanTerms>(m, "PlanTerms", "The parts of the objective at the plan, in units of the cost (entropy: of mass).")
+  nb::class_<PlanTerms>(
+      m, "PlanTerms",
+      "The parts of the objective at the plan, in units of the cost (entropy: of mass).")
       .def_ro("linear", &PlanTerms::linear)
       .def_ro("entropy", &PlanTerms::entropy)
       .def_ro("penalty_a", &PlanTerms::penalty_a)

@@ -50,7 +50,6 @@ void bind(nb::module_& m, const char* name) {
       "values"_a.noconvert(), "a"_a.noconvert().none(), "b"_a.noconvert().none(), "marginal_a"_a,
       "marginal_b"_a, "total_mass"_a.none(), "mass_tolerance"_a, nb::keep_alive<0, 1>(),
       nb::keep_alive<0, 2>(), nb::keep_alive<0, 3>());
-
 }
 }  // namespace
 
@@ -58,7 +57,8 @@ void bind_problem(nb::module_& m) {
   bind<float>(m, "ProblemF32");
   bind<double>(m, "ProblemF64");
   m.def(
-      "cost_order", [](const std::string& cost, double power) { return cost_order(parse_cost(cost, power)); },
+      "cost_order",
+      [](const std::string& cost, double power) { return cost_order(parse_cost(cost, power)); },
       "cost"_a, "power"_a, "The power in which a length enters the cost; 0 where there is none.");
 }
 }  // namespace monge::python

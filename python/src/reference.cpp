@@ -11,35 +11,47 @@ template <class T>
 void bind(nb::module_& m, const char* name) {
   using R = ReferencedProblem<T>;
   nb::class_<R>(m, name)
-      .def_prop_ro("problem", [](R& r) -> Problem<T>& { return *r.problem; }, nb::rv_policy::reference_internal)
-      .def("to_asked", [](const R& r, const SinkhornResult<T>& result) { return r.map.to_asked(result); }, "result"_a);
-  m.def("with_reference",
-        [](const Problem<T>& problem, double epsilon, const std::optional<Vector<T>>& r_a,
-           const std::optional<Vector<T>>& r_b) { return with_reference(problem, epsilon, view(r_a), view(r_b)); },
-        "problem"_a, "epsilon"_a, "r_a"_a.noconvert().none(), "r_b"_a.noconvert().none(), nb::keep_alive<0, 1>(),
-        "The equivalent problem under r_a r_b^T; None means counting.");
-  // The start and the callback speak of the problem that was asked for, the result of the equivalent one.
-  m.def("sinkhorn",
-        [](const R& r, const SinkhornOptions& options, const std::optional<Vector<T>>& start_f,
-           const std::optional<Vector<T>>& start_g, nb::object on_check, const Call& call) {
-          SinkhornOptions checked = with_callback(options, std::move(on_check));
-          if (checked.on_check)
-            checked.on_check = [&r, asked = std::move(checked.on_check)](const SinkhornReport& report) {
-              return asked(r.map.to_asked(report));
-            };
-          const auto f = r.map.from_asked(Side::source, view(start_f));
-          const auto g = r.map.from_asked(Side::target, view(start_g));
-          return run(call, [&](Exec& exec) {
-            return sinkhorn(*r.problem, checked, exec, Start<T>{f.view(), g.view()});
-          });
-        },
-        "problem"_a, "options"_a, "start_f"_a.noconvert().none(), "start_g"_a.noconvert().none(),
-        "on_check"_a.none(), "call"_a);
-  m.def("gradient",
-        [](const Plan<T>& plan, const R& r, const Call& call) {
-          return to_tuple(run(call, [&](Exec& exec) { return gradient(plan, r, exec); }), plan);
-        },
-        "plan"_a, "referenced"_a, "call"_a);
+      .def_prop_ro(
+          "problem", [](R& r) -> Problem<T>& { return *r.problem; },
+          nb::rv_policy::reference_internal)
+      .def(
+          "to_asked",
+          [](const R& r, const SinkhornResult<T>& result) { return r.map.to_asked(result); },
+          "result"_a);
+  m.def(
+      "with_reference",
+      [](const Problem<T>& problem, double epsilon, const std::optional<Vector<T>>& r_a,
+         const std::optional<Vector<T>>& r_b) {
+        return with_reference(problem, epsilon, view(r_a), view(r_b));
+      },
+      "problem"_a, "epsilon"_a, "r_a"_a.noconvert().none(), "r_b"_a.noconvert().none(),
+      nb::keep_alive<0, 1>(), "The equivalent problem under r_a r_b^T; None means counting.");
+  // The start and the callback speak of the problem that was asked for, the result of the
+  // equivalent one.
+  m.def(
+      "sinkhorn",
+      [](const R& r, const SinkhornOptions& options, const std::optional<Vector<T>>& start_f,
+         const std::optional<Vector<T>>& start_g, nb::object on_check, const Call& call) {
+        SinkhornOptions checked = with_callback(options, std::move(on_check));
+        if (checked.on_check)
+          checked.on_check = [&r,
+                              asked = std::move(checked.on_check)](const SinkhornReport& report) {
+            return asked(r.map.to_asked(report));
+          };
+        const auto f = r.map.from_asked(Side::source, view(start_f));
+        const auto g = r.map.from_asked(Side::target, view(start_g));
+        return run(call, [&](Exec& exec) {
+          return sinkhorn(*r.problem, checked, exec, Start<T>{f.view(), g.view()});
+        });
+      },
+      "problem"_a, "options"_a, "start_f"_a.noconvert().none(), "start_g"_a.noconvert().none(),
+      "on_check"_a.none(), "call"_a);
+  m.def(
+      "gradient",
+      [](const Plan<T>& plan, const R& r, const Call& call) {
+        return to_tuple(run(call, [&](Exec& exec) { return gradient(plan, r, exec); }), plan);
+      },
+      "plan"_a, "referenced"_a, "call"_a);
 }
 }  // namespace
 

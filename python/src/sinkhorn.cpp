@@ -18,9 +18,11 @@ void bind_report(nb::module_& m) {
       .def_ro("dual_value", &SinkhornCheck::dual_value)
       .def_ro("transported_mass", &SinkhornCheck::transported_mass)
       .def("__repr__", [](const SinkhornCheck& c) {
-        return nb::str("SinkhornCheck(iterations={}, passes={}, epsilon={:.4g}, marginal_error={:.3e}, "
-                       "dual_value={:.10g}, transported_mass={:.6g})")
-            .format(c.iterations, c.passes, c.epsilon, c.marginal_error, c.dual_value, c.transported_mass);
+        return nb::str(
+                   "SinkhornCheck(iterations={}, passes={}, epsilon={:.4g}, marginal_error={:.3e}, "
+                   "dual_value={:.10g}, transported_mass={:.6g})")
+            .format(c.iterations, c.passes, c.epsilon, c.marginal_error, c.dual_value,
+                    c.transported_mass);
       });
   nb::class_<SinkhornReport, SinkhornCheck>(m, "SinkhornReport", "The state of a solve.")
       .def_prop_ro("status", [](const SinkhornReport& r) { return to_string(r.status); })
@@ -54,13 +56,18 @@ void bind_options(nb::module_& m) {
 template <class T>
 void bind(nb::module_& m, const char* name) {
   nb::class_<SinkhornResult<T>>(m, name)
-      .def_prop_ro("f", [](const SinkhornResult<T>& r) { return window(r.f); }, nb::rv_policy::reference_internal)
-      .def_prop_ro("g", [](const SinkhornResult<T>& r) { return window(r.g); }, nb::rv_policy::reference_internal)
+      .def_prop_ro(
+          "f", [](const SinkhornResult<T>& r) { return window(r.f); },
+          nb::rv_policy::reference_internal)
+      .def_prop_ro(
+          "g", [](const SinkhornResult<T>& r) { return window(r.g); },
+          nb::rv_policy::reference_internal)
       .def_ro("report", &SinkhornResult<T>::report);
   m.def(
       "sinkhorn",
-      [](const Problem<T>& problem, const SinkhornOptions& options, const std::optional<Vector<T>>& start_f,
-         const std::optional<Vector<T>>& start_g, nb::object on_check, const Call& call) {
+      [](const Problem<T>& problem, const SinkhornOptions& options,
+         const std::optional<Vector<T>>& start_f, const std::optional<Vector<T>>& start_g,
+         nb::object on_check, const Call& call) {
         const SinkhornOptions checked = with_callback(options, on_check);
         return run(call, [&](Exec& exec) {
           return sinkhorn(problem, checked, exec, Start<T>{view(start_f), view(start_g)});

@@ -44,9 +44,8 @@ HWY_INLINE V exp2_fraction(D d, V f) {
     return hn::MulAdd(p, f, hn::Set(d, 1.0f));
   } else {
     // Estrin: the chain of eleven dependent steps is what limits Horner's form.
-    const auto pair = [&](double c0, double c1) HWY_ATTR {
-      return hn::MulAdd(f, hn::Set(d, c1), hn::Set(d, c0));
-    };
+    const auto pair = [&](double c0, double c1)
+                          HWY_ATTR { return hn::MulAdd(f, hn::Set(d, c1), hn::Set(d, c0)); };
     const V f2 = hn::Mul(f, f), f4 = hn::Mul(f2, f2), f8 = hn::Mul(f4, f4);
     const V low = hn::MulAdd(pair(0.24022650695910156205, 0.055504108664819921483), f2,
                              pair(1.0, 0.69314718055994533046));
@@ -89,8 +88,8 @@ HWY_INLINE V times_power_of_2(D d, V p, V rounded) {
   const hn::RebindToSigned<D> di;
   // Adding n to the exponent field is exact at both ends of the range, where 2^n itself is not.
   // One step beyond them the bits are negative or those of a subnormal, or else of inf or NaN.
-  const auto bits = hn::Add(hn::BitCast(di, p), hn::ShiftLeft<ExpTraits<T>::mantissa_bits>(
-                                                    hn::BitCast(di, rounded)));
+  const auto bits = hn::Add(hn::BitCast(di, p),
+                            hn::ShiftLeft<ExpTraits<T>::mantissa_bits>(hn::BitCast(di, rounded)));
   const auto smallest = hn::BitCast(di, hn::Set(d, std::numeric_limits<T>::min()));
   const auto largest = hn::BitCast(di, hn::Set(d, std::numeric_limits<T>::infinity()));
   return hn::BitCast(d, hn::IfThenZeroElse(hn::Lt(bits, smallest), hn::Min(bits, largest)));
@@ -114,7 +113,8 @@ template <class D, class V = hn::Vec<D>>
 HWY_INLINE V split_exponent(D d, V s, V& m) {
   constexpr int kBits = ExpTraits<hn::TFromD<D>>::mantissa_bits;
   const hn::RebindToSigned<D> di;
-  const auto root_half = hn::BitCast(di, hn::Set(d, static_cast<hn::TFromD<D>>(0.70710678118654752440)));
+  const auto root_half =
+      hn::BitCast(di, hn::Set(d, static_cast<hn::TFromD<D>>(0.70710678118654752440)));
   const auto e = hn::ShiftRight<kBits>(hn::Sub(hn::BitCast(di, s), root_half));
   m = hn::BitCast(d, hn::Sub(hn::BitCast(di, s), hn::ShiftLeft<kBits>(e)));
   return hn::ConvertTo(d, e);
@@ -143,11 +143,11 @@ HWY_INLINE V pow_positive(D d, V s, hn::TFromD<D> q) {
   const T high = static_cast<T>(std::round(q * 1024)) / 1024, low = q - high;
   const V a = hn::Mul(exponent, hn::Set(d, high));
   const V whole = hn::Sub(hn::Add(a, magic), magic);
-  const V rest = hn::Add(hn::Sub(a, whole), hn::MulAdd(exponent, hn::Set(d, low),
-                                                       hn::Mul(log2_m, hn::Set(d, q))));
+  const V rest = hn::Add(hn::Sub(a, whole),
+                         hn::MulAdd(exponent, hn::Set(d, low), hn::Mul(log2_m, hn::Set(d, q))));
   const V whole_rest = hn::Sub(hn::Add(rest, magic), magic);
-  const V n = hn::Min(hn::Max(hn::Add(whole, whole_rest), hn::Set(d, E::lowest)),
-                      hn::Set(d, E::highest));
+  const V n =
+      hn::Min(hn::Max(hn::Add(whole, whole_rest), hn::Set(d, E::lowest)), hn::Set(d, E::highest));
   const V p = exp2_fraction(d, hn::Sub(rest, whole_rest));
   return hn::IfThenElseZero(hn::Ge(s, hn::Set(d, std::numeric_limits<T>::min())),
                             times_power_of_2(d, p, hn::Add(n, magic)));

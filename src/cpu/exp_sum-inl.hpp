@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "cpu/exp-inl.hpp"
+#include "kernels/pairs.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace monge::cpu::HWY_NAMESPACE {
@@ -38,9 +39,8 @@ struct ExpSumTraits {
 // step(0), ..., step(N - 1), each inlined: arrays of vectors then live in registers.
 template <int N, class Step>
 HWY_INLINE void unrolled(const Step& step) {
-  [&]<int... S>(std::integer_sequence<int, S...>) MONGE_LAMBDA {
-    (step(S), ...);
-  }(std::make_integer_sequence<int, N>());
+  [&]<int... S>(std::integer_sequence<int, S...>) MONGE_LAMBDA { (step(S), ...); }
+  (std::make_integer_sequence<int, N>());
 }
 
 inline constexpr int kStage = 4;  // vectors whose steps alternate, to hide latency
@@ -65,8 +65,8 @@ class ExpSum {
     }
   }
 
-  // sum[r] += 2^(z[r] k + N_r) for the R rows; origin_of(N_r) fills vector r of `origin`. 0 below the normal
-  // range, +inf above it; NaN only where |z k| > 1e18.
+  // sum[r] += 2^(z[r] k + N_r) for the R rows; origin_of(N_r) fills vector r of `origin`. 0 below
+  // the normal range, +inf above it; NaN only where |z k| > 1e18.
   template <int R>
   HWY_INLINE void add(const V (&z)[R], const T* HWY_RESTRICT origin, V (&sum)[R]) const {
     unrolled<(R + kStage - 1) / kStage>([&](int group) MONGE_LAMBDA {
@@ -76,8 +76,12 @@ class ExpSum {
           if (group * kStage + s < R) step(s, group * kStage + s);
         });
       };
-      each([&](int s, int r) MONGE_LAMBDA { rounded[s] = hn::MulAdd(z[r], k_, hn::Load(D(), origin + r * hn::MaxLanes(D()))); });
-      each([&](int s, int r) MONGE_LAMBDA { f[s] = hn::Sub(rounded[s], hn::Load(D(), origin + r * hn::MaxLanes(D()))); });
+      each([&](int s, int r) MONGE_LAMBDA {
+        rounded[s] = hn::MulAdd(z[r], k_, hn::Load(D(), origin + r * hn::MaxLanes(D())));
+      });
+      each([&](int s, int r) MONGE_LAMBDA {
+        f[s] = hn::Sub(rounded[s], hn::Load(D(), origin + r * hn::MaxLanes(D())));
+      });
       each([&](int s, int r) MONGE_LAMBDA { f[s] = hn::MulSub(z[r], k_, f[s]); });
       each([&](int s, int) MONGE_LAMBDA { power[s] = power_of_2(rounded[s]); });
       each([&](int s, int) MONGE_LAMBDA { p[s] = polynomial(f[s]); });
@@ -97,13 +101,15 @@ class ExpSum {
     const V low = hn::Set(d, E::magic), high = hn::Set(d, E::magic + 2 * E::bias + 1);
     if constexpr (sizeof(T) == 4) {
       // Of two positive floats the greater has the greater bits; negative ones are clamped too.
-      const auto bits = hn::Min(hn::Max(hn::BitCast(di, rounded), hn::BitCast(di, low)),
-                                hn::BitCast(di, high));
+      const auto bits =
+          hn::Min(hn::Max(hn::BitCast(di, rounded), hn::BitCast(di, low)), hn::BitCast(di, high));
       const auto exponent = hn::ShiftLeft<E::kShift>(bits);
 #if HWY_TARGET == HWY_AVX2
-      return hn::BitCast(d, hn::Add(exponent, hn::BitCast(di, V{_mm256_permutevar_ps(table.raw, bits.raw)})));
+      return hn::BitCast(
+          d, hn::Add(exponent, hn::BitCast(di, V{_mm256_permutevar_ps(table.raw, bits.raw)})));
 #elif HWY_TARGET == HWY_AVX3
-      return hn::BitCast(d, hn::Add(exponent, hn::BitCast(di, V{_mm512_permutevar_ps(table.raw, bits.raw)})));
+      return hn::BitCast(
+          d, hn::Add(exponent, hn::BitCast(di, V{_mm512_permutevar_ps(table.raw, bits.raw)})));
 #else
       (void)table;
       return hn::BitCast(d, exponent);
@@ -122,7 +128,8 @@ class ExpSum {
       p = hn::MulAdd(p, f, hn::Set(d, T(0.69314762796972846)));
       return hn::MulAdd(p, f, hn::Set(d, T(0.99999970727061380)));
     } else if constexpr (sizeof(T) == 4) {
-      V p = hn::MulAdd(f, hn::Set(d, T(0.0013276478687573995)), hn::Set(d, T(0.0096755417045280200)));
+      V p =
+          hn::MulAdd(f, hn::Set(d, T(0.0013276478687573995)), hn::Set(d, T(0.0096755417045280200)));
       p = hn::MulAdd(p, f, hn::Set(d, T(0.055507132478029821)));
       p = hn::MulAdd(p, f, hn::Set(d, T(0.24022119713913720)));
       p = hn::MulAdd(p, f, hn::Set(d, T(0.69314696708851291)));

@@ -53,8 +53,8 @@ HWY_INLINE void add_moments_row(const T* HWY_RESTRICT w, const T* HWY_RESTRICT v
 // One row of any dimension. `scratch` holds (dim + 1 + kTileRows) column blocks: u and a row of
 // ones, then w u for a few coordinates at a time.
 template <class T>
-void add_moments_any(const T* w, const T* values, const T* center, int dim, int columns,
-                     T* scratch, double* sums) {
+void add_moments_any(const T* w, const T* values, const T* center, int dim, int columns, T* scratch,
+                     double* sums) {
   const hn::CappedTag<T, kPanel> d;
   const int lanes = static_cast<int>(hn::Lanes(d));
   T* const u = scratch;
@@ -72,8 +72,8 @@ void add_moments_any(const T* w, const T* values, const T* center, int dim, int 
       for (int t = 0; t < columns; t += lanes)
         hn::Store(hn::Mul(hn::Load(d, w + t), hn::Load(d, u + (k + r) * kColumnBlock + t)), d,
                   wu + r * kColumnBlock + t);
-    add_products(wu, some, u + k * kColumnBlock, kColumnBlock, dim - k, columns,
-                 sums + k * dim + k, dim);
+    add_products(wu, some, u + k * kColumnBlock, kColumnBlock, dim - k, columns, sums + k * dim + k,
+                 dim);
   }
 }
 

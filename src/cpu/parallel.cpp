@@ -27,7 +27,8 @@ int quota_cores() {
   double period = 0;
   if (v2 >> quota >> period && quota != "max" && period > 0)
     return std::max(1, static_cast<int>(std::ceil(std::atof(quota.c_str()) / period)));
-  std::ifstream q1("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), p1("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+  std::ifstream q1("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
+      p1("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
   double q = 0;
   if (q1 >> q && p1 >> period && q > 0 && period > 0)
     return std::max(1, static_cast<int>(std::ceil(q / period)));
@@ -58,7 +59,8 @@ void parallel_for(std::int64_t blocks, Exec& exec,
   std::atomic<bool> halt{false}, interrupted{false};
   std::exception_ptr error;
   std::mutex guard;
-  static thread_local Clock::time_point last_poll{};  // of calling threads: paces the hook across passes
+  static thread_local Clock::time_point
+      last_poll{};  // of calling threads: paces the hook across passes
 
   const auto poll = [&] {
     const auto now = Clock::now();
@@ -85,9 +87,8 @@ void parallel_for(std::int64_t blocks, Exec& exec,
     }
   };
 
-  const int threads = work < kSmallWork
-                          ? 1
-                          : static_cast<int>(std::min<std::int64_t>(thread_count(exec), blocks));
+  const int threads =
+      work < kSmallWork ? 1 : static_cast<int>(std::min<std::int64_t>(thread_count(exec), blocks));
   if (threads <= 1) {
     run(0);
   } else {

@@ -10,6 +10,7 @@
 #include <algorithm>
 
 #include "cpu/softmin-inl.hpp"
+#include "hwy/cache_control.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace monge::cpu::HWY_NAMESPACE {
@@ -21,29 +22,36 @@ inline constexpr int kLastRows = 4;  // kRowBlock leaves 4 rows over, for either
 template <class T>
 inline constexpr int kSlab = 1024 / sizeof(T);
 
-// Rows of a block in groups of kProductRows (the last perhaps of kLastRows), each [dim][group].
+// Rows of a block in groups of kProductRows (the last perhaps of kLastRows). Packed slab by slab,
+// in a slab group by group, each [coordinates][rows of the group]: a step reads memory in order.
 constexpr int packed_rows(int rows) {
   const int rest = rows % kProductRows;
   return rows - rest + (rest == 0 ? 0 : rest <= kLastRows ? kLastRows : kProductRows);
 }
-constexpr int group_rows(int rows, int g) { return rows - g <= kLastRows ? kLastRows : kProductRows; }
+constexpr int group_rows(int rows, int g) {
+  return rows - g <= kLastRows ? kLastRows : kProductRows;
+}
 
 template <class T>
 void pack_rows(const kernels::Panels<T>& points, std::int64_t i0, int rows, T* out) {
-  for (int g = 0; g < rows; g += kProductRows) {
-    const int group = group_rows(rows, g);
-    for (int r = 0; r < group; ++r) {
-      const T* const from = row_coordinates(points, i0 + std::min(g + r, rows - 1));
-      for (int k = 0; k < points.dim; ++k) out[k * group + r] = from[k * kPanel];
+  for (int k0 = 0; k0 < points.dim; k0 += kSlab<T>) {
+    const int end = std::min(k0 + kSlab<T>, points.dim);
+    for (int g = 0; g < rows; g += kProductRows) {
+      const int group = group_rows(rows, g);
+      for (int r = 0; r < group; ++r) {
+        const T* const from = row_coordinates(points, i0 + std::min(g + r, rows - 1));
+        for (int k = k0; k < end; ++k) out[(k - k0) * group + r] = from[k * kPanel];
+      }
+      out += group * (end - k0);
     }
-    out += static_cast<std::int64_t>(group) * points.dim;
   }
 }
 
 // tile[r][0..2L) (+)= x_r.y over `count` coordinates, for two vectors of columns.
 template <int R, class T>
-HWY_INLINE void multiply(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y0, const T* HWY_RESTRICT y1,
-                         int count, bool accumulate, T* HWY_RESTRICT tile) {
+HWY_INLINE void multiply(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y0,
+                         const T* HWY_RESTRICT y1, int count, bool accumulate,
+                         T* HWY_RESTRICT tile) {
   constexpr Tag<T> d;
   using V = hn::Vec<Tag<T>>;
   constexpr int kLane = kLanes<T>;
@@ -69,8 +77,8 @@ HWY_INLINE void multiply(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y0, cons
 // What a row block keeps in L1 between the steps of one chunk.
 template <class T>
 struct ProductBlock {
-  HWY_ALIGN T tiles[packed_rows(kRowBlock) * 2 * kLanes<T>];   // products
-  HWY_ALIGN T sums[packed_rows(kRowBlock) * kLanes<T>];        // one vector a row
+  HWY_ALIGN T tiles[packed_rows(kRowBlock) * 2 * kLanes<T>];  // products
+  HWY_ALIGN T sums[packed_rows(kRowBlock) * kLanes<T>];       // one vector a row
   HWY_ALIGN T origins[packed_rows(kRowBlock) * kLanes<T>];
   HWY_ALIGN T norms[packed_rows(kRowBlock)];
 };
@@ -94,8 +102,8 @@ HWY_INLINE void add_products(const ExpSum<T>& exponentials, hn::Vec<Tag<T>> fact
 
 // `x`: the block's rows, packed. h: as prepare_h leaves it.
 template <class T>
-HWY_NOINLINE void sum_products(const SoftminArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0,
-                               int columns, T* h, const T* whole_shift,
+HWY_NOINLINE void sum_products(const SoftminArgs<T>& args, std::int64_t i0, int rows,
+                               std::int64_t j0, int columns, T* h, const T* whole_shift,
                                const Exponent<T>& exponent, const T* x, double* sums) {
   constexpr Tag<T> d;
   constexpr int kLane = kLanes<T>;
@@ -116,32 +124,41 @@ HWY_NOINLINE void sum_products(const SoftminArgs<T>& args, std::int64_t i0, int 
     block.norms[r] = squared ? p.rows.norms[i0 + row] : T(0);
   }
   for (int t = 0; t < columns; t += 2 * kLane) {
-    const auto column = [&](int at) { return p.cols.data + (j0 + at) / kPanel * kPanel * dim + at % kPanel; };
+    const auto column = [&](int at) {
+      return p.cols.data + (j0 + at) / kPanel * kPanel * dim + at % kPanel;
+    };
     const int pair = t + kLane < columns ? 2 : 1;  // a last vector alone is multiplied twice
     const T* const y0 = column(t);
     const T* const y1 = column(pair == 2 ? t + kLane : t);
+    const T* const next = column(std::min(t + 2 * kLane, columns - kLane));
+    const T* xg = x;
     for (int k = 0; k < dim; k += kSlab<T>) {
       const int count = std::min(kSlab<T>, dim - k);
       for (int g = 0; g < padded_rows; g += kProductRows) {
-        const T* const xg = x + static_cast<std::int64_t>(g) * dim;
         T* const tile = block.tiles + 2 * g * kLane;
-        if (padded_rows - g <= kLastRows)
-          multiply<kLastRows>(xg + k * kLastRows, y0 + k * kPanel, y1 + k * kPanel, count, k > 0, tile);
+        const int group = group_rows(padded_rows, g);
+        // A share of the next step's columns, which come from L3 or memory.
+        for (int at = k + count * g / padded_rows; at < k + count * (g + group) / padded_rows; ++at)
+          hwy::Prefetch(next + at * kPanel);
+        if (group == kLastRows)
+          multiply<kLastRows>(xg, y0 + k * kPanel, y1 + k * kPanel, count, k > 0, tile);
         else
-          multiply<kProductRows>(xg + k * kProductRows, y0 + k * kPanel, y1 + k * kPanel, count, k > 0, tile);
+          multiply<kProductRows>(xg, y0 + k * kPanel, y1 + k * kPanel, count, k > 0, tile);
+        xg += group * count;
       }
     }
     for (int g = 0; g < padded_rows; g += kProductRows)
       for (int v = 0; v < pair; ++v) {
         const auto hv = hn::Load(d, h + t + v * kLane);
-        if (padded_rows - g <= kLastRows)
+        if (group_rows(padded_rows, g) == kLastRows)
           add_products<kLastRows>(exponentials, factor, hv, g, v, block);
         else
           add_products<kProductRows>(exponentials, factor, hv, g, v, block);
       }
   }
   for (int r = 0; r < rows; ++r)
-    sums[r] += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, hn::Load(d, block.sums + r * kLane))));
+    sums[r] +=
+        static_cast<double>(hn::GetLane(hn::SumOfLanes(d, hn::Load(d, block.sums + r * kLane))));
 }
 }  // namespace monge::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -29,8 +29,7 @@ HWY_INLINE void add_differences_block(const T* HWY_RESTRICT w, const T* x, const
     for (int c = 0; c < C; ++c) yc[c] = hn::Load(d, column + c * kPanel);
     for (int r = 0; r < R; ++r) {
       const auto wr = hn::Load(d, w + r * kColumnBlock + t);
-      for (int c = 0; c < C; ++c)
-        sum[r][c] = hn::MulAdd(wr, hn::Sub(xr[r][c], yc[c]), sum[r][c]);
+      for (int c = 0; c < C; ++c) sum[r][c] = hn::MulAdd(wr, hn::Sub(xr[r][c], yc[c]), sum[r][c]);
     }
   }
   for (int r = 0; r < R; ++r)
@@ -84,7 +83,7 @@ void pull(const PullArgs<T>& a, Exec& exec) {
   // The gradient of -scale x.y is scale (0 - y): rows at the origin.
   const std::vector<T> origin(p.form == Form::dot ? kPanel * dim : 0, T(0));
   const bool has_slopes = p.form == Form::distance || p.form == Form::power;
-  const double factor = has_slopes                 ? 1
+  const double factor = has_slopes                ? 1
                         : p.form == Form::squared ? 2 * static_cast<double>(p.scale)
                                                   : static_cast<double>(p.scale);
   parallel_for(row_blocks(p), exec, [&](std::int64_t block, int) {

@@ -34,8 +34,8 @@ T far_below(T k) {
 
 // The chunk's h, clean and in units of the scores.
 template <class T>
-void prepare_h(const SoftminArgs<T>& args, const Exponent<T>& exponent, std::int64_t j0, int columns,
-               T* out) {
+void prepare_h(const SoftminArgs<T>& args, const Exponent<T>& exponent, std::int64_t j0,
+               int columns, T* out) {
   constexpr Tag<T> d;
   const auto inverse = hn::Set(d, 1 / exponent.unit), low = hn::Set(d, far_below(exponent.k));
   for (int t = 0; t < columns; t += kLanes<T>)
@@ -102,13 +102,14 @@ HWY_INLINE void sum_chunk(const ExpSum<T>& exponentials, const Scores& scores,
 template <class T>
 void broadcast_origins(const T* whole_shift, int rows, T* out) {
   for (int r = 0; r < kRows; ++r)
-    std::fill_n(out + r * kLanes<T>, kLanes<T>, ExpSum<T>::origin_of(whole_shift[std::min(r, rows - 1)]));
+    std::fill_n(out + r * kLanes<T>, kLanes<T>,
+                ExpSum<T>::origin_of(whole_shift[std::min(r, rows - 1)]));
 }
 
 template <int D, class T>
 HWY_NOINLINE void sum_direct(const SoftminArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0,
-                             int columns, const T* h, const T* whole_shift, const Exponent<T>& exponent,
-                             double* sums) {
+                             int columns, const T* h, const T* whole_shift,
+                             const Exponent<T>& exponent, double* sums) {
   const auto& p = args.pairs;
   const ExpSum<T> exponentials(exponent.k);
   HWY_ALIGN T x[kRows * D * kLanes<T>], origin[kRows * kLanes<T>];
@@ -117,7 +118,8 @@ HWY_NOINLINE void sum_direct(const SoftminArgs<T>& args, std::int64_t i0, int ro
     const T* const from = row_coordinates(p.rows, i0 + g);
     for (int r = 0; r < kRows; ++r)
       for (int k = 0; k < D; ++k)
-        std::fill_n(x + (r * D + k) * kLanes<T>, kLanes<T>, from[k * kPanel + std::min(r, group - 1)]);
+        std::fill_n(x + (r * D + k) * kLanes<T>, kLanes<T>,
+                    from[k * kPanel + std::min(r, group - 1)]);
     broadcast_origins(whole_shift + g, group, origin);
     double part[kRows] = {};
     sum_chunk(exponentials, DirectScores<D, T>{x, p.cols.data + j0 * D}, h, columns, origin, part);
@@ -143,8 +145,9 @@ void sum_tiles(const SoftminArgs<T>& args, std::int64_t i0, int rows, std::int64
     int done = 0;
     if (p.form == Form::matrix && p.col_stride == 1 && group == kRows) {
       done = static_cast<int>(std::min<std::int64_t>(columns, p.m - j0)) / kPanel * kPanel;
-      sum_chunk(exponentials, CostScores<T>{p.matrix + (i0 + g) * p.row_stride + j0, p.row_stride, low},
-                h, done, origin, part);
+      sum_chunk(exponentials,
+                CostScores<T>{p.matrix + (i0 + g) * p.row_stride + j0, p.row_stride, low}, h, done,
+                origin, part);
     }
     for (int t = done; t < columns; t += kColumnBlock) {
       const int width = std::min(kColumnBlock, columns - t);
@@ -209,7 +212,8 @@ void robust_sweep(const SoftminArgs<T>& args, std::int64_t i0, int rows, ColumnR
       for (int r = 0; r < rows; ++r) {
         const T* const row = scores + r * kColumnBlock;
         auto best = hn::Load(d, row);
-        for (int t = kLanes<T>; t < width; t += kLanes<T>) best = hn::Max(best, hn::Load(d, row + t));
+        for (int t = kLanes<T>; t < width; t += kLanes<T>)
+          best = hn::Max(best, hn::Load(d, row + t));
         const double top = std::max<double>(out[r].top, hn::GetLane(hn::MaxOfLanes(d, best)));
         if (std::isinf(top)) {  // nothing yet, or a cost of -inf
           out[r] = {top, top > 0 ? 1.0 : 0.0};

@@ -59,7 +59,8 @@ class Softmin {
   void run() {
     const std::int64_t threads = monge::cpu::thread_count(exec_);
     scratch_size_ = args_.shift ? (sweep_.scratch_size(args_) + kPanel - 1) / kPanel * kPanel : 0;
-    const std::int64_t scratch_bytes = threads * scratch_size_ * static_cast<std::int64_t>(sizeof(T));
+    const std::int64_t scratch_bytes =
+        threads * scratch_size_ * static_cast<std::int64_t>(sizeof(T));
     const std::int64_t partial = split_.parts > 1 ? split_.parts * n_ : 0;
     std::byte* memory = exec_.workspace.reserve(
         scratch_bytes + partial * static_cast<std::int64_t>(sizeof(RobustSum)) +
@@ -71,7 +72,9 @@ class Softmin {
   }
 
  private:
-  static std::uint64_t mask(int rows) { return rows == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << rows) - 1; }
+  static std::uint64_t mask(int rows) {
+    return rows == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << rows) - 1;
+  }
   int rows_of(std::int64_t block) const {
     return static_cast<int>(std::min<std::int64_t>(kRowBlock, n_ - block * kRowBlock));
   }
@@ -124,8 +127,10 @@ class Softmin {
         for (std::int64_t part = 1; part < parts; ++part) top = std::max(top, first[part * n_].top);
         for (std::int64_t part = 0; part < parts; ++part) {
           const RobustSum& one = first[part * n_];
-          if (one.top == top) sum += one.sum;  // also where both are infinite
-          else if (one.sum > 0) sum += one.sum * std::exp2((one.top - top) * robust_per_cost_);
+          if (one.top == top)
+            sum += one.sum;  // also where both are infinite
+          else if (one.sum > 0)
+            sum += one.sum * std::exp2((one.top - top) * robust_per_cost_);
         }
         *first = {top, sum};
       }
@@ -135,7 +140,8 @@ class Softmin {
 
   template <class Body>
   void for_each(std::int64_t tasks, const Body& body) {
-    const double work = static_cast<double>(n_) * static_cast<double>(args_.pairs.m) * (args_.pairs.rows.dim + 8);
+    const double work =
+        static_cast<double>(n_) * static_cast<double>(args_.pairs.m) * (args_.pairs.rows.dim + 8);
     monge::cpu::parallel_for(tasks, exec_, body, work);
   }
 
@@ -148,7 +154,8 @@ class Softmin {
 
   void sweep_shifted(std::int64_t block, std::int64_t part, int thread, double* sums) {
     T shift[kRowBlock];
-    for (int r = 0; r < rows_of(block); ++r) shift[r] = static_cast<T>(whole_shift(block * kRowBlock + r));
+    for (int r = 0; r < rows_of(block); ++r)
+      shift[r] = static_cast<T>(whole_shift(block * kRowBlock + r));
     sweep_.shifted(args_, block * kRowBlock, rows_of(block), split_.range(part), shift,
                    scratch_ + thread * scratch_size_, sums);
   }
@@ -159,7 +166,8 @@ class Softmin {
     std::uint64_t good = 0;
     for (int r = 0; r < rows; ++r) {
       const double i_shift = args_.shift[block * kRowBlock + r] * per_cost_;
-      const bool fits = std::abs(i_shift) <= sweep_.largest_shift && sums[r] >= kSmallest && sums[r] <= kLargest;
+      const bool fits =
+          std::abs(i_shift) <= sweep_.largest_shift && sums[r] >= kSmallest && sums[r] <= kLargest;
       good |= std::uint64_t{fits} << r;
       if (!fits) sums[r] = 1;
     }
@@ -197,8 +205,8 @@ class Softmin {
   const double per_cost_, robust_per_cost_;  // log2 units per unit of cost, of either sweep
   T* scratch_ = nullptr;                     // [threads, scratch_size_]
   std::int64_t scratch_size_ = 0;
-  RobustSum* partial_ = nullptr;    // [parts, n], or sums of type double
-  std::uint64_t* good_ = nullptr;   // [row_blocks]
+  RobustSum* partial_ = nullptr;   // [parts, n], or sums of type double
+  std::uint64_t* good_ = nullptr;  // [row_blocks]
 };
 }  // namespace
 

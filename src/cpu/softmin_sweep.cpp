@@ -23,7 +23,8 @@ void shifted_sweep(const SoftminArgs<T>& args, std::int64_t i0, int rows, Column
   HWY_ALIGN T h[kChunk];
   for_each_chunk(p, i0 / kRowBlock, range, [&](std::int64_t j0, int columns) {
     prepare_h(args, exponent, j0, columns, h);
-    if (product) return sum_products(args, i0, rows, j0, columns, h, whole_shift, exponent, scratch, sums);
+    if (product)
+      return sum_products(args, i0, rows, j0, columns, h, whole_shift, exponent, scratch, sums);
     if (transposed) return sum_transposed(args, i0, j0, columns, h, whole_shift, exponent, sums);
     switch (direct) {
       case 1:

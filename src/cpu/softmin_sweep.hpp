@@ -31,7 +31,8 @@ void for_each_chunk(const kernels::Pairs<T>& p, std::int64_t row_block, ColumnRa
     return;
   }
   const std::int32_t* const end = p.list->blocks + p.list->offsets[row_block + 1];
-  const std::int32_t* at = std::lower_bound(p.list->blocks + p.list->offsets[row_block], end, range.first);
+  const std::int32_t* at =
+      std::lower_bound(p.list->blocks + p.list->offsets[row_block], end, range.first);
   while (at != end && *at < range.last) {
     const std::int64_t first = *at++;
     std::int64_t last = first + 1;
@@ -46,7 +47,8 @@ void for_each_chunk(const kernels::Pairs<T>& p, std::int64_t row_block, ColumnRa
 template <class T>
 struct Exponent {
   T unit, k;
-  Exponent(double eps, T unit) : unit(unit), k(static_cast<T>(unit / (eps * 0.69314718055994530942))) {}
+  Exponent(double eps, T unit)
+      : unit(unit), k(static_cast<T>(unit / (eps * 0.69314718055994530942))) {}
   double per_cost() const { return static_cast<double>(k) / unit; }
 };
 

@@ -54,7 +54,7 @@ F pick(const F (&bodies)[4]) {
 
 /// The body of FUNCTION for the current target. To be used where HWY_ONCE holds, in the namespace
 /// that encloses HWY_NAMESPACE.
-#define MONGE_PICK(FUNCTION)                                                                 \
-  ::monge::cpu::pick<decltype(&HWY_STATIC_DISPATCH(FUNCTION))>(                              \
+#define MONGE_PICK(FUNCTION)                                                            \
+  ::monge::cpu::pick<decltype(&HWY_STATIC_DISPATCH(FUNCTION))>(                         \
       {HWY_CHOOSE_AVX3(FUNCTION), HWY_CHOOSE_AVX2(FUNCTION), HWY_CHOOSE_SSE4(FUNCTION), \
        &HWY_STATIC_DISPATCH(FUNCTION)})

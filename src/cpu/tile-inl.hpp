@@ -147,9 +147,8 @@ void tile_costs(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t
       return matrix_costs(p, i0, rows, j0, columns, out);
     case Form::dot:
       sweep<true>(p, i0, rows, j0, columns, out);
-      return transform(rows, columns, out, [&](V dot, int, int) HWY_ATTR {
-        return hn::Neg(hn::Mul(scale, dot));
-      });
+      return transform(rows, columns, out,
+                       [&](V dot, int, int) HWY_ATTR { return hn::Neg(hn::Mul(scale, dot)); });
     case Form::squared:
       if (p.rows.norms) {
         sweep<true>(p, i0, rows, j0, columns, out);

@@ -100,7 +100,8 @@ class Best {
   void add(T weight, std::int64_t column) { candidates_.push_back({weight, column}); }
   void thin() {
     if (static_cast<std::int64_t>(candidates_.size()) < 2 * std::int64_t{k_}) return;
-    std::nth_element(candidates_.begin(), candidates_.begin() + (k_ - 1), candidates_.end(), before);
+    std::nth_element(candidates_.begin(), candidates_.begin() + (k_ - 1), candidates_.end(),
+                     before);
     candidates_.resize(k_);
     threshold_ = candidates_.back().weight;
   }

@@ -20,7 +20,9 @@ void chunks(std::int64_t n, Exec& exec, const Body& body) {
     body(c * kChunk, std::min(n, (c + 1) * kChunk), c);
   });
 }
-std::int64_t chunk_count(std::int64_t n) { return std::max<std::int64_t>(1, (n + kChunk - 1) / kChunk); }
+std::int64_t chunk_count(std::int64_t n) {
+  return std::max<std::int64_t>(1, (n + kChunk - 1) / kChunk);
+}
 
 // log(p / a): a row without partner (s = +inf) has p = 0 whatever f is.
 double log_ratio(double f, double s, double eps, double log_scale) {
@@ -125,11 +127,11 @@ void shift(T* f, std::int64_t n, double by, Exec& exec) {
   });
 }
 
-#define MONGE_INSTANTIATE(T)                                   \
-  template void bias<T>(const BiasArgs<T>&, Exec&);            \
-  template void half_step<T>(const HalfStepArgs<T>&, Exec&);   \
-  template Measures measure<T>(const MeasureArgs<T>&, Exec&);  \
-  template double log_sum<T>(const LogSumArgs<T>&, Exec&);     \
+#define MONGE_INSTANTIATE(T)                                  \
+  template void bias<T>(const BiasArgs<T>&, Exec&);           \
+  template void half_step<T>(const HalfStepArgs<T>&, Exec&);  \
+  template Measures measure<T>(const MeasureArgs<T>&, Exec&); \
+  template double log_sum<T>(const LogSumArgs<T>&, Exec&);    \
   template void shift<T>(T*, std::int64_t, double, Exec&);
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)

@@ -13,7 +13,8 @@ std::vector<std::string> device_names() {
   if (cudaGetDeviceCount(&count) != cudaSuccess) count = 0;
   for (int index = 0; index < count; ++index) {
     cudaDeviceProp properties;
-    if (cudaGetDeviceProperties(&properties, index) == cudaSuccess) names.push_back(properties.name);
+    if (cudaGetDeviceProperties(&properties, index) == cudaSuccess)
+      names.push_back(properties.name);
   }
   return names;
 }

@@ -14,15 +14,20 @@ struct ApplyArgs {
   const T* h;      // [padded(m)], -inf in the padding
   const T* shift;  // [n]; a row with shift -inf or +inf gets 0
   Weighting weighting = Weighting::plain;
-  const T* v;      // V_jk = v[j * v_row + k * v_col]; null: ones, k = 1
+  const T* v;  // V_jk = v[j * v_row + k * v_col]; null: ones, k = 1
   std::int64_t v_row = 0, v_col = 0;
   int k = 1;
-  T* out;          // [n, k] row-major
+  T* out;  // [n, k] row-major
   double eps;
 };
 
-namespace cpu { template <class T> void apply(const ApplyArgs<T>&, Exec&); }
+namespace cpu {
+template <class T>
+void apply(const ApplyArgs<T>&, Exec&);
+}
 
 template <class T>
-void apply(const ApplyArgs<T>& args, Exec& exec) { cpu::apply(args, exec); }
+void apply(const ApplyArgs<T>& args, Exec& exec) {
+  cpu::apply(args, exec);
+}
 }  // namespace monge::kernels

@@ -11,19 +11,24 @@ namespace monge::kernels {
 template <class T>
 struct DrawArgs {
   Pairs<T> pairs;
-  const T* h;                   // [padded(m)]
-  const T* shift;               // [n], near the row's softmin so that weights neither vanish nor overflow
+  const T* h;      // [padded(m)]
+  const T* shift;  // [n], near the row's softmin so that weights neither vanish nor overflow
   const std::int64_t* rows;     // [requests]
   const std::int64_t* counts;   // [requests]
   const std::int64_t* offsets;  // [requests]
   std::int64_t requests;
   std::uint64_t seed;
-  std::int64_t* out;            // column, or -1 where the row has no weight
+  std::int64_t* out;  // column, or -1 where the row has no weight
   double eps;
 };
 
-namespace cpu { template <class T> void draw(const DrawArgs<T>&, Exec&); }
+namespace cpu {
+template <class T>
+void draw(const DrawArgs<T>&, Exec&);
+}
 
 template <class T>
-void draw(const DrawArgs<T>& args, Exec& exec) { cpu::draw(args, exec); }
+void draw(const DrawArgs<T>& args, Exec& exec) {
+  cpu::draw(args, exec);
+}
 }  // namespace monge::kernels

@@ -19,8 +19,13 @@ struct MomentsArgs {
   double eps;
 };
 
-namespace cpu { template <class T> void moments(const MomentsArgs<T>&, Exec&); }
+namespace cpu {
+template <class T>
+void moments(const MomentsArgs<T>&, Exec&);
+}
 
 template <class T>
-void moments(const MomentsArgs<T>& args, Exec& exec) { cpu::moments(args, exec); }
+void moments(const MomentsArgs<T>& args, Exec& exec) {
+  cpu::moments(args, exec);
+}
 }  // namespace monge::kernels

@@ -4,9 +4,9 @@
 #include <cstdint>
 
 namespace monge::kernels {
-inline constexpr int kPanel = 16;          // points per panel; h is padded to it with -inf
-inline constexpr int kRowBlock = 64;       // rows that share one list of column blocks
-inline constexpr int kColumnBlock = 256;   // columns per entry of such a list
+inline constexpr int kPanel = 16;         // points per panel; h is padded to it with -inf
+inline constexpr int kRowBlock = 64;      // rows that share one list of column blocks
+inline constexpr int kColumnBlock = 256;  // columns per entry of such a list
 
 constexpr std::int64_t padded(std::int64_t count) { return (count + kPanel - 1) / kPanel * kPanel; }
 

@@ -16,10 +16,14 @@ struct Penalty {
   /// f that maximises the dual given s = softmin of the other side.
   double prox(double s, double eps) const {
     switch (kind) {
-      case Kind::kl: return strength / (strength + eps) * s;
-      case Kind::tv: return std::clamp(s, -strength, strength);
-      case Kind::capped: return std::min(s, level);
-      case Kind::balanced: break;
+      case Kind::kl:
+        return strength / (strength + eps) * s;
+      case Kind::tv:
+        return std::clamp(s, -strength, strength);
+      case Kind::capped:
+        return std::min(s, level);
+      case Kind::balanced:
+        break;
     }
     return s;
   }

@@ -14,8 +14,13 @@ struct PullArgs {
   double eps;
 };
 
-namespace cpu { template <class T> void pull(const PullArgs<T>&, Exec&); }
+namespace cpu {
+template <class T>
+void pull(const PullArgs<T>&, Exec&);
+}
 
 template <class T>
-void pull(const PullArgs<T>& args, Exec& exec) { cpu::pull(args, exec); }
+void pull(const PullArgs<T>& args, Exec& exec) {
+  cpu::pull(args, exec);
+}
 }  // namespace monge::kernels

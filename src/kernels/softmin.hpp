@@ -14,14 +14,19 @@ namespace monge::kernels {
 template <class T>
 struct SoftminArgs {
   Pairs<T> pairs;
-  const T* h;      // [padded(m)], -inf in the padding
+  const T* h;           // [padded(m)], -inf in the padding
   const double* shift;  // [n] or null; rounded to T inside
   double* out;          // [n]; may be shift
-  double eps;      // > 0
+  double eps;           // > 0
 };
 
-namespace cpu { template <class T> void softmin(const SoftminArgs<T>&, Exec&); }
+namespace cpu {
+template <class T>
+void softmin(const SoftminArgs<T>&, Exec&);
+}
 
 template <class T>
-void softmin(const SoftminArgs<T>& args, Exec& exec) { cpu::softmin(args, exec); }
+void softmin(const SoftminArgs<T>& args, Exec& exec) {
+  cpu::softmin(args, exec);
+}
 }  // namespace monge::kernels

@@ -32,12 +32,18 @@ struct SelectArgs {
 };
 
 namespace cpu {
-template <class T> void top_k(const TopKArgs<T>&, Exec&);
-template <class T> void select(const SelectArgs<T>&, Exec&);
+template <class T>
+void top_k(const TopKArgs<T>&, Exec&);
+template <class T>
+void select(const SelectArgs<T>&, Exec&);
 }  // namespace cpu
 
 template <class T>
-void top_k(const TopKArgs<T>& args, Exec& exec) { cpu::top_k(args, exec); }
+void top_k(const TopKArgs<T>& args, Exec& exec) {
+  cpu::top_k(args, exec);
+}
 template <class T>
-void select(const SelectArgs<T>& args, Exec& exec) { cpu::select(args, exec); }
+void select(const SelectArgs<T>& args, Exec& exec) {
+  cpu::select(args, exec);
+}
 }  // namespace monge::kernels

@@ -57,22 +57,37 @@ struct LogSumArgs {
 };
 
 namespace cpu {
-template <class T> void bias(const BiasArgs<T>&, Exec&);
-template <class T> void half_step(const HalfStepArgs<T>&, Exec&);
-template <class T> Measures measure(const MeasureArgs<T>&, Exec&);
-template <class T> double log_sum(const LogSumArgs<T>&, Exec&);
-template <class T> void shift(T* f, std::int64_t n, double by, Exec&);
+template <class T>
+void bias(const BiasArgs<T>&, Exec&);
+template <class T>
+void half_step(const HalfStepArgs<T>&, Exec&);
+template <class T>
+Measures measure(const MeasureArgs<T>&, Exec&);
+template <class T>
+double log_sum(const LogSumArgs<T>&, Exec&);
+template <class T>
+void shift(T* f, std::int64_t n, double by, Exec&);
 }  // namespace cpu
 
 template <class T>
-void bias(const BiasArgs<T>& args, Exec& exec) { cpu::bias(args, exec); }
+void bias(const BiasArgs<T>& args, Exec& exec) {
+  cpu::bias(args, exec);
+}
 template <class T>
-void half_step(const HalfStepArgs<T>& args, Exec& exec) { cpu::half_step(args, exec); }
+void half_step(const HalfStepArgs<T>& args, Exec& exec) {
+  cpu::half_step(args, exec);
+}
 template <class T>
-Measures measure(const MeasureArgs<T>& args, Exec& exec) { return cpu::measure(args, exec); }
+Measures measure(const MeasureArgs<T>& args, Exec& exec) {
+  return cpu::measure(args, exec);
+}
 template <class T>
-double log_sum(const LogSumArgs<T>& args, Exec& exec) { return cpu::log_sum(args, exec); }
+double log_sum(const LogSumArgs<T>& args, Exec& exec) {
+  return cpu::log_sum(args, exec);
+}
 /// f_i += by
 template <class T>
-void shift(T* f, std::int64_t n, double by, Exec& exec) { cpu::shift(f, n, by, exec); }
+void shift(T* f, std::int64_t n, double by, Exec& exec) {
+  cpu::shift(f, n, by, exec);
+}
 }  // namespace monge::kernels

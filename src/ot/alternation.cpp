@@ -14,7 +14,8 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 }  // namespace
 
 template <class T>
-typename Alternation<T>::Half Alternation<T>::make_half(const Problem<T>& problem, Side side) const {
+typename Alternation<T>::Half Alternation<T>::make_half(const Problem<T>& problem,
+                                                        Side side) const {
   const bool source = side == Side::source;
   Half half;
   half.side = side;
@@ -24,7 +25,8 @@ typename Alternation<T>::Half Alternation<T>::make_half(const Problem<T>& proble
   const std::int64_t size = half.weight.size;
   half.log_weight = Buffer<double>(size);
   for (std::int64_t i = 0; i < size; ++i)
-    half.log_weight[i] = half.weight[i] > 0 ? std::log(static_cast<double>(half.weight[i])) : -kInfinity;
+    half.log_weight[i] =
+        half.weight[i] > 0 ? std::log(static_cast<double>(half.weight[i])) : -kInfinity;
   half.potential = Buffer<T>(size, T(0));
   half.softmin = Buffer<double>(size);
   half.h = Buffer<T>(kernels::padded(size));
@@ -71,9 +73,9 @@ void Alternation<T>::start(const Start<T>& start, Exec& exec) {
 
 template <class T>
 void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
-  kernels::bias<T>({from.potential.data(), from.log_weight.data(), from.potential.size(), eps_,
-                    from.h.data()},
-                   exec);
+  kernels::bias<T>(
+      {from.potential.data(), from.log_weight.data(), from.potential.size(), eps_, from.h.data()},
+      exec);
   op_.softmin(half.side, from.h.data(), half.has_softmin ? half.softmin.data() : nullptr,
               half.softmin.data(), eps_, exec);
   half.has_softmin = true;
@@ -92,13 +94,15 @@ kernels::Measures Alternation<T>::measure(const Half& half, double log_scale, bo
 template <class T>
 void Alternation<T>::update(Half& half, double omega, Exec& exec) {
   const auto step = [&](double by) {
-    kernels::half_step<T>({half.softmin.data(), half.potential.data(), half.potential.size(),
-                           half.penalty, eps_, by},
-                          exec);
+    kernels::half_step<T>(
+        {half.softmin.data(), half.potential.data(), half.potential.size(), half.penalty, eps_, by},
+        exec);
   };
   if (omega == 1) return step(1);
   // The dual as a function of this side alone; its scale bounds the rounding of the comparison.
-  const auto dual = [&](const kernels::Measures& m) { return m.dual - eps_ * std::exp(m.log_mass); };
+  const auto dual = [&](const kernels::Measures& m) {
+    return m.dual - eps_ * std::exp(m.log_mass);
+  };
   const double before = dual(measure(half, 0, false, exec));
   step(omega);
   const double after = dual(measure(half, 0, false, exec));
@@ -121,8 +125,10 @@ void Alternation<T>::sweep_following(Exec& exec) {
 template <class T>
 void Alternation<T>::follow(double omega, Exec& exec) {
   update(follow_, omega, exec);
-  if (free_level_) match_mass(exec);
-  else translate(exec);
+  if (free_level_)
+    match_mass(exec);
+  else
+    translate(exec);
 }
 
 // Best step along (f + l, g - l), which leaves the plan alone (Sejourne et al. 2022, arXiv
@@ -140,7 +146,9 @@ void Alternation<T>::translate(Exec& exec) {
                : std::log(h.mass);
   };
   const double a = lead_.penalty.strength, b = follow_.penalty.strength;
-  const double rate = kind(lead_) == Kind::balanced ? b : kind(follow_) == Kind::balanced ? a : a * b / (a + b);
+  const double rate = kind(lead_) == Kind::balanced     ? b
+                      : kind(follow_) == Kind::balanced ? a
+                                                        : a * b / (a + b);
   const double by = rate * (log_target(lead_) - log_target(follow_));
   if (std::isfinite(by)) move(by, -by, exec);
 }

@@ -39,9 +39,14 @@ class Debiased {
  public:
   Debiased(const Problem<T>& cross, Side side, const SinkhornResult<T>& ab, const Problem<T>& self,
            const SinkhornResult<T>& aa)
-      : side_(side), weights_(weights_of(self, Side::source)), own_(penalty(cross, side)),
-        first_(penalty(self, Side::source)), second_(penalty(self, Side::target)),
-        cross_((side == Side::source ? ab.f : ab.g).view()), f_(aa.f.view()), g_(aa.g.view()) {}
+      : side_(side),
+        weights_(weights_of(self, Side::source)),
+        own_(penalty(cross, side)),
+        first_(penalty(self, Side::source)),
+        second_(penalty(self, Side::target)),
+        cross_((side == Side::source ? ab.f : ab.g).view()),
+        f_(aa.f.view()),
+        g_(aa.g.view()) {}
 
   bool symmetric() const { return same(first_, second_); }
 
@@ -126,7 +131,8 @@ Divergence<T> divergence(const Measure<T>& source, const Measure<T>& target,
   out.aa = solve_self(aa, each, exec);
   out.bb = solve_self(bb, each, exec);
 
-  const Debiased<T> a(ab, Side::source, out.ab, aa, out.aa), b(ab, Side::target, out.ab, bb, out.bb);
+  const Debiased<T> a(ab, Side::source, out.ab, aa, out.aa),
+      b(ab, Side::target, out.ab, bb, out.bb);
   const double masses = out.ab.report.transported_mass -
                         (out.aa.report.transported_mass + out.bb.report.transported_mass) / 2;
   out.value = a.sum() + b.sum() - options.epsilon * masses;

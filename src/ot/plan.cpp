@@ -64,8 +64,11 @@ double penalty_value(const Plan<T>& plan, Side side, const Buffer<T>& ratio) {
 template <class T>
 Plan<T>::Plan(const Problem<T>& problem, double epsilon, VectorView<const T> f,
               VectorView<const T> g, double mass_level)
-    : problem_(&problem), epsilon_(epsilon), mass_level_(mass_level),
-      f_(copied(f, problem.n(), "f")), g_(copied(g, problem.m(), "g")) {
+    : problem_(&problem),
+      epsilon_(epsilon),
+      mass_level_(mass_level),
+      f_(copied(f, problem.n(), "f")),
+      g_(copied(g, problem.m(), "g")) {
   if (!(epsilon > 0 && std::isfinite(epsilon)))
     throw InvalidArgument(fmt::format("[plan] epsilon is {}, wanted a finite number > 0", epsilon),
                           "epsilon");
@@ -130,17 +133,17 @@ PlanTerms Plan<T>::terms(Exec& exec) const {
 }
 
 // The member functions of the other plan_*.cpp files are instantiated there.
-#define MONGE_INSTANTIATE(T)                                                                     \
-  template Plan<T>::Plan(const Problem<T>&, double, VectorView<const T>, VectorView<const T>,    \
-                         double);                                                                \
-  template Plan<T>::Plan(const Problem<T>&, const SinkhornResult<T>&);                           \
-  template std::int64_t Plan<T>::n() const;                                                      \
-  template std::int64_t Plan<T>::m() const;                                                      \
-  template Buffer<T> Plan<T>::apply(Side, MatrixView<const T>, Exec&) const;                     \
-  template Buffer<T> Plan<T>::apply_squared(Side, MatrixView<const T>, Exec&) const;             \
-  template Buffer<T> Plan<T>::marginal(Side, Exec&) const;                                       \
-  template double Plan<T>::mass(Exec&) const;                                                    \
-  template double Plan<T>::value(Exec&) const;                                                   \
+#define MONGE_INSTANTIATE(T)                                                                  \
+  template Plan<T>::Plan(const Problem<T>&, double, VectorView<const T>, VectorView<const T>, \
+                         double);                                                             \
+  template Plan<T>::Plan(const Problem<T>&, const SinkhornResult<T>&);                        \
+  template std::int64_t Plan<T>::n() const;                                                   \
+  template std::int64_t Plan<T>::m() const;                                                   \
+  template Buffer<T> Plan<T>::apply(Side, MatrixView<const T>, Exec&) const;                  \
+  template Buffer<T> Plan<T>::apply_squared(Side, MatrixView<const T>, Exec&) const;          \
+  template Buffer<T> Plan<T>::marginal(Side, Exec&) const;                                    \
+  template double Plan<T>::mass(Exec&) const;                                                 \
+  template double Plan<T>::value(Exec&) const;                                                \
   template PlanTerms Plan<T>::terms(Exec&) const;
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)

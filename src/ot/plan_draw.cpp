@@ -79,8 +79,8 @@ Buffer<std::int64_t> Plan<T>::draw_targets(int k, std::uint64_t seed, Exec& exec
   return out;
 }
 
-#define MONGE_INSTANTIATE(T)                                                                 \
-  template Pairs64 Plan<T>::draw_pairs(std::int64_t, std::uint64_t, Exec&) const;            \
+#define MONGE_INSTANTIATE(T)                                                      \
+  template Pairs64 Plan<T>::draw_pairs(std::int64_t, std::uint64_t, Exec&) const; \
   template Buffer<std::int64_t> Plan<T>::draw_targets(int, std::uint64_t, Exec&) const;
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)

@@ -1,8 +1,8 @@
 // Conditional averages of the plan: barycentric images, moments, and both at new points.
 //
-// All are taken in softmax form: with s = softmin of the row the weights exp((h_j + s_i - c_ij)/eps)
-// sum to 1 whatever the potential of the row is, so a row whose mass underflows, or is 0, has an
-// image too. Values travel relative to their mean, so that what they share is exact.
+// All are taken in softmax form: with s = softmin of the row the weights exp((h_j + s_i -
+// c_ij)/eps) sum to 1 whatever the potential of the row is, so a row whose mass underflows, or is
+// 0, has an image too. Values travel relative to their mean, so that what they share is exact.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -33,9 +33,9 @@ Centred<T> centred(MatrixView<const T> values, VectorView<const T> weights) {
   const std::int64_t k = values.cols;
   const double mass = weighted_sum(weights, [](std::int64_t) { return 1.0; });
   for (std::int64_t c = 0; c < k; ++c)
-    out.mean[c] = weighted_sum(weights, [&](std::int64_t j) {
-                    return static_cast<double>(values(j, c));
-                  }) / mass;
+    out.mean[c] =
+        weighted_sum(weights, [&](std::int64_t j) { return static_cast<double>(values(j, c)); }) /
+        mass;
   for (std::int64_t j = 0; j < values.rows; ++j) {
     T* const row = out.data.data() + j * (k + 1);
     for (std::int64_t c = 0; c < k; ++c)
@@ -79,8 +79,7 @@ void check_values(MatrixView<const T> values, std::int64_t wanted) {
 template <class T>
 MatrixView<const T> points(const Problem<T>& problem, Side side) {
   const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry());
-  if (!cloud)
-    throw NotAvailable("[plan] a CostMatrix has no points: give the values to average");
+  if (!cloud) throw NotAvailable("[plan] a CostMatrix has no points: give the values to average");
   return side == Side::source ? cloud->x : cloud->y;
 }
 
@@ -156,19 +155,19 @@ template <class T>
 Buffer<T> Plan<T>::map(Side side, MatrixView<const T> z, Exec& exec) const {
   const auto op = at_new_points(*this, side, z);
   const auto h = column_bias(*this, side);
-  const auto relative =
-      centred(points(*problem_, other(side)), weights_of(*problem_, other(side)));
-  auto images = averages(op, side, h, softmin(op, side, h, epsilon_, exec), relative, epsilon_, exec);
+  const auto relative = centred(points(*problem_, other(side)), weights_of(*problem_, other(side)));
+  auto images =
+      averages(op, side, h, softmin(op, side, h, epsilon_, exec), relative, epsilon_, exec);
   add_mean(relative, images);
   return images;
 }
 
-#define MONGE_INSTANTIATE(T)                                                                      \
-  template Buffer<T> Plan<T>::barycentric(Side, MatrixView<const T>, Exec&, bool*) const;         \
-  template Buffer<T> Plan<T>::barycentric(Side, Exec&, bool*) const;                              \
-  template Moments<T> Plan<T>::moments(Side, MatrixView<const T>, Exec&) const;                   \
-  template Moments<T> Plan<T>::moments(Side, Exec&) const;                                        \
-  template Buffer<T> Plan<T>::potential(Side, MatrixView<const T>, Exec&) const;                  \
+#define MONGE_INSTANTIATE(T)                                                              \
+  template Buffer<T> Plan<T>::barycentric(Side, MatrixView<const T>, Exec&, bool*) const; \
+  template Buffer<T> Plan<T>::barycentric(Side, Exec&, bool*) const;                      \
+  template Moments<T> Plan<T>::moments(Side, MatrixView<const T>, Exec&) const;           \
+  template Moments<T> Plan<T>::moments(Side, Exec&) const;                                \
+  template Buffer<T> Plan<T>::potential(Side, MatrixView<const T>, Exec&) const;          \
   template Buffer<T> Plan<T>::map(Side, MatrixView<const T>, Exec&) const;
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)

@@ -114,8 +114,8 @@ PlanEntropy plan_entropy(const Plan<T>& plan, const Buffer<T>& ratio_a, const Bu
   const Problem<T>& problem = plan.problem();
   Buffer<T> costs(plan.n());
   const auto h = column_bias(plan, Side::source);
-  plan.op().apply(Side::source, h.data(), plan.f().data, kernels::Weighting::cost, {},
-                  costs.data(), plan.epsilon(), exec);
+  plan.op().apply(Side::source, h.data(), plan.f().data, kernels::Weighting::cost, {}, costs.data(),
+                  plan.epsilon(), exec);
   const double linear = total(plan, Side::source, costs);
   const auto paired = [&](Side side, const Buffer<T>& ratio) {
     const auto u = potential_of(plan, side);

@@ -45,16 +45,16 @@ SparsePlan<T> compacted(const Plan<T>& plan, Buffer<std::int64_t> columns, Buffe
 template <class T>
 SparsePlan<T> Plan<T>::top_k(int k, Exec& exec) const {
   if (k < 1 || k > m())
-    throw InvalidArgument(fmt::format("[plan] k is {}, wanted 1 to {}, the entries of a row", k, m()),
-                          "k");
+    throw InvalidArgument(
+        fmt::format("[plan] k is {}, wanted 1 to {}, the entries of a row", k, m()), "k");
   const auto h = column_bias(*this, Side::source);
   Buffer<std::int64_t> columns(n() * k);
   Buffer<T> weights(n() * k);
   op_->top_k(Side::source, h.data(), f_.data(), k, columns.data(), weights.data(), nullptr,
              epsilon_, exec);
   return compacted(
-      *this, std::move(columns), std::move(weights), T(0),
-      [&](std::int64_t i) { return i * k; }, [&](std::int64_t) { return k; });
+      *this, std::move(columns), std::move(weights), T(0), [&](std::int64_t i) { return i * k; },
+      [&](std::int64_t) { return k; });
 }
 
 template <class T>
@@ -144,9 +144,9 @@ Buffer<T> Plan<T>::dense(Exec& exec, std::int64_t limit) const {
   return out;
 }
 
-#define MONGE_INSTANTIATE(T)                                                           \
-  template SparsePlan<T> Plan<T>::top_k(int, Exec&) const;                             \
-  template SparsePlan<T> Plan<T>::sparse(double, Exec&, std::int64_t) const;           \
+#define MONGE_INSTANTIATE(T)                                                 \
+  template SparsePlan<T> Plan<T>::top_k(int, Exec&) const;                   \
+  template SparsePlan<T> Plan<T>::sparse(double, Exec&, std::int64_t) const; \
   template Buffer<T> Plan<T>::dense(Exec&, std::int64_t) const;
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)

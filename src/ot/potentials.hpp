@@ -25,7 +25,8 @@ void bias(VectorView<const T> potential, VectorView<const T> weights, double eps
   const std::int64_t size = potential.size;
   for (std::int64_t j = 0; j < size; ++j) {
     const double value = potential[j], weight = weights[j];
-    out[j] = weight > 0 && !std::isinf(value) ? static_cast<T>(value + eps * std::log(weight)) : kNone;
+    out[j] =
+        weight > 0 && !std::isinf(value) ? static_cast<T>(value + eps * std::log(weight)) : kNone;
   }
   std::fill(out + size, out + kernels::padded(size), kNone);
 }

@@ -16,14 +16,15 @@ struct Bridge {
   Buffer<T> weights, offset;  // a*, and f_ref - f*
   double mass = 0;            // of a*
   double reference_mass = 0;
-  double constant = 0;        // k of docs/formulas.md, "References"
+  double constant = 0;  // k of docs/formulas.md, "References"
 };
 
 template <class T>
 Bridge<T> bridge(VectorView<const T> a, VectorView<const T> r, const Marginal& marginal, double eps,
                  const char* name) {
   if (r.size && r.size != a.size)
-    throw InvalidArgument(fmt::format("[reference] {} has {} weights, wanted {}", name, r.size, a.size), name);
+    throw InvalidArgument(
+        fmt::format("[reference] {} has {} weights, wanted {}", name, r.size, a.size), name);
   const auto* kl = std::get_if<KL>(&marginal);
   const double tau = kl ? kl->rho / (kl->rho + eps) : 1;
   Bridge<T> out{Buffer<T>(a.size), Buffer<T>(a.size)};
@@ -31,8 +32,10 @@ Bridge<T> bridge(VectorView<const T> a, VectorView<const T> r, const Marginal& m
   for (std::int64_t i = 0; i < a.size; ++i) {
     const double weight = a[i], against = r.size ? static_cast<double>(r[i]) : 1;
     if (!(against >= 0 && std::isfinite(against)) || (weight > 0 && against == 0))
-      throw InvalidArgument(fmt::format("[reference] {}[{}] is {}, wanted finite and > 0 where the weight is",
-                                        name, i, against), name, i);
+      throw InvalidArgument(
+          fmt::format("[reference] {}[{}] is {}, wanted finite and > 0 where the weight is", name,
+                      i, against),
+          name, i);
     out.reference_mass += against;
     if (weight == 0) {
       out.weights[i] = out.offset[i] = 0;
@@ -40,7 +43,8 @@ Bridge<T> bridge(VectorView<const T> a, VectorView<const T> r, const Marginal& m
     }
     const double log_ratio = std::log(weight / against);
     // In logarithms: r^(1-tau) a^tau may be far below a's own powers.
-    const auto star = kl ? static_cast<T>(std::exp(std::log(weight) - (1 - tau) * log_ratio)) : a[i];
+    const auto star =
+        kl ? static_cast<T>(std::exp(std::log(weight) - (1 - tau) * log_ratio)) : a[i];
     out.weights[i] = star;
     out.mass += star;
     out.offset[i] = static_cast<T>(eps * tau * log_ratio);
@@ -69,7 +73,8 @@ double take_back(const Plan<T>& plan, Side side, const Problem<T>& asked, const 
   double paired = 0;
   for (std::int64_t i = 0; i < p.size(); ++i) {
     paired += static_cast<double>(p[i]) * offset[i];
-    weight_gradient[i] = static_cast<T>(penalty.conjugate(static_cast<double>(potential[i]) + offset[i]));
+    weight_gradient[i] =
+        static_cast<T>(penalty.conjugate(static_cast<double>(potential[i]) + offset[i]));
   }
   if (const auto* kl = std::get_if<KL>(&marginal)) {
     const double mass = source ? asked.mass_a() : asked.mass_b();
@@ -99,8 +104,9 @@ template <class T>
 Buffer<T> ReferenceMap<T>::from_asked(Side side, VectorView<const T> potential) const {
   const Buffer<T>& offset = side == Side::source ? potential_offset_a : potential_offset_b;
   if (potential.size && potential.size != offset.size())
-    throw InvalidArgument(fmt::format("[reference] start has {} values, wanted {}", potential.size, offset.size()),
-                          "start");
+    throw InvalidArgument(
+        fmt::format("[reference] start has {} values, wanted {}", potential.size, offset.size()),
+        "start");
   Buffer<T> out(potential.size);
   for (std::int64_t i = 0; i < potential.size; ++i) out[i] = potential[i] - offset[i];
   return out;
@@ -110,11 +116,13 @@ template <class T>
 ReferencedProblem<T> with_reference(const Problem<T>& problem, double epsilon,
                                     VectorView<const T> r_a, VectorView<const T> r_b) {
   if (!(epsilon > 0 && std::isfinite(epsilon)))
-    throw InvalidArgument(fmt::format("[reference] epsilon is {}, wanted a finite number > 0", epsilon), "epsilon");
+    throw InvalidArgument(
+        fmt::format("[reference] epsilon is {}, wanted a finite number > 0", epsilon), "epsilon");
   if (problem.total_mass() || std::holds_alternative<TV>(problem.marginal_a()) ||
       std::holds_alternative<TV>(problem.marginal_b()))
-    throw NotAvailable("[reference] another reference than the product is available for Balanced and KL "
-                       "sides alone, without a total mass");
+    throw NotAvailable(
+        "[reference] another reference than the product is available for Balanced and KL "
+        "sides alone, without a total mass");
   auto side_a = bridge(problem.a(), r_a, problem.marginal_a(), epsilon, "r_a");
   auto side_b = bridge(problem.b(), r_b, problem.marginal_b(), epsilon, "r_b");
   ReferencedProblem<T> out;
@@ -136,18 +144,20 @@ template <class T>
 Gradient<T> gradient(const Plan<T>& plan, const ReferencedProblem<T>& referenced, Exec& exec) {
   Gradient<T> out = gradient(plan, exec);
   const ReferenceMap<T>& map = referenced.map;
-  const double paired =
-      take_back(plan, Side::source, *referenced.asked, map.potential_offset_a, out.da, out.drho_a, exec) +
-      take_back(plan, Side::target, *referenced.asked, map.potential_offset_b, out.db, out.drho_b, exec);
+  const double paired = take_back(plan, Side::source, *referenced.asked, map.potential_offset_a,
+                                  out.da, out.drho_a, exec) +
+                        take_back(plan, Side::target, *referenced.asked, map.potential_offset_b,
+                                  out.db, out.drho_b, exec);
   out.depsilon += paired / plan.epsilon() + map.mass_offset;
   return out;
 }
 
 template struct ReferenceMap<float>;
 template struct ReferenceMap<double>;
-template ReferencedProblem<float> with_reference(const Problem<float>&, double, VectorView<const float>,
-                                                 VectorView<const float>);
-template ReferencedProblem<double> with_reference(const Problem<double>&, double, VectorView<const double>,
+template ReferencedProblem<float> with_reference(const Problem<float>&, double,
+                                                 VectorView<const float>, VectorView<const float>);
+template ReferencedProblem<double> with_reference(const Problem<double>&, double,
+                                                  VectorView<const double>,
                                                   VectorView<const double>);
 template Gradient<float> gradient(const Plan<float>&, const ReferencedProblem<float>&, Exec&);
 template Gradient<double> gradient(const Plan<double>&, const ReferencedProblem<double>&, Exec&);

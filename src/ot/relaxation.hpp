@@ -34,9 +34,12 @@ class Relaxation {
   void observe(int iterations, double residual, double tolerance) {
     if (!enabled_) return;
     if (residual > 0 && last_residual_ > 0 && iterations > last_iterations_) {
-      const double rate = std::pow(residual / last_residual_, 1.0 / (iterations - last_iterations_));
-      if (omega_ == 1) start(iterations, rate, residual, tolerance);
-      else adapt(iterations, rate);
+      const double rate =
+          std::pow(residual / last_residual_, 1.0 / (iterations - last_iterations_));
+      if (omega_ == 1)
+        start(iterations, rate, residual, tolerance);
+      else
+        adapt(iterations, rate);
     }
     if (iterations - last_iterations_ >= kWindow || last_residual_ < 0) {
       last_residual_ = residual;
@@ -50,7 +53,8 @@ class Relaxation {
   static constexpr int kPatience = 40;  // predicted passes that are not worth an acceleration
 
   void start(int iterations, double rate, double residual, double tolerance) {
-    if (iterations - plain_from_ < kPlain || iterations - last_iterations_ < kWindow || rate >= 1) return;
+    if (iterations - plain_from_ < kPlain || iterations - last_iterations_ < kWindow || rate >= 1)
+      return;
     const double passes = 2 * std::log(tolerance / residual) / std::log(rate);
     if (!automatic_ || passes >= kPatience) omega_ = best_omega(rate);
   }

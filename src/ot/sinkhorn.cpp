@@ -21,43 +21,59 @@ template <class T>
 void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T>& start) {
   const auto positive = [](double v) { return v > 0 && std::isfinite(v); };
   if (!positive(o.epsilon))
-    throw InvalidArgument(fmt::format("[sinkhorn] epsilon is {}, wanted a finite number > 0", o.epsilon), "epsilon");
+    throw InvalidArgument(
+        fmt::format("[sinkhorn] epsilon is {}, wanted a finite number > 0", o.epsilon), "epsilon");
   if (!positive(o.tolerance))
-    throw InvalidArgument(fmt::format("[sinkhorn] tolerance is {}, wanted a finite number > 0", o.tolerance), "tolerance");
+    throw InvalidArgument(
+        fmt::format("[sinkhorn] tolerance is {}, wanted a finite number > 0", o.tolerance),
+        "tolerance");
   if (o.max_iterations < 1)
-    throw InvalidArgument(fmt::format("[sinkhorn] max_iterations is {}, wanted >= 1: an un-iterated plan is never a result",
-                                      o.max_iterations), "max_iterations");
+    throw InvalidArgument(
+        fmt::format(
+            "[sinkhorn] max_iterations is {}, wanted >= 1: an un-iterated plan is never a result",
+            o.max_iterations),
+        "max_iterations");
   if (o.check_every < 1)
-    throw InvalidArgument(fmt::format("[sinkhorn] check_every is {}, wanted >= 1", o.check_every), "check_every");
+    throw InvalidArgument(fmt::format("[sinkhorn] check_every is {}, wanted >= 1", o.check_every),
+                          "check_every");
   if (o.criterion == Criterion::gap && std::holds_alternative<Balanced>(problem.marginal_a()) &&
       std::holds_alternative<Balanced>(problem.marginal_b()))
-    throw InvalidArgument("[sinkhorn] criterion gap with two Balanced sides: the gap is infinite until both "
-                          "marginals are exact; wanted criterion residual", "criterion");
+    throw InvalidArgument(
+        "[sinkhorn] criterion gap with two Balanced sides: the gap is infinite until both "
+        "marginals are exact; wanted criterion residual",
+        "criterion");
   const auto check = [](VectorView<const T> v, std::int64_t size, const char* name) {
     if (v.size && v.size != size)
-      throw InvalidArgument(fmt::format("[sinkhorn] start {} has {} values, wanted {}", name, v.size, size), "start");
+      throw InvalidArgument(
+          fmt::format("[sinkhorn] start {} has {} values, wanted {}", name, v.size, size), "start");
     for (std::int64_t i = 0; i < v.size; ++i)
       if (!std::isfinite(v[i]))
-        throw InvalidArgument(fmt::format("[sinkhorn] start {}[{}] is {}, wanted finite potentials", name, i, v[i]), "start", i);
+        throw InvalidArgument(
+            fmt::format("[sinkhorn] start {}[{}] is {}, wanted finite potentials", name, i, v[i]),
+            "start", i);
   };
   check(start.f, problem.n(), "f");
   check(start.g, problem.m(), "g");
 }
 
-/// docs/numerics.md, "Precision": 4e-9 range/eps in float32, the same multiple of u in double; two Balanced
-/// sides cannot agree better than their masses do.
+/// docs/numerics.md, "Precision": 4e-9 range/eps in float32, the same multiple of u in double; two
+/// Balanced sides cannot agree better than their masses do.
 template <class T>
 double predicted_floor(const Problem<T>& problem, double range, double eps) {
   double floor = (sizeof(T) == 4 ? 4e-9 : 7.5e-18) * range / eps;
-  if (std::holds_alternative<Balanced>(problem.marginal_a()) && std::holds_alternative<Balanced>(problem.marginal_b()))
-    floor = std::max(floor, std::abs(problem.mass_a() - problem.mass_b()) / std::min(problem.mass_a(), problem.mass_b()));
+  if (std::holds_alternative<Balanced>(problem.marginal_a()) &&
+      std::holds_alternative<Balanced>(problem.marginal_b()))
+    floor = std::max(floor, std::abs(problem.mass_a() - problem.mass_b()) /
+                                std::min(problem.mass_a(), problem.mass_b()));
   return floor;
 }
 
 /// Two Balanced sides leave (f + c, g - c) free: stored with m_b sum a f = m_a sum b g.
 template <class T>
 void fix_gauge(const Problem<T>& problem, Buffer<T>& f, Buffer<T>& g) {
-  if (!std::holds_alternative<Balanced>(problem.marginal_a()) || !std::holds_alternative<Balanced>(problem.marginal_b())) return;
+  if (!std::holds_alternative<Balanced>(problem.marginal_a()) ||
+      !std::holds_alternative<Balanced>(problem.marginal_b()))
+    return;
   const auto mean = [](VectorView<const T> w, const Buffer<T>& v) {
     double sum = 0;
     for (std::int64_t i = 0; i < w.size; ++i)
@@ -75,14 +91,18 @@ template <class T>
 class Solve {
  public:
   Solve(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec)
-      : problem_(problem), options_(options), exec_(exec), op_(problem),
+      : problem_(problem),
+        options_(options),
+        exec_(exec),
+        op_(problem),
         alternation_(problem, op_, options.translate),
         relaxation_(options.acceleration != Acceleration::none,
                     options.acceleration == Acceleration::automatic) {}
 
   SinkhornResult<T> run(const Start<T>& start) {
     exec_.state = {};
-    const double range = std::max(0.0, std::min(op_.max_cost(), op_.needed_cost()) - op_.min_cost());
+    const double range =
+        std::max(0.0, std::min(op_.max_cost(), op_.needed_cost()) - op_.min_cost());
     report_.predicted_floor = predicted_floor(problem_, range, options_.epsilon);
     alternation_.start(start, exec_);
     const bool cold = !start.f.size && !start.g.size;
@@ -98,7 +118,8 @@ class Solve {
   bool level(double eps) {
     alternation_.set_epsilon(eps);
     for (int i = 0; i < kLevelIterations; ++i) {
-      if (iterations_ + 1 >= options_.max_iterations) return true;  // the last iteration is the target's
+      if (iterations_ + 1 >= options_.max_iterations)
+        return true;  // the last iteration is the target's
       alternation_.lead(1, exec_);
       alternation_.sweep_following(exec_);
       const auto check = alternation_.check(exec_);
@@ -116,7 +137,8 @@ class Solve {
     alternation_.set_epsilon(options_.epsilon);
     for (int at_target = 1;; ++at_target) {
       const bool relaxed = relaxation_.omega() > 1;
-      const int every = relaxed ? std::max(options_.check_every, kRelaxedChecks) : options_.check_every;
+      const int every =
+          relaxed ? std::max(options_.check_every, kRelaxedChecks) : options_.check_every;
       const bool last = iterations_ + 1 >= options_.max_iterations;
       const bool checked = last || at_target == 1 || at_target % every == 0;
       alternation_.lead(checked ? 1 : relaxation_.omega(), exec_);
@@ -154,7 +176,8 @@ class Solve {
   }
 
   bool meets(const typename Alternation<T>::Check& check) const {
-    if (options_.criterion == Criterion::residual) return check.marginal_error <= options_.tolerance;
+    if (options_.criterion == Criterion::residual)
+      return check.marginal_error <= options_.tolerance;
     const double scale = std::max(std::abs(check.dual), options_.epsilon * check.mass);
     return check.gap <= options_.tolerance * scale;
   }
@@ -167,8 +190,9 @@ class Solve {
 
   void fail(Status status) {
     if (!has_pair_)
-      throw Error(fmt::format("[sinkhorn] a non-finite number appeared before the first check at epsilon {}",
-                              options_.epsilon));
+      throw Error(fmt::format(
+          "[sinkhorn] a non-finite number appeared before the first check at epsilon {}",
+          options_.epsilon));
     report_.status = status;
   }
 
@@ -231,11 +255,16 @@ class Solve {
 
 const char* to_string(Status status) {
   switch (status) {
-    case Status::converged: return "converged";
-    case Status::max_iterations: return "max_iterations";
-    case Status::precision_floor: return "precision_floor";
-    case Status::diverged: return "diverged";
-    case Status::stopped: return "stopped";
+    case Status::converged:
+      return "converged";
+    case Status::max_iterations:
+      return "max_iterations";
+    case Status::precision_floor:
+      return "precision_floor";
+    case Status::diverged:
+      return "diverged";
+    case Status::stopped:
+      return "stopped";
   }
   return "unknown";
 }
@@ -246,6 +275,8 @@ SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& opt
   validate(problem, options, start);
   return Solve<T>(problem, options, exec).run(start);
 }
-template SinkhornResult<float> sinkhorn(const Problem<float>&, const SinkhornOptions&, Exec&, const Start<float>&);
-template SinkhornResult<double> sinkhorn(const Problem<double>&, const SinkhornOptions&, Exec&, const Start<double>&);
+template SinkhornResult<float> sinkhorn(const Problem<float>&, const SinkhornOptions&, Exec&,
+                                        const Start<float>&);
+template SinkhornResult<double> sinkhorn(const Problem<double>&, const SinkhornOptions&, Exec&,
+                                         const Start<double>&);
 }  // namespace monge

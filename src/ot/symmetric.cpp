@@ -21,8 +21,13 @@ template <class T>
 class SymmetricSolve {
  public:
   SymmetricSolve(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec)
-      : problem_(problem), options_(options), exec_(exec), op_(problem),
-        penalty_(penalty_of<T>(problem.marginal_a())), s_(problem.n()), f_(start(problem, penalty_)),
+      : problem_(problem),
+        options_(options),
+        exec_(exec),
+        op_(problem),
+        penalty_(penalty_of<T>(problem.marginal_a())),
+        s_(problem.n()),
+        f_(start(problem, penalty_)),
         h_(padded_buffer<T>(problem.n())) {
     const double range = std::min(op_.max_cost(), op_.needed_cost()) - op_.min_cost();
     report_.predicted_floor =
@@ -109,8 +114,7 @@ class SymmetricSolve {
   void keep(const Check& check) {
     best_ = f_.copy();
     for (std::int64_t i = 0; i < best_.size(); ++i)
-      if (!(problem_.a()[i] > 0))
-        best_[i] = static_cast<T>(penalty_.prox(s_[i], options_.epsilon));
+      if (!(problem_.a()[i] > 0)) best_[i] = static_cast<T>(penalty_.prox(s_[i], options_.epsilon));
     static_cast<SinkhornCheck&>(report_) = check;
     report_.duality_gap = check.gap;
   }
@@ -131,9 +135,10 @@ class SymmetricSolve {
     const Check check = measured();
     if (!std::isfinite(check.marginal_error) || !std::isfinite(check.dual_value)) {
       if (!best_.size())
-        throw Error(fmt::format("[divergence] a non-finite number appeared before the first check "
-                                "at epsilon {}",
-                                options_.epsilon));
+        throw Error(
+            fmt::format("[divergence] a non-finite number appeared before the first check "
+                        "at epsilon {}",
+                        options_.epsilon));
       return end(Status::diverged);
     }
     const bool met = meets(check), last = iterations_ >= options_.max_iterations;

@@ -5,10 +5,10 @@
 namespace monge {
 /// Iterates f <- (f + prox(softmin(f))) / 2 and returns g = f. Where exp(-C/eps) is positive
 /// definite the error modes are (1 - tau kappa) / 2 with kappa in [0, 1]: the rate is at most 1/2
-/// whatever epsilon is (docs/formulas.md, "Divergence"), so there is no annealing, translation or relaxation.
-/// softmin(f) also measures the pair (f, f): one pass an iteration, and every one is checked
-/// against the tolerance. Report and errors are those of sinkhorn(); the options are valid and
-/// the problem is symmetric, by contract.
+/// whatever epsilon is (docs/formulas.md, "Divergence"), so there is no annealing, translation or
+/// relaxation. softmin(f) also measures the pair (f, f): one pass an iteration, and every one is
+/// checked against the tolerance. Report and errors are those of sinkhorn(); the options are valid
+/// and the problem is symmetric, by contract.
 template <class T>
 SinkhornResult<T> symmetric_sinkhorn(const Problem<T>& problem, const SinkhornOptions& options,
                                      Exec& exec);

@@ -53,8 +53,7 @@ TEST(Buffer, TooMuchIsAnErrorThatSaysHowMuch) {
     Buffer<double> buffer(huge);  // its bytes do not fit 64 bits
     FAIL() << "no exception";
   } catch (const OutOfMemory& error) {
-    EXPECT_STREQ(error.what(),
-                 "[buffer] no memory for 9223372036854775807 values of 8 bytes");
+    EXPECT_STREQ(error.what(), "[buffer] no memory for 9223372036854775807 values of 8 bytes");
   }
   EXPECT_THROW(Buffer<double>(huge / 16), OutOfMemory);  // bytes fit, no machine has them
 }

@@ -49,9 +49,7 @@ def test_console(page, tmp_path):
     programs = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     for session, _ in blocks(page, "console"):
-        for command, expected in re.findall(
-            r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", session, re.MULTILINE
-        ):
+        for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", session, re.MULTILINE):
             result = subprocess.run(
                 command, shell=True, cwd=tmp_path, env=environment, text=True,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,

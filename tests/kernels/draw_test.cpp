@@ -26,7 +26,9 @@ TYPED_TEST_SUITE(Draw, Scalars);
 
 struct Requests {
   Integers rows, counts, offsets;
-  std::int64_t total() const { return std::accumulate(counts.begin(), counts.end(), std::int64_t{0}); }
+  std::int64_t total() const {
+    return std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+  }
 };
 
 Requests requests(Integers rows, Integers counts) {
@@ -48,8 +50,15 @@ Requests from_all_rows(std::int64_t n, std::int64_t count) {
 
 template <class T>
 DrawArgs<T> arguments(const KernelCase<T>& in, const Requests& wanted, std::uint64_t seed) {
-  return {in.pairs(), in.h.data(), in.shift.data(), wanted.rows.data(), wanted.counts.data(),
-          wanted.offsets.data(), static_cast<std::int64_t>(wanted.rows.size()), seed, nullptr,
+  return {in.pairs(),
+          in.h.data(),
+          in.shift.data(),
+          wanted.rows.data(),
+          wanted.counts.data(),
+          wanted.offsets.data(),
+          static_cast<std::int64_t>(wanted.rows.size()),
+          seed,
+          nullptr,
           in.eps};
 }
 
@@ -73,7 +82,8 @@ void expect_inversion(const KernelCase<T>& in, std::int64_t count) {
     for (std::int64_t i = 0; i < in.options().n; ++i) {
       const reference::DrawRow<T> row(a, i);
       for (std::int64_t t = 0; t < count; ++t)
-        ASSERT_TRUE(row.allows(got[i * count + t], t)) << i << " " << t << ": " << got[i * count + t];
+        ASSERT_TRUE(row.allows(got[i * count + t], t))
+            << i << " " << t << ": " << got[i * count + t];
     }
   });
   testing::expect_same_on_any_threads([&](int threads) { return run(in, wanted, threads); });

@@ -28,8 +28,12 @@ using Bits = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
 template <class T>
 std::vector<T> arguments(Bits<T> step) {
   const T range = std::numeric_limits<T>::max_exponent + 60;
-  std::vector<T> out{0, -T(0), std::numeric_limits<T>::denorm_min(), -std::numeric_limits<T>::infinity(),
-                     std::numeric_limits<T>::infinity(), std::numeric_limits<T>::lowest()};
+  std::vector<T> out{0,
+                     -T(0),
+                     std::numeric_limits<T>::denorm_min(),
+                     -std::numeric_limits<T>::infinity(),
+                     std::numeric_limits<T>::infinity(),
+                     std::numeric_limits<T>::lowest()};
   for (Bits<T> bits = 1; bits < std::bit_cast<Bits<T>>(range); bits += step) {
     out.push_back(std::bit_cast<T>(bits));
     out.push_back(-out.back());
@@ -101,9 +105,11 @@ TYPED_TEST(Exponential, OfSoftminKeepsItsRelativeError) {
   testing::on_every_target([&] {
     std::vector<double> out(n);
     Exec exec;
-    kernels::softmin(kernels::SoftminArgs<T>{pairs, h.data(), shift.data(), out.data(), 1 / kLog2}, exec);
+    kernels::softmin(kernels::SoftminArgs<T>{pairs, h.data(), shift.data(), out.data(), 1 / kLog2},
+                     exec);
     double worst = 0;
-    for (std::int64_t i = 0; i < n; ++i) worst = std::max(worst, std::abs(out[i] - costs[i]) * kLog2);
+    for (std::int64_t i = 0; i < n; ++i)
+      worst = std::max(worst, std::abs(out[i] - costs[i]) * kLog2);
     // As exp_sum-inl.hpp states; in double log2 of the sum rounds as well.
     EXPECT_LE(worst, sizeof(T) == 4 ? 4.5e-7 : 5e-16 + kWindow * 0x1p-53);
   });

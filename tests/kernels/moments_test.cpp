@@ -23,8 +23,7 @@ TYPED_TEST_SUITE(Moments, Scalars);
 /// A case with m values of their own dimension and a centre per row.
 template <class T>
 struct MomentsCase {
-  MomentsCase(const CaseOptions& options, int dim, double offset = 0)
-      : pairs(options), dim(dim) {
+  MomentsCase(const CaseOptions& options, int dim, double offset = 0) : pairs(options), dim(dim) {
     auto values = testing::random_values<T>(options.m * dim, options.seed, 5);
     center = testing::random_values<T>(options.n * dim, options.seed, 6);
     for (T& value : values) value += static_cast<T>(offset);

@@ -93,11 +93,19 @@ TYPED_TEST(Pull, EmptyRowsAreZero) {
 // NaN that 0 times infinity makes: one column, on the row's own point.
 TYPED_TEST(Pull, CoincidentPointsGiveZero) {
   using T = TypeParam;
-  for (const auto& [form, power] :
-       {std::pair{Form::distance, 1.0}, {Form::power, 1.0}, {Form::power, 1.5}, {Form::power, 3.0},
-        {Form::squared, 2.0}}) {
-    KernelCase<T> in({.n = 5, .m = 1, .dim = 3, .eps = 1, .form = form, .power = power,
-                      .zero_weights = false, .bad_shift = false});
+  for (const auto& [form, power] : {std::pair{Form::distance, 1.0},
+                                    {Form::power, 1.0},
+                                    {Form::power, 1.5},
+                                    {Form::power, 3.0},
+                                    {Form::squared, 2.0}}) {
+    KernelCase<T> in({.n = 5,
+                      .m = 1,
+                      .dim = 3,
+                      .eps = 1,
+                      .form = form,
+                      .power = power,
+                      .zero_weights = false,
+                      .bad_shift = false});
     for (int i = 0; i < 5; ++i)
       for (int k = 0; k < 3; ++k) in.x[i * 3 + k] = in.y[k];
     in.pack_points();

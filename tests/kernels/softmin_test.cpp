@@ -40,9 +40,10 @@ std::vector<double> run(const KernelCase<T>& in, Shift shift, int threads = 1) {
   std::vector<double> out(in.options().n, std::numeric_limits<double>::quiet_NaN());
   Exec exec;
   exec.threads = threads;
-  kernels::softmin(SoftminArgs<T>{in.pairs(), in.h.data(),
-                                  shift == Shift::given ? shifts.data() : nullptr, out.data(), in.eps},
-                   exec);
+  kernels::softmin(
+      SoftminArgs<T>{in.pairs(), in.h.data(), shift == Shift::given ? shifts.data() : nullptr,
+                     out.data(), in.eps},
+      exec);
   return out;
 }
 
@@ -97,8 +98,13 @@ void expect_exact(const KernelCase<T>& in, bool shifted = true, bool unshifted =
 std::vector<CaseOptions> cases() {
   std::vector<CaseOptions> out;
   for (CaseOptions options : testing::all_forms())
-    for (const auto& [n, m, dim] : {std::tuple{1, 1, 1}, {2, 15, 2}, {65, 17, 3}, {63, 100, 4},
-                                    {8, 1041, 5}, {129, 257, 7}, {65, 70, 70}}) {
+    for (const auto& [n, m, dim] : {std::tuple{1, 1, 1},
+                                    {2, 15, 2},
+                                    {65, 17, 3},
+                                    {63, 100, 4},
+                                    {8, 1041, 5},
+                                    {129, 257, 7},
+                                    {65, 70, 70}}) {
       options.n = n, options.m = m, options.dim = dim;
       options.lists = n == 129;
       out.push_back(options);
@@ -124,8 +130,8 @@ TYPED_TEST(Softmin, RedoesRowsWhoseShiftDoesNotFit) {
   for (CaseOptions options : testing::all_forms()) {
     options.n = 80, options.m = 100, options.dim = 3, options.eps = 0.01, options.bad_shift = false;
     KernelCase<TypeParam> in(options);
-    const double off[] = {40,   -40,  85,  95,  110, 130,  160, -110, -700, 720,  750, 1e4,
-                          -1e4, 1e6, -1e6, 280, 360, 500,  200, 1e12, -1e12, 1e30, -90, -1e30};
+    const double off[] = {40,   -40, 85,   95,  110, 130, 160, -110, -700,  720,  750, 1e4,
+                          -1e4, 1e6, -1e6, 280, 360, 500, 200, 1e12, -1e12, 1e30, -90, -1e30};
     for (std::int64_t i = 0; i < options.n; ++i)
       if (i % 3) in.shift[i] += static_cast<TypeParam>(options.eps * off[i % std::size(off)]);
     expect_exact(in);
@@ -135,8 +141,10 @@ TYPED_TEST(Softmin, RedoesRowsWhoseShiftDoesNotFit) {
 
 // A single column far above all others must not wrap around to a small weight.
 TYPED_TEST(Softmin, SeesOneHugeTerm) {
-  for (const double excess : {86.0, 90.0, 130.0, 177.0, 200.0, 300.0, 400.0, 709.0, 712.0, 1500.0, 3000.0}) {
-    KernelCase<TypeParam> in({.n = 9, .m = 40, .dim = 3, .eps = 1e-3, .zero_weights = false, .bad_shift = false});
+  for (const double excess :
+       {86.0, 90.0, 130.0, 177.0, 200.0, 300.0, 400.0, 709.0, 712.0, 1500.0, 3000.0}) {
+    KernelCase<TypeParam> in(
+        {.n = 9, .m = 40, .dim = 3, .eps = 1e-3, .zero_weights = false, .bad_shift = false});
     for (std::int64_t j = 0; j < 40; ++j) in.h[j] = j == 20 ? 0 : TypeParam(-100);
     in.set_shift();
     for (auto& shift : in.shift) shift += static_cast<TypeParam>(excess * in.eps);
@@ -163,8 +171,8 @@ TYPED_TEST(Softmin, ForbiddenPairsAndRemovedColumnsMeetWithoutNan) {
   static constexpr T kInf = std::numeric_limits<T>::infinity();
   testing::on_every_target([] {
     for (const bool transposed : {false, true}) {
-      const CaseOptions options{.n = 70, .m = 40, .form = Form::matrix, .transposed = transposed,
-                                .forbidden = false};
+      const CaseOptions options{
+          .n = 70, .m = 40, .form = Form::matrix, .transposed = transposed, .forbidden = false};
       KernelCase<T> in(options);
       for (std::int64_t i = 0; i < 70; ++i)
         for (std::int64_t j = 0; j < 40; ++j)
@@ -222,9 +230,9 @@ TYPED_TEST(Softmin, AListOfAllBlocksChangesNothing) {
   const CaseOptions options{.n = 200, .m = 3000, .dim = 3, .bad_shift = false};
   KernelCase<TypeParam> in(options);
   const auto dense = run(in, Shift::given);
-  const std::int32_t all[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
-                              10, 11, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5, 6, 7,
-                              8, 9, 10, 11};
+  const std::int32_t all[] = {0, 1, 2,  3,  4, 5, 6,  7,  8, 9, 10, 11, 0, 1, 2,  3,
+                              4, 5, 6,  7,  8, 9, 10, 11, 0, 1, 2,  3,  4, 5, 6,  7,
+                              8, 9, 10, 11, 0, 1, 2,  3,  4, 5, 6,  7,  8, 9, 10, 11};
   const std::int64_t offsets[] = {0, 12, 24, 36, 48};
   const kernels::BlockList list{offsets, all};
   SoftminArgs<TypeParam> args{in.pairs(), in.h.data(), nullptr, nullptr, in.eps};

@@ -75,7 +75,9 @@ void check_case(const testing::CaseOptions& options, int tile_rows) {
           }
           ASSERT_NEAR(b.costs[at], c, error);
           const auto pair = reference::pair(
-              cpu::TileArgs<T>{.pairs = p, .h = in.h.data(), .shift = in.shift.data(), .eps = in.eps}, i, j);
+              cpu::TileArgs<T>{
+                  .pairs = p, .h = in.h.data(), .shift = in.shift.data(), .eps = in.eps},
+              i, j);
           ASSERT_NEAR(b.weights[at], pair.weight,
                       pair.weight * pair.weight_error + std::numeric_limits<T>::min());
           ASSERT_EQ(b.again[at], b.weights[at]);
@@ -98,8 +100,8 @@ void check_case(const testing::CaseOptions& options, int tile_rows) {
 TYPED_TEST(Tile, MatchesReferenceOnEveryTarget) {
   testing::on_every_target([] {
     for (testing::CaseOptions options : testing::all_forms())
-      for (const auto& [n, m, dim] : {std::tuple{1, 1, 1}, {9, 17, 2}, {16, 257, 3}, {8, 300, 4},
-                                      {11, 40, 37}})
+      for (const auto& [n, m, dim] :
+           {std::tuple{1, 1, 1}, {9, 17, 2}, {16, 257, 3}, {8, 300, 4}, {11, 40, 37}})
         for (const double eps : {1e-2, 10.0}) {
           options.n = n, options.m = m, options.dim = dim, options.eps = eps;
           check_case<TypeParam>(options, kTileRows);

@@ -37,8 +37,8 @@ Top<T> run_top_k(const KernelCase<T>& in, int k, int threads) {
   const std::int64_t n = in.options().n;
   Top<T> out{std::vector<std::int64_t>(n * k, testing::poison<std::int64_t>()),
              std::vector<T>(n * k, testing::poison<T>()), std::vector<T>(n, testing::poison<T>())};
-  TopKArgs<T> a{in.pairs(), in.h.data(), in.shift.data(), k, out.columns.data(),
-                out.weights.data(), out.softmin.data(), in.eps};
+  TopKArgs<T> a{in.pairs(),         in.h.data(),        in.shift.data(),    k,
+                out.columns.data(), out.weights.data(), out.softmin.data(), in.eps};
   Exec exec = testing::with_threads(threads);
   kernels::top_k(a, exec);
   return out;
@@ -56,8 +56,9 @@ Selection<T> run_select(const KernelCase<T>& in, const std::vector<T>& threshold
   const std::int64_t n = in.options().n;
   Selection<T> out;
   out.counts.assign(n, testing::poison<std::int64_t>());
-  SelectArgs<T> a{in.pairs(), in.h.data(), in.shift.data(), threshold.data(), out.counts.data(),
-                  nullptr, nullptr, nullptr, in.eps};
+  SelectArgs<T> a{in.pairs(),       in.h.data(),       in.shift.data(),
+                  threshold.data(), out.counts.data(), nullptr,
+                  nullptr,          nullptr,           in.eps};
   Exec exec = testing::with_threads(threads);
   kernels::select(a, exec);
   out.offsets.assign(n, 0);

@@ -48,10 +48,12 @@ double moved_value(Setting s, Member member, std::size_t at, double t) {
 
 void check_points(const Setting& s, const Gradient<double>& g, const std::string& what) {
   for (std::size_t e = 0; e < s.clouds.x.size(); ++e)
-    EXPECT_NEAR(g.dx[e], slope([&](double t) { return moved_value(s, &Clouds<double>::x, e, t); }), 1e-7 * 0.1)
+    EXPECT_NEAR(g.dx[e], slope([&](double t) { return moved_value(s, &Clouds<double>::x, e, t); }),
+                1e-7 * 0.1)
         << what << " x " << e;
   for (std::size_t e = 0; e < s.clouds.y.size(); ++e)
-    EXPECT_NEAR(g.dy[e], slope([&](double t) { return moved_value(s, &Clouds<double>::y, e, t); }), 1e-7 * 0.1)
+    EXPECT_NEAR(g.dy[e], slope([&](double t) { return moved_value(s, &Clouds<double>::y, e, t); }),
+                1e-7 * 0.1)
         << what << " y " << e;
 }
 
@@ -75,7 +77,8 @@ TEST(Gradient, WeightsByCentralDifferences) {
   for (const auto& mix : testing::mixtures()) {
     const Setting s = setting(mix);
     const auto g = gradient(*s.solve().plan, exec);
-    const bool hard = std::holds_alternative<Balanced>(mix.a) && std::holds_alternative<Balanced>(mix.b);
+    const bool hard =
+        std::holds_alternative<Balanced>(mix.a) && std::holds_alternative<Balanced>(mix.b);
     const auto check = [&](const Buffer<double>& d, std::vector<double> Clouds<double>::*member) {
       for (std::int64_t i = 0; i < d.size(); ++i) {
         const std::int64_t from = (i + 1) % d.size();
@@ -85,7 +88,8 @@ TEST(Gradient, WeightsByCentralDifferences) {
           if (hard) (moved.clouds.*member)[from] -= t;
           return moved.value();
         });
-        EXPECT_NEAR(hard ? d[i] - d[from] : d[i], fd, 1e-7 * std::max(1.0, std::abs(fd))) << mix.name << i;
+        EXPECT_NEAR(hard ? d[i] - d[from] : d[i], fd, 1e-7 * std::max(1.0, std::abs(fd)))
+            << mix.name << i;
       }
     };
     check(g.da, &Clouds<double>::a);
@@ -119,8 +123,8 @@ TEST(Gradient, EpsilonAndStrengthsByCentralDifferences) {
 
 TEST(Gradient, EveryCost) {
   Exec exec;
-  for (const Cost& cost : {Cost{HalfSquaredEuclidean{}}, Cost{Euclidean{}}, Cost{Power{1.5}}, Cost{Power{3}},
-                           Cost{Cosine{}}, Cost{Dot{}}}) {
+  for (const Cost& cost : {Cost{HalfSquaredEuclidean{}}, Cost{Euclidean{}}, Cost{Power{1.5}},
+                           Cost{Power{3}}, Cost{Cosine{}}, Cost{Dot{}}}) {
     Setting s = setting(testing::mixtures()[4]);
     s.cost = cost;
     check_points(s, gradient(*s.solve().plan, exec), cost_name(cost));
@@ -131,19 +135,25 @@ TEST(Gradient, EveryCost) {
 TEST(Gradient, FixedTotalMass) {
   Exec exec;
   const TV cap{std::numeric_limits<double>::infinity()};
-  const Setting s{random_clouds<double>(6, 5, 2, 3, 1.5, 1.1), cap, cap, kEpsilon, SquaredEuclidean{},
-                  {.total_mass = 0.7, .mass_tolerance = 0}};
+  const Setting s{
+      random_clouds<double>(6, 5, 2, 3, 1.5, 1.1), cap, cap, kEpsilon, SquaredEuclidean{},
+      {.total_mass = 0.7, .mass_tolerance = 0}};
   const auto g = gradient(*s.solve().plan, exec);
   check_points(s, g, "total mass");
   for (std::size_t i = 0; i < 6; ++i)
-    EXPECT_NEAR(g.da[i], slope([&](double t) { return moved_value(s, &Clouds<double>::a, i, t); }), 1e-7) << i;
+    EXPECT_NEAR(g.da[i], slope([&](double t) { return moved_value(s, &Clouds<double>::a, i, t); }),
+                1e-7)
+        << i;
   for (std::size_t j = 0; j < 5; ++j)
-    EXPECT_NEAR(g.db[j], slope([&](double t) { return moved_value(s, &Clouds<double>::b, j, t); }), 1e-7) << j;
+    EXPECT_NEAR(g.db[j], slope([&](double t) { return moved_value(s, &Clouds<double>::b, j, t); }),
+                1e-7)
+        << j;
   EXPECT_NEAR(g.depsilon, slope([&](double t) {
-    Setting moved = s;
-    moved.epsilon += t;
-    return moved.value();
-  }), 1e-7);
+                Setting moved = s;
+                moved.epsilon += t;
+                return moved.value();
+              }),
+              1e-7);
 }
 
 // The derivative in C is the plan; a cost matrix has no points to differentiate in.
@@ -182,7 +192,8 @@ TEST(Gradient, ZeroWeightsHaveTheirOneSidedDerivative) {
   for (std::int64_t e = 4; e < 6; ++e) EXPECT_EQ(g.dx[e], 0);
   const auto value = [&](double t) { return moved_value(s, &Clouds<double>::a, 2, t); };
   const double h = 1e-3;  // one-sided, third order
-  const double fd = (-11 * value(0) + 18 * value(h) - 9 * value(2 * h) + 2 * value(3 * h)) / (6 * h);
+  const double fd =
+      (-11 * value(0) + 18 * value(h) - 9 * value(2 * h) + 2 * value(3 * h)) / (6 * h);
   EXPECT_NEAR(g.da[2], fd, 1e-7);
 }
 
@@ -191,8 +202,13 @@ TEST(Gradient, FloatAgreesWithDouble) {
   Exec exec;
   for (const auto& mix : testing::mixtures()) {
     const auto clouds = random_clouds<float>(40, 30, 3, 5, mix.mass_a, mix.mass_b);
-    Clouds<double> same{40, 30, 3, testing::to_double(clouds.x), testing::to_double(clouds.y),
-                        testing::to_double(clouds.a), testing::to_double(clouds.b)};
+    Clouds<double> same{40,
+                        30,
+                        3,
+                        testing::to_double(clouds.x),
+                        testing::to_double(clouds.y),
+                        testing::to_double(clouds.a),
+                        testing::to_double(clouds.b)};
     const ProblemOptions loose{.total_mass = {}, .mass_tolerance = 1e-6};
     const Solved<float> s(clouds, mix.a, mix.b, tight(kEpsilon, 1e-6), SquaredEuclidean{}, loose);
     const Solved<double> t(same, mix.a, mix.b, tight(kEpsilon, 1e-6), SquaredEuclidean{}, loose);
@@ -205,7 +221,8 @@ TEST(Gradient, FloatAgreesWithDouble) {
     const auto close = [&](const Buffer<float>& g, const Buffer<double>& w, const char* what) {
       double size = 0;
       for (const double v : w) size = std::max(size, std::abs(v));
-      for (std::int64_t i = 0; i < w.size(); ++i) ASSERT_NEAR(g[i], w[i], bound * size) << mix.name << what << i;
+      for (std::int64_t i = 0; i < w.size(); ++i)
+        ASSERT_NEAR(g[i], w[i], bound * size) << mix.name << what << i;
     };
     close(got.dx, want.dx, " dx ");
     close(got.dy, want.dy, " dy ");

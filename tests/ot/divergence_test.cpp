@@ -21,7 +21,8 @@ using testing::refusal;
 using testing::tight;
 constexpr double kEpsilon = 0.1;
 
-DivergenceOptions options(Marginal a, Marginal b, double epsilon = kEpsilon, double tolerance = 1e-13) {
+DivergenceOptions options(Marginal a, Marginal b, double epsilon = kEpsilon,
+                          double tolerance = 1e-13) {
   DivergenceOptions out;
   static_cast<SinkhornOptions&>(out) = tight(epsilon, tolerance);
   out.marginal_a = a;
@@ -46,8 +47,8 @@ Divergence<double> solve(const Clouds<double>& c, const DivergenceOptions& o) {
 // The value of the transport from u to v by an ordinary solve.
 double transport(const Measure<double>& u, const Measure<double>& v, const DivergenceOptions& o) {
   Exec exec;
-  const Problem<double> problem(PointCloud<double>{u.points, v.points, o.cost}, u.weights, v.weights,
-                                o.marginal_a, o.marginal_b);
+  const Problem<double> problem(PointCloud<double>{u.points, v.points, o.cost}, u.weights,
+                                v.weights, o.marginal_a, o.marginal_b);
   return Plan<double>(problem, sinkhorn(problem, o, exec)).value(exec);
 }
 
@@ -66,7 +67,8 @@ TEST(Divergence, IsItsDefinition) {
     const auto o = options(mix.a, mix.b);
     const auto got = solve(clouds, o);
     ASSERT_TRUE(got.converged()) << mix.name;
-    EXPECT_NEAR(got.value, by_definition(clouds, o), 1e-11 * std::max(std::abs(got.value), 1.0)) << mix.name;
+    EXPECT_NEAR(got.value, by_definition(clouds, o), 1e-11 * std::max(std::abs(got.value), 1.0))
+        << mix.name;
   }
 }
 
@@ -77,7 +79,8 @@ TEST(Divergence, MatchesTheClosedForms) {
     const auto soft = random_clouds<double>(30, 25, 2, seed, 1.5, 1.1);
     const auto kl = solve(soft, options(KL{rho}, KL{rho}));
     const double m_aa = kl.aa.report.transported_mass, m_bb = kl.bb.report.transported_mass;
-    const double by_mass = (2 * rho + kEpsilon) * (m_aa / 2 + m_bb / 2 - kl.ab.report.transported_mass);
+    const double by_mass =
+        (2 * rho + kEpsilon) * (m_aa / 2 + m_bb / 2 - kl.ab.report.transported_mass);
     EXPECT_NEAR(kl.value, by_mass, 1e-11 * kl.value);
 
     const auto hard = random_clouds<double>(30, 25, 2, seed, 1.3, 1.3);
@@ -119,8 +122,10 @@ TEST(Divergence, IsStationaryBetweenEqualMeasures) {
     const bool hard = !std::holds_alternative<KL>(marginal);
     for (const double v : got.dx) EXPECT_NEAR(v, 0, 1e-11) << to_string(marginal);
     for (const double v : got.dy) EXPECT_NEAR(v, 0, 1e-11) << to_string(marginal);
-    for (const double v : got.da) EXPECT_NEAR(v - (hard ? got.da[0] : 0), 0, 1e-11) << to_string(marginal);
-    for (const double v : got.db) EXPECT_NEAR(v - (hard ? got.db[0] : 0), 0, 1e-11) << to_string(marginal);
+    for (const double v : got.da)
+      EXPECT_NEAR(v - (hard ? got.da[0] : 0), 0, 1e-11) << to_string(marginal);
+    for (const double v : got.db)
+      EXPECT_NEAR(v - (hard ? got.db[0] : 0), 0, 1e-11) << to_string(marginal);
   }
 }
 
@@ -134,7 +139,8 @@ TEST(DivergenceSlow, IsNotNegative) {
     const double mass = 0.5 + philox_uniform(seed, 9, 0);
     auto clouds = random_clouds<double>(8, 7, 2, seed, mass, balanced ? mass : 1.0);
     if (seed % 3 == 0)
-      for (std::size_t e = 0; e < clouds.y.size(); ++e) clouds.y[e] = clouds.x[e] + 1e-5 * clouds.y[e];
+      for (std::size_t e = 0; e < clouds.y.size(); ++e)
+        clouds.y[e] = clouds.x[e] + 1e-5 * clouds.y[e];
     const double epsilon = seed % 2 ? 0.03 : 0.3;
     const auto got = solve(clouds, options(marginal, marginal, epsilon));
     EXPECT_GE(got.value, -1e-12 * mass) << seed << " " << to_string(marginal);
@@ -177,8 +183,14 @@ TEST(Divergence, SelfReportBelongsToTheReturnedPair) {
       auto o = options(marginal, marginal, kEpsilon, tolerance);
       const auto got = solve(clouds, o);
       Clouds<double> self{30, 30, 2, clouds.x, clouds.x, clouds.a, clouds.a};
-      const reference::DensePair dense{self.costs(), clouds.a, clouds.a, testing::to_double(got.aa.f),
-                                       testing::to_double(got.aa.g), kEpsilon, marginal, marginal};
+      const reference::DensePair dense{self.costs(),
+                                       clouds.a,
+                                       clouds.a,
+                                       testing::to_double(got.aa.f),
+                                       testing::to_double(got.aa.g),
+                                       kEpsilon,
+                                       marginal,
+                                       marginal};
       const auto& report = got.aa.report;
       EXPECT_EQ(report.status, Status::converged);
       EXPECT_NEAR(report.marginal_error, dense.marginal_error(), 1e-12);
@@ -205,8 +217,10 @@ TEST(Divergence, GradientsByCentralDifferences) {
     auto o = options(mix.a, mix.b, kEpsilon, 1e-14);
     o.gradients = true;
     const auto got = solve(clouds, o);
-    const bool hard = std::holds_alternative<Balanced>(mix.a) && std::holds_alternative<Balanced>(mix.b);
-    const auto check = [&](const Buffer<double>& d, std::vector<double> Clouds<double>::*member, bool weights) {
+    const bool hard =
+        std::holds_alternative<Balanced>(mix.a) && std::holds_alternative<Balanced>(mix.b);
+    const auto check = [&](const Buffer<double>& d, std::vector<double> Clouds<double>::*member,
+                           bool weights) {
       for (std::int64_t e = 0; e < d.size(); ++e) {
         const std::int64_t from = (e + 1) % d.size();
         const auto at = [&](double t) {
@@ -255,8 +269,8 @@ TEST(Divergence, ZeroWeightsChangeNothing) {
 }
 
 TEST(Divergence, EveryCost) {
-  for (const Cost& cost : {Cost{HalfSquaredEuclidean{}}, Cost{Euclidean{}}, Cost{Power{1.5}}, Cost{Power{3}},
-                           Cost{Cosine{}}, Cost{Dot{}}}) {
+  for (const Cost& cost : {Cost{HalfSquaredEuclidean{}}, Cost{Euclidean{}}, Cost{Power{1.5}},
+                           Cost{Power{3}}, Cost{Cosine{}}, Cost{Dot{}}}) {
     const auto clouds = random_clouds<double>(30, 25, 3, 2, 1.5, 1.1);
     auto o = options(KL{0.8}, KL{0.8});
     o.cost = cost;
@@ -277,10 +291,16 @@ TEST(Divergence, DotIsHalfTheSquaredDistance) {
 
 TEST(Divergence, FloatAgreesWithDouble) {
   const auto clouds = random_clouds<float>(60, 50, 3, 5, 1.5, 1.1);
-  const Clouds<double> same{60, 50, 3, testing::to_double(clouds.x), testing::to_double(clouds.y),
-                            testing::to_double(clouds.a), testing::to_double(clouds.b)};
+  const Clouds<double> same{60,
+                            50,
+                            3,
+                            testing::to_double(clouds.x),
+                            testing::to_double(clouds.y),
+                            testing::to_double(clouds.a),
+                            testing::to_double(clouds.b)};
   Exec exec;
-  const auto got = divergence(source(clouds), target(clouds), options(KL{0.5}, KL{0.5}, kEpsilon, 1e-5), exec);
+  const auto got =
+      divergence(source(clouds), target(clouds), options(KL{0.5}, KL{0.5}, kEpsilon, 1e-5), exec);
   const auto want = solve(same, options(KL{0.5}, KL{0.5}));
   EXPECT_TRUE(got.converged());
   EXPECT_NEAR(got.value, want.value, 10 * 0x1p-24 * 4 / kEpsilon);
@@ -323,7 +343,8 @@ TEST(Divergence, CanBeInterrupted) {
   Exec exec;
   exec.stop = &stop;
   const auto clouds = random_clouds<double>(20, 15, 2, 5, 1.0, 1.0);
-  EXPECT_THROW(divergence(source(clouds), target(clouds), options(KL{1.0}, KL{1.0}), exec), Interrupted);
+  EXPECT_THROW(divergence(source(clouds), target(clouds), options(KL{1.0}, KL{1.0}), exec),
+               Interrupted);
 }
 }  // namespace
 }  // namespace monge

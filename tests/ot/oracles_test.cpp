@@ -84,8 +84,8 @@ PlanMoments plan_moments(const Solved<double>& s) {
   const std::int64_t n = s.clouds.n, d = s.clouds.d;
   const auto p = s.plan->marginal(Side::source, exec);
   const auto images = s.plan->barycentric(Side::source, exec);
-  PlanMoments out{std::accumulate(p.begin(), p.end(), 0.0), std::vector<double>(d), std::vector<double>(d),
-                  std::vector<double>(d * d), std::vector<double>(d * d)};
+  PlanMoments out{std::accumulate(p.begin(), p.end(), 0.0), std::vector<double>(d),
+                  std::vector<double>(d), std::vector<double>(d * d), std::vector<double>(d * d)};
   for (std::int64_t i = 0; i < n; ++i)
     for (std::int64_t k = 0; k < d; ++k) {
       out.mean_x[k] += p[i] / out.mass * s.clouds.x[i * d + k];
@@ -106,9 +106,10 @@ std::vector<double> entries(double m) { return {m}; }
 std::vector<double> entries(const Matrix2& m) { return {m.a, m.b, m.c, m.d}; }
 std::vector<double> entries(Vector2 v) { return {v.x, v.y}; }
 
-void expect_all_near(const std::vector<double>& got, const std::vector<double>& want, double tolerance,
-                     const char* what) {
-  for (std::size_t e = 0; e < want.size(); ++e) EXPECT_NEAR(got[e], want[e], tolerance) << what << e;
+void expect_all_near(const std::vector<double>& got, const std::vector<double>& want,
+                     double tolerance, const char* what) {
+  for (std::size_t e = 0; e < want.size(); ++e)
+    EXPECT_NEAR(got[e], want[e], tolerance) << what << e;
 }
 
 template <class M, class V>
@@ -119,14 +120,16 @@ void check_balanced(const GaussianPair<M, V>& pair, int count, double half_width
   ASSERT_LE(s.result.report.marginal_error, 1e-12);
   const double want = pair.balanced_value();
   EXPECT_NEAR(s.plan->value(exec), want, 1e-11 * want);
-  expect_all_near(plan_moments(s).cross, entries(pair.balanced_cross()), 1e-11, "cross-covariance ");
+  expect_all_near(plan_moments(s).cross, entries(pair.balanced_cross()), 1e-11,
+                  "cross-covariance ");
 }
 
 // O2: value, mass, means, covariances; gradients against the formula, differentiated.
 template <class M, class V>
 void check_unbalanced(const GaussianPair<M, V>& pair, int count, double half_width) {
   Exec exec;
-  const Solved<double> s(grid(pair, count, half_width), KL{pair.rho}, KL{pair.rho}, tight(pair.epsilon));
+  const Solved<double> s(grid(pair, count, half_width), KL{pair.rho}, KL{pair.rho},
+                         tight(pair.epsilon));
   ASSERT_LE(s.result.report.marginal_error, 1e-12);
   const double want = pair.value();
   EXPECT_NEAR(s.plan->value(exec), want, 1e-12 * want);
@@ -138,11 +141,13 @@ void check_unbalanced(const GaussianPair<M, V>& pair, int count, double half_wid
 
   const auto g = gradient(*s.plan, exec);
   const auto formula = [&](auto change) {
-    return slope([&](double t) {
-      auto moved = pair;
-      change(moved, t);
-      return moved.value();
-    }, 1e-2 * pair.epsilon);  // the formula varies over lengths of eps
+    return slope(
+        [&](double t) {
+          auto moved = pair;
+          change(moved, t);
+          return moved.value();
+        },
+        1e-2 * pair.epsilon);  // the formula varies over lengths of eps
   };
   const std::int64_t n = s.clouds.n, d = s.clouds.d;
   const auto& x = s.clouds.x;
@@ -153,7 +158,8 @@ void check_unbalanced(const GaussianPair<M, V>& pair, int count, double half_wid
     mass += s.clouds.a[i] * g.da[i];
     for (std::int64_t k = 0; k < d; ++k) stretch += g.dx[i * d + k] * (x[i * d + k] - mean[k]);
   }
-  EXPECT_NEAR(along, formula([](auto& p, double t) { p.mean_a = p.mean_a + unit(p.mean_a, t); }), 1e-8);
+  EXPECT_NEAR(along, formula([](auto& p, double t) { p.mean_a = p.mean_a + unit(p.mean_a, t); }),
+              1e-8);
   EXPECT_NEAR(stretch, formula([](auto& p, double t) { p.A = (1 + t) * (1 + t) * p.A; }), 1e-8);
   EXPECT_NEAR(mass, formula([](auto& p, double t) { p.m_a *= 1 + t; }), 1e-8);
   EXPECT_NEAR(g.depsilon, formula([](auto& p, double t) { p.epsilon += t; }), 1e-8);
@@ -169,7 +175,8 @@ TEST(OraclesSlow, BalancedGaussiansOnALine) {
   }
 }
 Plane plane(double m_a, double m_b) {
-  return {{1.0, 0.3, 0.3, 0.5}, {0.6, -0.2, -0.2, 0.9}, {-0.3, 0.1}, {0.4, -0.2}, m_a, m_b, 0.8, 2.0};
+  return {
+      {1.0, 0.3, 0.3, 0.5}, {0.6, -0.2, -0.2, 0.9}, {-0.3, 0.1}, {0.4, -0.2}, m_a, m_b, 0.8, 2.0};
 }
 TEST(OraclesSlow, BalancedGaussiansInThePlane) { check_balanced(plane(1, 1), 90, 9); }
 
@@ -190,10 +197,13 @@ struct OnMatrix {
   Plan<double> plan;
   Exec exec;
 
-  OnMatrix(std::vector<double> costs, std::vector<double> source, std::vector<double> target, Marginal A,
-           Marginal B, double epsilon, double tolerance = 1e-13)
-      : C(std::move(costs)), a(std::move(source)), b(std::move(target)),
-        problem(CostMatrix<double>{{C.data(), rows(), columns()}}, {a.data(), rows()}, {b.data(), columns()}, A, B),
+  OnMatrix(std::vector<double> costs, std::vector<double> source, std::vector<double> target,
+           Marginal A, Marginal B, double epsilon, double tolerance = 1e-13)
+      : C(std::move(costs)),
+        a(std::move(source)),
+        b(std::move(target)),
+        problem(CostMatrix<double>{{C.data(), rows(), columns()}}, {a.data(), rows()},
+                {b.data(), columns()}, A, B),
         plan(problem, solve(tight(epsilon, tolerance))) {}
   std::int64_t rows() const { return static_cast<std::int64_t>(a.size()); }
   std::int64_t columns() const { return static_cast<std::int64_t>(b.size()); }
@@ -209,7 +219,8 @@ struct OnMatrix {
 // O3: one point on each side, or any number of points at one constant cost, where the masses alone
 // count.
 double mass_at_constant_cost(double a, double b, double c, double eps, double rho_a, double rho_b) {
-  return std::exp(((eps + rho_a) * std::log(a) + (eps + rho_b) * std::log(b) - c) / (eps + rho_a + rho_b));
+  return std::exp(((eps + rho_a) * std::log(a) + (eps + rho_b) * std::log(b) - c) /
+                  (eps + rho_a + rho_b));
 }
 // Rounding of the score (f + g - c)/eps moves the mass by a few u max(c)/eps relative: 1e-14 leaves
 // room for 30 u c / eps at c / eps <= 3.
@@ -229,8 +240,10 @@ TEST(Oracles, OnePointAgainstAnother) {
   EXPECT_EQ(same.plan.value(same.exec), 0);
 }
 TEST(Oracles, ConstantCost) {
-  const auto a = testing::random_weights<double>(13, 1.7, 1, 0), b = testing::random_weights<double>(9, 0.6, 1, 1);
-  const auto unit_a = testing::random_weights<double>(13, 1, 1, 0), unit_b = testing::random_weights<double>(9, 1, 1, 1);
+  const auto a = testing::random_weights<double>(13, 1.7, 1, 0),
+             b = testing::random_weights<double>(9, 0.6, 1, 1);
+  const auto unit_a = testing::random_weights<double>(13, 1, 1, 0),
+             unit_b = testing::random_weights<double>(9, 1, 1, 1);
   for (const double c : {0.0, 0.3, 2.0}) {
     const std::vector<double> C(13 * 9, c);
     OnMatrix kl(C, a, b, KL{0.8}, KL{0.3}, 0.1);
@@ -355,7 +368,8 @@ TEST(Oracles, Diracs) {
   const auto a = testing::random_weights<double>(15, 1.3, 1, 0);
   const auto C = random_vector<double>(15, 1, 1);
   const double cost = std::inner_product(a.begin(), a.end(), C.begin(), 0.0);
-  OnMatrix to(C, a, {1.3}, Balanced{}, Balanced{}, 0.1), from(C, {1.3}, a, Balanced{}, Balanced{}, 0.1);
+  OnMatrix to(C, a, {1.3}, Balanced{}, Balanced{}, 0.1),
+      from(C, {1.3}, a, Balanced{}, Balanced{}, 0.1);
   const double entropy = 0.1 * (1.3 * 1.3 - 1.3 - 1.3 * std::log(1.3));  // KL(a (x) 1 | a b^T)
   for (auto* s : {&to, &from}) {
     EXPECT_NEAR(s->linear(), cost, 1e-12);
@@ -385,9 +399,11 @@ TEST(Oracles, DivergenceOfATranslation) {
 // O4: the transport of products is the sum of those of the factors; masses 1.
 TEST(Oracles, SeparableMeasures) {
   Exec exec;
-  const auto first = random_clouds<double>(7, 6, 1, 1, 1, 1), second = random_clouds<double>(5, 8, 1, 2, 1, 1);
+  const auto first = random_clouds<double>(7, 6, 1, 1, 1, 1),
+             second = random_clouds<double>(5, 8, 1, 2, 1, 1);
   Clouds<double> product{35, 48, 2, {}, {}, {}, {}};
-  const auto cross = [](const auto& x, const auto& a, const auto& y, const auto& b, auto& points, auto& weights) {
+  const auto cross = [](const auto& x, const auto& a, const auto& y, const auto& b, auto& points,
+                        auto& weights) {
     for (std::size_t i = 0; i < a.size(); ++i)
       for (std::size_t j = 0; j < b.size(); ++j) {
         points.insert(points.end(), {x[i], y[j]});
@@ -414,7 +430,8 @@ TEST(Oracles, StrongTotalVariationIsBalanced) {
   const double value = balanced.plan->value(exec);
   EXPECT_NEAR(tv.plan->value(exec), value, 1e-12 * value);
   EXPECT_NEAR(tv.dense.primal(), value, 1e-12 * value);
-  testing::expect_near(tv.plan->dense(exec), testing::to_double(balanced.plan->dense(exec)), 1e-12, "plan");
+  testing::expect_near(tv.plan->dense(exec), testing::to_double(balanced.plan->dense(exec)), 1e-12,
+                       "plan");
 }
 
 // O5: as eps falls mass moves only where it is cheaper than giving it up twice.

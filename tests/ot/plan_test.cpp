@@ -53,7 +53,8 @@ TEST(Plan, ProductsMatchTheDensePlan) {
     const auto s = solved(mix);
     const std::int64_t n = s.clouds.n, m = s.clouds.m, k = 3;
     const Vector P = s.dense.plan();
-    const auto v = random_vector<double>(m * k, 4, 0, -1, 1), u = random_vector<double>(n * k, 4, 1, -1, 1);
+    const auto v = random_vector<double>(m * k, 4, 0, -1, 1),
+               u = random_vector<double>(n * k, 4, 1, -1, 1);
     const auto check = [&](const Buffer<double>& got, const Vector& want, const char* what) {
       expect_near(got, want, 1e-12 * largest(want), mix.name + " " + what);
     };
@@ -80,7 +81,8 @@ TEST(Plan, StridedValuesAreRead) {
   const auto s = solved(testing::mixtures()[4]);
   const std::int64_t m = s.clouds.m;
   const auto v = random_vector<double>(2 * m, 4, 0);  // [2, m]: columns are far apart
-  const auto got = s.plan->apply(Side::source, MatrixView<const double>(v.data(), 2, m).transposed(), exec);
+  const auto got =
+      s.plan->apply(Side::source, MatrixView<const double>(v.data(), 2, m).transposed(), exec);
   std::vector<double> packed;
   for (std::int64_t j = 0; j < m; ++j) packed.insert(packed.end(), {v[j], v[m + j]});
   const auto want = s.plan->apply(Side::source, {packed.data(), m, 2}, exec);
@@ -115,9 +117,12 @@ TEST(Plan, ValueMatchesTheFormulasOfEachMixture) {
     const bool balanced_a = std::holds_alternative<Balanced>(mix.a);
     const bool balanced_b = std::holds_alternative<Balanced>(mix.b);
     double want = value;
-    if (ka && kb) want = ka->rho * ma + kb->rho * mb + eps * ma * mb - (ka->rho + kb->rho + eps) * moved;
-    if (ka && balanced_b) want = ka->rho * (ma - moved) + dot(s.dense.b, s.dense.g) + eps * (ma * mb - moved);
-    if (balanced_a && kb) want = kb->rho * (mb - moved) + dot(s.dense.a, s.dense.f) + eps * (ma * mb - moved);
+    if (ka && kb)
+      want = ka->rho * ma + kb->rho * mb + eps * ma * mb - (ka->rho + kb->rho + eps) * moved;
+    if (ka && balanced_b)
+      want = ka->rho * (ma - moved) + dot(s.dense.b, s.dense.g) + eps * (ma * mb - moved);
+    if (balanced_a && kb)
+      want = kb->rho * (mb - moved) + dot(s.dense.a, s.dense.f) + eps * (ma * mb - moved);
     if (balanced_a && balanced_b)
       want = dot(s.dense.a, s.dense.f) + dot(s.dense.b, s.dense.g) + eps * (ma * ma - ma);
     EXPECT_NEAR(value, want, 1e-12 * std::abs(value)) << mix.name;
@@ -138,11 +143,14 @@ TEST(Plan, TermsAreThoseOfTheObjective) {
     const PlanTerms terms = s.plan->terms(exec);
     EXPECT_NEAR(terms.linear, linear, 1e-12 * linear) << mix.name;
     EXPECT_NEAR(terms.entropy, entropy, 1e-12 * linear / kEpsilon) << mix.name;
-    EXPECT_NEAR(terms.penalty_a, s.dense.penalty(s.dense.rows(P), s.dense.a, mix.a), 1e-12) << mix.name;
-    EXPECT_NEAR(terms.penalty_b, s.dense.penalty(s.dense.columns(P), s.dense.b, mix.b), 1e-12) << mix.name;
+    EXPECT_NEAR(terms.penalty_a, s.dense.penalty(s.dense.rows(P), s.dense.a, mix.a), 1e-12)
+        << mix.name;
+    EXPECT_NEAR(terms.penalty_b, s.dense.penalty(s.dense.columns(P), s.dense.b, mix.b), 1e-12)
+        << mix.name;
     const double value = s.plan->value(exec);
     EXPECT_NEAR(terms.linear + kEpsilon * terms.entropy + terms.penalty_a + terms.penalty_b, value,
-                1e-12 * std::abs(value)) << mix.name;
+                1e-12 * std::abs(value))
+        << mix.name;
   }
 }
 
@@ -192,7 +200,8 @@ TEST(Plan, ImagesAreAveragesAndTheMapExtendsThem) {
     const auto s = solved(mix);
     const std::int64_t n = s.clouds.n, m = s.clouds.m, d = 2;
     const Vector P = s.dense.plan();
-    auto want = product(P, n, m, s.clouds.y, d, false), back = product(P, n, m, s.clouds.x, d, true);
+    auto want = product(P, n, m, s.clouds.y, d, false),
+         back = product(P, n, m, s.clouds.x, d, true);
     const Vector p = s.dense.rows(P), q = s.dense.columns(P);
     for (std::int64_t e = 0; e < n * d; ++e) want[e] /= p[e / d];
     for (std::int64_t e = 0; e < m * d; ++e) back[e] /= q[e / d];
@@ -210,8 +219,10 @@ TEST(Plan, PotentialAtTrainingPointsIsTheHalfStep) {
   Exec exec;
   for (const auto& mix : testing::mixtures()) {
     const auto s = solved(mix);
-    expect_near(s.plan->potential(Side::source, s.clouds.source(), exec), s.dense.f, 1e-12, mix.name);
-    expect_near(s.plan->potential(Side::target, s.clouds.target(), exec), s.dense.g, 1e-12, mix.name);
+    expect_near(s.plan->potential(Side::source, s.clouds.source(), exec), s.dense.f, 1e-12,
+                mix.name);
+    expect_near(s.plan->potential(Side::target, s.clouds.target(), exec), s.dense.g, 1e-12,
+                mix.name);
   }
 }
 
@@ -235,7 +246,8 @@ TEST(Plan, MomentsMatchTheirDefinition) {
                     (s.clouds.y[j * d + c % 2] - mean[c % 2]);
       for (int c = 0; c < 2; ++c)
         EXPECT_NEAR(got.mean[i * d + c] - offset, mean[c], 1e-11 + offset * 4e-16) << i;
-      for (int c = 0; c < 4; ++c) EXPECT_NEAR(got.covariance[i * 4 + c], cov[c], 1e-11 * (1 + offset)) << i;
+      for (int c = 0; c < 4; ++c)
+        EXPECT_NEAR(got.covariance[i * 4 + c], cov[c], 1e-11 * (1 + offset)) << i;
     }
   }
 }
@@ -261,7 +273,9 @@ TEST(Plan, DeadRowsHaveImagesAndAreMarked) {
     Vector w(6);
     double top = -kInfinity, sum = 0, mean = 0;
     for (std::int64_t j = 0; j < 6; ++j)
-      if (j != 1) top = std::max(top, w[j] = (s.dense.g[j] - s.dense.C[i * 6 + j]) / 0.05 + std::log(clouds.b[j]));
+      if (j != 1)
+        top = std::max(top,
+                       w[j] = (s.dense.g[j] - s.dense.C[i * 6 + j]) / 0.05 + std::log(clouds.b[j]));
     for (std::int64_t j = 0; j < 6; ++j)
       if (j != 1) {
         sum += std::exp(w[j] - top);
@@ -274,7 +288,8 @@ TEST(Plan, DeadRowsHaveImagesAndAreMarked) {
 // Forbidden pairs: exact zeros; a row without partner has the mean of the values as its image.
 TEST(Plan, ForbiddenPairsAndRowsWithoutPartner) {
   Exec exec;
-  const std::vector<double> C = {0.1, kInfinity, 0.5, kInfinity, kInfinity, kInfinity, 0.3, 0.2, kInfinity};
+  const std::vector<double> C = {0.1,       kInfinity, 0.5, kInfinity, kInfinity,
+                                 kInfinity, 0.3,       0.2, kInfinity};
   const std::vector<double> a = {0.3, 0.2, 0.5}, b = {0.4, 0.5, 0.1}, v = {1, 2, 4};
   const Problem<double> problem(CostMatrix<double>{{C.data(), 3, 3}}, {a.data(), 3}, {b.data(), 3},
                                 KL{1.0}, KL{2.0});
@@ -314,7 +329,8 @@ TEST(Plan, TopKAndSparseMatchTheSortedDensePlan) {
       std::vector<std::int64_t> order;
       for (std::int64_t j = 0; j < m; ++j)
         if (P[i * m + j] > 0) order.push_back(j);
-      std::stable_sort(order.begin(), order.end(), [&](auto l, auto r) { return P[i * m + l] > P[i * m + r]; });
+      std::stable_sort(order.begin(), order.end(),
+                       [&](auto l, auto r) { return P[i * m + l] > P[i * m + r]; });
       order.resize(std::min<std::size_t>(order.size(), k));
       ASSERT_EQ(top.offsets[i + 1] - top.offsets[i], static_cast<std::int64_t>(order.size())) << i;
       for (std::size_t e = 0; e < order.size(); ++e) {
@@ -444,7 +460,9 @@ TEST(Plan, DenseInChunks) {
   const auto P = plan.dense(exec);
   const auto p = plan.marginal(Side::source, exec);
   for (std::int64_t i = 0; i < 150; ++i)
-    EXPECT_NEAR(std::accumulate(P.begin() + i * 9000, P.begin() + (i + 1) * 9000, 0.0) / p[i], 1, 1e-5) << i;
+    EXPECT_NEAR(std::accumulate(P.begin() + i * 9000, P.begin() + (i + 1) * 9000, 0.0) / p[i], 1,
+                1e-5)
+        << i;
 }
 
 TEST(Plan, MalformedCallsAreRefused) {
@@ -456,9 +474,17 @@ TEST(Plan, MalformedCallsAreRefused) {
   EXPECT_EQ(refusal([&] { Plan<double>(*s.problem, std::nan(""), f, g); }).argument, "epsilon");
   EXPECT_EQ(refusal([&] { Plan<double>(*s.problem, 0.1, g, g); }).argument, "f");
   EXPECT_EQ(refusal([&] { Plan<double>(*s.problem, 0.1, f, f); }).argument, "g");
-  EXPECT_TRUE(refusal([&] { s.plan->apply(Side::source, {v.data(), 23, 2}, exec); }).says("wanted (37, k)"));
-  EXPECT_EQ(refusal([&] { s.plan->barycentric(Side::target, {v.data(), 37, 1}, exec); }).argument, "values");
-  EXPECT_EQ(refusal([&] { s.plan->moments(Side::source, {v.data(), 37, 0}, exec); }).argument, "values");
+  EXPECT_TRUE(refusal([&] {
+                s.plan->apply(Side::source, {v.data(), 23, 2}, exec);
+              }).says("wanted (37, k)"));
+  EXPECT_EQ(refusal([&] {
+              s.plan->barycentric(Side::target, {v.data(), 37, 1}, exec);
+            }).argument,
+            "values");
+  EXPECT_EQ(refusal([&] {
+              s.plan->moments(Side::source, {v.data(), 37, 0}, exec);
+            }).argument,
+            "values");
   EXPECT_EQ(refusal([&] { s.plan->map(Side::source, {v.data(), 4, 3}, exec); }).argument, "z");
   EXPECT_EQ(refusal([&] { s.plan->draw_pairs(0, 1, exec); }).argument, "k");
 }
@@ -466,25 +492,32 @@ TEST(Plan, MalformedCallsAreRefused) {
 // Float: entries are exact to a few roundings of the score (f + g - C)/eps.
 TEST(Plan, FloatProductsAreWithinRoundingOfTheScores) {
   Exec exec;
-  const Solved<float> s(random_clouds<float>(23, 37, 2, 1, 1.5, 1.1), KL{1.2}, KL{0.3}, tight(0.05, 1e-6));
+  const Solved<float> s(random_clouds<float>(23, 37, 2, 1, 1.5, 1.1), KL{1.2}, KL{0.3},
+                        tight(0.05, 1e-6));
   const Vector P = s.dense.plan();
   const double most = *std::max_element(s.dense.C.begin(), s.dense.C.end());
   const double u = std::numeric_limits<float>::epsilon() / 2, relative = 10 * u * most / 0.05;
   const auto got = s.plan->dense(exec);
-  for (std::size_t e = 0; e < P.size(); ++e) ASSERT_NEAR(got[e], P[e], relative * P[e] + 1e-37) << e;
+  for (std::size_t e = 0; e < P.size(); ++e)
+    ASSERT_NEAR(got[e], P[e], relative * P[e] + 1e-37) << e;
   EXPECT_NEAR(s.plan->value(exec), s.dense.dual(), relative * s.dense.sum(P));
 }
 
 TEST(Plan, ResultsDoNotDependOnThreads) {
-  const Solved<float> s(random_clouds<float>(700, 900, 3, 1, 1.5, 1.1), KL{1.2}, KL{0.3}, tight(0.1, 1e-3));
+  const Solved<float> s(random_clouds<float>(700, 900, 3, 1, 1.5, 1.1), KL{1.2}, KL{0.3},
+                        tight(0.1, 1e-3));
   Exec one, two;
   one.threads = 1;
   two.threads = 2;
-  const auto equal = [](const auto& l, const auto& r) { return std::equal(l.begin(), l.end(), r.begin(), r.end()); };
+  const auto equal = [](const auto& l, const auto& r) {
+    return std::equal(l.begin(), l.end(), r.begin(), r.end());
+  };
   EXPECT_TRUE(equal(s.plan->marginal(Side::target, one), s.plan->marginal(Side::target, two)));
-  EXPECT_TRUE(equal(s.plan->barycentric(Side::source, one), s.plan->barycentric(Side::source, two)));
+  EXPECT_TRUE(
+      equal(s.plan->barycentric(Side::source, one), s.plan->barycentric(Side::source, two)));
   EXPECT_TRUE(equal(s.plan->top_k(7, one).values, s.plan->top_k(7, two).values));
-  EXPECT_TRUE(equal(s.plan->draw_pairs(500, 3, one).target, s.plan->draw_pairs(500, 3, two).target));
+  EXPECT_TRUE(
+      equal(s.plan->draw_pairs(500, 3, one).target, s.plan->draw_pairs(500, 3, two).target));
 }
 }  // namespace
 }  // namespace monge

@@ -84,7 +84,8 @@ TEST(Reference, EquivalentProblemGivesTheObjectiveAskedFor) {
   for (const Asked& run : asked_cases()) {
     Exec exec;
     const auto asked = run.problem();
-    const auto referenced = with_reference(asked, run.eps, Asked::views(run.r_a), Asked::views(run.r_b));
+    const auto referenced =
+        with_reference(asked, run.eps, Asked::views(run.r_a), Asked::views(run.r_b));
     const auto result = sinkhorn(*referenced.problem, testing::tight(run.eps), exec);
     ASSERT_TRUE(result.report.converged);
     const auto shown = referenced.map.to_asked(result);
@@ -121,7 +122,8 @@ TEST(Reference, GradientMatchesFiniteDifferences) {
   for (const Asked& run : asked_cases()) {
     Exec exec;
     const auto asked = run.problem();
-    const auto referenced = with_reference(asked, run.eps, Asked::views(run.r_a), Asked::views(run.r_b));
+    const auto referenced =
+        with_reference(asked, run.eps, Asked::views(run.r_a), Asked::views(run.r_b));
     const auto result = sinkhorn(*referenced.problem, testing::tight(run.eps), exec);
     const Plan<double> plan(*referenced.problem, result);
     const auto got = gradient(plan, referenced, exec);
@@ -134,18 +136,22 @@ TEST(Reference, GradientMatchesFiniteDifferences) {
     EXPECT_NEAR(got.depsilon, difference([](Asked& r, double t) { r.eps += t; }), 50 * tolerance);
     EXPECT_NEAR(got.dx[3], difference([](Asked& r, double t) { r.clouds.x[3] += t; }), tolerance);
     if (std::holds_alternative<KL>(run.A)) {
-      EXPECT_NEAR(got.drho_a, difference([](Asked& r, double t) { std::get<KL>(r.A).rho += t; }), tolerance);
+      EXPECT_NEAR(got.drho_a, difference([](Asked& r, double t) { std::get<KL>(r.A).rho += t; }),
+                  tolerance);
       EXPECT_NEAR(got.da[2], difference([](Asked& r, double t) { r.clouds.a[2] += t; }), tolerance);
     }
     if (std::holds_alternative<KL>(run.B)) {
-      EXPECT_NEAR(got.drho_b, difference([](Asked& r, double t) { std::get<KL>(r.B).rho += t; }), tolerance);
+      EXPECT_NEAR(got.drho_b, difference([](Asked& r, double t) { std::get<KL>(r.B).rho += t; }),
+                  tolerance);
       EXPECT_NEAR(got.db[2], difference([](Asked& r, double t) { r.clouds.b[2] += t; }), tolerance);
     }
     // Balanced: weight moved from one point to the next, which the free constant cannot see.
     EXPECT_NEAR(got.da[2] - got.da[1],
-                difference([](Asked& r, double t) { r.clouds.a[2] += t, r.clouds.a[1] -= t; }), tolerance);
+                difference([](Asked& r, double t) { r.clouds.a[2] += t, r.clouds.a[1] -= t; }),
+                tolerance);
     EXPECT_NEAR(got.db[2] - got.db[1],
-                difference([](Asked& r, double t) { r.clouds.b[2] += t, r.clouds.b[1] -= t; }), tolerance);
+                difference([](Asked& r, double t) { r.clouds.b[2] += t, r.clouds.b[1] -= t; }),
+                tolerance);
   }
 }
 
@@ -164,9 +170,12 @@ TEST(Reference, MassUnderRefinement) {
     }
     Exec exec;
     const auto problem = line.problem(KL{1}, KL{1});
-    EXPECT_NEAR(sinkhorn(problem, testing::tight(0.05, 1e-10), exec).report.transported_mass, product[k], 1e-6);
+    EXPECT_NEAR(sinkhorn(problem, testing::tight(0.05, 1e-10), exec).report.transported_mass,
+                product[k], 1e-6);
     const auto referenced = with_reference(problem, 0.05, {}, {});
-    EXPECT_NEAR(sinkhorn(*referenced.problem, testing::tight(0.05, 1e-10), exec).report.transported_mass, counting[k], 1e-4);
+    EXPECT_NEAR(
+        sinkhorn(*referenced.problem, testing::tight(0.05, 1e-10), exec).report.transported_mass,
+        counting[k], 1e-4);
   }
 }
 
@@ -192,7 +201,8 @@ TEST(Reference, RefusesWhatHasNoEquivalent) {
   const auto zero = testing::refusal([&] { with_reference(problem, 0.1, Asked::views(r), {}); });
   EXPECT_EQ(zero.argument, "r_a");
   EXPECT_EQ(zero.index, 1);
-  const auto length = testing::refusal([&] { with_reference(problem, 0.1, {}, Asked::views(longer)); });
+  const auto length =
+      testing::refusal([&] { with_reference(problem, 0.1, {}, Asked::views(longer)); });
   EXPECT_TRUE(length.says("5")) << length.message;
   EXPECT_EQ(testing::refusal([&] { with_reference(problem, 0.0, {}, {}); }).argument, "epsilon");
 }

@@ -20,13 +20,16 @@ struct Clouds {
   int d;
   std::vector<T> x, y, a, b;
 
-  Clouds(std::int64_t n, std::int64_t m, int d, std::uint64_t seed, double mass_a = 1, double mass_b = 1)
+  Clouds(std::int64_t n, std::int64_t m, int d, std::uint64_t seed, double mass_a = 1,
+         double mass_b = 1)
       : n(n), m(m), d(d), x(n * d), y(m * d), a(n), b(m) {
     for (std::int64_t i = 0; i < n * d; ++i) x[i] = static_cast<T>(philox_uniform(seed, 0, i));
-    for (std::int64_t i = 0; i < m * d; ++i) y[i] = static_cast<T>(0.8 * philox_uniform(seed, 1, i) + 0.3);
+    for (std::int64_t i = 0; i < m * d; ++i)
+      y[i] = static_cast<T>(0.8 * philox_uniform(seed, 1, i) + 0.3);
     const auto ramp = [](std::vector<T>& w, double mass) {
       double total = 0;
-      for (std::size_t i = 0; i < w.size(); ++i) total += 1 + 2.0 * static_cast<double>(i) / w.size();
+      for (std::size_t i = 0; i < w.size(); ++i)
+        total += 1 + 2.0 * static_cast<double>(i) / w.size();
       for (std::size_t i = 0; i < w.size(); ++i)
         w[i] = static_cast<T>(mass * (1 + 2.0 * static_cast<double>(i) / w.size()) / total);
     };
@@ -35,11 +38,18 @@ struct Clouds {
   }
   Problem<T> problem(Marginal A, Marginal B, ProblemOptions options = {}) const {
     if (!options.mass_tolerance) options.mass_tolerance = 1e-6;
-    return Problem<T>(PointCloud<T>{{x.data(), n, d}, {y.data(), m, d}}, {a.data(), n}, {b.data(), m}, A, B, options);
+    return Problem<T>(PointCloud<T>{{x.data(), n, d}, {y.data(), m, d}}, {a.data(), n},
+                      {b.data(), m}, A, B, options);
   }
   reference::DensePair pair(const SinkhornResult<T>& r, double eps, Marginal A, Marginal B) const {
-    reference::DensePair out{{}, {a.begin(), a.end()}, {b.begin(), b.end()}, {r.f.begin(), r.f.end()},
-                             {r.g.begin(), r.g.end()}, eps, A, B};
+    reference::DensePair out{{},
+                             {a.begin(), a.end()},
+                             {b.begin(), b.end()},
+                             {r.f.begin(), r.f.end()},
+                             {r.g.begin(), r.g.end()},
+                             eps,
+                             A,
+                             B};
     for (std::int64_t i = 0; i < n; ++i)
       for (std::int64_t j = 0; j < m; ++j) {
         double c = 0;
@@ -68,11 +78,13 @@ struct Mixture {
   Marginal A, B;
   double mass_a, mass_b;
 };
-const std::vector<Mixture> kMixtures = {
-    {"balanced", Balanced{}, Balanced{}, 1.3, 1.3}, {"kl", KL{1.0}, KL{0.3}, 1.5, 1},
-    {"kl balanced", KL{2.0}, Balanced{}, 1.5, 1},   {"balanced kl", Balanced{}, KL{0.7}, 0.8, 1},
-    {"tv", TV{0.3}, TV{0.2}, 1.5, 1},               {"tv kl", TV{0.25}, KL{1.0}, 1.5, 1},
-    {"balanced tv", Balanced{}, TV{0.4}, 0.9, 1}};
+const std::vector<Mixture> kMixtures = {{"balanced", Balanced{}, Balanced{}, 1.3, 1.3},
+                                        {"kl", KL{1.0}, KL{0.3}, 1.5, 1},
+                                        {"kl balanced", KL{2.0}, Balanced{}, 1.5, 1},
+                                        {"balanced kl", Balanced{}, KL{0.7}, 0.8, 1},
+                                        {"tv", TV{0.3}, TV{0.2}, 1.5, 1},
+                                        {"tv kl", TV{0.25}, KL{1.0}, 1.5, 1},
+                                        {"balanced tv", Balanced{}, TV{0.4}, 0.9, 1}};
 
 // S1, S2, I1, I2: what the report says of the returned pair is what a dense evaluation finds.
 TEST(Sinkhorn, ReportBelongsToTheReturnedPair) {
@@ -123,14 +135,17 @@ TEST(Sinkhorn, DualNeverFallsAtFixedEpsilon) {
     Exec exec;
     const auto r = sinkhorn(data.problem(mix.A, mix.B), options, exec);
     for (std::size_t k = 1; k < r.report.trace.size(); ++k)
-      EXPECT_GE(r.report.trace[k].dual_value, r.report.trace[k - 1].dual_value - 8 * 2.2e-16 * 3) << k;
+      EXPECT_GE(r.report.trace[k].dual_value, r.report.trace[k - 1].dual_value - 8 * 2.2e-16 * 3)
+          << k;
   }
 }
 
 // S3: the translation recovers a known shift of the potentials in one step.
 TEST(Sinkhorn, TranslationRecoversAKnownShift) {
   const Clouds<double> data(30, 30, 2, 3, 1.5, 1);
-  for (const auto& [A, B] : {std::pair<Marginal, Marginal>{KL{10.0}, KL{10.0}}, {KL{10.0}, Balanced{}}, {Balanced{}, KL{3.0}}}) {
+  for (const auto& [A, B] : {std::pair<Marginal, Marginal>{KL{10.0}, KL{10.0}},
+                             {KL{10.0}, Balanced{}},
+                             {Balanced{}, KL{3.0}}}) {
     const auto problem = data.problem(A, B);
     Exec exec;
     auto r = sinkhorn(problem, plain(0.05, 1e-13), exec);
@@ -138,7 +153,8 @@ TEST(Sinkhorn, TranslationRecoversAKnownShift) {
     std::vector<double> f(r.f.begin(), r.f.end()), g(r.g.begin(), r.g.end());
     for (double& v : f) v += 0.3;
     for (double& v : g) v -= 0.3;
-    const auto again = sinkhorn(problem, plain(0.05, 1e-11), exec, {{f.data(), 30}, {g.data(), 30}});
+    const auto again =
+        sinkhorn(problem, plain(0.05, 1e-11), exec, {{f.data(), 30}, {g.data(), 30}});
     EXPECT_EQ(again.report.iterations, 1);
     for (int i = 0; i < 30; ++i) EXPECT_NEAR(again.f[i], r.f[i], 1e-12);
   }
@@ -168,7 +184,8 @@ TEST(Sinkhorn, WarmStartCallbackAndBudget) {
   EXPECT_EQ(one.report.iterations, 1);
   EXPECT_EQ(one.report.status, Status::max_iterations);
   EXPECT_EQ(one.report.epsilon, 0.012);
-  EXPECT_NEAR(one.report.marginal_error, data.pair(one, 0.012, KL{1.0}, KL{1.0}).marginal_error(), 1e-10);
+  EXPECT_NEAR(one.report.marginal_error, data.pair(one, 0.012, KL{1.0}, KL{1.0}).marginal_error(),
+              1e-10);
 
   options.max_iterations = 10000;
   options.annealing = Annealing::off;
@@ -209,7 +226,10 @@ TEST(Sinkhorn, StatusIsHonest) {
 
 TEST(Sinkhorn, GapCriterion) {
   const Clouds<double> data(40, 40, 2, 4, 1.5, 1);
-  for (const auto& [A, B] : {std::pair<Marginal, Marginal>{KL{1.0}, KL{2.0}}, {KL{1.0}, Balanced{}}, {Balanced{}, KL{1.0}}, {TV{0.3}, TV{0.2}}}) {
+  for (const auto& [A, B] : {std::pair<Marginal, Marginal>{KL{1.0}, KL{2.0}},
+                             {KL{1.0}, Balanced{}},
+                             {Balanced{}, KL{1.0}},
+                             {TV{0.3}, TV{0.2}}}) {
     SinkhornOptions options;
     options.epsilon = 0.05;
     options.tolerance = 1e-9;

@@ -1,6 +1,7 @@
 """Figures of the specification, reproduced from its own seeds (NumPy's default_rng)."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -37,8 +38,14 @@ def test_translation_keeps_unbalanced_problems_fast(
     rng = np.random.default_rng(0)
     x, y = rng.random((200, 2)), rng.random((200, 2)) * 0.8 + 0.3
     result = monge.solve_sample(
-        x, y, np.full(200, 1.5 / 200), np.full(200, 1 / 200),
-        epsilon=epsilon, marginals=(side(rho_a), side(rho_b)), tolerance=1e-8, **PLAIN,
+        x,
+        y,
+        np.full(200, 1.5 / 200),
+        np.full(200, 1 / 200),
+        epsilon=epsilon,
+        marginals=(side(rho_a), side(rho_b)),
+        tolerance=1e-8,
+        **PLAIN,
     )
     assert result.converged
     assert result.iterations <= 1.2 * iterations
@@ -63,21 +70,32 @@ def test_mass_under_refinement(reference: str, masses: tuple[float, ...], tolera
         assert result.transported_mass == pytest.approx(mass, abs=tolerance)
 
 
-# P1: the float32 floor of the marginal error, restarted from the float64 solution.
+# P1: the float32 floor of the marginal error, restarted from the float64 solution. The error is
+# evaluated in float64 from the returned potentials, whatever the report says of itself.
 @pytest.mark.parametrize(
-    ("epsilon", "floor"), [(1e-2, 3.3e-7), (1e-3, 2.7e-6), (1e-4, 3.9e-5), (1e-5, 3.8e-4), (1e-6, 4.3e-3)]
+    ("epsilon", "floor"),
+    [(1e-2, 3.3e-7), (1e-3, 2.7e-6), (1e-4, 3.9e-5), (1e-5, 3.8e-4), (1e-6, 4.3e-3)],
 )
 def test_float32_floor(epsilon: float, floor: float) -> None:
     rng = np.random.default_rng(0)
-    x, y = rng.random(60)[:, None], (rng.random(60) * 0.8 + 0.15)[:, None]
-    x32, y32 = x.astype(np.float32), y.astype(np.float32)
-    exact = monge.solve_sample(
-        x32.astype(float), y32.astype(float), epsilon=epsilon, tolerance=1e-9, max_iterations=1_000_000
-    )
-    single = monge.solve_sample(
-        x32, y32, epsilon=epsilon, tolerance=1e-12, max_iterations=100, check_every=1,
-        start=(exact.potential_a.astype(np.float32), exact.potential_b.astype(np.float32)),
-    ) if exact.converged else None
-    assert single is not None
-    assert single.status in ("precision_floor", "max_iterations")
-    assert single.marginal_error <= 2 * floor
+    x = rng.random(60)[:, None].astype(np.float32)
+    y = (rng.random(60) * 0.8 + 0.15)[:, None].astype(np.float32)
+    wide = x.astype(float), y.astype(float)
+    exact = monge.solve_sample(*wide, epsilon=epsilon, tolerance=1e-9, max_iterations=1_000_000)
+    assert exact.converged
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", monge.ConvergenceWarning)
+        single = monge.solve_sample(
+            x,
+            y,
+            epsilon=epsilon,
+            tolerance=1e-12,
+            max_iterations=100,
+            check_every=1,
+            start=tuple(p.astype(np.float32) for p in exact.potentials),
+        )
+    assert not single.converged
+    f, g = (p.astype(float) for p in single.potentials)
+    plan = np.exp((f[:, None] + g - (wide[0] - wide[1].T) ** 2) / epsilon) / 3600
+    error = np.abs(plan.sum(1) - 1 / 60).sum() + np.abs(plan.sum(0) - 1 / 60).sum()
+    assert error <= 2 * floor

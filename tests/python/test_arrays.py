@@ -106,9 +106,11 @@ def test_lists_become_double():
     assert type(r.potential_b) is np.ndarray and r.potential_b.dtype == np.float64
 
 
-@pytest.mark.parametrize("dtype", ["float16", "complex64", "complex128", "object", "datetime64[s]", "U3"])
+@pytest.mark.parametrize(
+    "dtype", ["float16", "complex64", "complex128", "object", "datetime64[s]", "U3"]
+)
 def test_other_types_are_refused_by_name(clouds, dtype):
-    x, y, a, b = clouds
+    x, y, *_ = clouds
     bad = np.zeros(x.shape, dtype)
     for call in (lambda: solve(bad, y), lambda: solve(x, bad), lambda: solve(x, y, bad[:, 0])):
         with pytest.raises(monge.InvalidArgument, match=re.escape(bad.dtype.name)) as caught:
@@ -120,7 +122,7 @@ def test_other_types_are_refused_by_name(clouds, dtype):
 
 
 def test_float_beside_double_points_is_refused_with_the_cast(clouds):
-    x, y, a, b = clouds
+    x, y, *_ = clouds
     with pytest.raises(ValueError, match=r"y\.astype\('float64'\)") as caught:
         solve(x, y.astype("float32"))
     assert caught.value.argument == "y"
@@ -197,7 +199,7 @@ def test_dlpack_objects(clouds):
 
 
 def test_arrays_on_a_gpu_are_not_available(clouds):
-    x, y, a, b = clouds
+    x, y, *_ = clouds
     with pytest.raises(monge.NotAvailable, match="y") as caught:
         solve(x, Foreign(y, device=(2, 0)))
     assert isinstance(caught.value, NotImplementedError)

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FOUND = [p / "shared/cases/cases.py" for p in ROOT.parents if (p / "shared/cases/cases.py").exists()]
+FOUND = [
+    p / "shared/cases/cases.py" for p in ROOT.parents if (p / "shared/cases/cases.py").exists()
+]
 if not FOUND:
     pytest.skip("no ../shared/cases beside the project: nothing to run", allow_module_level=True)
 pytest.importorskip("scipy")

@@ -55,7 +55,11 @@ def test_answers_are_finite_and_belong_together(problem):
     r = solve((x, y, a, b), **options)
     assert [v.tobytes() for v in (x, y, a, b)] == before
     u = np.finfo(x.dtype).eps
-    assert np.isfinite(r.value) and np.isfinite(r.potential_a).all() and np.isfinite(r.potential_b).all()
+    assert (
+        np.isfinite(r.value)
+        and np.isfinite(r.potential_a).all()
+        and np.isfinite(r.potential_b).all()
+    )
     assert r.potential_a.dtype == r.marginal_b.dtype == x.dtype
     assert r.converged == (r.status == "converged")
     assert (r.marginal_a >= 0).all() and (r.marginal_b >= 0).all()

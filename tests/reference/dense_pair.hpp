@@ -25,7 +25,8 @@ struct DensePair {
     Vector P(n() * m());
     for (std::size_t i = 0; i < n(); ++i)
       for (std::size_t j = 0; j < m(); ++j)
-        P[i * m() + j] = a[i] > 0 && b[j] > 0 ? a[i] * b[j] * std::exp((f[i] + g[j] - C[i * m() + j]) / eps) : 0;
+        P[i * m() + j] =
+            a[i] > 0 && b[j] > 0 ? a[i] * b[j] * std::exp((f[i] + g[j] - C[i * m() + j]) / eps) : 0;
     return P;
   }
   Vector rows(const Vector& P) const {

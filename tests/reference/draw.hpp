@@ -29,8 +29,7 @@ class DrawRow {
     if (j < 0 || j >= static_cast<std::int64_t>(cumulative_.size()) || probability(j) == 0)
       return false;
     const Real at = philox_uniform(seed_, row_, t) * total();
-    return at <= cumulative_[j] + tolerance_ &&
-           at >= (j > 0 ? cumulative_[j - 1] : 0) - tolerance_;
+    return at <= cumulative_[j] + tolerance_ && at >= (j > 0 ? cumulative_[j - 1] : 0) - tolerance_;
   }
 
  private:

@@ -1,5 +1,6 @@
 // Entropic transport between Gaussian measures in closed form: squared Euclidean cost, product
-// reference, eps = 2 sigma^2 (Janati, Muzellec, Peyre, Cuturi 2020, arXiv 2006.02572). M is double in one dimension, Matrix2 in two.
+// reference, eps = 2 sigma^2 (Janati, Muzellec, Peyre, Cuturi 2020, arXiv 2006.02572). M is double
+// in one dimension, Matrix2 in two.
 #pragma once
 #include <cmath>
 
@@ -10,9 +11,12 @@ struct Matrix2 {
     return {l.a + r.a, l.b + r.b, l.c + r.c, l.d + r.d};
   }
   friend Matrix2 operator-(const Matrix2& l, const Matrix2& r) { return l + -1.0 * r; }
-  friend Matrix2 operator*(double s, const Matrix2& m) { return {s * m.a, s * m.b, s * m.c, s * m.d}; }
+  friend Matrix2 operator*(double s, const Matrix2& m) {
+    return {s * m.a, s * m.b, s * m.c, s * m.d};
+  }
   friend Matrix2 operator*(const Matrix2& l, const Matrix2& r) {
-    return {l.a * r.a + l.b * r.c, l.a * r.b + l.b * r.d, l.c * r.a + l.d * r.c, l.c * r.b + l.d * r.d};
+    return {l.a * r.a + l.b * r.c, l.a * r.b + l.b * r.d, l.c * r.a + l.d * r.c,
+            l.c * r.b + l.d * r.d};
   }
 };
 struct Vector2 {
@@ -45,11 +49,11 @@ constexpr int dimension(const Matrix2&) { return 2; }
 
 template <class M, class V>
 struct GaussianPair {
-  M A, B;        // covariances
+  M A, B;  // covariances
   V mean_a, mean_b;
   double m_a = 1, m_b = 1;  // masses
   double epsilon;
-  double rho;    // KL on both sides; not read by the balanced formulas
+  double rho;  // KL on both sides; not read by the balanced formulas
 
   double sigma2() const { return epsilon / 2; }
   M I(double s) const { return scaled_identity(s, A); }
@@ -83,8 +87,8 @@ struct GaussianPair {
     const int d = dimension(A);
     const double s2 = sigma2(), tau = rho / (2 * s2 + rho);
     const V shift = mean_b - mean_a;
-    const double inside = m_a * m_b * det(S()) *
-                          std::sqrt(std::pow(det(tilde(A) * tilde(B)), tau) / det(A * B));
+    const double inside =
+        m_a * m_b * det(S()) * std::sqrt(std::pow(det(tilde(A) * tilde(B)), tau) / det(A * B));
     return std::pow(std::sqrt(s2), d * s2 / (rho + s2)) * std::pow(inside, 1 / (tau + 1)) *
            std::exp(-dot(shift, inverse(X()) * shift) / (2 * (tau + 1))) /
            std::sqrt(det(S() - 2 / rho * (tilde(A) * tilde(B))));
@@ -93,9 +97,7 @@ struct GaussianPair {
     return rho * (m_a + m_b) + 2 * sigma2() * m_a * m_b - 2 * (sigma2() + rho) * mass();
   }
   V source_mean() const { return mean_a + A * (inverse(X()) * (mean_b - mean_a)); }
-  M source_covariance() const {
-    return (I(1) + 1 / lambda() * S()) * (A - A * inverse(X()) * A);
-  }
+  M source_covariance() const { return (I(1) + 1 / lambda() * S()) * (A - A * inverse(X()) * A); }
   M cross() const { return S() + (I(1) + 1 / lambda() * S()) * A * inverse(X()) * B; }
 };
 }  // namespace monge::reference

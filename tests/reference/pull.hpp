@@ -32,8 +32,8 @@ std::vector<Bounded> pull(const kernels::PullArgs<T>& a) {
       }
       for (int k = 0; k < dim; ++k) {
         const Real y = coordinate(p.cols, j, k);
-        out[i * dim + k].add(
-            w * factor * (p.form == Form::dot ? y : coordinate(p.rows, i, k) - y), error);
+        out[i * dim + k].add(w * factor * (p.form == Form::dot ? y : coordinate(p.rows, i, k) - y),
+                             error);
       }
     }
   return out;

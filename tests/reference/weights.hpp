@@ -27,8 +27,8 @@ struct Bounded {
 
 template <class T>
 Real coordinate(const Panels<T>& points, std::int64_t i, int k) {
-  return points.data[(i / kernels::kPanel * points.dim + k) * kernels::kPanel +
-                     i % kernels::kPanel];
+  return points
+      .data[(i / kernels::kPanel * points.dim + k) * kernels::kPanel + i % kernels::kPanel];
 }
 
 template <class T>
@@ -68,7 +68,8 @@ bool swept(const Pairs<T>& p, std::int64_t i, std::int64_t j) {
 /// times the size of what is rounded. The product form rounds norms, not distances.
 template <class T>
 Real cost_error(const Pairs<T>& p, std::int64_t i, std::int64_t j, Real c) {
-  const Real u = std::numeric_limits<T>::epsilon() / 2, scale = std::abs(static_cast<Real>(p.scale));
+  const Real u = std::numeric_limits<T>::epsilon() / 2,
+             scale = std::abs(static_cast<Real>(p.scale));
   const int dim = p.rows.dim;
   if (p.form == Form::matrix || c == 0) return u * std::abs(c);
   if (p.form == Form::dot || p.rows.norms) {

@@ -63,12 +63,12 @@ struct CaseOptions {
   double eps = 0.1;
   Form form = Form::squared;
   double scale = 1, power = 2;
-  bool product = false;       // squared by norms and products
-  bool transposed = false;    // matrix with row stride 1
-  bool forbidden = true;      // matrix: some entries are +inf
-  bool zero_weights = true;   // some h are -inf
-  bool bad_shift = true;      // rows 3, 5 and 6 of every eleven have shift +inf, -inf, NaN
-  bool lists = false;         // sweep a list of column blocks
+  bool product = false;      // squared by norms and products
+  bool transposed = false;   // matrix with row stride 1
+  bool forbidden = true;     // matrix: some entries are +inf
+  bool zero_weights = true;  // some h are -inf
+  bool bad_shift = true;     // rows 3, 5 and 6 of every eleven have shift +inf, -inf, NaN
+  bool lists = false;        // sweep a list of column blocks
   std::uint64_t seed = 1;
 };
 
@@ -183,7 +183,8 @@ class KernelCase {
   // sweeps nothing when there are several.
   void make_lists() {
     const std::int64_t row_blocks = (options_.n + kernels::kRowBlock - 1) / kernels::kRowBlock;
-    const std::int64_t col_blocks = (options_.m + kernels::kColumnBlock - 1) / kernels::kColumnBlock;
+    const std::int64_t col_blocks =
+        (options_.m + kernels::kColumnBlock - 1) / kernels::kColumnBlock;
     offsets_ = {0};
     for (std::int64_t r = 0; r < row_blocks; ++r) {
       for (std::int64_t c = 0; c < col_blocks; ++c)

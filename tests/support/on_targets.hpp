@@ -15,7 +15,9 @@ class TargetScope {
     if (const char* before = std::getenv("MONGE_TARGET")) before_ = before;
     setenv("MONGE_TARGET", name.c_str(), 1);
   }
-  ~TargetScope() { before_.empty() ? unsetenv("MONGE_TARGET") : setenv("MONGE_TARGET", before_.c_str(), 1); }
+  ~TargetScope() {
+    before_.empty() ? unsetenv("MONGE_TARGET") : setenv("MONGE_TARGET", before_.c_str(), 1);
+  }
   TargetScope(const TargetScope&) = delete;
 
  private:

@@ -22,7 +22,7 @@ struct Shape {
 /// One less, equal and one more than the units of the kernels: panels of 16, tiles of 8 rows,
 /// blocks of 64 rows and 256 columns.
 inline std::vector<Shape> awkward_shapes() {
-  return {{1, 1, 1}, {1, 17, 3}, {15, 16, 2}, {16, 15, 4}, {17, 255, 3},
+  return {{1, 1, 1},   {1, 17, 3},   {15, 16, 2}, {16, 15, 4},   {17, 255, 3},
           {9, 257, 5}, {65, 256, 1}, {255, 1, 2}, {18, 1000, 3}, {257, 17, 17}};
 }
 

@@ -59,13 +59,20 @@ struct Solved {
 
   Solved(Clouds<T> given, Marginal a, Marginal b, const SinkhornOptions& options,
          Cost cost = SquaredEuclidean{}, ProblemOptions problem_options = {})
-      : clouds(std::move(given)), epsilon(options.epsilon),
+      : clouds(std::move(given)),
+        epsilon(options.epsilon),
         problem(std::make_unique<Problem<T>>(clouds.problem(a, b, cost, problem_options))) {
     Exec exec;
     result = sinkhorn(*problem, options, exec);
     plan = std::make_unique<Plan<T>>(*problem, result);
-    dense = {clouds.costs(cost), to_double(clouds.a), to_double(clouds.b), to_double(result.f),
-             to_double(result.g), epsilon, a, b};
+    dense = {clouds.costs(cost),
+             to_double(clouds.a),
+             to_double(clouds.b),
+             to_double(result.f),
+             to_double(result.g),
+             epsilon,
+             a,
+             b};
   }
 };
 

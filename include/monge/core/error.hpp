@@ -6,7 +6,8 @@
 #include <string>
 
 namespace monge {
-/// Base of all. what() starts with the room in brackets: `[problem] a has 5 weights, x has 7 points`.
+/// Base of all. what() starts with the room in brackets: `[problem] a has 5 weights, x has 7
+/// points`.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

@@ -12,10 +12,10 @@
 namespace monge {
 /// Where a long call stands; what the progress hook is told.
 struct Progress {
-  int iterations = 0;              ///< of the current solve
-  std::int64_t passes = 0;         ///< finished sweeps over all pairs
-  double pass_fraction = 0;        ///< of the sweep in progress, 0 to 1
-  double epsilon = 0;              ///< of the current annealing level, in units of the cost
+  int iterations = 0;        ///< of the current solve
+  std::int64_t passes = 0;   ///< finished sweeps over all pairs
+  double pass_fraction = 0;  ///< of the sweep in progress, 0 to 1
+  double epsilon = 0;        ///< of the current annealing level, in units of the cost
   double marginal_error = std::numeric_limits<double>::quiet_NaN();  ///< at the last check
 };
 

@@ -8,8 +8,8 @@ template <class T>
 struct Gradient {
   Buffer<T> dx, dy;  ///< [n, d], [m, d]; empty on a CostMatrix, whose derivative in C is the plan
   Buffer<T> da, db;  ///< [n], [m]; with two Balanced sides defined up to (c, -c)
-  double depsilon = 0;               ///< KL(P | a b^T)
-  double drho_a = 0, drho_b = 0;     ///< KL(p | a) of a KL side, |p - a|_1 of a TV side, else 0
+  double depsilon = 0;            ///< KL(P | a b^T)
+  double drho_a = 0, drho_b = 0;  ///< KL(p | a) of a KL side, |p - a|_1 of a TV side, else 0
 };
 
 /// Gradient of Plan::value in points, weights, epsilon and strengths, the total mass being fixed

@@ -8,7 +8,8 @@
 namespace monge {
 struct DivergenceOptions : SinkhornOptions {
   Cost cost = SquaredEuclidean{};
-  /// The same pair acts in all three terms. Unequal ones: S(a, a) = 0 holds, positivity is not proven.
+  /// The same pair acts in all three terms. Unequal ones: S(a, a) = 0 holds, positivity is not
+  /// proven.
   Marginal marginal_a = Balanced{}, marginal_b = Balanced{};
   double mass_tolerance = 0;  ///< as ProblemOptions::mass_tolerance
   bool gradients = false;     ///< fill dx, dy, da, db
@@ -17,10 +18,13 @@ struct DivergenceOptions : SinkhornOptions {
 template <class T>
 struct Divergence {
   double value = 0;
-  SinkhornResult<T> ab, aa, bb;            ///< plan potentials: these make plans
-  Buffer<T> potential_a, potential_b;      ///< debiased: f_ab - f_aa [n], g_ab - g_bb [m]; these make none
-  Buffer<T> dx, dy, da, db;                ///< gradients of value, [n, d], [m, d], [n], [m]
-  bool converged() const { return ab.report.converged && aa.report.converged && bb.report.converged; }
+  SinkhornResult<T> ab, aa, bb;  ///< plan potentials: these make plans
+  Buffer<T> potential_a,
+      potential_b;           ///< debiased: f_ab - f_aa [n], g_ab - g_bb [m]; these make none
+  Buffer<T> dx, dy, da, db;  ///< gradients of value, [n, d], [m, d], [n], [m]
+  bool converged() const {
+    return ab.report.converged && aa.report.converged && bb.report.converged;
+  }
 };
 
 /// Throws as Problem and sinkhorn do.

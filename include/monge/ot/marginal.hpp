@@ -8,7 +8,7 @@ struct Balanced {};  ///< p = a
 struct KL {          ///< rho KL(p | a), rho > 0 in units of the cost; infinite: Balanced
   double rho = 0;
 };
-struct TV {  ///< lambda |p - a|_1, lambda > 0 in units of the cost; infinite: Balanced,
+struct TV {           ///< lambda |p - a|_1, lambda > 0 in units of the cost; infinite: Balanced,
   double lambda = 0;  ///< or p <= a together with a total mass
 };
 using Marginal = std::variant<Balanced, KL, TV>;

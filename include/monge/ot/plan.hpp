@@ -22,8 +22,9 @@ template <class T>
 struct SparsePlan {
   std::int64_t n = 0, m = 0;
   Buffer<std::int64_t> offsets;  ///< [n + 1]
-  Buffer<std::int64_t> columns;  ///< ascending in each row for sparse(), by falling value for top_k()
-  Buffer<T> values;              ///< P_ij
+  Buffer<std::int64_t>
+      columns;       ///< ascending in each row for sparse(), by falling value for top_k()
+  Buffer<T> values;  ///< P_ij
 };
 
 template <class T>
@@ -39,11 +40,12 @@ struct Pairs64 {
 /// The parts of the objective at the plan; value = linear + epsilon entropy + penalty_a + penalty_b
 /// at an optimum.
 struct PlanTerms {
-  double linear = 0;     ///< <P, C>
-  double entropy = 0;    ///< KL(P | a b^T)
+  double linear = 0;   ///< <P, C>
+  double entropy = 0;  ///< KL(P | a b^T)
   /// F_a(P 1 | a). A hard constraint (p = a, or p <= a and the mass M of a total mass) gives 0 when
-  /// it is missed by rounding alone, else +infinity. Rounding, in L1 over the mass: 1e-12 in double,
-  /// 1e-5 in float, and 8 u C/epsilon for that of the scores, C the costs that the plan needs.
+  /// it is missed by rounding alone, else +infinity. Rounding, in L1 over the mass: 1e-12 in
+  /// double, 1e-5 in float, and 8 u C/epsilon for that of the scores, C the costs that the plan
+  /// needs.
   double penalty_a = 0;
   double penalty_b = 0;  ///< F_b(P^T 1 | b)
 };
@@ -83,7 +85,8 @@ class Plan {
   /// ([m, k] for source). An average of the z at every point, also where p_i underflows or the
   /// weight is 0 (softmax form; a row whose pairs are all forbidden gets the mean of the z by
   /// weight); `valid`, where not null, [n], is set to whether p_i > 0.
-  Buffer<T> barycentric(Side rows, MatrixView<const T> values, Exec& exec, bool* valid = nullptr) const;
+  Buffer<T> barycentric(Side rows, MatrixView<const T> values, Exec& exec,
+                        bool* valid = nullptr) const;
   /// The same with the points of the other side as values. PointCloud only.
   Buffer<T> barycentric(Side rows, Exec& exec, bool* valid = nullptr) const;
   /// Conditional mean and covariance of the other side's points (or values) given each row; means

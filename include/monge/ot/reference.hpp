@@ -1,7 +1,7 @@
 // Entropy relative to another rank-one measure r_a r_b^T is the same problem with other weights:
 //   a* = r_a^(1-tau) a^tau,  tau = rho/(rho+eps)  (Balanced: a* = a)
-// on every geometry, for Balanced and KL sides (docs/formulas.md, "References"). r = 1 is the counting
-// reference of POT's 'entropy', OTT-JAX and moscot.
+// on every geometry, for Balanced and KL sides (docs/formulas.md, "References"). r = 1 is the
+// counting reference of POT's 'entropy', OTT-JAX and moscot.
 #pragma once
 #include <memory>
 

@@ -38,7 +38,8 @@ struct SinkhornCheck {
   std::int64_t passes = 0;
   double epsilon = 0;
   double marginal_error = 0;  ///< (residual_a + residual_b) / transported_mass
-  double residual_a = 0, residual_b = 0;  ///< L1 distance of each marginal from its optimality target
+  double residual_a = 0,
+         residual_b = 0;  ///< L1 distance of each marginal from its optimality target
   double dual_value = 0;
   double transported_mass = 0;
 };
@@ -48,21 +49,22 @@ struct SinkhornReport : SinkhornCheck {
   bool converged = false;
   /// Primal minus dual at the returned pair; +infinity where a Balanced marginal is not exact.
   double duality_gap = std::numeric_limits<double>::quiet_NaN();
-  /// The L1 marginal error below which rounding in T may keep the solve from going (docs/numerics.md);
-  /// known before the first iteration.
+  /// The L1 marginal error below which rounding in T may keep the solve from going
+  /// (docs/numerics.md); known before the first iteration.
   double predicted_floor = 0;
   double mass_level = 0;  ///< the level l of f = min(s, l) with a total mass; else 0
   double omega = 1;       ///< relaxation in use at the end
-  std::vector<SinkhornCheck> trace;  ///< every check, oldest first, levels of the annealing included
+  std::vector<SinkhornCheck>
+      trace;  ///< every check, oldest first, levels of the annealing included
 };
 
 struct SinkhornOptions {
-  double epsilon = 0;         ///< Required, > 0: no default suits all data.
-  double tolerance = 1e-6;    ///< on marginal_error (or the relative gap), > 0
-  int max_iterations = 10000; ///< >= 1; one iteration updates f and g: two passes
-  int check_every = 10;       ///< iterations between checks, >= 1
+  double epsilon = 0;          ///< Required, > 0: no default suits all data.
+  double tolerance = 1e-6;     ///< on marginal_error (or the relative gap), > 0
+  int max_iterations = 10000;  ///< >= 1; one iteration updates f and g: two passes
+  int check_every = 10;        ///< iterations between checks, >= 1
   Criterion criterion = Criterion::residual;
-  bool translate = true;      ///< closed-form step along (f + l, g - l) for KL sides
+  bool translate = true;  ///< closed-form step along (f + l, g - l) for KL sides
   Annealing annealing = Annealing::automatic;
   Acceleration acceleration = Acceleration::automatic;
   /// Called at each check of the target epsilon and each level's end; false stops.
