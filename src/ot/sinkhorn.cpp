@@ -14,6 +14,9 @@ namespace monge {
 namespace {
 constexpr double kLevelTolerance = 1e-2;  // marginal error that ends an annealing level
 constexpr int kLevelIterations = 50;      // a level is a start, never a finish
+constexpr int kStallWindow = 100;         // iterations at the target that must
+constexpr double kStallRatio = 0.99;      // reduce the error by this, or mass stands where only
+                                          // a larger epsilon moves it
 constexpr int kRelaxedChecks = 10;        // a check costs a plain half-step: not more often
 constexpr int kFlatChecks = 3;            // checks without progress that make a floor
 
@@ -96,8 +99,7 @@ class Solve {
         exec_(exec),
         op_(problem),
         alternation_(problem, op_, options.translate),
-        relaxation_(options.acceleration != Acceleration::none,
-                    options.acceleration == Acceleration::automatic) {}
+        relaxation_(make_relaxation()) {}
 
   SinkhornResult<T> run(const Start<T>& start) {
     exec_.state = {};
@@ -107,17 +109,24 @@ class Solve {
     alternation_.start(start, exec_);
     const bool cold = !start.f.size && !start.g.size;
     bool going = true;
-    if (options_.annealing == Annealing::automatic && cold)
-      for (double eps = range; going && eps > options_.epsilon; eps /= 2) going = level(eps);
+    annealed_ = options_.annealing == Annealing::automatic && cold;
+    range_ = range;
+    if (annealed_) going = anneal(kLevelIterations);
     if (going) target();
     return finish();
   }
 
  private:
-  // False: stop.
-  bool level(double eps) {
+  // Halves epsilon from the range of the costs to the target. False: stop.
+  bool anneal(int level_iterations) {
+    for (double eps = range_; eps > options_.epsilon; eps /= 2)
+      if (!level(eps, level_iterations)) return false;
+    return true;
+  }
+
+  bool level(double eps, int iterations) {
     alternation_.set_epsilon(eps);
-    for (int i = 0; i < kLevelIterations; ++i) {
+    for (int i = 0; i < iterations; ++i) {
       if (iterations_ + 1 >= options_.max_iterations)
         return true;  // the last iteration is the target's
       alternation_.lead(1, exec_);
@@ -125,7 +134,7 @@ class Solve {
       const auto check = alternation_.check(exec_);
       exec_.state.iterations = ++iterations_;
       if (!check.finite) return true;  // the target decides what a non-finite number means
-      const bool done = check.marginal_error < kLevelTolerance;
+      const bool done = check.marginal_error < level_tolerance_;
       if (done && !record(check)) return stop(check);
       alternation_.follow(1, exec_);
       if (done) break;
@@ -149,9 +158,38 @@ class Solve {
         if (!check.finite) return fail(Status::diverged);
         if (checked && decide(check, last)) return;
         relaxation_.observe(at_target, check.marginal_error, options_.tolerance);
+        if (checked && stalled(at_target, check.marginal_error)) {
+          // An outlier's mass, say, that a loose level left on the wrong partner: its potential has
+          // a distance of thousands of epsilon to go. Anneal again, each level further.
+          level_tolerance_ = std::max(level_tolerance_ / 100, options_.tolerance);
+          if (!anneal(kStallWindow * kLevelIterations)) return;
+          alternation_.set_epsilon(options_.epsilon);
+          relaxation_ = make_relaxation();
+          at_target = 0;
+          continue;
+        }
       }
       alternation_.follow(relaxation_.omega(), exec_);
     }
+  }
+
+  // Whether the last window brought nothing, and tighter levels may.
+  bool stalled(int at_target, double error) {
+    if (!annealed_ || level_tolerance_ <= options_.tolerance) return false;
+    if (at_target == 1) {
+      window_start_ = 1;
+      window_error_ = error;
+    }
+    if (at_target - window_start_ < kStallWindow) return false;
+    const bool flat = error > kStallRatio * window_error_;
+    window_start_ = at_target;
+    window_error_ = error;
+    return flat && error > 4 * report_.predicted_floor;
+  }
+
+  Relaxation make_relaxation() const {
+    return {options_.acceleration != Acceleration::none,
+            options_.acceleration == Acceleration::automatic};
   }
 
   // True: the solve ends here.
@@ -248,8 +286,9 @@ class Solve {
   Relaxation relaxation_;
   SinkhornReport report_;
   Buffer<T> f_, g_;
-  int iterations_ = 0, flat_ = 0;
-  bool has_pair_ = false;
+  double range_ = 0, level_tolerance_ = kLevelTolerance, window_error_ = 0;
+  int iterations_ = 0, flat_ = 0, window_start_ = 0;
+  bool has_pair_ = false, annealed_ = false;
 };
 }  // namespace
 
