@@ -15,11 +15,14 @@ import monge
 # Far longer than any of these take; a hang ends the test, not the suite.
 LIMIT = 120
 
+# A shell's background job, which CI may be, hands an ignored SIGINT down to its children.
+HEARS_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
 
 def interrupted(code):
     """The child's output, after a SIGINT once it has printed 'ready'."""
     child = subprocess.Popen(
-        [sys.executable, "-u", "-c", textwrap.dedent(code)],
+        [sys.executable, "-u", "-c", HEARS_INTERRUPTS + textwrap.dedent(code)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
