@@ -8,6 +8,7 @@
 #define MONGE_CPU_EXP_SUM_INL
 #endif
 
+#include <cmath>
 #include <utility>
 
 #include "cpu/exp-inl.hpp"
@@ -15,23 +16,24 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace monge::cpu::HWY_NAMESPACE {
-// Float on AVX2 and AVX-512: 2^(q/4) from a table in a register, so that a polynomial of degree 3
-// is left for |f| <= 1/8: minimax 2.9e-7, of either sign, so that it averages out in sums; 4.5e-7
-// with roundings. Elsewhere 2.5e-7 in float, 5e-16 in double.
+// Float on AVX2: 2^(q/4) from a table in a register, so that a polynomial of degree 3 is left for
+// |f| <= 1/8: minimax 2.9e-7, of either sign, so that it averages out in sums; 4.5e-7 with
+// roundings. Float on AVX-512: 2^(q/32) from a table in two registers and degree 2, 5.4e-8, and an
+// instruction that scales by 2^n and needs no clamp: a fifth fewer instructions in all. Elsewhere
+// 2.5e-7 in float, 5e-16 in double.
 template <class T>
-inline constexpr bool kTable = sizeof(T) == 4 && (HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3);
-
-inline constexpr float kQuarterPowers[] = {1.0f, 1.18920711500272107f, 1.41421356237309505f,
-                                           1.68179283050742909f};
+inline constexpr bool kQuarters = sizeof(T) == 4 && HWY_TARGET == HWY_AVX2;
+template <class T>
+inline constexpr bool kScale = sizeof(T) == 4 && HWY_TARGET == HWY_AVX3;
 
 template <class T>
 struct ExpSumTraits {
-  static constexpr int kFractionBits = kTable<T> ? 2 : 0;
+  static constexpr int kFractionBits = kScale<T> ? 5 : kQuarters<T> ? 2 : 0;
   static constexpr int kShift = ExpTraits<T>::mantissa_bits - kFractionBits;
   static constexpr T magic = ExpTraits<T>::magic / (1 << kFractionBits);
-  static constexpr T bias = sizeof(T) == 4 ? 127 : 1023;
+  static constexpr T bias = kScale<T> ? 0 : sizeof(T) == 4 ? 127 : 1023;
   // Beyond it magic + N would lose its last bits.
-  static constexpr double largest_shift = static_cast<double>(magic) / 8;
+  static constexpr double largest_shift = static_cast<double>(magic) / 4;
 };
 
 #define MONGE_LAMBDA __attribute__((always_inline)) HWY_ATTR
@@ -43,7 +45,8 @@ HWY_INLINE void unrolled(const Step& step) {
   (std::make_integer_sequence<int, N>());
 }
 
-inline constexpr int kStage = 4;  // vectors whose steps alternate, to hide latency
+// Vectors whose steps alternate, to hide latency; as many as the registers hold.
+inline constexpr int kStage = HWY_TARGET == HWY_AVX3 ? 8 : HWY_TARGET == HWY_AVX2 ? 2 : 4;
 
 template <class T, class D = hn::CappedTag<T, kernels::kPanel>>
 class ExpSum {
@@ -51,12 +54,17 @@ class ExpSum {
   using V = hn::Vec<D>;
 
   explicit ExpSum(T k) : k_(hn::Set(D(), k)) {
-    if constexpr (kTable<T>) {
+    if constexpr (kScale<T>) {
+      HWY_ALIGN T powers[32];
+      for (int q = 0; q < 32; ++q) powers[q] = static_cast<T>(std::exp2(q / 32.0));
+      table_ = hn::Load(D(), powers);
+      upper_table_ = hn::Load(D(), powers + 16);
+    } else if constexpr (kQuarters<T>) {
       // Bits of 2^(q/4) less what the shifted index contributes.
-      HWY_ALIGN std::int32_t entries[16];
-      for (int at = 0; at < 16; ++at) {
+      HWY_ALIGN std::int32_t entries[8];
+      for (int at = 0; at < 8; ++at) {
         const std::int32_t q = at % 4;
-        const float power = kQuarterPowers[q];
+        const float power = std::exp2(static_cast<float>(q) / 4);
         std::int32_t bits;
         hwy::CopySameSize(&power, &bits);
         entries[at] = bits - (127 << 23) - (q << ExpSumTraits<T>::kShift);
@@ -94,11 +102,20 @@ class ExpSum {
   }
 
  private:
-  static HWY_INLINE V power_of_2(V rounded, V table) {
+  // 2^(rounded - magic - bias), rounded a multiple of 2^-kFractionBits.
+  HWY_INLINE V power_of_2(V rounded) const {
     constexpr D d;
     using E = ExpSumTraits<T>;
     const hn::RebindToSigned<D> di;
-    const V low = hn::Set(d, E::magic), high = hn::Set(d, E::magic + 2 * E::bias + 1);
+    [[maybe_unused]] const V low = hn::Set(d, E::magic),
+                             high = hn::Set(d, E::magic + 2 * E::bias + 1);
+#if HWY_TARGET == HWY_AVX3
+    if constexpr (kScale<T>) {
+      const __m512i q = hn::BitCast(di, rounded).raw;  // its low five bits count
+      const __m512 fraction = _mm512_permutex2var_ps(table_.raw, q, upper_table_.raw);
+      return V{_mm512_scalef_ps(fraction, hn::Sub(rounded, low).raw)};
+    }
+#endif
     if constexpr (sizeof(T) == 4) {
       // Of two positive floats the greater has the greater bits; negative ones are clamped too.
       const auto bits =
@@ -106,12 +123,8 @@ class ExpSum {
       const auto exponent = hn::ShiftLeft<E::kShift>(bits);
 #if HWY_TARGET == HWY_AVX2
       return hn::BitCast(
-          d, hn::Add(exponent, hn::BitCast(di, V{_mm256_permutevar_ps(table.raw, bits.raw)})));
-#elif HWY_TARGET == HWY_AVX3
-      return hn::BitCast(
-          d, hn::Add(exponent, hn::BitCast(di, V{_mm512_permutevar_ps(table.raw, bits.raw)})));
+          d, hn::Add(exponent, hn::BitCast(di, V{_mm256_permutevar_ps(table_.raw, bits.raw)})));
 #else
-      (void)table;
       return hn::BitCast(d, exponent);
 #endif
     } else {
@@ -119,11 +132,14 @@ class ExpSum {
       return hn::BitCast(d, hn::ShiftLeft<E::kShift>(hn::BitCast(di, clamped)));
     }
   }
-  HWY_INLINE V power_of_2(V rounded) const { return power_of_2(rounded, table_); }
 
   static HWY_INLINE V polynomial(V f) {
     constexpr D d;
-    if constexpr (kTable<T>) {
+    if constexpr (kScale<T>) {
+      const V p =
+          hn::MulAdd(f, hn::Set(d, T(0.24022474583246717)), hn::Set(d, T(0.69315734356519730)));
+      return hn::MulAdd(p, f, hn::Set(d, T(1)));
+    } else if constexpr (kQuarters<T>) {
       V p = hn::MulAdd(f, hn::Set(d, T(0.055483278416958856)), hn::Set(d, T(0.24037671222383027)));
       p = hn::MulAdd(p, f, hn::Set(d, T(0.69314762796972846)));
       return hn::MulAdd(p, f, hn::Set(d, T(0.99999970727061380)));
@@ -139,7 +155,7 @@ class ExpSum {
     }
   }
 
-  V k_, table_;
+  V k_, table_, upper_table_;
 };
 }  // namespace monge::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

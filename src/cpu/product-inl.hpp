@@ -47,11 +47,12 @@ void pack_rows(const kernels::Panels<T>& points, std::int64_t i0, int rows, T* o
   }
 }
 
-// tile[r][0..2L) (+)= x_r.y over `count` coordinates, for two vectors of columns.
+// tile[r][0..2L) (+)= x_r.y over `count` coordinates, for two vectors of columns. Not inlined: the
+// constants of the exponentials would take registers that the sums need.
 template <int R, class T>
-HWY_INLINE void multiply(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y0,
-                         const T* HWY_RESTRICT y1, int count, bool accumulate,
-                         T* HWY_RESTRICT tile) {
+HWY_NOINLINE void multiply(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y0,
+                           const T* HWY_RESTRICT y1, int count, bool accumulate,
+                           T* HWY_RESTRICT tile) {
   constexpr Tag<T> d;
   using V = hn::Vec<Tag<T>>;
   constexpr int kLane = kLanes<T>;
