@@ -1,5 +1,6 @@
-// What one machine can do at most: fused multiply-adds per second on the current target, counted in
-// lanes, on a number of threads. Compiled once per target; to be included once per program.
+// What one machine can do at most on the current target and a number of threads: fused
+// multiply-adds per second, counted in lanes, and bytes read per second. Compiled once per target;
+// to be included once per program.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "peak.hpp"
 #include "cpu/target.hpp"
@@ -28,6 +29,20 @@ HWY_NOINLINE int multiply_add(long steps, T* out) {
                            hn::Add(hn::Add(f, g), hn::Add(h, hn::Add(i, hn::Add(j, k)))));
   *out = hn::GetLane(hn::SumOfLanes(d, sum));
   return 10 * static_cast<int>(hn::Lanes(d));
+}
+// Sum of `count` floats, a multiple of four vectors, read in order.
+HWY_NOINLINE float read_floats(const float* from, std::size_t count) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::ScalableTag<float> d;
+  const std::size_t lanes = hn::Lanes(d);
+  auto a = hn::Zero(d), b = a, c = a, e = a;
+  for (std::size_t at = 0; at < count; at += 4 * lanes) {
+    a = hn::Add(a, hn::LoadU(d, from + at));
+    b = hn::Add(b, hn::LoadU(d, from + at + lanes));
+    c = hn::Add(c, hn::LoadU(d, from + at + 2 * lanes));
+    e = hn::Add(e, hn::LoadU(d, from + at + 3 * lanes));
+  }
+  return hn::GetLane(hn::SumOfLanes(d, hn::Add(hn::Add(a, b), hn::Add(c, e))));
 }
 inline int multiply_add_f32(long steps, float* out) { return multiply_add(steps, out); }
 inline int multiply_add_f64(long steps, double* out) { return multiply_add(steps, out); }
@@ -68,6 +83,25 @@ double fma_peak(int threads) {
     best += fastest;
   }
   return best;
+}
+
+/// Bytes per second of reading `bytes` at `data` in order: the best of five, what is cached
+/// included.
+inline double read_peak(const void* data, std::size_t bytes, int threads) {
+  constexpr std::size_t kStep = 64;  // four vectors of the widest target
+  const std::size_t share = bytes / sizeof(float) / threads / kStep * kStep;
+  double fastest = 0;
+  volatile float keep = 0;
+  for (int repeat = 0; repeat < 5; ++repeat) {
+    const double start = seconds();
+#pragma omp parallel for num_threads(threads)
+    for (int part = 0; part < threads; ++part)
+      keep = MONGE_PICK(read_floats)(static_cast<const float*>(data) + part * share, share);
+    const double rate = static_cast<double>(share * threads * sizeof(float)) / (seconds() - start);
+    fastest = std::max(fastest, rate);
+  }
+  (void)keep;
+  return fastest;
 }
 }  // namespace monge::bench
 #endif

@@ -1,6 +1,7 @@
-// The exponentials of softmin: sum_j 2^(z_j k + N) for an integer N, the row's shift in units of
-// log 2. Cheaper than exp2_scaled: N is folded into the constant that rounds, and 2^n is one
-// factor of the FMA that adds to the sum.
+// The exponentials of the hot loops, several vectors at a time: 2^(z k) as weights, and
+// sum_j 2^(z_j k + N) for an integer N, a row's shift in units of log 2. Cheaper than exp2_scaled:
+// a table in registers takes part of the fraction, and in sums N is folded into the constant that
+// rounds and 2^n is a factor of the FMA that adds.
 #if defined(MONGE_CPU_EXP_SUM_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef MONGE_CPU_EXP_SUM_INL
 #undef MONGE_CPU_EXP_SUM_INL
@@ -16,25 +17,43 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace monge::cpu::HWY_NAMESPACE {
-// Float on AVX2: 2^(q/4) from a table in a register, so that a polynomial of degree 3 is left for
-// |f| <= 1/8: minimax 2.9e-7, of either sign, so that it averages out in sums; 4.5e-7 with
-// roundings. Float on AVX-512: 2^(q/32) from a table in two registers and degree 2, 5.4e-8, and an
-// instruction that scales by 2^n and needs no clamp: a fifth fewer instructions in all. Elsewhere
-// 2.5e-7 in float, 5e-16 in double.
+// AVX-512: 2^(q/32) in float, 2^(q/16) in double from two registers, a polynomial of degree 2 (6)
+// for what is left, 5.4e-8 (7e-18), and an instruction that scales by 2^n. Float on AVX2: 2^(q/4)
+// from one register. There sums use degree 3: minimax 2.9e-7, of either sign, so that it averages
+// out; 4.5e-7 with roundings. Elsewhere 2.5e-7 in float sums and 5e-16 in double.
+inline constexpr bool kScale = HWY_TARGET == HWY_AVX3;
 template <class T>
 inline constexpr bool kQuarters = sizeof(T) == 4 && HWY_TARGET == HWY_AVX2;
-template <class T>
-inline constexpr bool kScale = sizeof(T) == 4 && HWY_TARGET == HWY_AVX3;
 
 template <class T>
 struct ExpSumTraits {
-  static constexpr int kFractionBits = kScale<T> ? 5 : kQuarters<T> ? 2 : 0;
-  static constexpr int kShift = ExpTraits<T>::mantissa_bits - kFractionBits;
-  static constexpr T magic = ExpTraits<T>::magic / (1 << kFractionBits);
-  static constexpr T bias = kScale<T> ? 0 : sizeof(T) == 4 ? 127 : 1023;
+  static constexpr bool single = sizeof(T) == 4;
+  static constexpr int fraction_bits = kScale ? (single ? 5 : 4) : kQuarters<T> ? 2 : 0;
+  static constexpr int shift = ExpTraits<T>::mantissa_bits - fraction_bits;
+  static constexpr T magic = ExpTraits<T>::magic / (1 << fraction_bits);
+  static constexpr T bias = kScale ? 0 : single ? 127 : 1023;
+  // Exponents of 0, half the smallest normal number, and of infinity.
+  static constexpr T least = single ? -127 : -1023;
+  static constexpr T most = single ? 128 : 1024;
   // Beyond it magic + N would lose its last bits.
   static constexpr double largest_shift = static_cast<double>(magic) / 4;
 };
+
+// 2^(q / 2^BITS), by the series of exp, exact before rounding.
+template <class T, int BITS>
+struct Powers {
+  alignas(64) T of[1 << BITS];
+  constexpr Powers() : of() {
+    for (int q = 0; q < 1 << BITS; ++q) {
+      long double term = 1, sum = 1;
+      for (int n = 1; n < 30; ++n)
+        sum += term *= 0.693147180559945309417232121458L * q / (1 << BITS) / n;
+      of[q] = static_cast<T>(sum);
+    }
+  }
+};
+template <class T, int BITS>
+inline constexpr Powers<T, BITS> kPowers;
 
 #define MONGE_LAMBDA __attribute__((always_inline)) HWY_ATTR
 
@@ -46,44 +65,37 @@ HWY_INLINE void unrolled(const Step& step) {
 }
 
 // Vectors whose steps alternate, to hide latency; as many as the registers hold.
-inline constexpr int kStage = HWY_TARGET == HWY_AVX3 ? 8 : HWY_TARGET == HWY_AVX2 ? 2 : 4;
+inline constexpr int kSumStage = kScale ? 8 : HWY_TARGET == HWY_AVX2 ? 2 : 4;
+inline constexpr int kWeightStage = 2;
 
 template <class T, class D = hn::CappedTag<T, kernels::kPanel>>
 class ExpSum {
+  using E = ExpSumTraits<T>;
+
  public:
   using V = hn::Vec<D>;
 
-  explicit ExpSum(T k) : k_(hn::Set(D(), k)) {
-    if constexpr (kScale<T>) {
-      HWY_ALIGN T powers[32];
-      for (int q = 0; q < 32; ++q) powers[q] = static_cast<T>(std::exp2(q / 32.0));
-      table_ = hn::Load(D(), powers);
-      upper_table_ = hn::Load(D(), powers + 16);
+  explicit ExpSum(T k)
+      : k_(hn::Set(D(), k)), least_(hn::Set(D(), E::least / k)), most_(hn::Set(D(), E::most / k)) {
+    if constexpr (kScale) {
+      table_ = hn::Load(D(), kPowers<T, E::fraction_bits>.of);
+      upper_table_ = hn::Load(D(), kPowers<T, E::fraction_bits>.of + hn::MaxLanes(D()));
     } else if constexpr (kQuarters<T>) {
       // Bits of 2^(q/4) less what the shifted index contributes.
-      HWY_ALIGN std::int32_t entries[8];
-      for (int at = 0; at < 8; ++at) {
-        const std::int32_t q = at % 4;
-        const float power = std::exp2(static_cast<float>(q) / 4);
-        std::int32_t bits;
-        hwy::CopySameSize(&power, &bits);
-        entries[at] = bits - (127 << 23) - (q << ExpSumTraits<T>::kShift);
-      }
-      table_ = hn::BitCast(D(), hn::Load(hn::RebindToSigned<D>(), entries));
+      const hn::RebindToSigned<D> di;
+      const auto index = hn::And(hn::Iota(di, 0), hn::Set(di, 3));
+      const auto bits = hn::BitCast(di, hn::LoadDup128(D(), kPowers<T, E::fraction_bits>.of));
+      table_ = hn::BitCast(
+          D(), hn::Sub(hn::Sub(bits, hn::Set(di, 127 << 23)), hn::ShiftLeft<E::shift>(index)));
     }
   }
 
-  // sum[r] += 2^(z[r] k + N_r) for the R rows; origin_of(N_r) fills vector r of `origin`. 0 below
-  // the normal range, +inf above it; NaN only where |z k| > 1e18.
+  // sum[r] += 2^(z[r] k + N_r) for the R rows; origin_of(N_r) fills vector r of `origin`. As good
+  // as 0 below the normal range, +inf above it; NaN only where |z k| > 1e18.
   template <int R>
   HWY_INLINE void add(const V (&z)[R], const T* HWY_RESTRICT origin, V (&sum)[R]) const {
-    unrolled<(R + kStage - 1) / kStage>([&](int group) MONGE_LAMBDA {
-      V rounded[kStage], f[kStage], p[kStage], power[kStage];
-      const auto each = [&](const auto& step) MONGE_LAMBDA {
-        unrolled<kStage>([&](int s) MONGE_LAMBDA {
-          if (group * kStage + s < R) step(s, group * kStage + s);
-        });
-      };
+    staged<kSumStage, R>([&](const auto& each) MONGE_LAMBDA {
+      V rounded[kSumStage], f[kSumStage], p[kSumStage], power[kSumStage];
       each([&](int s, int r) MONGE_LAMBDA {
         rounded[s] = hn::MulAdd(z[r], k_, hn::Load(D(), origin + r * hn::MaxLanes(D())));
       });
@@ -91,71 +103,122 @@ class ExpSum {
         f[s] = hn::Sub(rounded[s], hn::Load(D(), origin + r * hn::MaxLanes(D())));
       });
       each([&](int s, int r) MONGE_LAMBDA { f[s] = hn::MulSub(z[r], k_, f[s]); });
-      each([&](int s, int) MONGE_LAMBDA { power[s] = power_of_2(rounded[s]); });
-      each([&](int s, int) MONGE_LAMBDA { p[s] = polynomial(f[s]); });
+      each([&](int s, int) MONGE_LAMBDA { power[s] = power_of_2(clamped(rounded[s])); });
+      each([&](int s, int) MONGE_LAMBDA { p[s] = polynomial<false>(f[s]); });
       each([&](int s, int r) MONGE_LAMBDA { sum[r] = hn::MulAdd(p[s], power[s], sum[r]); });
     });
   }
 
-  static T origin_of(double shift) {
-    return ExpSumTraits<T>::magic + ExpSumTraits<T>::bias + static_cast<T>(shift);
+  // take(r, w) with w = 2^(z[r] k), at most 2.6 ulp in float and 2 in double; at half the smallest
+  // normal number and below, at -inf too, 0, and just above that something smaller than normal;
+  // +inf from a rounding of the exponent (at most a factor sqrt(2)) below the end of the range.
+  template <int R, class Take>
+  HWY_INLINE void weights(const V (&z)[R], const Take& take) const {
+    staged<kWeightStage, R>([&](const auto& each) MONGE_LAMBDA {
+      constexpr D d;
+      const V origin = hn::Set(d, origin_of(0));
+      V bounded[kWeightStage], rounded[kWeightStage], f[kWeightStage], p[kWeightStage];
+      V power[kWeightStage];
+      each([&](int s, int r) MONGE_LAMBDA { bounded[s] = hn::Max(hn::Min(z[r], most_), least_); });
+      each([&](int s, int) MONGE_LAMBDA { rounded[s] = hn::MulAdd(bounded[s], k_, origin); });
+      each([&](int s, int)
+               MONGE_LAMBDA { f[s] = hn::MulSub(bounded[s], k_, hn::Sub(rounded[s], origin)); });
+      each([&](int s, int) MONGE_LAMBDA { power[s] = power_of_2(rounded[s]); });
+      each([&](int s, int) MONGE_LAMBDA { p[s] = polynomial<true>(f[s]); });
+      each([&](int s, int r) MONGE_LAMBDA { take(r, hn::Mul(p[s], power[s])); });
+    });
   }
+
+  static T origin_of(double shift) { return E::magic + E::bias + static_cast<T>(shift); }
 
  private:
-  // 2^(rounded - magic - bias), rounded a multiple of 2^-kFractionBits.
-  HWY_INLINE V power_of_2(V rounded) const {
+  // body(each) for groups of STAGE vectors, where each(step) is step(s, r) for vector s of the
+  // group, r of all.
+  template <int STAGE, int R, class Body>
+  static HWY_INLINE void staged(const Body& body) {
+    unrolled<(R + STAGE - 1) / STAGE>([&](int group) MONGE_LAMBDA {
+      body([&](const auto& step) MONGE_LAMBDA {
+        unrolled<STAGE>([&](int s) MONGE_LAMBDA {
+          if (group * STAGE + s < R) step(s, group * STAGE + s);
+        });
+      });
+    });
+  }
+
+  // To exponents that power_of_2 takes.
+  static HWY_INLINE V clamped(V rounded) {
     constexpr D d;
-    using E = ExpSumTraits<T>;
-    const hn::RebindToSigned<D> di;
-    [[maybe_unused]] const V low = hn::Set(d, E::magic),
-                             high = hn::Set(d, E::magic + 2 * E::bias + 1);
-#if HWY_TARGET == HWY_AVX3
-    if constexpr (kScale<T>) {
-      const __m512i q = hn::BitCast(di, rounded).raw;  // its low five bits count
-      const __m512 fraction = _mm512_permutex2var_ps(table_.raw, q, upper_table_.raw);
-      return V{_mm512_scalef_ps(fraction, hn::Sub(rounded, low).raw)};
-    }
-#endif
-    if constexpr (sizeof(T) == 4) {
+    [[maybe_unused]] const V low = hn::Set(d, E::magic);
+    [[maybe_unused]] const V high = hn::Set(d, E::magic + 2 * E::bias + 1);
+    if constexpr (kScale) {
+      return rounded;  // the instruction that scales takes any
+    } else if constexpr (sizeof(T) == 4) {
       // Of two positive floats the greater has the greater bits; negative ones are clamped too.
-      const auto bits =
-          hn::Min(hn::Max(hn::BitCast(di, rounded), hn::BitCast(di, low)), hn::BitCast(di, high));
-      const auto exponent = hn::ShiftLeft<E::kShift>(bits);
-#if HWY_TARGET == HWY_AVX2
-      return hn::BitCast(
-          d, hn::Add(exponent, hn::BitCast(di, V{_mm256_permutevar_ps(table_.raw, bits.raw)})));
-#else
-      return hn::BitCast(d, exponent);
-#endif
+      const hn::RebindToSigned<D> di;
+      return hn::BitCast(d, hn::Min(hn::Max(hn::BitCast(di, rounded), hn::BitCast(di, low)),
+                                    hn::BitCast(di, high)));
     } else {
-      const V clamped = hn::Min(hn::Max(rounded, low), high);
-      return hn::BitCast(d, hn::ShiftLeft<E::kShift>(hn::BitCast(di, clamped)));
+      return hn::Min(hn::Max(rounded, low), high);
     }
   }
 
+  // 2^(rounded - magic - bias), rounded a multiple of 2^-fraction_bits: 0 at the lowest exponent
+  // that has bits, +inf at the highest.
+  HWY_INLINE V power_of_2(V rounded) const {
+    constexpr D d;
+    const hn::RebindToSigned<D> di;
+    const auto bits = hn::BitCast(di, rounded);
+#if HWY_TARGET == HWY_AVX3
+    const V n = hn::Sub(rounded, hn::Set(d, E::magic));
+    // Subnormal results would be slow.
+    const auto normal = hn::Gt(n, hn::Set(d, E::least)).raw;
+    if constexpr (sizeof(T) == 4) {
+      const auto fraction = _mm512_permutex2var_ps(table_.raw, bits.raw, upper_table_.raw);
+      return V{_mm512_maskz_scalef_ps(normal, fraction, n.raw)};
+    } else {
+      const auto fraction = _mm512_permutex2var_pd(table_.raw, bits.raw, upper_table_.raw);
+      return V{_mm512_maskz_scalef_pd(normal, fraction, n.raw)};
+    }
+#else
+    const auto exponent = hn::ShiftLeft<E::shift>(bits);
+#if HWY_TARGET == HWY_AVX2
+    if constexpr (kQuarters<T>)
+      return hn::BitCast(
+          d, hn::Add(exponent, hn::BitCast(di, V{_mm256_permutevar_ps(table_.raw, bits.raw)})));
+#endif
+    return hn::BitCast(d, exponent);
+#endif
+  }
+
+  // 2^f for |f| <= 2^-(fraction_bits + 1).
+  template <bool ACCURATE>
   static HWY_INLINE V polynomial(V f) {
     constexpr D d;
-    if constexpr (kScale<T>) {
-      const V p =
-          hn::MulAdd(f, hn::Set(d, T(0.24022474583246717)), hn::Set(d, T(0.69315734356519730)));
-      return hn::MulAdd(p, f, hn::Set(d, T(1)));
+    const auto horner = [&](auto leading, auto... rest) MONGE_LAMBDA {
+      V p = hn::Set(d, static_cast<T>(leading));
+      ((p = hn::MulAdd(p, f, hn::Set(d, static_cast<T>(rest)))), ...);
+      return p;
+    };
+    if constexpr (kScale && sizeof(T) == 4) {
+      return horner(0.24022474583246717, 0.69315734356519730, 1.0);
+    } else if constexpr (kScale) {
+      return horner(0.00015403304544295042049, 0.0013333818807798421819, 0.0096181291131423176759,
+                    0.055504108652094498855, 0.24022650695909842392, 0.6931471805599468629, 1.0);
+    } else if constexpr (kQuarters<T> && ACCURATE) {
+      return horner(0.009615121031273360119, 0.055530139329412077988, 0.24022658919390624361,
+                    0.69314707899883604883, 1.0);
     } else if constexpr (kQuarters<T>) {
-      V p = hn::MulAdd(f, hn::Set(d, T(0.055483278416958856)), hn::Set(d, T(0.24037671222383027)));
-      p = hn::MulAdd(p, f, hn::Set(d, T(0.69314762796972846)));
-      return hn::MulAdd(p, f, hn::Set(d, T(0.99999970727061380)));
-    } else if constexpr (sizeof(T) == 4) {
-      V p =
-          hn::MulAdd(f, hn::Set(d, T(0.0013276478687573995)), hn::Set(d, T(0.0096755417045280200)));
-      p = hn::MulAdd(p, f, hn::Set(d, T(0.055507132478029821)));
-      p = hn::MulAdd(p, f, hn::Set(d, T(0.24022119713913720)));
-      p = hn::MulAdd(p, f, hn::Set(d, T(0.69314696708851291)));
-      return hn::MulAdd(p, f, hn::Set(d, T(1.0000000716584092)));
+      return horner(0.055483278416958856, 0.24037671222383027, 0.69314762796972846,
+                    0.99999970727061380);
+    } else if constexpr (sizeof(T) == 4 && !ACCURATE) {
+      return horner(0.0013276478687573995, 0.0096755417045280200, 0.055507132478029821,
+                    0.24022119713913720, 0.69314696708851291, 1.0000000716584092);
     } else {
       return exp2_fraction(d, f);
     }
   }
 
-  V k_, table_, upper_table_;
+  V k_, least_, most_, table_, upper_table_;
 };
 }  // namespace monge::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -39,15 +39,15 @@ HWY_INLINE void add_differences_block(const T* HWY_RESTRICT w, const T* x, const
 template <int C, class T>
 void add_differences_rows(const T* w, int rows, const T* x, const T* y, int dim, int columns,
                           double* sums) {
+  constexpr int kRows = HWY_TARGET == HWY_AVX3 ? 4 : 2;  // of three coordinates fill the registers
   int r = 0;
-  for (; r + 2 <= rows; r += 2)
-    add_differences_block<2, C>(w + r * kColumnBlock, x + r, y, dim, columns, sums + r * dim);
-  if (r < rows)
+  for (; r + kRows <= rows; r += kRows)
+    add_differences_block<kRows, C>(w + r * kColumnBlock, x + r, y, dim, columns, sums + r * dim);
+  for (; r < rows; ++r)
     add_differences_block<1, C>(w + r * kColumnBlock, x + r, y, dim, columns, sums + r * dim);
 }
 
-// All dim coordinates of `rows` rows; coordinate c of row r stands at x[c * kPanel + r]. Two rows
-// of three coordinates fill 16 registers.
+// All dim coordinates of `rows` rows; coordinate c of row r stands at x[c * kPanel + r].
 template <class T>
 void add_differences(const T* w, int rows, const T* x, const T* y, int dim, int columns,
                      double* sums) {

@@ -9,7 +9,7 @@
 
 #include <algorithm>
 
-#include "cpu/exp_sum-inl.hpp"
+#include "cpu/scores-inl.hpp"
 #include "cpu/softmin_sweep.hpp"
 #include "cpu/tile-inl.hpp"
 
@@ -17,13 +17,6 @@ HWY_BEFORE_NAMESPACE();
 namespace monge::cpu::HWY_NAMESPACE {
 using kernels::kRowBlock;
 using kernels::SoftminArgs;
-
-inline constexpr int kRows = kTileRows;  // per loaded column vector: 2 or 4 are 10 to 20 % slower
-
-template <class T>
-using Tag = hn::CappedTag<T, kPanel>;
-template <class T>
-inline constexpr int kLanes = static_cast<int>(hn::MaxLanes(Tag<T>()));
 
 // 1e15 in units of the exponent: farther down than any weight reaches, near enough to be exact in
 // the range reduction. Removed columns and forbidden pairs are put there, as -inf - (-inf) is NaN.
@@ -41,28 +34,6 @@ void prepare_h(const SoftminArgs<T>& args, const Exponent<T>& exponent, std::int
   for (int t = 0; t < columns; t += kLanes<T>)
     hn::Store(hn::Max(hn::Mul(hn::LoadU(d, args.h + j0 + t), inverse), low), d, out + t);
 }
-
-// Scores h_j - |x - y_j|^2 of kRows rows by direct differences, D known at compile time.
-template <int D, class T>
-struct DirectScores {
-  using V = hn::Vec<Tag<T>>;
-  const T* HWY_RESTRICT x;  // vector r * D + k holds x_k of row r in every lane
-  const T* HWY_RESTRICT y;  // panels, from the first column on
-
-  HWY_INLINE void at(int t, V h, V (&z)[kRows]) const {
-    constexpr Tag<T> d;
-    const T* const column = y + t / kPanel * kPanel * D + t % kPanel;
-    V yk[D];
-    unrolled<D>([&](int k) MONGE_LAMBDA { yk[k] = hn::Load(d, column + k * kPanel); });
-    unrolled<kRows>([&](int r) MONGE_LAMBDA {
-      z[r] = h;
-      unrolled<D>([&](int k) MONGE_LAMBDA {
-        const V difference = hn::Sub(yk[k], hn::Load(d, x + (r * D + k) * kLanes<T>));
-        z[r] = hn::NegMulAdd(difference, difference, z[r]);
-      });
-    });
-  }
-};
 
 // Scores h_j - c_ij from rows of costs, +inf included.
 template <class T>
@@ -106,7 +77,7 @@ void broadcast_origins(const T* whole_shift, int rows, T* out) {
                 ExpSum<T>::origin_of(whole_shift[std::min(r, rows - 1)]));
 }
 
-template <int D, class T>
+template <int D, Form FORM, class T>
 HWY_NOINLINE void sum_direct(const SoftminArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0,
                              int columns, const T* h, const T* whole_shift,
                              const Exponent<T>& exponent, double* sums) {
@@ -115,14 +86,11 @@ HWY_NOINLINE void sum_direct(const SoftminArgs<T>& args, std::int64_t i0, int ro
   HWY_ALIGN T x[kRows * D * kLanes<T>], origin[kRows * kLanes<T>];
   for (int g = 0; g < rows; g += kRows) {
     const int group = std::min(kRows, rows - g);
-    const T* const from = row_coordinates(p.rows, i0 + g);
-    for (int r = 0; r < kRows; ++r)
-      for (int k = 0; k < D; ++k)
-        std::fill_n(x + (r * D + k) * kLanes<T>, kLanes<T>,
-                    from[k * kPanel + std::min(r, group - 1)]);
+    broadcast_rows<kRows, D>(row_coordinates(p.rows, i0 + g), group, x);
     broadcast_origins(whole_shift + g, group, origin);
     double part[kRows] = {};
-    sum_chunk(exponentials, DirectScores<D, T>{x, p.cols.data + j0 * D}, h, columns, origin, part);
+    const DirectScores<D, FORM, T> scores{x, p.cols.data + j0 * D, p.power};
+    sum_chunk(exponentials, scores, h, columns, origin, part);
     for (int r = 0; r < group; ++r) sums[g + r] += part[r];
   }
 }

@@ -17,7 +17,6 @@ void shifted_sweep(const SoftminArgs<T>& args, std::int64_t i0, int rows, Column
   const auto& p = args.pairs;
   const auto exponent = shifted_exponent(args);
   const bool product = is_product(p);
-  const int direct = direct_dimension(p);
   const bool transposed = p.form == Form::matrix && p.col_stride != 1 && rows == kRowBlock;
   if (product) pack_rows(p.rows, i0, rows, scratch);
   HWY_ALIGN T h[kChunk];
@@ -26,18 +25,10 @@ void shifted_sweep(const SoftminArgs<T>& args, std::int64_t i0, int rows, Column
     if (product)
       return sum_products(args, i0, rows, j0, columns, h, whole_shift, exponent, scratch, sums);
     if (transposed) return sum_transposed(args, i0, j0, columns, h, whole_shift, exponent, sums);
-    switch (direct) {
-      case 1:
-        return sum_direct<1>(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
-      case 2:
-        return sum_direct<2>(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
-      case 3:
-        return sum_direct<3>(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
-      case 4:
-        return sum_direct<4>(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
-      default:
-        return sum_tiles(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
-    }
+    const bool direct = with_direct_scores(p, [&](auto dimension, auto form) HWY_ATTR {
+      sum_direct<dimension(), form()>(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
+    });
+    if (!direct) sum_tiles(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
   });
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "cpu/tile.hpp"
 #include "kernels/softmin.hpp"
 
 namespace monge::cpu {
@@ -56,12 +57,6 @@ struct Exponent {
 template <class T>
 bool is_product(const kernels::Pairs<T>& p) {
   return p.form == kernels::Form::dot || (p.form == kernels::Form::squared && p.rows.norms);
-}
-
-/// Costs by direct differences in a dimension that has its own loop: that dimension, else 0.
-template <class T>
-int direct_dimension(const kernels::Pairs<T>& p) {
-  return p.form == kernels::Form::squared && !p.rows.norms && p.rows.dim <= 4 ? p.rows.dim : 0;
 }
 
 /// How the sweeps with a shift measure scores. The loops that compute costs themselves leave their

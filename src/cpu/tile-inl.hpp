@@ -10,21 +10,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cpu/exp-inl.hpp"
-#include "cpu/tile.hpp"
+#include "cpu/scores-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace monge::cpu::HWY_NAMESPACE {
-using kernels::Form;
-using kernels::kColumnBlock;
-using kernels::kPanel;
-
-// Coordinate k of the rows of a tile stands at x[k * kPanel + r], r < R.
-template <class T>
-const T* row_coordinates(const kernels::Panels<T>& rows, std::int64_t i) {
-  return rows.data + i / kPanel * kPanel * rows.dim + i % kPanel;
-}
-
 // |x - y|^2 (PRODUCT false) or x.y (true), R rows against `columns` columns. D = 0: any dimension.
 template <bool PRODUCT, int R, int D, class T>
 HWY_INLINE void sweep_points(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y, int dimension,
@@ -196,42 +185,107 @@ void tile_slopes(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_
   });
 }
 
+// What is added to the scores of row i: -inf, so that every weight is 0, where it is not finite.
+template <class T>
+T shift_of(const TileArgs<T>& args, std::int64_t i) {
+  return std::isfinite(args.shift[i]) ? args.shift[i] : -std::numeric_limits<T>::infinity();
+}
+
+template <class T>
+T per_cost(double eps) {
+  return static_cast<T>(1 / (eps * 0.69314718055994530942));
+}
+
+// From costs (SCORES false) or scores. h - c first: the shift restores what is small exactly where
+// the weight matters.
+template <bool SCORES, int R, class T>
+HWY_INLINE void weights_of_rows(const TileArgs<T>& args, const ExpSum<T>& exponentials,
+                                std::int64_t i0, std::int64_t j0, int columns, const T* from,
+                                T* out) {
+  constexpr Tag<T> d;
+  T shift[R];
+  for (int r = 0; r < R; ++r) shift[r] = shift_of(args, i0 + r);
+  for (int t = 0; t < columns; t += kLanes<T>) {
+    hn::Vec<Tag<T>> z[R];
+    unrolled<R>([&](int r) MONGE_LAMBDA {
+      z[r] = hn::Load(d, from + r * kColumnBlock + t);
+      if constexpr (!SCORES) z[r] = hn::Sub(hn::LoadU(d, args.h + j0 + t), z[r]);
+      z[r] = hn::Add(z[r], hn::Set(d, shift[r]));
+    });
+    exponentials.weights(z, [&](int r, hn::Vec<Tag<T>> w)
+                                MONGE_LAMBDA { hn::Store(w, d, out + r * kColumnBlock + t); });
+  }
+}
+
+template <bool SCORES, class T>
+void tile_weights_of(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0,
+                     int columns, const T* from, T* out) {
+  const ExpSum<T> exponentials(per_cost<T>(args.eps));
+  if (rows == kTileRows)
+    return weights_of_rows<SCORES, kTileRows>(args, exponentials, i0, j0, columns, from, out);
+  for (int r = 0; r < rows; ++r)
+    weights_of_rows<SCORES, 1>(args, exponentials, i0 + r, j0, columns, from + r * kColumnBlock,
+                               out + r * kColumnBlock);
+}
+
+// Scores or weights of costs by direct differences, which never reach the tile. Everything is in
+// units of the scale.
+template <bool WEIGHTS, int R, int D, Form FORM, class T>
+HWY_NOINLINE void direct_tile(const TileArgs<T>& args, std::int64_t i0, std::int64_t j0,
+                              int columns, T* out) {
+  constexpr Tag<T> d;
+  const auto& p = args.pairs;
+  HWY_ALIGN T x[R * D * kLanes<T>];
+  broadcast_rows<R, D>(row_coordinates(p.rows, i0), R, x);
+  const DirectScores<D, FORM, T> scores{x, p.cols.data + j0 * D, p.power};
+  const ExpSum<T> exponentials(per_cost<T>(args.eps / p.scale));
+  T shift[R] = {};
+  if constexpr (WEIGHTS)
+    for (int r = 0; r < R; ++r) shift[r] = shift_of(args, i0 + r) / p.scale;
+  const auto inverse = hn::Set(d, 1 / p.scale), scale = hn::Set(d, p.scale);
+  for (int t = 0; t < columns; t += kLanes<T>) {
+    hn::Vec<Tag<T>> z[R];
+    scores.at(t, hn::Mul(hn::LoadU(d, args.h + j0 + t), inverse), z);
+    const auto store = [&](int r, hn::Vec<Tag<T>> value)
+                           MONGE_LAMBDA { hn::Store(value, d, out + r * kColumnBlock + t); };
+    if constexpr (WEIGHTS) {
+      unrolled<R>([&](int r) MONGE_LAMBDA { z[r] = hn::Add(z[r], hn::Set(d, shift[r])); });
+      exponentials.weights(z, store);
+    } else {
+      unrolled<R>([&](int r) MONGE_LAMBDA { store(r, hn::Mul(z[r], scale)); });
+    }
+  }
+}
+
+template <bool WEIGHTS, class T>
+bool direct_tiles(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0, int columns,
+                  T* out) {
+  return with_direct_scores(args.pairs, [&](auto dimension, auto form) HWY_ATTR {
+    if (rows == kTileRows && i0 % kTileRows == 0)
+      return direct_tile<WEIGHTS, kTileRows, dimension(), form()>(args, i0, j0, columns, out);
+    for (int r = 0; r < rows; ++r)
+      direct_tile<WEIGHTS, 1, dimension(), form()>(args, i0 + r, j0, columns,
+                                                   out + r * kColumnBlock);
+  });
+}
+
 template <class T>
 void tile_scores(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0, int columns,
                  T* out) {
-  const hn::CappedTag<T, kPanel> d;
+  constexpr Tag<T> d;
+  if (direct_tiles<false>(args, i0, rows, j0, columns, out)) return;
   tile_costs(args, i0, rows, j0, columns, out);
-  transform(rows, columns, out, [&](hn::Vec<decltype(d)> cost, int, int t) HWY_ATTR {
+  transform(rows, columns, out, [&](hn::Vec<Tag<T>> cost, int, int t) HWY_ATTR {
     return hn::Sub(hn::LoadU(d, args.h + j0 + t), cost);
   });
 }
 
 template <class T>
-void tile_weights_of_costs(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0,
-                           int columns, const T* costs, T* out) {
-  const hn::CappedTag<T, kPanel> d;
-  const auto k = hn::Set(d, static_cast<T>(1 / (args.eps * 0.69314718055994530942)));
-  for (int r = 0; r < rows; ++r) {
-    const T* const from = costs + r * kColumnBlock;
-    T* const to = out + r * kColumnBlock;
-    if (!std::isfinite(args.shift[i0 + r])) {
-      std::fill_n(to, columns, T(0));
-      continue;
-    }
-    const auto shift = hn::Set(d, args.shift[i0 + r]);
-    for (int t = 0; t < columns; t += static_cast<int>(hn::Lanes(d))) {
-      // h - c first: shift restores what is small exactly where the weight matters.
-      const auto score = hn::Sub(hn::LoadU(d, args.h + j0 + t), hn::Load(d, from + t));
-      hn::Store(exp2_scaled(d, hn::Add(score, shift), k), d, to + t);
-    }
-  }
-}
-
-template <class T>
 void tile_weights(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0, int columns,
                   T* out) {
+  if (direct_tiles<true>(args, i0, rows, j0, columns, out)) return;
   tile_costs(args, i0, rows, j0, columns, out);
-  tile_weights_of_costs(args, i0, rows, j0, columns, out, out);
+  tile_weights_of<false>(args, i0, rows, j0, columns, out, out);
 }
 }  // namespace monge::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -12,7 +12,8 @@ HWY_BEFORE_NAMESPACE();
 namespace monge::cpu::HWY_NAMESPACE {
 template <class T>
 TileFunctions<T> functions_of() {
-  return {tile_weights<T>, tile_costs<T>, tile_scores<T>, tile_slopes<T>, tile_weights_of_costs<T>};
+  return {tile_weights<T>,           tile_costs<T>,           tile_scores<T>, tile_slopes<T>,
+          tile_weights_of<false, T>, tile_weights_of<true, T>};
 }
 TileFunctions<float> functions_f32() { return functions_of<float>(); }
 TileFunctions<double> functions_f64() { return functions_of<double>(); }

@@ -25,6 +25,15 @@
 namespace monge::cpu {
 inline constexpr int kTileRows = 8;
 
+/// Costs by direct differences in a dimension that has its own loop: that dimension, else 0.
+template <class T>
+int direct_dimension(const kernels::Pairs<T>& p) {
+  using kernels::Form;
+  const bool squared = p.form == Form::squared && !p.rows.norms;
+  const bool direct = squared || p.form == Form::distance || p.form == Form::power;
+  return direct && p.rows.dim <= 4 ? p.rows.dim : 0;
+}
+
 template <class T>
 struct TileArgs {
   kernels::Pairs<T> pairs;
@@ -37,8 +46,8 @@ template <class T>
 struct TileFunctions {
   using Function = void (*)(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0,
                             int columns, T* out);
-  using FromCosts = void (*)(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0,
-                             int columns, const T* costs, T* out);
+  using Weights = void (*)(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0,
+                           int columns, const T* from, T* out);
   /// w_ij = exp((h_j + shift_i - c_ij) / eps): 0 where the row's shift is not finite, where h_j is
   /// -inf and where c_ij is +inf; never NaN for valid inputs.
   Function weights;
@@ -49,9 +58,10 @@ struct TileFunctions {
   /// r_ij with dc/dx(x_i, y_j) = r_ij (x_i - y_j), 0 where the derivative is not unique: squared,
   /// distance and power only. Uses args.pairs alone.
   Function slopes;
-  /// The weights from costs that are there already: the same bits as `weights` wherever that
-  /// itself goes through costs, within its rounding elsewhere. `out` may be `costs`.
-  FromCosts weights_of_costs;
+  /// The weights from costs or scores that are there already: the same bits as `weights` wherever
+  /// that itself goes through costs, within its rounding elsewhere (direct_dimension). `out` may be
+  /// `from`.
+  Weights weights_of_costs, weights_of_scores;
 };
 
 /// For the current target (target.hpp).

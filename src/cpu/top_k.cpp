@@ -1,5 +1,6 @@
-// top_k and select: each tile of weights is compared with a threshold per row; what passes is rare
-// and handled one by one.
+// top_k and select: each tile is compared with a threshold per row; what passes is rare and handled
+// one by one. top_k compares scores, which order a row as its weights do, and needs exponentials of
+// the best alone.
 #include "kernels/top_k.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -42,6 +43,22 @@ int at_least(const T* w, int columns, T threshold, std::int32_t* found) {
   return passing<true>(w, columns, threshold, found);
 }
 
+// out[g] = the largest entry of group g, the groups being parts of w of about `size` entries;
+// returns how many there are, at most `columns`.
+template <class T>
+int largest_of_groups(const T* HWY_RESTRICT w, int columns, int size, T* HWY_RESTRICT out) {
+  const hn::CappedTag<T, kPanel> d;
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  int count = 0;
+  for (int t = 0; t < columns; t += size * lanes, count += lanes) {
+    auto top = hn::Load(d, w + t);
+    for (int v = 1; v < size && t + v * lanes < columns; ++v)
+      top = hn::Max(top, hn::Load(d, w + t + v * lanes));
+    hn::Store(top, d, out + count);
+  }
+  return count;
+}
+
 // sums[r] += sum_t w[r][t], one column block in T.
 template <class T>
 void add_sums(const T* w, int rows, int columns, double* sums) {
@@ -77,6 +94,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <vector>
 
@@ -85,47 +103,82 @@ HWY_AFTER_NAMESPACE();
 
 namespace monge::cpu {
 namespace {
-/// The k best candidates of a row so far. More are kept than k and thinned out now and then: an
-/// always sorted list would cost more than the weights.
+/// The k best of a row so far, by score.
 template <class T>
 class Best {
  public:
   void reset(int k) {
     k_ = k;
-    threshold_ = 0;
+    threshold_ = -std::numeric_limits<T>::infinity();
     candidates_.clear();
   }
-  /// Only weights above it can be among the best; 0 while there are fewer than k.
+  /// Only scores above it can be among the best.
   T threshold() const { return threshold_; }
-  void add(T weight, std::int64_t column) { candidates_.push_back({weight, column}); }
-  void thin() {
-    if (static_cast<std::int64_t>(candidates_.size()) < 2 * std::int64_t{k_}) return;
-    std::nth_element(candidates_.begin(), candidates_.begin() + (k_ - 1), candidates_.end(),
-                     before);
-    candidates_.resize(k_);
-    threshold_ = candidates_.back().weight;
+  /// Before anything is added: at least k scores are known to reach `bound`.
+  void expect(T bound) { threshold_ = std::nextafter(bound, -std::numeric_limits<T>::infinity()); }
+  bool empty() const { return candidates_.empty(); }
+  void add(T score, std::int64_t column) {
+    if (!(score > threshold_)) return;
+    if (static_cast<int>(candidates_.size()) < k_) candidates_.emplace_back();
+    auto at = candidates_.end() - 1;
+    if (k_ <= 64) {
+      for (; at != candidates_.begin() && at[-1].value < score; --at) *at = at[-1];
+    } else {
+      const auto place = std::partition_point(
+          candidates_.begin(), at, [&](const Candidate& one) { return one.value >= score; });
+      std::move_backward(place, at, candidates_.end());
+      at = place;
+    }
+    *at = {score, column};
+    if (static_cast<int>(candidates_.size()) == k_) threshold_ = candidates_.back().value;
   }
-  void write(std::int64_t* columns, T* weights) {
-    const std::int64_t count = std::min<std::int64_t>(k_, candidates_.size());
-    std::partial_sort(candidates_.begin(), candidates_.begin() + count, candidates_.end(), before);
+  /// weigh(scores, count) turns scores into weights in place, count <= kColumnBlock at a time. Ties
+  /// of weights, whose scores may differ by less than a rounding, go to the lower column.
+  template <class Weigh>
+  void write(std::int64_t* columns, T* weights, const Weigh& weigh) {
+    alignas(64) T some[kernels::kColumnBlock] = {};
+    const std::int64_t size = static_cast<std::int64_t>(candidates_.size());
+    for (std::int64_t first = 0; first < size; first += kernels::kColumnBlock) {
+      const std::int64_t count = std::min<std::int64_t>(size - first, kernels::kColumnBlock);
+      for (std::int64_t at = 0; at < count; ++at) some[at] = candidates_[first + at].value;
+      weigh(some, static_cast<int>(count));
+      for (std::int64_t at = 0; at < count; ++at) candidates_[first + at].value = some[at];
+    }
+    std::sort(candidates_.begin(), candidates_.end(), before);
     for (std::int64_t at = 0; at < k_; ++at) {
-      columns[at] = at < count ? candidates_[at].column : -1;
-      weights[at] = at < count ? candidates_[at].weight : T(0);
+      const bool any = at < size && candidates_[at].value > 0;
+      columns[at] = any ? candidates_[at].column : -1;
+      weights[at] = any ? candidates_[at].value : T(0);
     }
   }
 
  private:
   struct Candidate {
-    T weight;
+    T value;
     std::int64_t column;
   };
   static bool before(const Candidate& x, const Candidate& y) {
-    return x.weight > y.weight || (x.weight == y.weight && x.column < y.column);
+    return x.value > y.value || (x.value == y.value && x.column < y.column);
   }
   int k_ = 0;
-  T threshold_ = 0;
-  std::vector<Candidate> candidates_;
+  T threshold_;
+  std::vector<Candidate> candidates_;  // by falling score, ties by rising column
 };
+
+/// A number that at least k of a row's first scores reach, so that few more than k of them become
+/// candidates: the k-th largest of the maxima of 2 k groups. Where k is too large for that, the
+/// least of all.
+template <class T, class Largest>
+T first_bound(const T* scores, int columns, int k, const Largest& largest) {
+  constexpr T kLeast = std::numeric_limits<T>::lowest();
+  alignas(64) T tops[kernels::kColumnBlock];
+  const int size = static_cast<int>(columns / (2 * std::int64_t{k}));
+  if (size < 2) return kLeast;
+  const int count = largest(scores, columns, size, tops);
+  if (count < k) return kLeast;
+  std::nth_element(tops, tops + (k - 1), tops + count, std::greater<>());
+  return tops[k - 1];
+}
 
 /// The softmin of one row whose shift is no good: first the largest score, then the sum relative
 /// to it. out[i] serves as the row's shift in between.
@@ -160,6 +213,7 @@ void top_k(const TopKArgs<T>& a, Exec& exec) {
   const auto& p = a.pairs;
   const auto tiles = tile_functions<T>();
   const auto find = MONGE_PICK(larger<T>);
+  const auto largest = MONGE_PICK(largest_of_groups<T>);
   const auto add = MONGE_PICK(add_sums<T>);
   const auto raise = MONGE_PICK(raise_tops<T>);
   const TileArgs<T> args{p, a.h, a.shift, a.eps};
@@ -168,23 +222,29 @@ void top_k(const TopKArgs<T>& a, Exec& exec) {
     std::vector<Best<T>> best(range.last - range.first);
     for (auto& row : best) row.reset(a.k);
     double sums[kRowBlock] = {};
-    alignas(64) T w[kTileRows * kColumnBlock];
+    alignas(64) T scores[kTileRows * kColumnBlock], w[kTileRows * kColumnBlock];
     std::int32_t found[kColumnBlock];
     for_each_column_block(p, block, [&](std::int64_t j0, int columns) {
       for_each_row_tile(range, [&](std::int64_t i0, int rows) {
-        tiles.weights(args, i0, rows, j0, columns, w);
-        if (a.softmin) add(w, rows, columns, sums + (i0 - range.first));
+        tiles.scores(args, i0, rows, j0, columns, scores);
+        if (a.softmin) {
+          tiles.weights_of_scores(args, i0, rows, j0, columns, scores, w);
+          add(w, rows, columns, sums + (i0 - range.first));
+        }
         for (int r = 0; r < rows; ++r) {
           Best<T>& row = best[i0 - range.first + r];
-          const T* const weights = w + r * kColumnBlock;
-          const int count = find(weights, columns, row.threshold(), found);
-          for (int at = 0; at < count; ++at) row.add(weights[found[at]], j0 + found[at]);
-          row.thin();
+          const T* const of_row = scores + r * kColumnBlock;
+          if (row.empty()) row.expect(first_bound(of_row, columns, a.k, largest));
+          const int count = find(of_row, columns, row.threshold(), found);
+          for (int at = 0; at < count; ++at) row.add(of_row[found[at]], j0 + found[at]);
         }
       });
     });
     for (std::int64_t i = range.first; i < range.last; ++i) {
-      best[i - range.first].write(a.columns + i * a.k, a.weights + i * a.k);
+      best[i - range.first].write(
+          a.columns + i * a.k, a.weights + i * a.k, [&](T* of_row, int count) {
+            tiles.weights_of_scores(args, i, 1, 0, static_cast<int>(padded(count)), of_row, of_row);
+          });
       if (!a.softmin) continue;
       const double sum = sums[i - range.first];
       if (sum >= 1e-18 && sum <= 1e18)

@@ -25,9 +25,9 @@ template <class T>
 struct Buffers {
   alignas(64) T weights[kTileRows * kColumnBlock], costs[kTileRows * kColumnBlock];
   alignas(64) T scores[kTileRows * kColumnBlock], slopes[kTileRows * kColumnBlock];
-  alignas(64) T again[kTileRows * kColumnBlock];
+  alignas(64) T again[kTileRows * kColumnBlock], once_more[kTileRows * kColumnBlock];
   Buffers() {
-    for (T* buffer : {weights, costs, scores, slopes, again})
+    for (T* buffer : {weights, costs, scores, slopes, again, once_more})
       std::fill_n(buffer, kTileRows * kColumnBlock, T(kUntouched));
   }
 };
@@ -51,12 +51,13 @@ void check_case(const testing::CaseOptions& options, int tile_rows) {
       tiles.costs(args, i0, rows, j0, columns, b.costs);
       tiles.scores(args, i0, rows, j0, columns, b.scores);
       tiles.weights_of_costs(args, i0, rows, j0, columns, b.costs, b.again);
+      tiles.weights_of_scores(args, i0, rows, j0, columns, b.scores, b.once_more);
       if (sloped) tiles.slopes(args, i0, rows, j0, columns, b.slopes);
       for (int r = 0; r < kTileRows; ++r)
         for (int t = 0; t < kColumnBlock; ++t) {
           const int at = r * kColumnBlock + t;
           if (r >= rows || t >= columns) {
-            for (const T* buffer : {b.weights, b.costs, b.scores, b.again, b.slopes})
+            for (const T* buffer : {b.weights, b.costs, b.scores, b.again, b.once_more, b.slopes})
               ASSERT_EQ(buffer[at], T(kUntouched));
             continue;
           }
@@ -78,13 +79,20 @@ void check_case(const testing::CaseOptions& options, int tile_rows) {
               cpu::TileArgs<T>{
                   .pairs = p, .h = in.h.data(), .shift = in.shift.data(), .eps = in.eps},
               i, j);
-          ASSERT_NEAR(b.weights[at], pair.weight,
-                      pair.weight * pair.weight_error + std::numeric_limits<T>::min());
-          ASSERT_EQ(b.again[at], b.weights[at]);
+          const Real weight_error = pair.weight * pair.weight_error + std::numeric_limits<T>::min();
+          ASSERT_NEAR(b.weights[at], pair.weight, weight_error);
+          if (cpu::direct_dimension(p)) {
+            ASSERT_NEAR(b.again[at], b.weights[at], 2 * weight_error);
+          } else {
+            ASSERT_EQ(b.again[at], b.weights[at]);
+          }
+          ASSERT_NEAR(b.once_more[at], b.weights[at], 2 * weight_error);
           if (std::isinf(in.h[j])) {
             ASSERT_EQ(b.scores[at], in.h[j]);
           } else {
-            ASSERT_EQ(b.scores[at], in.h[j] - b.costs[at]);
+            const Real roundings = (p.rows.dim + 1) * std::numeric_limits<T>::epsilon() / 2;
+            ASSERT_NEAR(b.scores[at], in.h[j] - c,
+                        error + roundings * (std::abs(in.h[j]) + std::abs(c)));
           }
           if (!sloped) continue;
           const Real s = reference::squared_distance(p, i, j);

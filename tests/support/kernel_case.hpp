@@ -77,7 +77,7 @@ inline std::vector<CaseOptions> all_forms(bool matrices = true) {
   std::vector<CaseOptions> out{{.form = Form::squared, .scale = 0.5},
                                {.form = Form::squared, .product = true},
                                {.form = Form::distance},
-                               {.form = Form::power, .scale = 0.7, .power = 1.5},
+                               {.form = Form::power, .scale = 0.25, .power = 1.5},
                                {.form = Form::power, .power = 3},
                                {.form = Form::dot, .scale = 2}};
   if (matrices) {
