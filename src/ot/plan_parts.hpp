@@ -92,7 +92,7 @@ Buffer<double> row_masses(const Plan<T>& plan, Side rows, const Buffer<T>& softm
       kernels::RowMassArgs<T>{weights_of(plan.problem(), rows), potential_of(plan, rows).data,
                               softmin.data(), plan.epsilon(), mass.data(), nullptr},
       mass.size(), exec);
-  return moved(std::move(mass), Device{}, exec);
+  return std::move(mass).to(Device{}, exec.stream);
 }
 
 /// sum_j P_ij d c(x_i, y_j) / d x_i, [n, d]; for the target side in y_j, [m, d]. One pass.
