@@ -39,6 +39,8 @@ def _framework(value: Any) -> ToFramework | None:
         return lambda array: importlib.import_module("torch").from_dlpack(array)
     if root in ("jax", "jaxlib"):
         return lambda array: importlib.import_module("jax.dlpack").from_dlpack(array)
+    if root == "cupy":
+        return lambda array: importlib.import_module("cupy").from_dlpack(array)
     if hasattr(value, "__array_namespace__"):
         namespace = value.__array_namespace__()
         return lambda array: namespace.from_dlpack(array)
