@@ -7,7 +7,9 @@
 #include <limits>
 #include <variant>
 
+#include "kernels/inspect.hpp"
 #include "ot/alternation.hpp"
+#include "ot/arrays.hpp"
 #include "ot/relaxation.hpp"
 
 namespace monge {
@@ -21,7 +23,8 @@ constexpr int kRelaxedChecks = 10;        // a check costs a plain half-step: no
 constexpr int kFlatChecks = 3;            // checks without progress that make a floor
 
 template <class T>
-void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T>& start) {
+void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T>& start,
+              Exec& exec) {
   const auto positive = [](double v) { return v > 0 && std::isfinite(v); };
   if (!positive(o.epsilon))
     throw InvalidArgument(
@@ -45,15 +48,22 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
         "[sinkhorn] criterion gap with two Balanced sides: the gap is infinite until both "
         "marginals are exact; wanted criterion residual",
         "criterion");
-  const auto check = [](VectorView<const T> v, std::int64_t size, const char* name) {
-    if (v.size && v.size != size)
+  check_device("sinkhorn", "the problem", problem.device(), exec);
+  const auto check = [&](VectorView<const T> v, std::int64_t size, const char* name) {
+    if (!v.size) return;
+    if (v.size != size)
       throw InvalidArgument(
           fmt::format("[sinkhorn] start {} has {} values, wanted {}", name, v.size, size), "start");
-    for (std::int64_t i = 0; i < v.size; ++i)
-      if (!std::isfinite(v[i]))
-        throw InvalidArgument(
-            fmt::format("[sinkhorn] start {}[{}] is {}, wanted finite potentials", name, i, v[i]),
-            "start", i);
+    if (v.device != exec.device)
+      throw InvalidArgument(fmt::format("[sinkhorn] start {} is on {} but the problem is on {}",
+                                        name, to_string(v.device), to_string(exec.device)),
+                            "start");
+    const MatrixView<const T> column(v.data, v.size, 1, v.stride, 1, v.device);
+    const auto bad = kernels::inspect<T>({.points = column, .weight = {}}, exec).bad;
+    if (bad >= 0)
+      throw InvalidArgument(fmt::format("[sinkhorn] start {}[{}] is {}, wanted finite potentials",
+                                        name, bad, entry(column, bad, exec)),
+                            "start", bad);
   };
   check(start.f, problem.n(), "f");
   check(start.g, problem.m(), "g");
@@ -73,20 +83,21 @@ double predicted_floor(const Problem<T>& problem, double range, double eps) {
 
 /// Two Balanced sides leave (f + c, g - c) free: stored with m_b sum a f = m_a sum b g.
 template <class T>
-void fix_gauge(const Problem<T>& problem, Buffer<T>& f, Buffer<T>& g) {
+void fix_gauge(const Problem<T>& problem, Buffer<T>& f, Buffer<T>& g, Exec& exec) {
   if (!std::holds_alternative<Balanced>(problem.marginal_a()) ||
       !std::holds_alternative<Balanced>(problem.marginal_b()))
     return;
-  const auto mean = [](VectorView<const T> w, const Buffer<T>& v) {
-    double sum = 0;
-    for (std::int64_t i = 0; i < w.size; ++i)
-      if (w[i] > 0) sum += static_cast<double>(w[i]) * v[i];
-    return sum;
+  const auto side = [](VectorView<const T> weight, const Buffer<T>& u) {
+    return kernels::MeasureArgs<T>{
+        .f = u.data(), .s = nullptr, .weight = weight, .penalty = {}};  // dual = sum a f
   };
+  const kernels::MeasureArgs<T> sides[] = {side(problem.a(), f), side(problem.b(), g)};
+  kernels::Measures sums[2];
+  kernels::measure<T>(sides, sums, exec);
   const double ma = problem.mass_a(), mb = problem.mass_b();
-  const double c = (ma * mean(problem.b(), g) - mb * mean(problem.a(), f)) / (2 * ma * mb);
-  for (T& v : f) v = static_cast<T>(v + c);
-  for (T& v : g) v = static_cast<T>(v - c);
+  const double c = (ma * sums[1].dual - mb * sums[0].dual) / (2 * ma * mb);
+  kernels::shift(f.data(), f.size(), c, exec);
+  kernels::shift(g.data(), g.size(), -c, exec);
 }
 
 /// One solve: the schedule, the checks and what they decide.
@@ -98,7 +109,7 @@ class Solve {
         options_(options),
         exec_(exec),
         op_(problem),
-        alternation_(problem, op_, options.translate),
+        alternation_(problem, op_, options.translate, exec),
         relaxation_(make_relaxation()) {}
 
   SinkhornResult<T> run(const Start<T>& start) {
@@ -236,10 +247,10 @@ class Solve {
 
   // Makes the current pair the one that is returned.
   void keep(const typename Alternation<T>::Check& check) {
-    alternation_.copy_pair(check, f_, g_);
+    alternation_.copy_pair(check, f_, g_, exec_);
     fill(report_, check);
     report_.duality_gap = check.gap;
-    report_.mass_level = alternation_.level(check);
+    report_.mass_level = check.level;
     has_pair_ = true;
   }
 
@@ -274,7 +285,8 @@ class Solve {
     report_.iterations = iterations_;
     report_.passes = alternation_.passes();
     report_.omega = relaxation_.omega();
-    fix_gauge(problem_, f_, g_);
+    fix_gauge(problem_, f_, g_, exec_);
+    synchronize(exec_.device, exec_.stream);
     return {std::move(f_), std::move(g_), std::move(report_)};
   }
 
@@ -311,7 +323,7 @@ const char* to_string(Status status) {
 template <class T>
 SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
                            const Start<T>& start) {
-  validate(problem, options, start);
+  validate(problem, options, start, exec);
   return Solve<T>(problem, options, exec).run(start);
 }
 template SinkhornResult<float> sinkhorn(const Problem<float>&, const SinkhornOptions&, Exec&,
