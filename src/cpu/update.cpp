@@ -5,89 +5,60 @@
 #include <limits>
 #include <vector>
 
-#include "cpu/parallel.hpp"
+#include "cpu/chunks.hpp"
 
 namespace monge::kernels::cpu {
+using monge::cpu::chunk_count;
+using monge::cpu::chunks;
+
 namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr std::int64_t kChunk = 8192;  // entries per partial sum: fixed, so sums depend on n alone
-
-// body(begin, end, chunk) over all chunks; threads only where there is more than one chunk.
-template <class Body>
-void chunks(std::int64_t n, Exec& exec, const Body& body) {
-  if (n <= kChunk) return body(0, n, 0);
-  monge::cpu::parallel_for((n + kChunk - 1) / kChunk, exec, [&](std::int64_t c, int) {
-    body(c * kChunk, std::min(n, (c + 1) * kChunk), c);
-  });
-}
-std::int64_t chunk_count(std::int64_t n) {
-  return std::max<std::int64_t>(1, (n + kChunk - 1) / kChunk);
-}
 
 // log(p / a): a row without partner (s = +inf) has p = 0 whatever f is.
 double log_ratio(double f, double s, double eps, double log_scale) {
   return s == kInfinity ? -kInfinity : (f - s) / eps + log_scale;
 }
-}  // namespace
 
-template <class T>
-void bias(const BiasArgs<T>& a, Exec& exec) {
-  const T none = -std::numeric_limits<T>::infinity();
-  chunks(a.n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t) {
-    for (std::int64_t j = begin; j < end; ++j) {
-      const double h = a.potential[j] + a.eps * a.log_weight[j];
-      a.h[j] = a.potential[j] == std::numeric_limits<T>::infinity() ? none : static_cast<T>(h);
-    }
-  });
-  std::fill(a.h + a.n, a.h + padded(a.n), none);
+template <class Args>
+Penalty penalty_of(const Args& a) {
+  Penalty penalty = a.penalty;
+  if (a.level) penalty.level = *a.level;
+  return penalty;
 }
 
 template <class T>
-void half_step(const HalfStepArgs<T>& a, Exec& exec) {
-  chunks(a.n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t) {
-    if (a.omega == 1) {
-      for (std::int64_t i = begin; i < end; ++i)
-        a.f[i] = static_cast<T>(a.penalty.prox(a.s[i], a.eps));
-      return;
-    }
-    for (std::int64_t i = begin; i < end; ++i) {
-      const double target = a.penalty.prox(a.s[i], a.eps), f = a.f[i];
-      const double relaxed = a.penalty.feasible(f + a.omega * (target - f));
-      a.f[i] = static_cast<T>(std::isfinite(relaxed) ? relaxed : target);
-    }
-  });
-}
-
-template <class T>
-Measures measure(const MeasureArgs<T>& a, Exec& exec) {
+Measures measured(const MeasureArgs<T>& a, Exec& exec) {
   const std::int64_t n = a.weight.size;
+  const Penalty penalty = penalty_of(a);
   // The largest exponent first: a small plan must not underflow to mass 0.
   std::vector<double> tops(chunk_count(n), -kInfinity);
-  chunks(n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t c) {
-    double top = -kInfinity;
-    for (std::int64_t i = begin; i < end; ++i)
-      if (a.weight[i] > 0) top = std::max(top, log_ratio(a.f[i], a.s[i], a.eps, a.log_scale));
-    tops[c] = top;
-  });
+  if (a.s)
+    chunks(n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t c) {
+      double top = -kInfinity;
+      for (std::int64_t i = begin; i < end; ++i)
+        if (a.weight[i] > 0) top = std::max(top, log_ratio(a.f[i], a.s[i], a.eps, a.log_scale));
+      tops[c] = top;
+    });
   const double top = *std::max_element(tops.begin(), tops.end());
 
   std::vector<Measures> parts(chunk_count(n));
   chunks(n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t c) {
-    Measures sum{0, 0, 0, 0};  // log_mass holds the mass over exp(top) for now
+    Measures sum{0, 0, 0, 0, 0};  // log_mass holds the mass over exp(top) for now
     for (std::int64_t i = begin; i < end; ++i) {
       const double f = a.f[i], weight = a.weight[i];
       if (!(weight > 0)) continue;
+      sum.dual += weight * penalty.conjugate(f);
+      if (!a.s) continue;
       const double z = log_ratio(f, a.s[i], a.eps, a.log_scale);
       if (top > -kInfinity) sum.log_mass += weight * std::exp(z - top);
-      sum.dual += weight * a.penalty.conjugate(f);
       if (!a.optimality || f == kInfinity) continue;  // +inf: no partner, p = target = 0
-      const auto [residual, gap] = a.penalty.optimality(f, z, a.slack);
+      const auto [residual, gap] = penalty.optimality(f, z, a.slack);
       sum.residual += weight * residual;
       sum.gap += weight * gap;
     }
     parts[c] = sum;
   });
-  Measures out{0, 0, 0, 0};
+  Measures out{0, 0, 0, 0, penalty.level};
   for (const Measures& part : parts) {
     out.log_mass += part.log_mass;
     out.residual += part.residual;
@@ -98,17 +69,19 @@ Measures measure(const MeasureArgs<T>& a, Exec& exec) {
   return out;
 }
 
+// log sum_i a_i exp(-f_i / rho)
 template <class T>
-double log_sum(const LogSumArgs<T>& a, Exec& exec) {
-  const std::int64_t n = a.weight.size;
+double log_sum(const MovedSide<T>& side, Exec& exec) {
+  const std::int64_t n = side.weight.size;
+  const double rho = side.penalty.strength;
   std::vector<double> tops(chunk_count(n), -kInfinity), sums(chunk_count(n), 0.0);
   chunks(n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t c) {
     double top = -kInfinity, sum = 0;
     for (std::int64_t i = begin; i < end; ++i)
-      if (a.weight[i] > 0) top = std::max(top, -a.f[i] / a.rho);
+      if (side.weight[i] > 0) top = std::max(top, -side.f[i] / rho);
     if (top > -kInfinity)
       for (std::int64_t i = begin; i < end; ++i)
-        if (a.weight[i] > 0) sum += a.weight[i] * std::exp(-a.f[i] / a.rho - top);
+        if (side.weight[i] > 0) sum += side.weight[i] * std::exp(-side.f[i] / rho - top);
     tops[c] = top;
     sums[c] = sum;
   });
@@ -119,20 +92,92 @@ double log_sum(const LogSumArgs<T>& a, Exec& exec) {
   return top + std::log(sum);
 }
 
+// softmin(g + c) = softmin(g) - c
 template <class T>
-void shift(T* f, std::int64_t n, double by, Exec& exec) {
-  if (by == 0) return;
+void move(const MovedSide<T>& lead, const MovedSide<T>& follow, double lead_by, double follow_by,
+          Exec& exec) {
+  shift(lead.f, lead.weight.size, lead_by, exec);
+  shift(follow.f, follow.weight.size, follow_by, exec);
+  shift(lead.s, lead.weight.size, -follow_by, exec);
+  shift(follow.s, follow.weight.size, -lead_by, exec);
+}
+}  // namespace
+
+template <class T>
+void half_step(const HalfStepArgs<T>& a, Exec& exec) {
+  const std::int64_t n = a.weight.size;
+  const Penalty penalty = penalty_of(a);
+  const auto plain = [&] {
+    chunks(n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t) {
+      for (std::int64_t i = begin; i < end; ++i)
+        a.f[i] = static_cast<T>(penalty.prox(a.s[i], a.eps));
+    });
+  };
+  if (a.omega == 1) return plain();
+  const auto dual = [&] {
+    const Measures m = measured<T>({.f = a.f,
+                                    .s = a.s,
+                                    .weight = a.weight,
+                                    .penalty = penalty,
+                                    .level = nullptr,
+                                    .eps = a.eps},
+                                   exec);
+    return m.dual - a.eps * std::exp(m.log_mass);
+  };
+  const double before = a.omega > 1 ? dual() : 0;
   chunks(n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t) {
-    for (std::int64_t i = begin; i < end; ++i) f[i] = static_cast<T>(f[i] + by);
+    for (std::int64_t i = begin; i < end; ++i) {
+      const double target = penalty.prox(a.s[i], a.eps), f = a.f[i];
+      const double relaxed = penalty.feasible(f + a.omega * (target - f));
+      a.f[i] = static_cast<T>(std::isfinite(relaxed) ? relaxed : target);
+    }
   });
+  if (!(a.omega > 1)) return;
+  const double rounding = 8 * static_cast<double>(std::numeric_limits<T>::epsilon()) *
+                          (std::abs(before) + a.eps * a.mass);
+  if (!(dual() >= before - rounding)) plain();
 }
 
-#define MONGE_INSTANTIATE(T)                                  \
-  template void bias<T>(const BiasArgs<T>&, Exec&);           \
-  template void half_step<T>(const HalfStepArgs<T>&, Exec&);  \
-  template Measures measure<T>(const MeasureArgs<T>&, Exec&); \
-  template double log_sum<T>(const LogSumArgs<T>&, Exec&);    \
-  template void shift<T>(T*, std::int64_t, double, Exec&);
+template <class T>
+void measure(std::span<const MeasureArgs<T>> sides, Measures* out, Exec& exec) {
+  for (const MeasureArgs<T>& side : sides) *out++ = measured(side, exec);
+}
+
+template <class T>
+void translate(const TranslateArgs<T>& a, Exec& exec) {
+  using Kind = Penalty::Kind;
+  const auto log_target = [&](const MovedSide<T>& side) {
+    return side.penalty.kind == Kind::kl ? log_sum(side, exec) : std::log(side.mass);
+  };
+  const double rho_a = a.lead.penalty.strength, rho_b = a.follow.penalty.strength;
+  const double rate = a.lead.penalty.kind == Kind::balanced     ? rho_b
+                      : a.follow.penalty.kind == Kind::balanced ? rho_a
+                                                                : rho_a * rho_b / (rho_a + rho_b);
+  const double by = rate * (log_target(a.lead) - log_target(a.follow));
+  if (std::isfinite(by)) move(a.lead, a.follow, by, -by, exec);
+}
+
+template <class T>
+void match_mass(const MatchMassArgs<T>& a, Exec& exec) {
+  const MovedSide<T>& side = a.follow;
+  const Measures m = measured<T>({.f = side.f,
+                                  .s = side.s,
+                                  .weight = side.weight,
+                                  .penalty = side.penalty,
+                                  .level = a.level,
+                                  .eps = a.eps},
+                                 exec);
+  const double by = a.eps / 2 * (std::log(a.total_mass) - m.log_mass);
+  if (!std::isfinite(by)) return;
+  move(a.lead, a.follow, by, by, exec);
+  *a.level = static_cast<T>(*a.level + by);
+}
+
+#define MONGE_INSTANTIATE(T)                                                   \
+  template void half_step<T>(const HalfStepArgs<T>&, Exec&);                   \
+  template void measure<T>(std::span<const MeasureArgs<T>>, Measures*, Exec&); \
+  template void translate<T>(const TranslateArgs<T>&, Exec&);                  \
+  template void match_mass<T>(const MatchMassArgs<T>&, Exec&);
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)
 #undef MONGE_INSTANTIATE

@@ -2,6 +2,7 @@
 // The caller scales rows (by a_i when shift is f: then out = P V). `squared` uses w_ij^2, `cost`
 // w_ij c_ij (0 where w_ij is 0, also at c_ij = +inf). Accumulators as in softmin.hpp.
 #pragma once
+#include "kernels/backend.hpp"
 #include "kernels/pairs.hpp"
 #include "monge/core/exec.hpp"
 
@@ -25,9 +26,13 @@ namespace cpu {
 template <class T>
 void apply(const ApplyArgs<T>&, Exec&);
 }
+namespace cuda {
+template <class T>
+void apply(const ApplyArgs<T>&, Exec&);
+}
 
 template <class T>
 void apply(const ApplyArgs<T>& args, Exec& exec) {
-  cpu::apply(args, exec);
+  MONGE_ON(exec.device, apply(args, exec));
 }
 }  // namespace monge::kernels

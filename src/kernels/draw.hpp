@@ -4,6 +4,7 @@
 // pass finds block sums, the draw is then located inside its block of kColumnBlock columns. So a
 // row costs one pass however many draws it asks, and results are independent of tiling.
 #pragma once
+#include "kernels/backend.hpp"
 #include "kernels/pairs.hpp"
 #include "monge/core/exec.hpp"
 
@@ -26,9 +27,13 @@ namespace cpu {
 template <class T>
 void draw(const DrawArgs<T>&, Exec&);
 }
+namespace cuda {
+template <class T>
+void draw(const DrawArgs<T>&, Exec&);
+}
 
 template <class T>
 void draw(const DrawArgs<T>& args, Exec& exec) {
-  cpu::draw(args, exec);
+  MONGE_ON(exec.device, draw(args, exec));
 }
 }  // namespace monge::kernels

@@ -2,13 +2,8 @@
 #pragma once
 #include <cmath>
 
+#include "kernels/host_device.hpp"
 #include "kernels/pairs.hpp"
-
-#if defined(__CUDACC__)
-#define MONGE_HOST_DEVICE __host__ __device__
-#else
-#define MONGE_HOST_DEVICE
-#endif
 
 namespace monge::kernels {
 /// c(x, y) for the forms that depend on the distance alone.

@@ -2,6 +2,7 @@
 //   mass_i = sum_j w_ij,  first_ik = sum_j w_ij u_k,  second_ikl = sum_j w_ij u_k u_l
 // centred so that nothing cancels when the centre is near the mean.
 #pragma once
+#include "kernels/backend.hpp"
 #include "kernels/pairs.hpp"
 #include "monge/core/exec.hpp"
 
@@ -23,9 +24,13 @@ namespace cpu {
 template <class T>
 void moments(const MomentsArgs<T>&, Exec&);
 }
+namespace cuda {
+template <class T>
+void moments(const MomentsArgs<T>&, Exec&);
+}
 
 template <class T>
 void moments(const MomentsArgs<T>& args, Exec& exec) {
-  cpu::moments(args, exec);
+  MONGE_ON(exec.device, moments(args, exec));
 }
 }  // namespace monge::kernels

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "kernels/host_device.hpp"
+
 namespace monge::kernels {
 struct Penalty {
   enum class Kind : std::uint8_t { balanced, kl, tv, capped };
@@ -14,7 +16,7 @@ struct Penalty {
   double level = 0;     // capped: f <= level, the multiplier of p <= a
 
   /// f that maximises the dual given s = softmin of the other side.
-  double prox(double s, double eps) const {
+  MONGE_HOST_DEVICE double prox(double s, double eps) const {
     switch (kind) {
       case Kind::kl:
         return strength / (strength + eps) * s;
@@ -29,13 +31,13 @@ struct Penalty {
   }
 
   /// The nearest potential at which the dual is finite.
-  double feasible(double f) const {
+  MONGE_HOST_DEVICE double feasible(double f) const {
     if (kind == Kind::tv) return std::clamp(f, -strength, strength);
     return kind == Kind::capped ? std::min(f, level) : f;
   }
 
   /// Dual term per unit of weight.
-  double conjugate(double f) const {
+  MONGE_HOST_DEVICE double conjugate(double f) const {
     if (kind == Kind::kl) return -strength * std::expm1(-f / strength);
     return kind == Kind::capped ? f - level : f;
   }
@@ -46,7 +48,7 @@ struct Penalty {
   };
   /// z = log(p / a). The gap is +infinity where a hard constraint is missed by more than `slack`,
   /// relative: rounding alone.
-  Optimality optimality(double f, double z, double slack) const {
+  MONGE_HOST_DEVICE Optimality optimality(double f, double z, double slack) const {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     if (kind == Kind::kl) {  // target a exp(-f/rho): u = log(p / target)
       const double u = z + f / strength, off = std::expm1(u), target = std::exp(-f / strength);

@@ -1,6 +1,7 @@
 // pull: out_ik = sum_j w_ij dc/dx_k (x_i, y_j), w as in apply.hpp; squared costs by direct
 // differences, never as a difference of sums. 0 where x_i = y_j and the derivative is not unique.
 #pragma once
+#include "kernels/backend.hpp"
 #include "kernels/pairs.hpp"
 #include "monge/core/exec.hpp"
 
@@ -18,9 +19,13 @@ namespace cpu {
 template <class T>
 void pull(const PullArgs<T>&, Exec&);
 }
+namespace cuda {
+template <class T>
+void pull(const PullArgs<T>&, Exec&);
+}
 
 template <class T>
 void pull(const PullArgs<T>& args, Exec& exec) {
-  cpu::pull(args, exec);
+  MONGE_ON(exec.device, pull(args, exec));
 }
 }  // namespace monge::kernels

@@ -7,6 +7,7 @@
 // results depend on shape alone, never on threads. Results stay double: what a potential loses
 // when it is rounded to T is then seen by the residual instead of hidden from it.
 #pragma once
+#include "kernels/backend.hpp"
 #include "kernels/pairs.hpp"
 #include "monge/core/exec.hpp"
 
@@ -24,9 +25,13 @@ namespace cpu {
 template <class T>
 void softmin(const SoftminArgs<T>&, Exec&);
 }
+namespace cuda {
+template <class T>
+void softmin(const SoftminArgs<T>&, Exec&);
+}
 
 template <class T>
 void softmin(const SoftminArgs<T>& args, Exec& exec) {
-  cpu::softmin(args, exec);
+  MONGE_ON(exec.device, softmin(args, exec));
 }
 }  // namespace monge::kernels

@@ -2,6 +2,7 @@
 // and the row's softmin from the same pass. select: all w_ij >= threshold_i, ascending columns,
 // counted first, then filled.
 #pragma once
+#include "kernels/backend.hpp"
 #include "kernels/pairs.hpp"
 #include "monge/core/exec.hpp"
 
@@ -37,13 +38,19 @@ void top_k(const TopKArgs<T>&, Exec&);
 template <class T>
 void select(const SelectArgs<T>&, Exec&);
 }  // namespace cpu
+namespace cuda {
+template <class T>
+void top_k(const TopKArgs<T>&, Exec&);
+template <class T>
+void select(const SelectArgs<T>&, Exec&);
+}  // namespace cuda
 
 template <class T>
 void top_k(const TopKArgs<T>& args, Exec& exec) {
-  cpu::top_k(args, exec);
+  MONGE_ON(exec.device, top_k(args, exec));
 }
 template <class T>
 void select(const SelectArgs<T>& args, Exec& exec) {
-  cpu::select(args, exec);
+  MONGE_ON(exec.device, select(args, exec));
 }
 }  // namespace monge::kernels

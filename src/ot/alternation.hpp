@@ -16,7 +16,7 @@ namespace monge {
 template <class T>
 class Alternation {
  public:
-  Alternation(const Problem<T>& problem, const Operator<T>& op, bool translate);
+  Alternation(const Problem<T>& problem, const Operator<T>& op, bool translate, Exec& exec);
 
   void start(const Start<T>& start, Exec& exec);
   void set_epsilon(double eps) { eps_ = eps; }
@@ -33,14 +33,14 @@ class Alternation {
   /// The pair (f, g) between sweep_following() and follow().
   struct Check {
     double residual_a, residual_b, mass, marginal_error, dual, gap;
-    double mass_shift;  // what both potentials and the level gain to meet the total mass
+    double mass_shift;  // what both potentials gain to meet the total mass, and
+    double level;       // the level with it; 0 where there is none
     bool finite;
   };
   Check check(Exec& exec) const;
 
   /// Copies the pair of `check` (with its mass shift) out, in the order source, target.
-  void copy_pair(const Check& check, Buffer<T>& f, Buffer<T>& g) const;
-  double level(const Check& check) const { return free_level_ ? level_ + check.mass_shift : 0; }
+  void copy_pair(const Check& check, Buffer<T>& f, Buffer<T>& g, Exec& exec) const;
   std::int64_t passes() const { return passes_; }
 
  private:
@@ -52,23 +52,24 @@ class Alternation {
     Buffer<double> log_weight;
     Buffer<double> softmin;
     Buffer<T> potential, h;
+
+    kernels::MovedSide<T> moved() {
+      return {potential.data(), softmin.data(), weight, mass, penalty};
+    }
     bool has_softmin = false;  // an earlier softmin is a shift for the next
   };
 
   void sweep(Half& half, Half& from, Exec& exec);
   void update(Half& half, double omega, Exec& exec);
   void translate(Exec& exec);
-  void match_mass(Exec& exec);
-  void move(double lead_by, double follow_by, Exec& exec);
-  kernels::Measures measure(const Half& half, double log_scale, bool optimality, Exec& exec) const;
-  Half make_half(const Problem<T>& problem, Side side) const;
-  void set_level(double level);
+  kernels::MeasureArgs<T> measured(const Half& half) const;
+  Half make_half(const Problem<T>& problem, Side side, Exec& exec) const;
 
   const Operator<T>& op_;
   bool translate_;
   double eps_ = 0;
-  double total_mass_ = 0, level_ = 0;  // of a total mass with both sides capped
-  bool free_level_ = false;
+  double total_mass_ = 0;
+  Buffer<double> level_;  // [1] of a total mass with both sides capped, where the data are
   Half lead_, follow_;
   std::int64_t passes_ = 0;
 };

@@ -1,17 +1,18 @@
 #include "ot/operator.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
+#include <tuple>
+#include <utility>
 
 #include <fmt/format.h>
 
+#include "kernels/entries.hpp"
+#include "kernels/inspect.hpp"
 #include "monge/core/error.hpp"
+#include "ot/arrays.hpp"
 
 namespace monge {
 namespace {
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
 bool wants_norms(const CostForm& form, std::int64_t dim) {
   return form.form == kernels::Form::squared && dim > kDirectDimension;
 }
@@ -19,35 +20,55 @@ bool wants_norms(const CostForm& form, std::int64_t dim) {
 
 template <class T>
 Operator<T>::Operator(const Problem<T>& problem) : n_(problem.n()), m_(problem.m()) {
+  Exec exec = exec_of(problem);
   if (const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry())) {
-    pack_cloud(*cloud, problem.a(), problem.b());
+    pack_cloud(*cloud, problem.a(), problem.b(), exec);
   } else {
     form_.form = kernels::Form::matrix;
     matrix_ = std::get<CostMatrix<T>>(problem.geometry()).values;
     // The stride along an axis of length 1 is never used: let it be the one that is 1.
     if (n_ == 1 && matrix_.col_stride != 1) matrix_.row_stride = 1;
     if (m_ == 1 && matrix_.row_stride != 1) matrix_.col_stride = 1;
-    scan_matrix(problem.a(), problem.b());
+    // The cheapest partner of each row and column bounds what a plan needs: a sentinel such as 1e32
+    // that no row and no column depends on then starts no annealing and predicts no floor.
+    const auto report =
+        kernels::inspect<T>({.matrix = matrix_, .a = problem.a(), .b = problem.b()}, exec);
+    // Soft sides, everything forbidden: the plan is 0, so are the bounds.
+    if (report.least <= report.most)
+      std::tie(min_cost_, max_cost_, needed_cost_) =
+          std::tuple(report.least, report.most, report.needed);
   }
 }
 
 template <class T>
 void Operator<T>::pack_cloud(const PointCloud<T>& cloud, VectorView<const T> a,
-                             VectorView<const T> b) {
+                             VectorView<const T> b, Exec& exec) {
   form_ = cost_form(cloud.cost);
   dim_ = static_cast<int>(cloud.x.cols);
-  if (dim_ > kDirectDimension && form_.form != kernels::Form::dot)
-    center_ = common_center(cloud.x, a, cloud.y, b, form_.unit_length);
-  const bool norms = wants_norms(form_, dim_);
-  source_ =
-      std::make_shared<const PackedPoints<T>>(pack(cloud.x, center_, form_.unit_length, norms));
-  target_ =
-      std::make_shared<const PackedPoints<T>>(pack(cloud.y, center_, form_.unit_length, norms));
-  box_a_ = bounding_box(cloud.x, a);
-  box_b_ = bounding_box(cloud.y, b);
-  extent_ = bounding_box<T>(cloud.x, {});
-  extent_.add(bounding_box<T>(cloud.y, {}));
+  const auto inspected = [&](MatrixView<const T> points, VectorView<const T> weight, Box& box) {
+    auto report = kernels::inspect<T>(
+        {.points = points, .weight = weight, .unit_length = form_.unit_length}, exec);
+    box = Box(report.low, report.high);
+    extent_.add(Box(report.all_low, report.all_high));
+    return report;
+  };
+  extent_ = Box(dim_);
+  const auto x = inspected(cloud.x, a, box_a_), y = inspected(cloud.y, b, box_b_);
+  if (dim_ > kDirectDimension && form_.form != kernels::Form::dot) {
+    const std::vector<double> mean = common_center(x, y);
+    Buffer<double> center(dim_, exec.device);
+    copy(center.data(), exec.device, mean.data(), Device{},
+         dim_ * static_cast<std::int64_t>(sizeof(double)), exec.stream);
+    center_ = std::make_shared<const Buffer<double>>(std::move(center));
+  }
+  const auto packed = [&](MatrixView<const T> points) {
+    return std::make_shared<const PackedPoints<T>>(
+        pack(points, center(), form_.unit_length, wants_norms(form_, dim_), exec));
+  };
+  source_ = packed(cloud.x);
+  target_ = packed(cloud.y);
   bound_costs();
+  synchronize(exec.device, exec.stream);
 }
 
 template <class T>
@@ -57,62 +78,39 @@ void Operator<T>::bound_costs() {
   max_cost_ = needed_cost_ = most;
 }
 
-// The cheapest partner of each row and column bounds what a plan needs: a sentinel such as 1e32
-// that no row and no column depends on then starts no annealing and predicts no floor.
 template <class T>
-void Operator<T>::scan_matrix(VectorView<const T> a, VectorView<const T> b) {
-  std::vector<T> row_min(n_, std::numeric_limits<T>::infinity());
-  std::vector<T> col_min(m_, std::numeric_limits<T>::infinity());
-  double least = kInfinity, most = -kInfinity;
-  const bool by_rows = matrix_.col_stride == 1;  // memory order
-  for (std::int64_t s = 0; s < (by_rows ? n_ : m_); ++s)
-    for (std::int64_t t = 0; t < (by_rows ? m_ : n_); ++t) {
-      const std::int64_t i = by_rows ? s : t, j = by_rows ? t : s;
-      const T cost = matrix_(i, j);
-      if (!(a[i] > 0 && b[j] > 0) || !std::isfinite(cost)) continue;
-      row_min[i] = std::min(row_min[i], cost);
-      col_min[j] = std::min(col_min[j], cost);
-      least = std::min<double>(least, cost);
-      most = std::max<double>(most, cost);
-    }
-  if (least > most) return;  // soft sides, everything forbidden: the plan is 0, so are the bounds
-  min_cost_ = least;
-  max_cost_ = most;
-  needed_cost_ = least;
-  for (const auto* minima : {&row_min, &col_min})
-    for (const T cost : *minima)
-      if (std::isfinite(cost)) needed_cost_ = std::max<double>(needed_cost_, cost);
-}
-
-template <class T>
-Operator<T> Operator<T>::with_points(Side side, MatrixView<const T> z) const {
+Operator<T> Operator<T>::with_points(Side side, MatrixView<const T> z, Exec& exec) const {
   if (!has_points())
     throw NotAvailable("[operator] a cost matrix has no coordinates: new points have no costs");
   if (z.cols != dim_ || z.rows < 1)
     throw InvalidArgument(fmt::format("[operator] z has shape ({}, {}), wanted (k, {}) with k >= 1",
                                       z.rows, z.cols, dim_),
                           "z");
-  for (std::int64_t i = 0; i < z.rows; ++i) {
-    for (std::int64_t k = 0; k < z.cols; ++k)
-      if (!std::isfinite(z(i, k)))
-        throw InvalidArgument(fmt::format("[operator] z[{}, {}] is {}, wanted finite coordinates",
-                                          i, k, static_cast<double>(z(i, k))),
-                              "z", i);
-    if (form_.unit_length && !has_direction<T>(inverse_length(z, i)))
-      throw InvalidArgument(
-          fmt::format("[operator] z[{}] is a zero vector, or too short or long to have a "
-                      "direction, which the cosine cost needs",
-                      i),
-          "z", i);
-  }
+  if (z.device != exec.device)
+    throw InvalidArgument(fmt::format("[operator] z is on {}, wanted {}, where the problem is",
+                                      to_string(z.device), to_string(exec.device)),
+                          "z");
+  const auto report =
+      kernels::inspect<T>({.points = z, .weight = {}, .unit_length = form_.unit_length}, exec);
+  if (report.bad >= 0)
+    throw InvalidArgument(
+        fmt::format("[operator] z[{}, {}] is {}, wanted finite coordinates", report.bad / z.cols,
+                    report.bad % z.cols, entry(z, report.bad, exec)),
+        "z", report.bad / z.cols);
+  if (report.undirected >= 0)
+    throw InvalidArgument(
+        fmt::format("[operator] z[{}] is a zero vector, or too short or long to have a "
+                    "direction, which the cosine cost needs",
+                    report.undirected),
+        "z", report.undirected);
   Operator moved(*this);
-  const Box box = bounding_box<T>(z, {});
+  const Box box(report.low, report.high);
   moved.extent_.add(box);
   check_overflow<T>(form_, moved.extent_, "operator", "z");
   (side == Side::source ? moved.box_a_ : moved.box_b_) = box;
   (side == Side::source ? moved.n_ : moved.m_) = z.rows;
   (side == Side::source ? moved.source_ : moved.target_) = std::make_shared<const PackedPoints<T>>(
-      pack(z, center_, form_.unit_length, wants_norms(form_, dim_)));
+      pack(z, center(), form_.unit_length, wants_norms(form_, dim_), exec));
   moved.bound_costs();
   return moved;
 }
@@ -169,27 +167,17 @@ void Operator<T>::pull(Side rows, const T* h, const T* shift, T* out, double eps
         "derivative in the costs is the plan");
   kernels::pull<T>({.pairs = pairs(rows), .h = h, .shift = shift, .out = out, .eps = eps}, exec);
   if (!form_.unit_length) return;
-  // From directions x^ to points: d x^ / d x = (I - x^ x^T) / |x|.
   const PackedPoints<T>& points = rows == Side::source ? *source_ : *target_;
-  constexpr int kPanel = kernels::kPanel;
-  for (std::int64_t i = 0; i < points.count; ++i) {
-    const auto direction = [&](int k) {
-      const double packed = points.data[(i / kPanel * dim_ + k) * kPanel + i % kPanel];
-      return center_.empty() ? packed : packed + center_[k];
-    };
-    T* const gradient = out + i * dim_;
-    double along = 0;
-    for (int k = 0; k < dim_; ++k) along += direction(k) * gradient[k];
-    for (int k = 0; k < dim_; ++k)
-      gradient[k] = static_cast<T>(points.inverse_length[i] * (gradient[k] - along * direction(k)));
-  }
+  kernels::each(
+      kernels::UnitLengthChainArgs<T>{points.panels(), points.inverse_length.data(), center(), out},
+      points.count, exec);
 }
 
 template <class T>
 void Operator<T>::moments(Side rows, const T* h, const T* shift, MatrixView<const T> values,
                           const T* center, T* mass, T* first, T* second, double eps,
                           Exec& exec) const {
-  const auto packed = pack(values, {}, false, false);
+  const auto packed = pack(values, nullptr, false, false, exec);
   kernels::moments<T>({.pairs = pairs(rows),
                        .h = h,
                        .shift = shift,
@@ -213,12 +201,21 @@ void Operator<T>::draw(Side rows, const T* h, const T* shift,
     offsets[r] = total;
     total += counts[r];
   }
+  const auto placed = [&](const std::vector<std::int64_t>& values) {
+    const auto size = static_cast<std::int64_t>(values.size());
+    Buffer<std::int64_t> buffer(size, exec.device);
+    copy(buffer.data(), exec.device, values.data(), Device{},
+         size * static_cast<std::int64_t>(sizeof(std::int64_t)), exec.stream);
+    return buffer;
+  };
+  const auto at_rows = placed(requested_rows), at_counts = placed(counts),
+             at_offsets = placed(offsets);
   kernels::draw<T>({.pairs = pairs(rows),
                     .h = h,
                     .shift = shift,
-                    .rows = requested_rows.data(),
-                    .counts = counts.data(),
-                    .offsets = offsets.data(),
+                    .rows = at_rows.data(),
+                    .counts = at_counts.data(),
+                    .offsets = at_offsets.data(),
                     .requests = static_cast<std::int64_t>(counts.size()),
                     .seed = seed,
                     .out = out,

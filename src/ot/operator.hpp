@@ -20,13 +20,13 @@ namespace monge {
 template <class T>
 class Operator {
  public:
-  /// Packs both sides: O((n + m) d). Statistics (common mean, cost bounds) are taken over points
-  /// of positive weight. Throws InvalidArgument where squared distances overflow T.
+  /// Packs both sides, where they are: O((n + m) d). Statistics (common mean, cost bounds) are
+  /// taken over points of positive weight. Waits: afterwards every stream may use it.
   explicit Operator(const Problem<T>& problem);
   /// The same operator with the points of `side` replaced by z [k, d], all of which count; shares
   /// the other side, the centre and the normalisation. Throws NotAvailable on a CostMatrix,
   /// InvalidArgument for another dimension, non-finite or overflowing points.
-  Operator with_points(Side side, MatrixView<const T> z) const;
+  Operator with_points(Side side, MatrixView<const T> z, Exec& exec) const;
 
   std::int64_t size(Side side) const { return side == Side::source ? n_ : m_; }
   int dim() const { return dim_; }  // 0 on a CostMatrix
@@ -59,15 +59,16 @@ class Operator {
 
  private:
   Operator() = default;
-  void pack_cloud(const PointCloud<T>& cloud, VectorView<const T> a, VectorView<const T> b);
-  void scan_matrix(VectorView<const T> a, VectorView<const T> b);
+  void pack_cloud(const PointCloud<T>& cloud, VectorView<const T> a, VectorView<const T> b,
+                  Exec& exec);
   void bound_costs();
+  const double* center() const { return center_ ? center_->data() : nullptr; }
 
   CostForm form_;
   int dim_ = 0;
-  std::vector<double> center_;  // subtracted while packing; empty: nothing is
-  Box box_a_, box_b_;           // of the points of positive weight
-  Box extent_;                  // of every point of both sides
+  std::shared_ptr<const Buffer<double>> center_;  // subtracted while packing; null: nothing is
+  Box box_a_, box_b_;                             // of the points of positive weight
+  Box extent_;                                    // of every point of both sides
   std::shared_ptr<const PackedPoints<T>> source_, target_;
   MatrixView<const T> matrix_;
   std::int64_t n_ = 0, m_ = 0;

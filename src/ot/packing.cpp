@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "kernels/pack.hpp"
 #include "monge/core/error.hpp"
 #include "ot/overloaded.hpp"
 
@@ -45,20 +46,6 @@ void Box::add(const Box& other) {
     low[k] = std::min(low[k], other.low[k]);
     high[k] = std::max(high[k], other.high[k]);
   }
-}
-
-template <class T>
-Box bounding_box(MatrixView<const T> points, VectorView<const T> weights) {
-  Box box(points.cols);
-  for (std::int64_t i = 0; i < points.rows; ++i) {
-    if (weights.data && !(weights[i] > 0)) continue;
-    for (std::int64_t k = 0; k < points.cols; ++k) {
-      const double value = points(i, k);
-      box.low[k] = std::min(box.low[k], value);
-      box.high[k] = std::max(box.high[k], value);
-    }
-  }
-  return box;
 }
 
 Range cost_range(const CostForm& form, const Box& x, const Box& y) {
@@ -108,85 +95,37 @@ void check_overflow(const CostForm& form, const Box& all, const char* room, cons
       argument);
 }
 
-template <class T>
-double inverse_length(MatrixView<const T> points, std::int64_t i) {
-  double largest = 0, sum = 0;
-  for (std::int64_t k = 0; k < points.cols; ++k)
-    largest = std::max(largest, std::abs(static_cast<double>(points(i, k))));
-  if (largest == 0) return std::numeric_limits<double>::infinity();
-  for (std::int64_t k = 0; k < points.cols; ++k) {
-    const double part = points(i, k) / largest;
-    sum += part * part;
-  }
-  return 1 / std::sqrt(sum) / largest;
+std::vector<double> common_center(const kernels::PointsReport& x, const kernels::PointsReport& y) {
+  std::vector<double> center = x.origin;
+  const auto count = static_cast<double>(x.count + y.count), of_y = static_cast<double>(y.count);
+  for (std::size_t k = 0; k < center.size(); ++k)
+    center[k] += (x.sum[k] + y.sum[k] + of_y * (y.origin[k] - x.origin[k])) / count;
+  return center;
 }
 
 template <class T>
-bool has_direction(double inverse_length) {
-  return std::isnormal(static_cast<T>(inverse_length));
-}
-
-template <class T>
-std::vector<double> common_center(MatrixView<const T> x, VectorView<const T> a,
-                                  MatrixView<const T> y, VectorView<const T> b, bool unit_length) {
-  std::vector<double> origin(x.cols, 0.0), sum(x.cols, 0.0);
-  std::int64_t count = 0;
-  const auto add = [&](MatrixView<const T> points, VectorView<const T> weights) {
-    for (std::int64_t i = 0; i < points.rows; ++i) {
-      if (!(weights[i] > 0)) continue;
-      const double factor = unit_length ? inverse_length(points, i) : 1;
-      // Sums are taken from the first point, so that a far cloud neither overflows nor cancels.
-      if (count++ == 0)
-        for (std::int64_t k = 0; k < points.cols; ++k) origin[k] = factor * points(i, k);
-      for (std::int64_t k = 0; k < points.cols; ++k) sum[k] += factor * points(i, k) - origin[k];
-    }
-  };
-  add(x, a);
-  add(y, b);
-  for (std::size_t k = 0; k < sum.size(); ++k) origin[k] += sum[k] / static_cast<double>(count);
-  return origin;
-}
-
-template <class T>
-PackedPoints<T> pack(MatrixView<const T> points, const std::vector<double>& center,
-                     bool unit_length, bool norms) {
-  constexpr int kPanel = kernels::kPanel;
+PackedPoints<T> pack(MatrixView<const T> points, const double* center, bool unit_length, bool norms,
+                     Exec& exec) {
+  const std::int64_t padded = kernels::padded(points.rows);
   PackedPoints<T> packed;
   packed.count = points.rows;
   packed.dim = static_cast<int>(points.cols);
-  const std::int64_t padded = kernels::padded(points.rows);
-  packed.data = Buffer<T>(padded * points.cols, T(0));
-  if (norms) packed.norms = Buffer<T>(padded, T(0));
-  if (unit_length) packed.inverse_length = Buffer<T>(points.rows);
-  for (std::int64_t i = 0; i < points.rows; ++i) {
-    double factor = 1;
-    bool directed = true;
-    if (unit_length) {
-      factor = inverse_length(points, i);
-      directed = has_direction<T>(factor);
-      packed.inverse_length[i] = directed ? static_cast<T>(factor) : T(0);
-    }
-    T norm = 0;
-    for (std::int64_t k = 0; k < points.cols; ++k) {
-      double value = directed ? factor * points(i, k) : (k == 0 ? 1.0 : 0.0);
-      if (!center.empty()) value -= center[k];
-      const T rounded = static_cast<T>(value);
-      packed.data[(i / kPanel * points.cols + k) * kPanel + i % kPanel] = rounded;
-      norm = std::fma(rounded, rounded, norm);
-    }
-    if (norms) packed.norms[i] = norm;
-  }
+  packed.data = Buffer<T>(padded * points.cols, exec.device);
+  if (norms) packed.norms = Buffer<T>(padded, exec.device);
+  if (unit_length) packed.inverse_length = Buffer<T>(points.rows, exec.device);
+  kernels::pack<T>({.points = points,
+                    .center = center,
+                    .unit_length = unit_length,
+                    .data = packed.data.data(),
+                    .norms = packed.norms.data(),
+                    .inverse_length = packed.inverse_length.data()},
+                   exec);
   return packed;
 }
 
-#define MONGE_INSTANTIATE(T)                                                                  \
-  template Box bounding_box(MatrixView<const T>, VectorView<const T>);                        \
-  template void check_overflow<T>(const CostForm&, const Box&, const char*, const char*);     \
-  template double inverse_length(MatrixView<const T>, std::int64_t);                          \
-  template bool has_direction<T>(double);                                                     \
-  template std::vector<double> common_center(MatrixView<const T>, VectorView<const T>,        \
-                                             MatrixView<const T>, VectorView<const T>, bool); \
-  template PackedPoints<T> pack(MatrixView<const T>, const std::vector<double>&, bool, bool);
+#define MONGE_INSTANTIATE(T)                                                              \
+  template void check_overflow<T>(const CostForm&, const Box&, const char*, const char*); \
+  template PackedPoints<T> pack(MatrixView<const T>, const double*, bool, bool, Exec&);
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)
 #undef MONGE_INSTANTIATE

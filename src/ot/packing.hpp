@@ -2,10 +2,13 @@
 // bounds they give, the common centre, and panels.
 #pragma once
 #include <limits>
+#include <utility>
 #include <vector>
 
+#include "kernels/inspect.hpp"
 #include "kernels/pairs.hpp"
 #include "monge/core/buffer.hpp"
+#include "monge/core/exec.hpp"
 #include "monge/core/view.hpp"
 #include "monge/ot/cost.hpp"
 
@@ -30,12 +33,10 @@ struct Box {
   explicit Box(std::int64_t dim = 0)
       : low(dim, std::numeric_limits<double>::infinity()),
         high(dim, -std::numeric_limits<double>::infinity()) {}
+  Box(std::vector<double> low, std::vector<double> high)
+      : low(std::move(low)), high(std::move(high)) {}
   void add(const Box& other);
 };
-/// Of the points of positive weight; of all where the weights are empty.
-template <class T>
-Box bounding_box(MatrixView<const T> points, VectorView<const T> weights);
-
 struct Range {
   double min = 0, max = 0;
 };
@@ -49,12 +50,6 @@ double largest_intermediate(const CostForm& form, const Box& all);
 template <class T>
 void check_overflow(const CostForm& form, const Box& all, const char* room, const char* argument);
 
-/// 1/|x_i|, without overflow on the way. Not a positive normal number of T: x_i has no direction.
-template <class T>
-double inverse_length(MatrixView<const T> points, std::int64_t i);
-template <class T>
-bool has_direction(double inverse_length);
-
 /// Packed points of one side, owned.
 template <class T>
 struct PackedPoints {
@@ -67,14 +62,12 @@ struct PackedPoints {
   }
 };
 
-/// Mean over the points of positive weight of both sides, of their directions for unit_length.
-template <class T>
-std::vector<double> common_center(MatrixView<const T> x, VectorView<const T> a,
-                                  MatrixView<const T> y, VectorView<const T> b, bool unit_length);
+/// Mean of the points that count of both sides, of their directions where the reports were made so.
+std::vector<double> common_center(const kernels::PointsReport& x, const kernels::PointsReport& y);
 
-/// Panels of points - center (an empty center subtracts nothing), rounded once to T; with norms
-/// when the kernels shall use the product form. A vector without direction becomes the first axis.
+/// Panels of points - center [dim] (null: nothing is subtracted), on exec.device; with norms when
+/// the kernels shall use the product form. A vector without direction becomes the first axis.
 template <class T>
-PackedPoints<T> pack(MatrixView<const T> points, const std::vector<double>& center,
-                     bool unit_length, bool norms);
+PackedPoints<T> pack(MatrixView<const T> points, const double* center, bool unit_length, bool norms,
+                     Exec& exec);
 }  // namespace monge

@@ -32,7 +32,7 @@ Buffer<T> product(const Plan<T>& plan, Side rows, MatrixView<const T> v,
                                       v.rows, v.cols, columns),
                           "v");
   Buffer<T> out(plan.op().size(rows) * v.cols);
-  const auto h = column_bias(plan, rows);
+  const auto h = column_bias(plan, rows, exec);
   plan.op().apply(rows, h.data(), potential_of(plan, rows).data, weighting, v, out.data(),
                   plan.epsilon(), exec);
   const auto a = weights_of(plan.problem(), rows);

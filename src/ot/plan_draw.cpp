@@ -28,7 +28,7 @@ void check_count(std::int64_t k) {
 template <class T>
 Pairs64 Plan<T>::draw_pairs(std::int64_t k, std::uint64_t seed, Exec& exec) const {
   check_count(k);
-  const auto h = column_bias(*this, Side::source);
+  const auto h = column_bias(*this, Side::source, exec);
   const auto s = softmin(*op_, Side::source, h, epsilon_, exec);
   std::vector<double> cumulative(n());
   double sum = 0;
@@ -63,7 +63,7 @@ Pairs64 Plan<T>::draw_pairs(std::int64_t k, std::uint64_t seed, Exec& exec) cons
 template <class T>
 Buffer<std::int64_t> Plan<T>::draw_targets(int k, std::uint64_t seed, Exec& exec) const {
   check_count(k);
-  const auto h = column_bias(*this, Side::source);
+  const auto h = column_bias(*this, Side::source, exec);
   const auto s = softmin(*op_, Side::source, h, epsilon_, exec);
   Requests requests;
   for (std::int64_t i = 0; i < n(); ++i)

@@ -84,10 +84,10 @@ MatrixView<const T> points(const Problem<T>& problem, Side side) {
 }
 
 template <class T>
-Operator<T> at_new_points(const Plan<T>& plan, Side side, MatrixView<const T> z) {
+Operator<T> at_new_points(const Plan<T>& plan, Side side, MatrixView<const T> z, Exec& exec) {
   if (!plan.op().has_points())
     throw NotAvailable("[plan] new points need the costs of a PointCloud; this is a CostMatrix");
-  return plan.op().with_points(side, z);
+  return plan.op().with_points(side, z, exec);
 }
 }  // namespace
 
@@ -95,7 +95,7 @@ template <class T>
 Buffer<T> Plan<T>::barycentric(Side rows, MatrixView<const T> values, Exec& exec,
                                bool* valid) const {
   check_values(values, op_->size(other(rows)));
-  const auto h = column_bias(*this, rows);
+  const auto h = column_bias(*this, rows, exec);
   const auto s = softmin(*op_, rows, h, epsilon_, exec);
   const auto relative = centred(values, weights_of(*problem_, other(rows)));
   auto images = averages(*op_, rows, h, s, relative, epsilon_, exec);
@@ -115,7 +115,7 @@ Buffer<T> Plan<T>::barycentric(Side rows, Exec& exec, bool* valid) const {
 template <class T>
 Moments<T> Plan<T>::moments(Side rows, MatrixView<const T> values, Exec& exec) const {
   check_values(values, op_->size(other(rows)));
-  const auto h = column_bias(*this, rows);
+  const auto h = column_bias(*this, rows, exec);
   const auto s = softmin(*op_, rows, h, epsilon_, exec);
   const auto relative = centred(values, weights_of(*problem_, other(rows)));
   auto mean = averages(*op_, rows, h, s, relative, epsilon_, exec);
@@ -144,8 +144,8 @@ Moments<T> Plan<T>::moments(Side rows, Exec& exec) const {
 
 template <class T>
 Buffer<T> Plan<T>::potential(Side side, MatrixView<const T> z, Exec& exec) const {
-  const auto op = at_new_points(*this, side, z);
-  auto u = softmin(op, side, column_bias(*this, side), epsilon_, exec);
+  const auto op = at_new_points(*this, side, z, exec);
+  auto u = softmin(op, side, column_bias(*this, side, exec), epsilon_, exec);
   const kernels::Penalty penalty = penalty_of(*this, side);
   for (T& value : u) value = static_cast<T>(penalty.prox(value, epsilon_));
   return u;
@@ -153,8 +153,8 @@ Buffer<T> Plan<T>::potential(Side side, MatrixView<const T> z, Exec& exec) const
 
 template <class T>
 Buffer<T> Plan<T>::map(Side side, MatrixView<const T> z, Exec& exec) const {
-  const auto op = at_new_points(*this, side, z);
-  const auto h = column_bias(*this, side);
+  const auto op = at_new_points(*this, side, z, exec);
+  const auto h = column_bias(*this, side, exec);
   const auto relative = centred(points(*problem_, other(side)), weights_of(*problem_, other(side)));
   auto images =
       averages(op, side, h, softmin(op, side, h, epsilon_, exec), relative, epsilon_, exec);

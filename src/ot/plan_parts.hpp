@@ -5,9 +5,9 @@
 #include <cstdint>
 
 #include "monge/ot/plan.hpp"
+#include "ot/arrays.hpp"
 #include "ot/operator.hpp"
 #include "ot/penalty.hpp"
-#include "ot/potentials.hpp"
 
 namespace monge {
 template <class T>
@@ -31,10 +31,11 @@ kernels::Penalty penalty_of(const Plan<T>& plan, Side side) {
 
 /// h for a sweep over `rows`: the bias of the other side, padded.
 template <class T>
-Buffer<T> column_bias(const Plan<T>& plan, Side rows) {
+Buffer<T> column_bias(const Plan<T>& plan, Side rows, Exec& exec) {
   const VectorView<const T> g = potential_of(plan, other(rows));
-  auto h = padded_buffer<T>(g.size);
-  bias<T>(g, weights_of(plan.problem(), other(rows)), plan.epsilon(), h.data());
+  const auto log_weight = log_weights(weights_of(plan.problem(), other(rows)), exec);
+  auto h = padded_buffer<T>(g.size, exec);
+  kernels::bias<T>({g.data, log_weight.data(), g.size, plan.epsilon(), h.data()}, exec);
   return h;
 }
 
@@ -71,7 +72,7 @@ void scale_rows(VectorView<const T> weights, Buffer<T>& values) {
 template <class T>
 Buffer<T> marginal_ratio(const Plan<T>& plan, Side rows, Exec& exec) {
   Buffer<T> ratio(plan.op().size(rows));
-  const auto h = column_bias(plan, rows);
+  const auto h = column_bias(plan, rows, exec);
   plan.op().apply(rows, h.data(), potential_of(plan, rows).data, kernels::Weighting::plain, {},
                   ratio.data(), plan.epsilon(), exec);
   return ratio;
@@ -96,7 +97,7 @@ double total(const Plan<T>& plan, Side side, const Buffer<T>& ratio) {
 template <class T>
 Buffer<T> point_gradient(const Plan<T>& plan, Side rows, Exec& exec) {
   Buffer<T> gradient(plan.op().size(rows) * plan.op().dim());
-  const auto h = column_bias(plan, rows);
+  const auto h = column_bias(plan, rows, exec);
   plan.op().pull(rows, h.data(), potential_of(plan, rows).data, gradient.data(), plan.epsilon(),
                  exec);
   scale_rows(weights_of(plan.problem(), rows), gradient);
@@ -113,7 +114,7 @@ PlanEntropy plan_entropy(const Plan<T>& plan, const Buffer<T>& ratio_a, const Bu
                          Exec& exec) {
   const Problem<T>& problem = plan.problem();
   Buffer<T> costs(plan.n());
-  const auto h = column_bias(plan, Side::source);
+  const auto h = column_bias(plan, Side::source, exec);
   plan.op().apply(Side::source, h.data(), plan.f().data, kernels::Weighting::cost, {}, costs.data(),
                   plan.epsilon(), exec);
   const double linear = total(plan, Side::source, costs);

@@ -47,7 +47,7 @@ SparsePlan<T> Plan<T>::top_k(int k, Exec& exec) const {
   if (k < 1 || k > m())
     throw InvalidArgument(
         fmt::format("[plan] k is {}, wanted 1 to {}, the entries of a row", k, m()), "k");
-  const auto h = column_bias(*this, Side::source);
+  const auto h = column_bias(*this, Side::source, exec);
   Buffer<std::int64_t> columns(n() * k);
   Buffer<T> weights(n() * k);
   op_->top_k(Side::source, h.data(), f_.data(), k, columns.data(), weights.data(), nullptr,
@@ -70,7 +70,7 @@ SparsePlan<T> Plan<T>::sparse(double threshold, Exec& exec, std::int64_t limit) 
     least[i] = a[i] > 0 ? std::max(static_cast<T>(threshold / a[i] * kBelow),
                                    std::numeric_limits<T>::denorm_min())
                         : std::numeric_limits<T>::infinity();
-  const auto h = column_bias(*this, Side::source);
+  const auto h = column_bias(*this, Side::source, exec);
   Buffer<std::int64_t> counts(n()), offsets(n());
   op_->select(Side::source, h.data(), f_.data(), least.data(), counts.data(), nullptr, nullptr,
               nullptr, epsilon_, exec);
@@ -105,7 +105,7 @@ Buffer<T> Plan<T>::dense(Exec& exec, std::int64_t limit) const {
                     n(), m(), static_cast<double>(n()) * static_cast<double>(m()), limit),
         "limit");
   Buffer<T> out(n() * m(), T(0));
-  const auto h = column_bias(*this, Side::source);
+  const auto h = column_bias(*this, Side::source, exec);
   const auto a = problem_->a();
   constexpr std::int64_t kBlock = kernels::kRowBlock;
   const std::int64_t rows =

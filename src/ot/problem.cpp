@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "kernels/inspect.hpp"
+#include "ot/arrays.hpp"
 #include "ot/feasibility.hpp"
 #include "ot/overloaded.hpp"
 #include "ot/packing.hpp"
@@ -30,54 +32,40 @@ void check_devices(std::initializer_list<Placed> views) {
                       "device",
                       view.name, to_string(view.device), first.name, to_string(first.device)),
           view.name);
-  if (first.device.is_cuda())
-    throw NotAvailable(
-        fmt::format("[problem] the arrays are on {} and this build has only the "
-                    "CPU backend",
-                    to_string(first.device)));
 }
 
+/// The box of all points.
 template <class T>
-void check_points(const char* name, MatrixView<const T> points) {
+Box check_points(const char* name, MatrixView<const T> points, Exec& exec) {
   if (points.rows < 1 || points.cols < 1 || !points.data)
     throw InvalidArgument(fmt::format("[problem] {} has shape ({}, {}), wanted at least one point "
                                       "and one dimension",
                                       name, points.rows, points.cols),
                           name);
-  for (std::int64_t i = 0; i < points.rows; ++i)
-    for (std::int64_t k = 0; k < points.cols; ++k)
-      if (!std::isfinite(points(i, k)))
-        throw InvalidArgument(fmt::format("[problem] {}[{}, {}] is {}, wanted finite coordinates",
-                                          name, i, k, static_cast<double>(points(i, k))),
-                              name, i);
+  auto report = kernels::inspect<T>({.points = points, .weight = {}}, exec);
+  if (report.bad >= 0)
+    throw InvalidArgument(fmt::format("[problem] {}[{}, {}] is {}, wanted finite coordinates", name,
+                                      report.bad / points.cols, report.bad % points.cols,
+                                      entry(points, report.bad, exec)),
+                          name, report.bad / points.cols);
+  return {std::move(report.all_low), std::move(report.all_high)};
 }
 
 template <class T>
-void check_directions(const char* name, MatrixView<const T> points, VectorView<const T> weights) {
-  for (std::int64_t i = 0; i < points.rows; ++i)
-    if (weights[i] > 0 && !has_direction<T>(inverse_length(points, i)))
-      throw InvalidArgument(
-          fmt::format("[problem] {}[{}] is a zero vector, or too short or long to have a "
-                      "direction, which the cosine cost needs",
-                      name, i),
-          name, i);
-}
-
-template <class T>
-void check_cloud(const PointCloud<T>& cloud, VectorView<const T> a, VectorView<const T> b) {
-  const CostForm form = cost_form(cloud.cost);
-  if (form.unit_length) {
-    check_directions("x", cloud.x, a);
-    check_directions("y", cloud.y, b);
-  }
-  Box all = bounding_box<T>(cloud.x, {});
-  all.add(bounding_box<T>(cloud.y, {}));
-  check_overflow<T>(form, all, "problem", "x");
+void check_directions(const char* name, MatrixView<const T> points, VectorView<const T> weights,
+                      Exec& exec) {
+  const auto i = kernels::inspect<T>({points, weights, /*unit_length=*/true}, exec).undirected;
+  if (i >= 0)
+    throw InvalidArgument(
+        fmt::format("[problem] {}[{}] is a zero vector, or too short or long to have a "
+                    "direction, which the cosine cost needs",
+                    name, i),
+        name, i);
 }
 
 /// Returns whether a pair is forbidden.
 template <class T>
-bool check_matrix(MatrixView<const T> cost) {
+bool check_matrix(MatrixView<const T> cost, Exec& exec) {
   if (cost.rows < 1 || cost.cols < 1 || !cost.data)
     throw InvalidArgument(fmt::format("[problem] C has shape ({}, {}), wanted at least one row "
                                       "and one column",
@@ -88,41 +76,29 @@ bool check_matrix(MatrixView<const T> cost) {
                                       "1: copy it to a contiguous array",
                                       cost.row_stride, cost.col_stride),
                           "C");
-  bool forbids = false;
-  const bool by_rows = cost.col_stride == 1;  // memory order
-  for (std::int64_t s = 0; s < (by_rows ? cost.rows : cost.cols); ++s)
-    for (std::int64_t t = 0; t < (by_rows ? cost.cols : cost.rows); ++t) {
-      const std::int64_t i = by_rows ? s : t, j = by_rows ? t : s;
-      const T value = cost(i, j);
-      if (std::isfinite(value)) continue;
-      if (!(value > 0))
-        throw InvalidArgument(fmt::format("[problem] C[{}, {}] is {}, wanted a number or "
-                                          "+infinity for a forbidden pair",
-                                          i, j, static_cast<double>(value)),
-                              "C", i);
-      forbids = true;
-    }
-  return forbids;
+  const auto report = kernels::inspect<T>({.matrix = cost, .a = {}, .b = {}}, exec);
+  if (report.bad >= 0)
+    throw InvalidArgument(
+        fmt::format("[problem] C[{}, {}] is {}, wanted a number or +infinity for a forbidden pair",
+                    report.bad / cost.cols, report.bad % cost.cols, entry(cost, report.bad, exec)),
+        "C", report.bad / cost.cols);
+  return report.forbids;
 }
 
 /// The mass. Summed with compensation: a million float weights must meet a tolerance of 1e-12.
 template <class T>
 double check_weights(const char* name, VectorView<const T> weights, const char* owner,
-                     std::int64_t count, const char* noun) {
+                     std::int64_t count, const char* noun, Exec& exec) {
   if (weights.size != count)
     throw InvalidArgument(fmt::format("[problem] {} has {} weights but {} has {} {}", name,
                                       weights.size, owner, count, noun),
                           name);
-  double sum = 0, lost = 0;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const double weight = weights[i];
-    if (!(weight >= 0 && std::isfinite(weight)))
-      throw InvalidArgument(
-          fmt::format("[problem] {}[{}] is {}, wanted finite weights >= 0", name, i, weight), name,
-          i);
-    const double corrected = weight - lost, next = sum + corrected;
-    lost = (next - sum) - corrected;
-    sum = next;
+  const auto [bad, sum] = kernels::inspect<T>(weights, exec);
+  if (bad >= 0) {
+    const MatrixView<const T> column(weights.data, count, 1, weights.stride, 1);
+    throw InvalidArgument(fmt::format("[problem] {}[{}] is {}, wanted finite weights >= 0", name,
+                                      bad, entry(column, bad, exec)),
+                          name, bad);
   }
   if (!(sum > 0 && std::isfinite(sum)))
     throw InvalidArgument(
@@ -175,7 +151,11 @@ void check_balance(double mass_a, double mass_b, double tolerance) {
 template <class T>
 Problem<T>::Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<const T> b,
                     Marginal marginal_a, Marginal marginal_b, ProblemOptions options)
-    : geometry_(std::move(geometry)), a_(a), b_(b), total_mass_(options.total_mass) {
+    : geometry_(std::move(geometry)),
+      stream_(options.stream),
+      a_(a),
+      b_(b),
+      total_mass_(options.total_mass) {
   const auto* cloud = std::get_if<PointCloud<T>>(&geometry_);
   const auto* matrix = std::get_if<CostMatrix<T>>(&geometry_);
   const Device first = cloud ? cloud->x.device : matrix->values.device;
@@ -183,33 +163,44 @@ Problem<T>::Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<cons
                  {"y", cloud ? cloud->y.device : first},
                  {"a", a.data ? a.device : first},
                  {"b", b.data ? b.device : first}});
+  device_ = first;
+  Exec exec = exec_of(*this);
 
   bool forbids = false;
+  Box all;
   if (cloud) {
-    check_points("x", cloud->x);
-    check_points("y", cloud->y);
+    all = check_points("x", cloud->x, exec);
+    const Box of_y = check_points("y", cloud->y, exec);
     if (cloud->x.cols != cloud->y.cols)
       throw InvalidArgument(fmt::format("[problem] x has dimension {} and y has dimension {}",
                                         cloud->x.cols, cloud->y.cols),
                             "y");
     if (cloud->x.cols > std::numeric_limits<int>::max())
       throw InvalidArgument(fmt::format("[problem] x has dimension {}", cloud->x.cols), "x");
+    all.add(of_y);
   } else {
-    forbids = check_matrix(matrix->values);
+    forbids = check_matrix(matrix->values, exec);
   }
   n_ = cloud ? cloud->x.rows : matrix->values.rows;
   m_ = cloud ? cloud->y.rows : matrix->values.cols;
 
-  const auto uniform = [](VectorView<const T>& weights, Buffer<T>& owned, std::int64_t count) {
+  const auto uniform = [&](VectorView<const T>& weights, Buffer<T>& owned, std::int64_t count) {
     if (weights.data) return;
-    owned = Buffer<T>(count, T(1) / static_cast<T>(count));
+    owned = filled(count, T(1) / static_cast<T>(count), exec);
     weights = owned.view();
   };
   uniform(a_, uniform_a_, n_);
   uniform(b_, uniform_b_, m_);
-  mass_a_ = check_weights("a", a_, cloud ? "x" : "C", n_, cloud ? "points" : "rows");
-  mass_b_ = check_weights("b", b_, cloud ? "y" : "C", m_, cloud ? "points" : "columns");
-  if (cloud) check_cloud(*cloud, a_, b_);
+  mass_a_ = check_weights("a", a_, cloud ? "x" : "C", n_, cloud ? "points" : "rows", exec);
+  mass_b_ = check_weights("b", b_, cloud ? "y" : "C", m_, cloud ? "points" : "columns", exec);
+  if (cloud) {
+    const CostForm form = cost_form(cloud->cost);
+    if (form.unit_length) {
+      check_directions("x", cloud->x, a_, exec);
+      check_directions("y", cloud->y, b_, exec);
+    }
+    check_overflow<T>(form, all, "problem", "x");
+  }
 
   double tolerance = options.mass_tolerance;
   if (!(tolerance >= 0 && tolerance < 1))
@@ -245,8 +236,17 @@ Problem<T>::Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<cons
   const bool balanced_a = std::holds_alternative<Balanced>(marginal_a_);
   const bool balanced_b = std::holds_alternative<Balanced>(marginal_b_);
   if (balanced_a && balanced_b && !capped) check_balance(mass_a_, mass_b_, tolerance);
-  if (forbids)
-    check_allowed_pairs(matrix->values, a_, b_, {balanced_a, balanced_b, total_mass_, tolerance});
+  if (!forbids) return;
+  const HardMass hard{balanced_a, balanced_b, total_mass_, tolerance};
+  if (!device_.is_cuda()) {
+    check_allowed_pairs(matrix->values, a_, b_, hard);
+    return;
+  }
+  // Components are found on the host: one copy of a matrix that the caller has n m values of
+  // anyway.
+  const auto costs = on_host(matrix->values, exec);
+  const auto on_a = on_host(a_, exec), on_b = on_host(b_, exec);
+  check_allowed_pairs<T>({costs.data(), n_, m_}, on_a.view(), on_b.view(), hard);
 }
 
 template class Problem<float>;

@@ -73,20 +73,21 @@ double predicted_floor(const Problem<T>& problem, double range, double eps) {
 
 /// Two Balanced sides leave (f + c, g - c) free: stored with m_b sum a f = m_a sum b g.
 template <class T>
-void fix_gauge(const Problem<T>& problem, Buffer<T>& f, Buffer<T>& g) {
+void fix_gauge(const Problem<T>& problem, Buffer<T>& f, Buffer<T>& g, Exec& exec) {
   if (!std::holds_alternative<Balanced>(problem.marginal_a()) ||
       !std::holds_alternative<Balanced>(problem.marginal_b()))
     return;
-  const auto mean = [](VectorView<const T> w, const Buffer<T>& v) {
-    double sum = 0;
-    for (std::int64_t i = 0; i < w.size; ++i)
-      if (w[i] > 0) sum += static_cast<double>(w[i]) * v[i];
-    return sum;
+  const auto side = [](VectorView<const T> weight, const Buffer<T>& u) {
+    return kernels::MeasureArgs<T>{
+        .f = u.data(), .s = nullptr, .weight = weight, .penalty = {}};  // dual = sum a f
   };
+  const kernels::MeasureArgs<T> sides[] = {side(problem.a(), f), side(problem.b(), g)};
+  kernels::Measures sums[2];
+  kernels::measure<T>(sides, sums, exec);
   const double ma = problem.mass_a(), mb = problem.mass_b();
-  const double c = (ma * mean(problem.b(), g) - mb * mean(problem.a(), f)) / (2 * ma * mb);
-  for (T& v : f) v = static_cast<T>(v + c);
-  for (T& v : g) v = static_cast<T>(v - c);
+  const double c = (ma * sums[1].dual - mb * sums[0].dual) / (2 * ma * mb);
+  kernels::shift(f.data(), f.size(), c, exec);
+  kernels::shift(g.data(), g.size(), -c, exec);
 }
 
 /// One solve: the schedule, the checks and what they decide.
@@ -98,7 +99,7 @@ class Solve {
         options_(options),
         exec_(exec),
         op_(problem),
-        alternation_(problem, op_, options.translate),
+        alternation_(problem, op_, options.translate, exec),
         relaxation_(make_relaxation()) {}
 
   SinkhornResult<T> run(const Start<T>& start) {
@@ -236,10 +237,10 @@ class Solve {
 
   // Makes the current pair the one that is returned.
   void keep(const typename Alternation<T>::Check& check) {
-    alternation_.copy_pair(check, f_, g_);
+    alternation_.copy_pair(check, f_, g_, exec_);
     fill(report_, check);
     report_.duality_gap = check.gap;
-    report_.mass_level = alternation_.level(check);
+    report_.mass_level = check.level;
     has_pair_ = true;
   }
 
@@ -274,7 +275,7 @@ class Solve {
     report_.iterations = iterations_;
     report_.passes = alternation_.passes();
     report_.omega = relaxation_.omega();
-    fix_gauge(problem_, f_, g_);
+    fix_gauge(problem_, f_, g_, exec_);
     return {std::move(f_), std::move(g_), std::move(report_)};
   }
 

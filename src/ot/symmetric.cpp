@@ -8,10 +8,10 @@
 #include <utility>
 #include <variant>
 
-#include "kernels/update.hpp"
+#include "kernels/entries.hpp"
+#include "ot/arrays.hpp"
 #include "ot/operator.hpp"
 #include "ot/penalty.hpp"
-#include "ot/potentials.hpp"
 
 namespace monge {
 namespace {
@@ -26,9 +26,10 @@ class SymmetricSolve {
         exec_(exec),
         op_(problem),
         penalty_(penalty_of<T>(problem.marginal_a())),
-        s_(problem.n()),
-        f_(start(problem, penalty_)),
-        h_(padded_buffer<T>(problem.n())) {
+        log_weight_(log_weights(problem.a(), exec)),
+        s_(problem.n(), exec.device),
+        f_(start(problem, penalty_, exec)),
+        h_(padded_buffer<T>(problem.n(), exec)) {
     const double range = std::min(op_.max_cost(), op_.needed_cost()) - op_.min_cost();
     report_.predicted_floor =
         (sizeof(T) == 4 ? 4e-9 : 7.5e-18) * std::max(range, 0.0) / options.epsilon;
@@ -42,31 +43,33 @@ class SymmetricSolve {
     report_.converged = report_.status == Status::converged;
     report_.iterations = iterations_;
     report_.passes = iterations_;
-    auto g = best_.copy();
+    auto g = best_.copy(exec_.stream);
     return {std::move(best_), std::move(g), std::move(report_)};
   }
 
  private:
   // f_i = c(x_i, x_i) / 2, where no score f_i + f_j - c_ij is positive. Of all costs only -x.y has
   // a diagonal other than 0.
-  static Buffer<T> start(const Problem<T>& problem, const kernels::Penalty& penalty) {
-    Buffer<T> f(problem.n(), T(0));
+  static Buffer<T> start(const Problem<T>& problem, const kernels::Penalty& penalty, Exec& exec) {
     const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry());
-    if (!cloud || !std::holds_alternative<Dot>(cloud->cost)) return f;
-    for (std::int64_t i = 0; i < f.size(); ++i) {
-      double square = 0;
-      for (std::int64_t k = 0; k < cloud->x.cols; ++k)
-        square += static_cast<double>(cloud->x(i, k)) * cloud->x(i, k);
-      f[i] = static_cast<T>(penalty.feasible(-square / 2));
-    }
+    if (!cloud || !std::holds_alternative<Dot>(cloud->cost)) return filled(problem.n(), T(0), exec);
+    Buffer<T> f(problem.n(), exec.device);
+    kernels::each(kernels::SelfDotArgs<T>{cloud->x, penalty, f.data()}, f.size(), exec);
     return f;
   }
 
   void sweep() {
     if (iterations_ > 0)
-      kernels::half_step<T>({s_.data(), f_.data(), f_.size(), penalty_, options_.epsilon, 0.5},
+      kernels::half_step<T>({.s = s_.data(),
+                             .f = f_.data(),
+                             .weight = problem_.a(),
+                             .mass = problem_.mass_a(),
+                             .penalty = penalty_,
+                             .eps = options_.epsilon,
+                             .omega = 0.5},
                             exec_);
-    bias<T>(f_.view(), problem_.a(), options_.epsilon, h_.data());
+    kernels::bias<T>({f_.data(), log_weight_.data(), f_.size(), options_.epsilon, h_.data()},
+                     exec_);
     op_.softmin(Side::source, h_.data(), iterations_ > 0 ? s_.data() : nullptr, s_.data(),
                 options_.epsilon, exec_);
     exec_.state.iterations = ++iterations_;
@@ -80,15 +83,15 @@ class SymmetricSolve {
   // Both sides of the pair (f, f) say the same.
   Check measured() const {
     const double slack = 64 * static_cast<double>(std::numeric_limits<T>::epsilon());
-    const auto side = kernels::measure<T>({.f = f_.data(),
-                                           .s = s_.data(),
-                                           .weight = problem_.a(),
-                                           .penalty = penalty_,
-                                           .eps = options_.epsilon,
-                                           .log_scale = 0,
-                                           .slack = slack,
-                                           .optimality = true},
-                                          exec_);
+    const kernels::MeasureArgs<T> args{.f = f_.data(),
+                                       .s = s_.data(),
+                                       .weight = problem_.a(),
+                                       .penalty = penalty_,
+                                       .eps = options_.epsilon,
+                                       .slack = slack,
+                                       .optimality = true};
+    kernels::Measures side;
+    kernels::measure<T>({&args, 1}, &side, exec_);
     const double mass = std::exp(side.log_mass), square = problem_.mass_a() * problem_.mass_a();
     Check out;
     out.iterations = iterations_;
@@ -112,9 +115,10 @@ class SymmetricSolve {
   // Makes the current pair the one that is returned. Zero weights, which no residual watches, get
   // their plain half-step.
   void keep(const Check& check) {
-    best_ = f_.copy();
-    for (std::int64_t i = 0; i < best_.size(); ++i)
-      if (!(problem_.a()[i] > 0)) best_[i] = static_cast<T>(penalty_.prox(s_[i], options_.epsilon));
+    best_ = f_.copy(exec_.stream);
+    kernels::each(kernels::ZeroWeightArgs<T>{problem_.a(), s_.data(), penalty_, options_.epsilon,
+                                             best_.data()},
+                  best_.size(), exec_);
     static_cast<SinkhornCheck&>(report_) = check;
     report_.duality_gap = check.gap;
   }
@@ -168,7 +172,7 @@ class SymmetricSolve {
   Exec& exec_;
   Operator<T> op_;
   kernels::Penalty penalty_;
-  Buffer<double> s_;
+  Buffer<double> log_weight_, s_;
   Buffer<T> f_, h_, best_;
   SinkhornReport report_;
   double checked_error_ = std::numeric_limits<double>::infinity();

@@ -423,11 +423,12 @@ TEST(Operator, AMatrixHasNoDerivativesAndNoNewPoints) {
   const auto h = padded_bias(2, 0.0);
   double out[2];
   EXPECT_THROW(op.pull(Side::source, h.data(), out, out, 1.0, exec), NotAvailable);
-  EXPECT_THROW(op.with_points(Side::source, {C.data(), 2, 2}), NotAvailable);
+  EXPECT_THROW(op.with_points(Side::source, {C.data(), 2, 2}, exec), NotAvailable);
 }
 
 // The same centre and the same directions: a training point given anew costs the same bits.
 TYPED_TEST(OperatorTest, NewPointsAreSeenAsTheOldOnes) {
+  Exec exec;
   using T = TypeParam;
   for (const int d : {2, 9})
     for (const Cost& cost : all_costs()) {
@@ -435,33 +436,36 @@ TYPED_TEST(OperatorTest, NewPointsAreSeenAsTheOldOnes) {
       const auto problem = clouds.problem(KL{1}, KL{1}, cost);
       const Operator<T> op(problem);
       const auto all = seen_costs(op, Side::source);
-      const auto some = op.with_points(Side::source, {clouds.x.data() + 3 * d, 4, d});
+      const auto some = op.with_points(Side::source, {clouds.x.data() + 3 * d, 4, d}, exec);
       EXPECT_EQ(some.size(Side::source), 4);
       EXPECT_EQ(some.size(Side::target), 6);
       const auto rows = seen_costs(some, Side::source);
       EXPECT_EQ(rows, std::vector<double>(all.begin() + 3 * 6, all.begin() + 7 * 6));
-      const auto onto = op.with_points(Side::target, {clouds.y.data(), 1, d});
+      const auto onto = op.with_points(Side::target, {clouds.y.data(), 1, d}, exec);
       const auto first = seen_costs(onto, Side::source);
       for (int i = 0; i < 8; ++i) EXPECT_EQ(first[i], all[i * 6]) << cost_name(cost);
     }
 }
 
 TEST(Operator, RefusesMalformedNewPoints) {
+  Exec exec;
   const auto clouds = random_clouds<float>(8, 6, 3, 42);
   const auto problem = clouds.problem(KL{1}, KL{1});
   const Operator<float> op(problem);
   std::vector<float> z(6, 0.5f);
-  EXPECT_EQ(refusal([&] { op.with_points(Side::source, {z.data(), 3, 2}); }).argument, "z");
-  EXPECT_EQ(refusal([&] { op.with_points(Side::source, {z.data(), 0, 3}); }).argument, "z");
+  EXPECT_EQ(refusal([&] { op.with_points(Side::source, {z.data(), 3, 2}, exec); }).argument, "z");
+  EXPECT_EQ(refusal([&] { op.with_points(Side::source, {z.data(), 0, 3}, exec); }).argument, "z");
   z[4] = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_EQ(refusal([&] { op.with_points(Side::source, {z.data(), 2, 3}); }).index, 1);
+  EXPECT_EQ(refusal([&] { op.with_points(Side::source, {z.data(), 2, 3}, exec); }).index, 1);
   z[4] = 1e30f;
-  EXPECT_TRUE(refusal([&] { op.with_points(Side::source, {z.data(), 2, 3}); }).says("float64"));
+  EXPECT_TRUE(refusal([&] {
+                op.with_points(Side::source, {z.data(), 2, 3}, exec);
+              }).says("float64"));
   const auto angles = clouds.problem(KL{1}, KL{1}, Cosine{});
   const Operator<float> cosine(angles);
   z.assign(6, 0.5f);
   std::fill_n(z.begin() + 3, 3, 0.0f);
-  const auto zero = refusal([&] { cosine.with_points(Side::target, {z.data(), 2, 3}); });
+  const auto zero = refusal([&] { cosine.with_points(Side::target, {z.data(), 2, 3}, exec); });
   EXPECT_EQ(zero.argument, "z");
   EXPECT_EQ(zero.index, 1);
 }

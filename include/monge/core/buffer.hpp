@@ -1,13 +1,14 @@
 // An array that a result owns: 64-byte aligned, move-only, on one device.
 #pragma once
 #include <algorithm>
+#include <cassert>
 #include <cstdint>
 #include <limits>
-#include <new>
 #include <string>
 #include <utility>
 
 #include "monge/core/error.hpp"
+#include "monge/core/memory.hpp"
 #include "monge/core/view.hpp"
 
 namespace monge {
@@ -15,48 +16,61 @@ template <class T>
 class Buffer {
  public:
   Buffer() = default;
-  /// Uninitialised. Throws OutOfMemory with the bytes wanted.
-  explicit Buffer(std::int64_t size) : size_(size) {
+  /// Uninitialised. Throws OutOfMemory or, for a GPU, DeviceError with the bytes wanted;
+  /// NotAvailable for a device that this build lacks.
+  explicit Buffer(std::int64_t size, Device device = {}) : size_(size), device_(device) {
     if (size <= 0) return;
-    if (size <= std::numeric_limits<std::int64_t>::max() / static_cast<std::int64_t>(sizeof(T)))
-      data_ = static_cast<T*>(
-          ::operator new(static_cast<std::size_t>(size) * sizeof(T), kAlignment, std::nothrow));
-    if (!data_)
+    if (size > std::numeric_limits<std::int64_t>::max() / static_cast<std::int64_t>(sizeof(T)))
       throw OutOfMemory("[buffer] no memory for " + std::to_string(size) + " values of " +
                         std::to_string(sizeof(T)) + " bytes");
+    data_ = static_cast<T*>(detail::allocate(bytes(), device));
   }
+  /// On the CPU.
   Buffer(std::int64_t size, T value) : Buffer(size) { std::fill(begin(), end(), value); }
   Buffer(Buffer&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+      : data_(std::exchange(other.data_, nullptr)),
+        size_(std::exchange(other.size_, 0)),
+        device_(other.device_) {}
   Buffer& operator=(Buffer&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
+    std::swap(device_, other.device_);
     return *this;
   }
-  ~Buffer() { ::operator delete(data_, kAlignment); }
+  ~Buffer() { detail::deallocate(data_, device_); }
 
-  Buffer copy() const {
-    Buffer out(size_);
-    std::copy(begin(), end(), out.begin());
+  /// On the same device, in the order of `stream`: see monge::copy.
+  Buffer copy(void* stream = nullptr) const { return to(device_, stream); }
+  Buffer to(Device device, void* stream = nullptr) const {
+    Buffer out(size_, device);
+    monge::copy(out.data_, device, data_, device_, bytes(), stream);
     return out;
   }
 
   T* data() { return data_; }
   const T* data() const { return data_; }
   std::int64_t size() const { return size_; }
-  T& operator[](std::int64_t i) { return data_[i]; }
-  const T& operator[](std::int64_t i) const { return data_[i]; }
-  T* begin() { return data_; }
-  T* end() { return data_ + size_; }
-  const T* begin() const { return data_; }
-  const T* end() const { return data_ + size_; }
-  Device device() const { return {}; }
-  VectorView<T> view() { return {data_, size_}; }
-  VectorView<const T> view() const { return {data_, size_}; }
+  Device device() const { return device_; }
+  VectorView<T> view() { return {data_, size_, 1, device_}; }
+  VectorView<const T> view() const { return {data_, size_, 1, device_}; }
+
+  // Entries are the host's to touch on the CPU alone: elsewhere take them there by to(Device{}).
+  T& operator[](std::int64_t i) { return host()[i]; }
+  const T& operator[](std::int64_t i) const { return host()[i]; }
+  T* begin() { return host(); }
+  T* end() { return host() + size_; }
+  const T* begin() const { return host(); }
+  const T* end() const { return host() + size_; }
 
  private:
-  static constexpr std::align_val_t kAlignment{64};
+  std::int64_t bytes() const { return size_ * static_cast<std::int64_t>(sizeof(T)); }
+  T* host() const {
+    assert(!device_.is_cuda());
+    return data_;
+  }
+
   T* data_ = nullptr;
   std::int64_t size_ = 0;
+  Device device_{};
 };
 }  // namespace monge

@@ -1,10 +1,12 @@
 // How a call runs: device, threads, scratch memory, and how to stop it. No globals anywhere.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <vector>
 
 #include "monge/core/buffer.hpp"
 #include "monge/core/device.hpp"
@@ -19,21 +21,32 @@ struct Progress {
   double marginal_error = std::numeric_limits<double>::quiet_NaN();  ///< at the last check
 };
 
-/// Scratch that only grows: sized by the first pass of a solve, reused by all others.
+/// Scratch that only grows, a piece for each device: sized by the first pass of a solve, reused by
+/// all others.
 class Workspace {
  public:
-  /// At least `bytes` bytes, 64-byte aligned, contents undefined; valid until the next call.
-  std::byte* reserve(std::int64_t bytes) {
-    if (bytes > memory_.size()) memory_ = Buffer<std::byte>(bytes);
-    return memory_.data();
+  /// At least `bytes` bytes, 64-byte aligned, contents undefined; valid until the next call for
+  /// the same device.
+  std::byte* reserve(std::int64_t bytes, Device device = {}) {
+    auto piece = std::find_if(memory_.begin(), memory_.end(),
+                              [&](const auto& m) { return m.device() == device; });
+    if (piece == memory_.end()) piece = memory_.emplace(piece, std::int64_t{0}, device);
+    if (bytes > piece->size()) {
+      *piece = Buffer<std::byte>(std::int64_t{0}, device);  // the old one goes first
+      *piece = Buffer<std::byte>(bytes, device);
+    }
+    return piece->data();
   }
 
  private:
-  Buffer<std::byte> memory_;
+  std::vector<Buffer<std::byte>> memory_;
 };
 
 struct Exec {
-  Device device{};
+  Device device{};  ///< that of the arrays
+  /// A cudaStream_t of a CUDA device, on which all work of the call is put; null: its legacy
+  /// default stream. Results are complete when a call returns.
+  void* stream = nullptr;
   /// 0: the least of processor affinity, cgroup quota and OMP_NUM_THREADS. Inside a caller's
   /// parallel region always one. Results do not depend on it.
   int threads = 0;

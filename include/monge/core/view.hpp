@@ -21,7 +21,7 @@ struct VectorView {
   requires(std::is_same_v<const U, T> && !std::is_same_v<U, T>) VectorView(const VectorView<U>& v)
       : VectorView(v.data, v.size, v.stride, v.device) {}
 
-  T& operator[](std::int64_t i) const { return data[i * stride]; }
+  constexpr T& operator[](std::int64_t i) const { return data[i * stride]; }
 };
 
 template <class T>
@@ -46,7 +46,7 @@ struct MatrixView {
   requires(std::is_same_v<const U, T> && !std::is_same_v<U, T>) MatrixView(const MatrixView<U>& v)
       : MatrixView(v.data, v.rows, v.cols, v.row_stride, v.col_stride, v.device) {}
 
-  T& operator()(std::int64_t i, std::int64_t j) const {
+  constexpr T& operator()(std::int64_t i, std::int64_t j) const {
     return data[i * row_stride + j * col_stride];
   }
   MatrixView transposed() const { return {data, cols, rows, col_stride, row_stride, device}; }

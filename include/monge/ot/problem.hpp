@@ -18,6 +18,9 @@ struct ProblemOptions {
   /// Relative agreement asked of two Balanced masses. 0: 1e-12 for double, 1e-6 for float.
   /// Faces raise it when weights were given in a shorter type than the points.
   double mass_tolerance = 0;
+  /// Of arrays on a GPU: the cudaStream_t in whose order they are ready; null: the legacy default
+  /// stream. The problem is inspected on it, and so is what no Exec is given to.
+  void* stream = nullptr;
 };
 
 template <class T>
@@ -48,10 +51,14 @@ class Problem {
   std::optional<double> total_mass() const { return total_mass_; }
   /// As it acted: the option, or the default of T.
   double mass_tolerance() const { return mass_tolerance_; }
-  Device device() const { return {}; }
+  /// Of every array, and of all results.
+  Device device() const { return device_; }
+  void* stream() const { return stream_; }
 
  private:
   Geometry<T> geometry_;
+  Device device_;
+  void* stream_ = nullptr;
   std::int64_t n_ = 0, m_ = 0;
   VectorView<const T> a_, b_;
   Buffer<T> uniform_a_, uniform_b_;

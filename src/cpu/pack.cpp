@@ -1,0 +1,35 @@
+#include "kernels/pack.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace monge::kernels::cpu {
+template <class T>
+void pack(const PackArgs<T>& args, Exec&) {
+  const MatrixView<const T>& points = args.points;
+  const std::int64_t rows = padded(points.rows);
+  std::fill_n(args.data, rows * points.cols, T(0));
+  if (args.norms) std::fill_n(args.norms, rows, T(0));
+  for (std::int64_t i = 0; i < points.rows; ++i) {
+    double factor = 1;
+    bool directed = true;
+    if (args.unit_length) {
+      factor = inverse_length(points, i);
+      directed = has_direction<T>(factor);
+      args.inverse_length[i] = directed ? static_cast<T>(factor) : T(0);
+    }
+    T norm = 0;
+    for (std::int64_t k = 0; k < points.cols; ++k) {
+      double value = directed ? factor * points(i, k) : (k == 0 ? 1.0 : 0.0);
+      if (args.center) value -= args.center[k];
+      const T rounded = static_cast<T>(value);
+      args.data[(i / kPanel * points.cols + k) * kPanel + i % kPanel] = rounded;
+      norm = std::fma(rounded, rounded, norm);
+    }
+    if (args.norms) args.norms[i] = norm;
+  }
+}
+
+template void pack(const PackArgs<float>&, Exec&);
+template void pack(const PackArgs<double>&, Exec&);
+}  // namespace monge::kernels::cpu

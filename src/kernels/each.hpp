@@ -1,0 +1,47 @@
+// each: body(i) for every i in [0, n), in any order. sum: the sums of body(i) over [0, n), double,
+// over blocks of fixed size combined in order, so that they depend on n alone.
+//
+// The bodies are formulas of a few entries: structs of plain data with an operator() that every
+// backend compiles. They stand in update.hpp and entries.hpp and are listed in entries.hpp.
+#pragma once
+#include <cstdint>
+
+#include "kernels/backend.hpp"
+#include "kernels/host_device.hpp"
+#include "monge/core/exec.hpp"
+
+namespace monge::kernels {
+/// What a body of sum() returns: `using Result = Sums<K>`.
+template <int K>
+struct Sums {
+  double value[K] = {};
+
+  MONGE_HOST_DEVICE Sums& operator+=(const Sums& other) {
+    for (int k = 0; k < K; ++k) value[k] += other.value[k];
+    return *this;
+  }
+};
+
+namespace cpu {
+template <class Body>
+void each(const Body&, std::int64_t n, Exec&);
+template <class Body>
+typename Body::Result sum(const Body&, std::int64_t n, Exec&);
+}  // namespace cpu
+namespace cuda {
+template <class Body>
+void each(const Body&, std::int64_t n, Exec&);
+template <class Body>
+typename Body::Result sum(const Body&, std::int64_t n, Exec&);
+}  // namespace cuda
+
+template <class Body>
+void each(const Body& body, std::int64_t n, Exec& exec) {
+  if (n > 0) MONGE_ON(exec.device, each(body, n, exec));
+}
+/// Waits; the result is host memory.
+template <class Body>
+typename Body::Result sum(const Body& body, std::int64_t n, Exec& exec) {
+  return MONGE_ON(exec.device, sum(body, n, exec));
+}
+}  // namespace monge::kernels

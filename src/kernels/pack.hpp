@@ -1,0 +1,59 @@
+// pack: panels of points - center, formed in double and rounded once to T, zeros in the padding;
+// with norms for the product form.
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "kernels/backend.hpp"
+#include "kernels/host_device.hpp"
+#include "kernels/pairs.hpp"
+#include "monge/core/exec.hpp"
+#include "monge/core/view.hpp"
+
+namespace monge::kernels {
+template <class T>
+struct PackArgs {
+  MatrixView<const T> points;  // any strides
+  const double* center;        // [dim]; null: nothing is subtracted
+  bool unit_length;            // directions: a point without one becomes the first axis
+  T* data;                     // panels [padded(n) * dim]
+  T* norms;                    // [padded(n)], see Panels; null: not wanted
+  T* inverse_length;           // unit_length: [n] 1/|x|, 0 without direction; else null
+};
+
+/// 1/|x_i|, without overflow on the way. Not a positive normal number of T: x_i has no direction.
+template <class T>
+MONGE_HOST_DEVICE double inverse_length(const MatrixView<const T>& points, std::int64_t i) {
+  double largest = 0, sum = 0;
+  for (std::int64_t k = 0; k < points.cols; ++k)
+    largest = std::fmax(largest, std::fabs(static_cast<double>(points(i, k))));
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  if (largest == 0) return kInfinity;
+  for (std::int64_t k = 0; k < points.cols; ++k) {
+    const double part = points(i, k) / largest;
+    sum += part * part;
+  }
+  return 1 / std::sqrt(sum) / largest;
+}
+template <class T>
+MONGE_HOST_DEVICE bool has_direction(double inverse_length) {
+  const T rounded = static_cast<T>(inverse_length);
+  constexpr T kLeast = std::numeric_limits<T>::min(), kMost = std::numeric_limits<T>::max();
+  return rounded >= kLeast && rounded <= kMost;
+}
+
+namespace cpu {
+template <class T>
+void pack(const PackArgs<T>&, Exec&);
+}
+namespace cuda {
+template <class T>
+void pack(const PackArgs<T>&, Exec&);
+}
+
+template <class T>
+void pack(const PackArgs<T>& args, Exec& exec) {
+  MONGE_ON(exec.device, pack(args, exec));
+}
+}  // namespace monge::kernels

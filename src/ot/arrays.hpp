@@ -1,0 +1,69 @@
+// Small arrays beside the sweeps, made where the data are: on exec.device, in the order of
+// exec.stream.
+#pragma once
+#include <cstdint>
+
+#include "kernels/entries.hpp"
+#include "kernels/pairs.hpp"
+#include "monge/core/buffer.hpp"
+#include "monge/core/exec.hpp"
+#include "monge/core/view.hpp"
+#include "monge/ot/problem.hpp"
+
+namespace monge {
+/// Room for `size` values and their padding.
+template <class T>
+Buffer<T> padded_buffer(std::int64_t size, const Exec& exec) {
+  return Buffer<T>(kernels::padded(size), exec.device);
+}
+
+template <class T>
+Buffer<T> filled(std::int64_t size, T value, Exec& exec) {
+  Buffer<T> out(size, exec.device);
+  kernels::each(kernels::FillArgs<T>{value, out.data()}, size, exec);
+  return out;
+}
+
+/// Row-major, from any strides.
+template <class T>
+Buffer<T> gathered(MatrixView<const T> from, Exec& exec) {
+  Buffer<T> out(from.rows * from.cols, exec.device);
+  kernels::each(kernels::GatherArgs<T>{from, out.data()}, out.size(), exec);
+  return out;
+}
+template <class T>
+Buffer<T> gathered(VectorView<const T> from, Exec& exec) {
+  return gathered(MatrixView<const T>(from.data, from.size, 1, from.stride, 1, from.device), exec);
+}
+
+/// For what only the host does; each caller says why that is no loss.
+template <class View>
+auto on_host(const View& view, Exec& exec) {
+  return gathered(view, exec).to(Device{}, exec.stream);
+}
+
+/// Entry e = i * cols + j, to name it in an error.
+template <class T>
+double entry(MatrixView<const T> matrix, std::int64_t e, Exec& exec) {
+  const T* const at = &matrix(e / matrix.cols, e % matrix.cols);
+  T value;
+  copy(&value, Device{}, at, exec.device, sizeof value, exec.stream);
+  return value;
+}
+
+/// How the data of a problem are looked at before any call says more.
+template <class T>
+Exec exec_of(const Problem<T>& problem) {
+  Exec exec;
+  exec.device = problem.device();
+  exec.stream = problem.stream();
+  return exec;
+}
+
+template <class T>
+Buffer<double> log_weights(VectorView<const T> weights, Exec& exec) {
+  Buffer<double> out(weights.size, exec.device);
+  kernels::log_weights<T>({weights, out.data()}, exec);
+  return out;
+}
+}  // namespace monge
