@@ -2,6 +2,7 @@
 #include "kernels/apply.hpp"
 
 #include "cuda/apply_few.cuh"
+#include "cuda/current.hpp"
 #include "cuda/dispatch.cuh"
 #include "cuda/products.cuh"
 
@@ -40,6 +41,7 @@ void apply_many(const ApplyArgs<T>& a, int k0, Exec& exec) {
 template <class T>
 void apply(const ApplyArgs<T>& a, Exec& exec) {
   if (a.pairs.n == 0) return;
+  const Current current(exec);
   if (a.k == 1) return apply_few<1>(a, 0, 1, exec);
   // Where costs are cheap, three sweeps of 8 columns are faster than one of kWide.
   if (a.k > (a.pairs.rows.dim > 4 ? 8 : 24)) {

@@ -3,6 +3,7 @@
 // bits, and sums that decide between columns are taken in its order.
 #include "kernels/draw.hpp"
 
+#include "cuda/current.hpp"
 #include "cuda/dispatch.cuh"
 #include "cuda/draw_masses.cuh"
 #include "monge/core/random.hpp"
@@ -188,6 +189,7 @@ void draw_slice(const DrawArgs<T>& a, std::int64_t first, std::int64_t count, st
 template <class T>
 void draw(const DrawArgs<T>& a, Exec& exec) {
   if (a.requests == 0) return;
+  const Current current(exec);
   constexpr std::int64_t kScratch = std::int64_t{64} << 20;  // bytes of masses at a time
   const std::int64_t blocks = (a.pairs.m + kColumnBlock - 1) / kColumnBlock;
   const std::int64_t fit = kScratch / 8 / blocks / kRowBlock * kRowBlock;

@@ -19,7 +19,8 @@ inline void check(cudaError_t status, const char* what) {
 inline void check_launch(const char* kernel) { check(cudaGetLastError(), kernel); }
 
 /// The stream that all work of this Exec is queued on.
-inline cudaStream_t stream_of(const Exec& exec) {
+template <class Run = Exec>  // a template while Exec may lack the member
+cudaStream_t stream_of(const Run& exec) {
   if constexpr (requires { exec.stream; })
     return static_cast<cudaStream_t>(exec.stream);
   else

@@ -1,5 +1,6 @@
 #include "kernels/moments.hpp"
 
+#include "cuda/current.hpp"
 #include "cuda/dispatch.cuh"
 #include "cuda/moments_few.cuh"
 #include "cuda/moments_many.cuh"
@@ -40,6 +41,7 @@ void moments_many(const MomentsArgs<T>& a, Exec& exec) {
 template <class T>
 void moments(const MomentsArgs<T>& a, Exec& exec) {
   if (a.pairs.n == 0) return;
+  const Current current(exec);
   if (a.values.dim > 4) return moments_many(a, exec);
   if (a.pairs.form != Form::matrix && a.values.dim == a.pairs.rows.dim) switch (a.values.dim) {
       case 1:

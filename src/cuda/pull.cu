@@ -1,5 +1,6 @@
 #include "kernels/pull.hpp"
 
+#include "cuda/current.hpp"
 #include "cuda/dispatch.cuh"
 #include "cuda/products.cuh"
 #include "cuda/pull_few.cuh"
@@ -29,6 +30,7 @@ void pull_many(const PullArgs<T>& a, Exec& exec) {
 template <class T>
 void pull(const PullArgs<T>& a, Exec& exec) {
   if (a.pairs.n == 0) return;
+  const Current current(exec);
   switch (a.pairs.rows.dim) {
     case 1:
       return pull_few<1>(a, exec);
