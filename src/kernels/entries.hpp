@@ -1,6 +1,9 @@
 // The bodies of each() and sum() beside those of update.hpp, and the lists by which a backend
 // instantiates all of them.
 #pragma once
+#include <cmath>
+#include <cstdint>
+
 #include "kernels/each.hpp"
 #include "kernels/update.hpp"
 
@@ -86,6 +89,218 @@ struct ZeroWeightArgs {
     if (!(weight[i] > 0)) f[i] = static_cast<T>(penalty.prox(s[i], eps));
   }
 };
+
+/// out_i += factor x_i
+template <class T>
+struct AddArgs {
+  const T* x;
+  T factor;
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] += factor * x[i]; }
+};
+
+template <class T>
+struct RoundArgs {
+  const double* from;
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] = static_cast<T>(from[i]); }
+};
+
+/// Row i of values [n, k] times weight_i: exactly 0 at weight 0, also where the row overflowed.
+template <class T>
+struct ScaleRowsArgs {
+  VectorView<const T> weight;
+  std::int64_t k;
+  T* values;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const T a = weight[e / k];
+    values[e] = a > 0 ? a * values[e] : T(0);
+  }
+};
+
+/// p_i = a_i exp((f_i - s_i) / eps), 0 for a row without partner, and whether it is positive.
+template <class T>
+struct RowMassArgs {
+  VectorView<const T> weight;
+  const T *f, *s;
+  double eps;
+  double* mass;    // null: not wanted
+  bool* positive;  // null: not wanted
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
+    const double a = weight[i];
+    const bool some = a > 0 && !std::isinf(s[i]);
+    const double p = some ? a * std::exp((static_cast<double>(f[i]) - s[i]) / eps) : 0;
+    if (mass) mass[i] = p;
+    if (positive) positive[i] = p > 0;
+  }
+};
+
+/// Over rows of positive weight, with r_i = p_i / a_i:
+///   sum a r,  sum a r f,  sum a divergence(r),  sum a violation(r)
+template <class T>
+struct RatioSumsArgs {
+  using Result = Sums<4>;
+  VectorView<const T> weight;
+  const T *ratio, *f;
+  Penalty penalty;
+
+  MONGE_HOST_DEVICE Result operator()(std::int64_t i) const {
+    const double a = weight[i], r = ratio[i];
+    if (!(a > 0)) return {};
+    const double paired = r > 0 ? r * f[i] : 0;  // f = +inf carries nothing
+    return {{a * r, a * paired, a * penalty.divergence(r), a * penalty.violation(r)}};
+  }
+};
+
+/// sum_j b_j v_jc over rows of positive weight, of kColumns columns from `first` on.
+template <class T>
+struct ColumnSumsArgs {
+  static constexpr int kColumns = 16;
+  using Result = Sums<kColumns>;
+  MatrixView<const T> values;
+  VectorView<const T> weight;
+  std::int64_t first;
+
+  MONGE_HOST_DEVICE Result operator()(std::int64_t j) const {
+    Result out;
+    const double b = weight[j];
+    if (!(b > 0)) return out;
+    for (int c = 0; c < kColumns && first + c < values.cols; ++c)
+      out.value[c] = b * values(j, first + c);
+    return out;
+  }
+};
+
+/// out [rows, cols + 1]: values - mean, 0 where the weight is 0, and a column of ones.
+template <class T>
+struct CentreArgs {
+  MatrixView<const T> values;
+  VectorView<const T> weight;
+  const double* mean;  // [cols]
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const std::int64_t j = e / (values.cols + 1), c = e % (values.cols + 1);
+    if (c == values.cols)
+      out[e] = 1;
+    else
+      out[e] = weight[j] > 0 ? static_cast<T>(values(j, c) - mean[c]) : T(0);
+  }
+};
+
+/// out [n, k] = the first k columns of sums [n, k + 1] over the last; 0 where that is no number >
+/// 0.
+template <class T>
+struct AverageArgs {
+  const T* sums;
+  std::int64_t k;
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const T* const row = sums + e / k * (k + 1);
+    out[e] = row[k] > 0 && std::isfinite(row[k]) ? row[e % k] / row[k] : T(0);
+  }
+};
+
+/// values [n, k] += mean [k]
+template <class T>
+struct AddMeanArgs {
+  const double* mean;
+  std::int64_t k;
+  T* values;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    values[e] = static_cast<T>(values[e] + mean[e % k]);
+  }
+};
+
+/// From second moments [n, k, k] about a rounded mean, in place, to covariances: over the mass,
+/// less what the mean was rounded by. 0 for a row without mass.
+template <class T>
+struct CovarianceArgs {
+  const T *mass, *first;
+  std::int64_t k;
+  T* second;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const std::int64_t i = e / (k * k), c = e % (k * k);
+    const double row = mass[i];
+    const bool some = row > 0 && std::isfinite(row);
+    const double shift = first[i * k + c / k] / row * (first[i * k + c % k] / row);
+    second[e] = some ? static_cast<T>(second[e] / row - shift) : T(0);
+  }
+};
+
+/// Rows listed as SelectArgs does, m places a row, written out: out [n, m] += a_i w_ij.
+template <class T>
+struct DenseArgs {
+  VectorView<const T> weight;
+  const std::int64_t *counts, *columns;  // [n], [n, m]
+  const T* weights;                      // [n, m]
+  std::int64_t m;
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const std::int64_t i = e / m;
+    if (weight[i] > 0 && e % m < counts[i]) out[i * m + columns[e]] = weight[i] * weights[e];
+  }
+};
+
+/// d D / d a_i = conjugate(f_i) - eps (p_i / a_i - m_b), at the potentials as they are.
+template <class T>
+struct WeightGradientArgs {
+  const T *f, *ratio;  // ratio null: the first term alone
+  Penalty penalty;
+  double eps, opposite;  // mass of the other side
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
+    const double masses = ratio ? eps * (ratio[i] - opposite) : 0;
+    out[i] = static_cast<T>(penalty.conjugate(f[i]) - masses);
+  }
+};
+
+/// One measure's dual term in a divergence: its potential in the cross term against those of its
+/// self term, conjugate(cross) - (conjugate_f(f) + conjugate_g(g)) / 2. With the same penalty on
+/// both sides f = g, and the difference is formed at once.
+template <class T>
+struct Debiased {
+  const T *cross, *f, *g;
+  Penalty own, first, second;
+  bool symmetric;
+
+  MONGE_HOST_DEVICE double operator()(std::int64_t i) const {
+    if (symmetric) return own.conjugate_difference(cross[i], f[i]);
+    return own.conjugate(cross[i]) - (first.conjugate(f[i]) + second.conjugate(g[i])) / 2;
+  }
+};
+template <class T>
+struct DebiasedSumArgs {
+  using Result = Sums<1>;
+  VectorView<const T> weight;
+  Debiased<T> term;
+
+  MONGE_HOST_DEVICE Result operator()(std::int64_t i) const {
+    const double a = weight[i];
+    return {{a > 0 ? a * term(i) : 0}};
+  }
+};
+/// out_i = term(i) - eps ratio_i
+template <class T>
+struct DebiasedGradientArgs {
+  Debiased<T> term;
+  const T* ratio;
+  double eps;
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
+    out[i] = static_cast<T>(term(i) - eps * ratio[i]);
+  }
+};
 }  // namespace monge::kernels
 
 // X(body) for every body, in both types.
@@ -96,9 +311,23 @@ struct ZeroWeightArgs {
   X(UnitLengthChainArgs<T>)        \
   X(SelfDotArgs<T>)                \
   X(ZeroWeightArgs<T>)             \
+  X(AddArgs<T>)                    \
+  X(RoundArgs<T>)                  \
+  X(ScaleRowsArgs<T>)              \
+  X(RowMassArgs<T>)                \
+  X(CentreArgs<T>)                 \
+  X(AverageArgs<T>)                \
+  X(AddMeanArgs<T>)                \
+  X(CovarianceArgs<T>)             \
+  X(DenseArgs<T>)                  \
+  X(WeightGradientArgs<T>)         \
+  X(DebiasedGradientArgs<T>)       \
   X(LogWeightArgs<T>)              \
   X(BiasArgs<T>)                   \
   X(ShiftArgs<T>)
 #define MONGE_EACH_BODIES(X) MONGE_EACH_BODIES_OF(X, float) MONGE_EACH_BODIES_OF(X, double)
-#define MONGE_SUM_BODIES_OF(X, T)
+#define MONGE_SUM_BODIES_OF(X, T) \
+  X(RatioSumsArgs<T>)             \
+  X(ColumnSumsArgs<T>)            \
+  X(DebiasedSumArgs<T>)
 #define MONGE_SUM_BODIES(X) MONGE_SUM_BODIES_OF(X, float) MONGE_SUM_BODIES_OF(X, double)

@@ -42,6 +42,25 @@ struct Penalty {
     return kind == Kind::capped ? f - level : f;
   }
 
+  /// What a strength multiplies in the objective, per unit of weight, at ratio = p / a: the
+  /// derivative of the penalty in rho or lambda. 0 for the hard constraints.
+  MONGE_HOST_DEVICE double divergence(double ratio) const {
+    if (kind == Kind::kl) return ratio > 0 ? ratio * std::log(ratio) - (ratio - 1) : 1;
+    return kind == Kind::tv ? std::abs(ratio - 1) : 0;
+  }
+
+  /// By how much ratio = p / a breaks a hard constraint: p = a, or p <= a. 0 for soft sides.
+  MONGE_HOST_DEVICE double violation(double ratio) const {
+    if (kind == Kind::balanced) return std::abs(ratio - 1);
+    return kind == Kind::capped ? std::max(ratio - 1, 0.0) : 0;
+  }
+
+  /// conjugate(f) - conjugate(g), where nothing cancels that is alike in both.
+  MONGE_HOST_DEVICE double conjugate_difference(double f, double g) const {
+    if (kind != Kind::kl) return f - g;
+    return -strength * std::exp(-g / strength) * std::expm1((g - f) / strength);
+  }
+
   struct Optimality {
     double residual;  // |p - target| / a, the target being the nearest admissible value
     double gap;       // share of primal - dual per unit of weight

@@ -2,6 +2,9 @@
 // exec.stream.
 #pragma once
 #include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "kernels/entries.hpp"
 #include "kernels/pairs.hpp"
@@ -39,7 +42,44 @@ Buffer<T> gathered(VectorView<const T> from, Exec& exec) {
 /// For what only the host does; each caller says why that is no loss.
 template <class View>
 auto on_host(const View& view, Exec& exec) {
-  return gathered(view, exec).to(Device{}, exec.stream);
+  return moved(gathered(view, exec), Device{}, exec);
+}
+
+/// A host array where the data are; returns when it is there.
+template <class T>
+Buffer<T> placed(const std::vector<T>& values, Exec& exec) {
+  const auto size = static_cast<std::int64_t>(values.size());
+  Buffer<T> out(size, exec.device);
+  copy(out.data(), exec.device, values.data(), Device{}, size * std::int64_t{sizeof(T)},
+       exec.stream);
+  return out;
+}
+
+/// The same array on a device: itself where it is there already.
+template <class T>
+Buffer<T> moved(Buffer<T>&& buffer, Device device, const Exec& exec) {
+  return buffer.device() == device ? std::move(buffer) : buffer.to(device, exec.stream);
+}
+
+/// values [n, k] times the weight of their row.
+template <class T>
+void scale_rows(VectorView<const T> weights, Buffer<T>& values, Exec& exec) {
+  kernels::each(kernels::ScaleRowsArgs<T>{weights, values.size() / weights.size, values.data()},
+                values.size(), exec);
+}
+
+/// out += factor x
+template <class T>
+void add(Buffer<T>& out, T factor, const Buffer<T>& x, Exec& exec) {
+  kernels::each(kernels::AddArgs<T>{x.data(), factor, out.data()}, out.size(), exec);
+}
+
+/// Throws InvalidArgument where an array of a call is not on the device of the call.
+inline void check_device(const char* room, const char* name, Device device, const Exec& exec) {
+  if (device != exec.device)
+    throw InvalidArgument("[" + std::string(room) + "] " + name + " is on " + to_string(device) +
+                              " but the call runs on " + to_string(exec.device),
+                          name);
 }
 
 /// Entry e = i * cols + j, to name it in an error.

@@ -26,77 +26,62 @@ kernels::Penalty penalty(const Problem<T>& problem, Side side) {
   return penalty_of<T>(side == Side::source ? problem.marginal_a() : problem.marginal_b());
 }
 
-// phi(u) - phi(v)
-double conjugate_difference(const kernels::Penalty& penalty, double u, double v) {
-  if (penalty.kind != kernels::Penalty::Kind::kl) return u - v;
-  return -penalty.strength * std::exp(-v / penalty.strength) *
-         std::expm1((v - u) / penalty.strength);
-}
-
 /// One of the two measures: its potential in the cross term against those of its self term.
 template <class T>
 class Debiased {
  public:
   Debiased(const Problem<T>& cross, Side side, const SinkhornResult<T>& ab, const Problem<T>& self,
-           const SinkhornResult<T>& aa)
-      : side_(side),
-        weights_(weights_of(self, Side::source)),
-        own_(penalty(cross, side)),
-        first_(penalty(self, Side::source)),
-        second_(penalty(self, Side::target)),
-        cross_((side == Side::source ? ab.f : ab.g).view()),
-        f_(aa.f.view()),
-        g_(aa.g.view()) {}
-
-  bool symmetric() const { return same(first_, second_); }
-
-  /// phi(cross) - (phi_a(f_self) + phi_b(g_self)) / 2
-  double term(std::int64_t i) const {
-    if (symmetric()) return conjugate_difference(own_, cross_[i], f_[i]);
-    return own_.conjugate(cross_[i]) - (first_.conjugate(f_[i]) + second_.conjugate(g_[i])) / 2;
+           const SinkhornResult<T>& aa, Exec& exec)
+      : side_(side), weights_(weights_of(self, Side::source)), exec_(exec) {
+    term_.own = penalty(cross, side);
+    term_.first = penalty(self, Side::source);
+    term_.second = penalty(self, Side::target);
+    term_.cross = (side == Side::source ? ab.f : ab.g).data();
+    term_.f = aa.f.data();
+    term_.g = aa.g.data();
+    term_.symmetric = same(term_.first, term_.second);
   }
 
   double sum() const {
-    return weighted_sum(weights_, [&](std::int64_t i) { return term(i); });
+    return kernels::sum(kernels::DebiasedSumArgs<T>{weights_, term_}, weights_.size, exec_)
+        .value[0];
   }
 
   /// The cross potential less that of the slot of the self term on the same side.
-  Buffer<T> potential() const {
-    const auto self = side_ == Side::source ? f_ : g_;
-    Buffer<T> out(cross_.size);
-    for (std::int64_t i = 0; i < out.size(); ++i) out[i] = cross_[i] - self[i];
+  Buffer<T> potential(const SinkhornResult<T>& ab, const SinkhornResult<T>& self) const {
+    const bool source = side_ == Side::source;
+    auto out = (source ? ab.f : ab.g).copy(exec_.stream);
+    add(out, T(-1), source ? self.f : self.g, exec_);
     return out;
   }
 
   /// In points and weights. Both slots of the self term move with the measure: the half in front
   /// of it cancels where they move alike.
-  std::pair<Buffer<T>, Buffer<T>> gradients(const Plan<T>& cross, const Plan<T>& self,
-                                            Exec& exec) const {
-    auto points = point_gradient(cross, side_, exec);
-    auto ratio = marginal_ratio(cross, side_, exec);
+  std::pair<Buffer<T>, Buffer<T>> gradients(const Plan<T>& cross, const Plan<T>& self) const {
+    auto points = point_gradient(cross, side_, exec_);
+    auto ratio = marginal_ratio(cross, side_, exec_);
     const auto debias = [&](Side slot, T share) {
-      const auto self_points = point_gradient(self, slot, exec);
-      const auto self_ratio = marginal_ratio(self, slot, exec);
-      for (std::int64_t c = 0; c < points.size(); ++c) points[c] -= share * self_points[c];
-      for (std::int64_t i = 0; i < ratio.size(); ++i) ratio[i] -= share * self_ratio[i];
+      add(points, -share, point_gradient(self, slot, exec_), exec_);
+      add(ratio, -share, marginal_ratio(self, slot, exec_), exec_);
     };
-    if (symmetric()) {
+    if (term_.symmetric) {
       debias(Side::source, T(1));
     } else {
       debias(Side::source, T(0.5));
       debias(Side::target, T(0.5));
     }
-    Buffer<T> weights(ratio.size());
-    for (std::int64_t i = 0; i < weights.size(); ++i)
-      weights[i] = static_cast<T>(term(i) - cross.epsilon() * ratio[i]);
+    Buffer<T> weights(ratio.size(), exec_.device);
+    kernels::each(
+        kernels::DebiasedGradientArgs<T>{term_, ratio.data(), cross.epsilon(), weights.data()},
+        weights.size(), exec_);
     return {std::move(points), std::move(weights)};
   }
 
  private:
   Side side_;
   VectorView<const T> weights_;
-  kernels::Penalty own_, first_, second_;
-  VectorView<const T> cross_, f_, g_;
+  Exec& exec_;
+  kernels::Debiased<T> term_;
 };
 
 template <class T>
@@ -111,9 +96,10 @@ template <class T>
 Divergence<T> divergence(const Measure<T>& source, const Measure<T>& target,
                          const DivergenceOptions& options, Exec& exec) {
   const auto problem = [&](const Measure<T>& first, const Measure<T>& second) {
-    return Problem<T>(PointCloud<T>{first.points, second.points, options.cost}, first.weights,
-                      second.weights, options.marginal_a, options.marginal_b,
-                      {.total_mass = {}, .mass_tolerance = options.mass_tolerance});
+    return Problem<T>(
+        PointCloud<T>{first.points, second.points, options.cost}, first.weights, second.weights,
+        options.marginal_a, options.marginal_b,
+        {.total_mass = {}, .mass_tolerance = options.mass_tolerance, .stream = exec.stream});
   };
   const Problem<T> ab = problem(source, target), aa = problem(source, source),
                    bb = problem(target, target);
@@ -131,18 +117,18 @@ Divergence<T> divergence(const Measure<T>& source, const Measure<T>& target,
   out.aa = solve_self(aa, each, exec);
   out.bb = solve_self(bb, each, exec);
 
-  const Debiased<T> a(ab, Side::source, out.ab, aa, out.aa),
-      b(ab, Side::target, out.ab, bb, out.bb);
+  const Debiased<T> a(ab, Side::source, out.ab, aa, out.aa, exec),
+      b(ab, Side::target, out.ab, bb, out.bb, exec);
   const double masses = out.ab.report.transported_mass -
                         (out.aa.report.transported_mass + out.bb.report.transported_mass) / 2;
   out.value = a.sum() + b.sum() - options.epsilon * masses;
-  out.potential_a = a.potential();
-  out.potential_b = b.potential();
+  out.potential_a = a.potential(out.ab, out.aa);
+  out.potential_b = b.potential(out.ab, out.bb);
   if (!options.gradients) return out;
   // A term that was stopped early may stand at another epsilon: its plan is that of its report.
   const Plan<T> cross(ab, out.ab), self_a(aa, out.aa), self_b(bb, out.bb);
-  std::tie(out.dx, out.da) = a.gradients(cross, self_a, exec);
-  std::tie(out.dy, out.db) = b.gradients(cross, self_b, exec);
+  std::tie(out.dx, out.da) = a.gradients(cross, self_a);
+  std::tie(out.dy, out.db) = b.gradients(cross, self_b);
   return out;
 }
 

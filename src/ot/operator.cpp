@@ -54,13 +54,8 @@ void Operator<T>::pack_cloud(const PointCloud<T>& cloud, VectorView<const T> a,
   };
   extent_ = Box(dim_);
   const auto x = inspected(cloud.x, a, box_a_), y = inspected(cloud.y, b, box_b_);
-  if (dim_ > kDirectDimension && form_.form != kernels::Form::dot) {
-    const std::vector<double> mean = common_center(x, y);
-    Buffer<double> center(dim_, exec.device);
-    copy(center.data(), exec.device, mean.data(), Device{},
-         dim_ * static_cast<std::int64_t>(sizeof(double)), exec.stream);
-    center_ = std::make_shared<const Buffer<double>>(std::move(center));
-  }
+  if (dim_ > kDirectDimension && form_.form != kernels::Form::dot)
+    center_ = std::make_shared<const Buffer<double>>(placed(common_center(x, y), exec));
   const auto packed = [&](MatrixView<const T> points) {
     return std::make_shared<const PackedPoints<T>>(
         pack(points, center(), form_.unit_length, wants_norms(form_, dim_), exec));
@@ -86,10 +81,7 @@ Operator<T> Operator<T>::with_points(Side side, MatrixView<const T> z, Exec& exe
     throw InvalidArgument(fmt::format("[operator] z has shape ({}, {}), wanted (k, {}) with k >= 1",
                                       z.rows, z.cols, dim_),
                           "z");
-  if (z.device != exec.device)
-    throw InvalidArgument(fmt::format("[operator] z is on {}, wanted {}, where the problem is",
-                                      to_string(z.device), to_string(exec.device)),
-                          "z");
+  check_device("operator", "z", z.device, exec);
   const auto report =
       kernels::inspect<T>({.points = z, .weight = {}, .unit_length = form_.unit_length}, exec);
   if (report.bad >= 0)
@@ -201,15 +193,8 @@ void Operator<T>::draw(Side rows, const T* h, const T* shift,
     offsets[r] = total;
     total += counts[r];
   }
-  const auto placed = [&](const std::vector<std::int64_t>& values) {
-    const auto size = static_cast<std::int64_t>(values.size());
-    Buffer<std::int64_t> buffer(size, exec.device);
-    copy(buffer.data(), exec.device, values.data(), Device{},
-         size * static_cast<std::int64_t>(sizeof(std::int64_t)), exec.stream);
-    return buffer;
-  };
-  const auto at_rows = placed(requested_rows), at_counts = placed(counts),
-             at_offsets = placed(offsets);
+  const auto at_rows = placed(requested_rows, exec), at_counts = placed(counts, exec),
+             at_offsets = placed(offsets, exec);
   kernels::draw<T>({.pairs = pairs(rows),
                     .h = h,
                     .shift = shift,

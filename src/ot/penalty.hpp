@@ -1,8 +1,6 @@
 // A Marginal of the public interface, as kernels and objective read it.
 #pragma once
-#include <algorithm>
 #include <cmath>
-#include <limits>
 #include <variant>
 
 #include "kernels/penalty.hpp"
@@ -20,20 +18,5 @@ kernels::Penalty penalty_of(const Marginal& marginal, double level = 0) {
     return {Kind::tv, static_cast<double>(static_cast<T>(tv->lambda)), 0};
   }
   return {};
-}
-
-/// What a strength multiplies in the objective, per unit of weight, at ratio = p / a: the
-/// derivative of the penalty in rho or lambda. 0 for the hard constraints.
-inline double divergence_term(const kernels::Penalty& penalty, double ratio) {
-  using Kind = kernels::Penalty::Kind;
-  if (penalty.kind == Kind::kl) return ratio > 0 ? ratio * std::log(ratio) - (ratio - 1) : 1;
-  return penalty.kind == Kind::tv ? std::abs(ratio - 1) : 0;
-}
-
-/// By how much ratio = p / a breaks a hard constraint: p = a, or p <= a. 0 for soft sides.
-inline double violation(const kernels::Penalty& penalty, double ratio) {
-  using Kind = kernels::Penalty::Kind;
-  if (penalty.kind == Kind::balanced) return std::abs(ratio - 1);
-  return penalty.kind == Kind::capped ? std::max(ratio - 1, 0.0) : 0;
 }
 }  // namespace monge

@@ -13,14 +13,18 @@
 namespace monge {
 namespace {
 template <class T>
-Buffer<T> copied(VectorView<const T> values, std::int64_t wanted, const char* name) {
+Buffer<T> copied(const Problem<T>& problem, VectorView<const T> values, std::int64_t wanted,
+                 const char* name) {
   if (values.size != wanted)
     throw InvalidArgument(fmt::format("[plan] {} has {} values but its side has {} points", name,
                                       values.size, wanted),
                           name);
-  Buffer<T> out(wanted);
-  for (std::int64_t i = 0; i < wanted; ++i) out[i] = values[i];
-  return out;
+  if (values.device != problem.device())
+    throw InvalidArgument(fmt::format("[plan] {} is on {} but the problem is on {}", name,
+                                      to_string(values.device), to_string(problem.device())),
+                          name);
+  Exec exec = exec_of(problem);
+  return gathered(values, exec);
 }
 
 template <class T>
@@ -31,33 +35,29 @@ Buffer<T> product(const Plan<T>& plan, Side rows, MatrixView<const T> v,
     throw InvalidArgument(fmt::format("[plan] v has shape ({}, {}), wanted ({}, k) with k >= 1",
                                       v.rows, v.cols, columns),
                           "v");
-  Buffer<T> out(plan.op().size(rows) * v.cols);
+  check_device("plan", "v", v.device, exec);
+  Buffer<T> out(plan.op().size(rows) * v.cols, exec.device);
   const auto h = column_bias(plan, rows, exec);
   plan.op().apply(rows, h.data(), potential_of(plan, rows).data, weighting, v, out.data(),
                   plan.epsilon(), exec);
   const auto a = weights_of(plan.problem(), rows);
-  scale_rows(a, out);
-  if (weighting == kernels::Weighting::squared) scale_rows(a, out);
+  scale_rows(a, out, exec);
+  if (weighting == kernels::Weighting::squared) scale_rows(a, out, exec);
   return out;
 }
 
 // F(p | a); what counts as a hard constraint met is documented at PlanTerms.
 template <class T>
-double penalty_value(const Plan<T>& plan, Side side, const Buffer<T>& ratio) {
-  const auto a = weights_of(plan.problem(), side);
-  const kernels::Penalty penalty = penalty_of(plan, side);
+double penalty_value(const Plan<T>& plan, Side side, const RatioSums& sums) {
   const double mass = mass_of(plan.problem(), side);
   const double cost = std::max(std::abs(plan.op().needed_cost()), std::abs(plan.op().min_cost()));
   const double slack = (std::is_same_v<T, float> ? 1e-5 : 1e-12) +
                        4 * std::numeric_limits<T>::epsilon() * cost / plan.epsilon();
-  const double missed =
-      weighted_sum(a, [&](std::int64_t i) { return violation(penalty, ratio[i]); });
-  const double off = total(plan, side, ratio) - plan.problem().total_mass().value_or(0);
-  if (missed > slack * mass ||
+  const double off = sums.mass - plan.problem().total_mass().value_or(0);
+  if (sums.violation > slack * mass ||
       (plan.problem().total_mass() && std::abs(off) > slack * *plan.problem().total_mass()))
     return std::numeric_limits<double>::infinity();
-  return penalty.strength *
-         weighted_sum(a, [&](std::int64_t i) { return divergence_term(penalty, ratio[i]); });
+  return penalty_of(plan, side).strength * sums.divergence;
 }
 }  // namespace
 
@@ -67,8 +67,8 @@ Plan<T>::Plan(const Problem<T>& problem, double epsilon, VectorView<const T> f,
     : problem_(&problem),
       epsilon_(epsilon),
       mass_level_(mass_level),
-      f_(copied(f, problem.n(), "f")),
-      g_(copied(g, problem.m(), "g")) {
+      f_(copied(problem, f, problem.n(), "f")),
+      g_(copied(problem, g, problem.m(), "g")) {
   if (!(epsilon > 0 && std::isfinite(epsilon)))
     throw InvalidArgument(fmt::format("[plan] epsilon is {}, wanted a finite number > 0", epsilon),
                           "epsilon");
@@ -100,36 +100,41 @@ Buffer<T> Plan<T>::apply_squared(Side rows, MatrixView<const T> v, Exec& exec) c
 template <class T>
 Buffer<T> Plan<T>::marginal(Side side, Exec& exec) const {
   auto p = marginal_ratio(*this, side, exec);
-  scale_rows(weights_of(*problem_, side), p);
+  scale_rows(weights_of(*problem_, side), p, exec);
   return p;
 }
 
 template <class T>
 double Plan<T>::mass(Exec& exec) const {
-  return total(*this, Side::source, marginal_ratio(*this, Side::source, exec));
+  return ratio_sums(*this, Side::source, marginal_ratio(*this, Side::source, exec), exec).mass;
 }
 
 // sum a phi(f) + sum b phi(g) + 2 l M + eps (m_a m_b - m_pi); without a total mass l = 0.
 template <class T>
 double Plan<T>::value(Exec& exec) const {
-  double value = epsilon_ * (problem_->mass_a() * problem_->mass_b() - mass(exec)) +
-                 2 * mass_level_ * problem_->total_mass().value_or(0);
-  for (const Side side : {Side::source, Side::target}) {
-    const auto u = potential_of(*this, side);
-    const kernels::Penalty penalty = penalty_of(*this, side);
-    value += weighted_sum(weights_of(*problem_, side),
-                          [&](std::int64_t i) { return penalty.conjugate(u[i]); });
-  }
-  return value;
+  const double carried = mass(exec);
+  const auto side = [&](Side of) {
+    return kernels::MeasureArgs<T>{.f = potential_of(*this, of).data,
+                                   .s = nullptr,
+                                   .weight = weights_of(*problem_, of),
+                                   .penalty = penalty_of(*this, of)};
+  };
+  const kernels::MeasureArgs<T> sides[] = {side(Side::source), side(Side::target)};
+  kernels::Measures measures[2];
+  kernels::measure<T>(sides, measures, exec);
+  return epsilon_ * (problem_->mass_a() * problem_->mass_b() - carried) +
+         2 * mass_level_ * problem_->total_mass().value_or(0) + measures[0].dual + measures[1].dual;
 }
 
 template <class T>
 PlanTerms Plan<T>::terms(Exec& exec) const {
-  const auto ratio_a = marginal_ratio(*this, Side::source, exec);
-  const auto ratio_b = marginal_ratio(*this, Side::target, exec);
-  const auto [linear, entropy] = plan_entropy(*this, ratio_a, ratio_b, exec);
-  return {linear, entropy, penalty_value(*this, Side::source, ratio_a),
-          penalty_value(*this, Side::target, ratio_b)};
+  const auto sums = [&](Side side) {
+    return ratio_sums(*this, side, marginal_ratio(*this, side, exec), exec);
+  };
+  const RatioSums a = sums(Side::source), b = sums(Side::target);
+  const auto [linear, entropy] = plan_entropy(*this, a, b, exec);
+  return {linear, entropy, penalty_value(*this, Side::source, a),
+          penalty_value(*this, Side::target, b)};
 }
 
 // The member functions of the other plan_*.cpp files are instantiated there.

@@ -1,10 +1,11 @@
 // Sampling from the plan. Draw number t of row i always is philox_uniform(seed, i, t), and draw
 // number t of a source is number t of a stream that no row has: results depend on seed and plan
-// alone, never on tiles, threads or what else was asked.
+// alone, never on tiles, threads or what else was asked. Rows are counted on the host: a draw is
+// not part of an iteration, and the counts are few beside the sweep.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
+#include <utility>
 #include <vector>
 
 #include "monge/core/random.hpp"
@@ -20,6 +21,17 @@ struct Requests {
   std::vector<std::int64_t> rows, counts;
 };
 
+/// The targets of all requests, `total` of them, on the host.
+template <class T>
+Buffer<std::int64_t> drawn(const Plan<T>& plan, const Requests& requests, std::int64_t total,
+                           const Buffer<T>& h, const Buffer<T>& s, std::uint64_t seed, Exec& exec) {
+  Buffer<std::int64_t> targets(total, exec.device);
+  if (total > 0)
+    plan.op().draw(Side::source, h.data(), s.data(), requests.rows, requests.counts, seed,
+                   targets.data(), plan.epsilon(), exec);
+  return moved(std::move(targets), Device{}, exec);
+}
+
 void check_count(std::int64_t k) {
   if (k < 1) throw InvalidArgument(fmt::format("[plan] k is {}, wanted at least 1 draw", k), "k");
 }
@@ -30,9 +42,9 @@ Pairs64 Plan<T>::draw_pairs(std::int64_t k, std::uint64_t seed, Exec& exec) cons
   check_count(k);
   const auto h = column_bias(*this, Side::source, exec);
   const auto s = softmin(*op_, Side::source, h, epsilon_, exec);
-  std::vector<double> cumulative(n());
+  auto cumulative = row_masses(*this, Side::source, s, exec);
   double sum = 0;
-  for (std::int64_t i = 0; i < n(); ++i) cumulative[i] = sum += row_mass(*this, Side::source, s, i);
+  for (double& mass : cumulative) mass = sum += mass;
   if (!(sum > 0 && std::isfinite(sum)))
     throw InvalidArgument(fmt::format("[plan] draw_pairs: the plan carries mass {}", sum));
   // The first row that reaches the whole sum bounds the search: u * sum may round up to it.
@@ -53,11 +65,10 @@ Pairs64 Plan<T>::draw_pairs(std::int64_t k, std::uint64_t seed, Exec& exec) cons
     requests.counts.push_back(place[i]);
     offset += std::exchange(place[i], offset);
   }
-  Buffer<std::int64_t> targets(k);
-  op_->draw(Side::source, h.data(), s.data(), requests.rows, requests.counts, seed, targets.data(),
-            epsilon_, exec);
+  const auto targets = drawn(*this, requests, k, h, s, seed, exec);
   for (std::int64_t t = 0; t < k; ++t) out.target[t] = targets[place[out.source[t]]++];
-  return out;
+  return {moved(std::move(out.source), exec.device, exec),
+          moved(std::move(out.target), exec.device, exec)};
 }
 
 template <class T>
@@ -65,18 +76,17 @@ Buffer<std::int64_t> Plan<T>::draw_targets(int k, std::uint64_t seed, Exec& exec
   check_count(k);
   const auto h = column_bias(*this, Side::source, exec);
   const auto s = softmin(*op_, Side::source, h, epsilon_, exec);
+  const auto mass = row_masses(*this, Side::source, s, exec);
   Requests requests;
   for (std::int64_t i = 0; i < n(); ++i)
-    if (row_mass(*this, Side::source, s, i) > 0) requests.rows.push_back(i);
+    if (mass[i] > 0) requests.rows.push_back(i);
   const auto live = static_cast<std::int64_t>(requests.rows.size());
   requests.counts.assign(requests.rows.size(), k);
-  Buffer<std::int64_t> targets(live * k), out(n() * k, std::int64_t{-1});
-  if (live > 0)
-    op_->draw(Side::source, h.data(), s.data(), requests.rows, requests.counts, seed,
-              targets.data(), epsilon_, exec);
+  const auto targets = drawn(*this, requests, live * k, h, s, seed, exec);
+  Buffer<std::int64_t> out(n() * k, std::int64_t{-1});
   for (std::int64_t r = 0; r < live; ++r)
     std::copy_n(targets.begin() + r * k, k, out.begin() + requests.rows[r] * k);
-  return out;
+  return moved(std::move(out), exec.device, exec);
 }
 
 #define MONGE_INSTANTIATE(T)                                                      \

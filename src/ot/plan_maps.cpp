@@ -5,8 +5,7 @@
 // 0, has an image too. Values travel relative to their mean, so that what they share is exact.
 #include <fmt/format.h>
 
-#include <cmath>
-#include <limits>
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -20,28 +19,28 @@ namespace {
 template <class T>
 struct Centred {
   Buffer<T> data;  // [m, k + 1]
-  std::vector<double> mean;
+  Buffer<double> mean;
   std::int64_t rows, k;
-  MatrixView<const T> with_ones() const { return {data.data(), rows, k + 1}; }
-  MatrixView<const T> values() const { return {data.data(), rows, k, k + 1, 1}; }
+  MatrixView<const T> with_ones() const {
+    return {data.data(), rows, k + 1, k + 1, 1, data.device()};
+  }
+  MatrixView<const T> values() const { return {data.data(), rows, k, k + 1, 1, data.device()}; }
 };
 
 template <class T>
-Centred<T> centred(MatrixView<const T> values, VectorView<const T> weights) {
-  Centred<T> out{Buffer<T>(values.rows * (values.cols + 1)), std::vector<double>(values.cols),
-                 values.rows, values.cols};
+Centred<T> centred(MatrixView<const T> values, VectorView<const T> weights, double mass,
+                   Exec& exec) {
+  using Columns = kernels::ColumnSumsArgs<T>;
   const std::int64_t k = values.cols;
-  const double mass = weighted_sum(weights, [](std::int64_t) { return 1.0; });
-  for (std::int64_t c = 0; c < k; ++c)
-    out.mean[c] =
-        weighted_sum(weights, [&](std::int64_t j) { return static_cast<double>(values(j, c)); }) /
-        mass;
-  for (std::int64_t j = 0; j < values.rows; ++j) {
-    T* const row = out.data.data() + j * (k + 1);
-    for (std::int64_t c = 0; c < k; ++c)
-      row[c] = weights[j] > 0 ? static_cast<T>(values(j, c) - out.mean[c]) : T(0);
-    row[k] = 1;
+  std::vector<double> mean;
+  for (std::int64_t first = 0; first < k; first += Columns::kColumns) {
+    const auto sums = kernels::sum(Columns{values, weights, first}, values.rows, exec);
+    for (std::int64_t c = first; c < std::min(k, first + Columns::kColumns); ++c)
+      mean.push_back(sums.value[c - first] / mass);
   }
+  Centred<T> out{Buffer<T>(values.rows * (k + 1), exec.device), placed(mean, exec), values.rows, k};
+  kernels::each(kernels::CentreArgs<T>{values, weights, out.mean.data(), out.data.data()},
+                out.data.size(), exec);
   return out;
 }
 
@@ -50,30 +49,27 @@ template <class T>
 Buffer<T> averages(const Operator<T>& op, Side rows, const Buffer<T>& h, const Buffer<T>& s,
                    const Centred<T>& values, double eps, Exec& exec) {
   const std::int64_t n = op.size(rows), k = values.k;
-  Buffer<T> sums(n * (k + 1)), out(n * k);
+  Buffer<T> sums(n * (k + 1), exec.device), out(n * k, exec.device);
   op.apply(rows, h.data(), s.data(), kernels::Weighting::plain, values.with_ones(), sums.data(),
            eps, exec);
-  for (std::int64_t i = 0; i < n; ++i) {
-    const T* const row = sums.data() + i * (k + 1);
-    const bool some = row[k] > 0 && std::isfinite(row[k]);
-    for (std::int64_t c = 0; c < k; ++c) out[i * k + c] = some ? row[c] / row[k] : T(0);
-  }
+  kernels::each(kernels::AverageArgs<T>{sums.data(), k, out.data()}, out.size(), exec);
   return out;
 }
 
 template <class T>
-void add_mean(const Centred<T>& values, Buffer<T>& averages) {
-  for (std::int64_t i = 0; i < averages.size(); ++i)
-    averages[i] = static_cast<T>(averages[i] + values.mean[i % values.k]);
+void add_mean(const Centred<T>& values, Buffer<T>& averages, Exec& exec) {
+  kernels::each(kernels::AddMeanArgs<T>{values.mean.data(), values.k, averages.data()},
+                averages.size(), exec);
 }
 
 template <class T>
-void check_values(MatrixView<const T> values, std::int64_t wanted) {
+void check_values(MatrixView<const T> values, std::int64_t wanted, const Exec& exec) {
   if (values.rows != wanted || values.cols < 1)
     throw InvalidArgument(
         fmt::format("[plan] values have shape ({}, {}), wanted ({}, k) with k >= 1", values.rows,
                     values.cols, wanted),
         "values");
+  check_device("plan", "values", values.device, exec);
 }
 
 template <class T>
@@ -87,6 +83,7 @@ template <class T>
 Operator<T> at_new_points(const Plan<T>& plan, Side side, MatrixView<const T> z, Exec& exec) {
   if (!plan.op().has_points())
     throw NotAvailable("[plan] new points need the costs of a PointCloud; this is a CostMatrix");
+  check_device("plan", "the problem", plan.problem().device(), exec);
   return plan.op().with_points(side, z, exec);
 }
 }  // namespace
@@ -94,16 +91,18 @@ Operator<T> at_new_points(const Plan<T>& plan, Side side, MatrixView<const T> z,
 template <class T>
 Buffer<T> Plan<T>::barycentric(Side rows, MatrixView<const T> values, Exec& exec,
                                bool* valid) const {
-  check_values(values, op_->size(other(rows)));
+  check_values(values, op_->size(other(rows)), exec);
   const auto h = column_bias(*this, rows, exec);
   const auto s = softmin(*op_, rows, h, epsilon_, exec);
-  const auto relative = centred(values, weights_of(*problem_, other(rows)));
+  const auto relative =
+      centred(values, weights_of(*problem_, other(rows)), mass_of(*problem_, other(rows)), exec);
   auto images = averages(*op_, rows, h, s, relative, epsilon_, exec);
-  add_mean(relative, images);
-  if (valid) {
-    const auto a = weights_of(*problem_, rows);
-    for (std::int64_t i = 0; i < a.size; ++i) valid[i] = row_mass(*this, rows, s, i) > 0;
-  }
+  add_mean(relative, images, exec);
+  if (valid)
+    kernels::each(
+        kernels::RowMassArgs<T>{weights_of(*problem_, rows), potential_of(*this, rows).data,
+                                s.data(), epsilon_, nullptr, valid},
+        s.size(), exec);
   return images;
 }
 
@@ -114,26 +113,19 @@ Buffer<T> Plan<T>::barycentric(Side rows, Exec& exec, bool* valid) const {
 
 template <class T>
 Moments<T> Plan<T>::moments(Side rows, MatrixView<const T> values, Exec& exec) const {
-  check_values(values, op_->size(other(rows)));
+  check_values(values, op_->size(other(rows)), exec);
   const auto h = column_bias(*this, rows, exec);
   const auto s = softmin(*op_, rows, h, epsilon_, exec);
-  const auto relative = centred(values, weights_of(*problem_, other(rows)));
+  const auto relative =
+      centred(values, weights_of(*problem_, other(rows)), mass_of(*problem_, other(rows)), exec);
   auto mean = averages(*op_, rows, h, s, relative, epsilon_, exec);
   const std::int64_t n = op_->size(rows), k = values.cols;
-  Buffer<T> mass(n), first(n * k), covariance(n * k * k);
+  Buffer<T> mass(n, exec.device), first(n * k, exec.device), covariance(n * k * k, exec.device);
   op_->moments(rows, h.data(), s.data(), relative.values(), mean.data(), mass.data(), first.data(),
                covariance.data(), epsilon_, exec);
-  for (std::int64_t i = 0; i < n; ++i) {
-    const double row = mass[i];
-    const bool some = row > 0 && std::isfinite(row);
-    for (std::int64_t c = 0; c < k * k; ++c) {
-      // What the mean itself was rounded by.
-      const double shift = first[i * k + c / k] / row * (first[i * k + c % k] / row);
-      T& entry = covariance[i * k * k + c];
-      entry = some ? static_cast<T>(entry / row - shift) : T(0);
-    }
-  }
-  add_mean(relative, mean);
+  kernels::each(kernels::CovarianceArgs<T>{mass.data(), first.data(), k, covariance.data()},
+                covariance.size(), exec);
+  add_mean(relative, mean, exec);
   return {std::move(mean), std::move(covariance)};
 }
 
@@ -145,9 +137,16 @@ Moments<T> Plan<T>::moments(Side rows, Exec& exec) const {
 template <class T>
 Buffer<T> Plan<T>::potential(Side side, MatrixView<const T> z, Exec& exec) const {
   const auto op = at_new_points(*this, side, z, exec);
-  auto u = softmin(op, side, column_bias(*this, side, exec), epsilon_, exec);
-  const kernels::Penalty penalty = penalty_of(*this, side);
-  for (T& value : u) value = static_cast<T>(penalty.prox(value, epsilon_));
+  const auto s = exact_softmin(op, side, column_bias(*this, side, exec), epsilon_, exec);
+  Buffer<T> u(s.size(), exec.device);
+  kernels::half_step<T>({.s = s.data(),
+                         .f = u.data(),
+                         .weight = {nullptr, s.size()},  // a plain step reads no weight
+                         .mass = 0,
+                         .penalty = penalty_of(*this, side),
+                         .eps = epsilon_,
+                         .omega = 1},
+                        exec);
   return u;
 }
 
@@ -155,10 +154,11 @@ template <class T>
 Buffer<T> Plan<T>::map(Side side, MatrixView<const T> z, Exec& exec) const {
   const auto op = at_new_points(*this, side, z, exec);
   const auto h = column_bias(*this, side, exec);
-  const auto relative = centred(points(*problem_, other(side)), weights_of(*problem_, other(side)));
+  const auto relative = centred(points(*problem_, other(side)), weights_of(*problem_, other(side)),
+                                mass_of(*problem_, other(side)), exec);
   auto images =
       averages(op, side, h, softmin(op, side, h, epsilon_, exec), relative, epsilon_, exec);
-  add_mean(relative, images);
+  add_mean(relative, images, exec);
   return images;
 }
 

@@ -1,8 +1,7 @@
 // What plan, derivatives and divergence share: a plan seen from the rows of one side.
 #pragma once
-#include <algorithm>
-#include <cmath>
 #include <cstdint>
+#include <utility>
 
 #include "monge/ot/plan.hpp"
 #include "ot/arrays.hpp"
@@ -29,9 +28,11 @@ kernels::Penalty penalty_of(const Plan<T>& plan, Side side) {
                        plan.mass_level());
 }
 
-/// h for a sweep over `rows`: the bias of the other side, padded.
+/// h for a sweep over `rows`: the bias of the other side, padded. Every sweep of a plan begins
+/// here, so here the device of the call is checked.
 template <class T>
 Buffer<T> column_bias(const Plan<T>& plan, Side rows, Exec& exec) {
+  check_device("plan", "the problem", plan.problem().device(), exec);
   const VectorView<const T> g = potential_of(plan, other(rows));
   const auto log_weight = log_weights(weights_of(plan.problem(), other(rows)), exec);
   auto h = padded_buffer<T>(g.size, exec);
@@ -39,93 +40,86 @@ Buffer<T> column_bias(const Plan<T>& plan, Side rows, Exec& exec) {
   return h;
 }
 
-/// softmin of each row, rounded to T: the shift under which its weights sum to about 1.
+/// softmin of each row.
 template <class T>
-Buffer<T> softmin(const Operator<T>& op, Side rows, const Buffer<T>& h, double eps, Exec& exec) {
-  Buffer<double> exact(op.size(rows));
-  op.softmin(rows, h.data(), nullptr, exact.data(), eps, exec);
-  Buffer<T> s(exact.size());
-  std::transform(exact.begin(), exact.end(), s.begin(), [](double v) { return static_cast<T>(v); });
+Buffer<double> exact_softmin(const Operator<T>& op, Side rows, const Buffer<T>& h, double eps,
+                             Exec& exec) {
+  Buffer<double> s(op.size(rows), exec.device);
+  op.softmin(rows, h.data(), nullptr, s.data(), eps, exec);
   return s;
 }
 
-/// sum_i a_i term(i) over the rows of positive weight.
-template <class T, class Term>
-double weighted_sum(VectorView<const T> a, const Term& term) {
-  double sum = 0;
-  for (std::int64_t i = 0; i < a.size; ++i)
-    if (a[i] > 0) sum += a[i] * term(i);
-  return sum;
-}
-
-/// Multiplies row i of values [rows, k] by weight_i: exactly 0 at weight 0, also where the row
-/// overflowed.
+/// The same rounded to T: the shift under which the row's weights sum to about 1.
 template <class T>
-void scale_rows(VectorView<const T> weights, Buffer<T>& values) {
-  const std::int64_t k = values.size() / weights.size;
-  for (std::int64_t i = 0; i < weights.size; ++i)
-    for (std::int64_t c = i * k; c < (i + 1) * k; ++c)
-      values[c] = weights[i] > 0 ? weights[i] * values[c] : T(0);
+Buffer<T> softmin(const Operator<T>& op, Side rows, const Buffer<T>& h, double eps, Exec& exec) {
+  const auto exact = exact_softmin(op, rows, h, eps, exec);
+  Buffer<T> s(exact.size(), exec.device);
+  kernels::each(kernels::RoundArgs<T>{exact.data(), s.data()}, s.size(), exec);
+  return s;
 }
 
 /// p_i / a_i of `rows`, finite at zero weights too; one pass.
 template <class T>
 Buffer<T> marginal_ratio(const Plan<T>& plan, Side rows, Exec& exec) {
-  Buffer<T> ratio(plan.op().size(rows));
+  Buffer<T> ratio(plan.op().size(rows), exec.device);
   const auto h = column_bias(plan, rows, exec);
   plan.op().apply(rows, h.data(), potential_of(plan, rows).data, kernels::Weighting::plain, {},
                   ratio.data(), plan.epsilon(), exec);
   return ratio;
 }
 
-/// p_i from the softmin of row i; 0 for a row without partner.
+/// What the ratios p / a of a side sum up to, over its rows of positive weight.
+struct RatioSums {
+  double mass;        // sum p
+  double paired;      // sum p f
+  double divergence;  // sum a divergence(p / a), see kernels::Penalty
+  double violation;
+};
 template <class T>
-double row_mass(const Plan<T>& plan, Side rows, const Buffer<T>& softmin, std::int64_t i) {
-  const double a = weights_of(plan.problem(), rows)[i], s = softmin[i];
-  if (!(a > 0) || std::isinf(s)) return 0;
-  return a * std::exp((potential_of(plan, rows)[i] - s) / plan.epsilon());
+RatioSums ratio_sums(const Plan<T>& plan, Side side, const Buffer<T>& ratio, Exec& exec) {
+  const auto [v] =
+      kernels::sum(kernels::RatioSumsArgs<T>{weights_of(plan.problem(), side), ratio.data(),
+                                             potential_of(plan, side).data, penalty_of(plan, side)},
+                   ratio.size(), exec);
+  return {v[0], v[1], v[2], v[3]};
 }
 
-/// sum p, from the ratios of `side`.
+/// p_i from the softmin of row i, on the host, where draws are counted.
 template <class T>
-double total(const Plan<T>& plan, Side side, const Buffer<T>& ratio) {
-  return weighted_sum(weights_of(plan.problem(), side),
-                      [&](std::int64_t i) { return static_cast<double>(ratio[i]); });
+Buffer<double> row_masses(const Plan<T>& plan, Side rows, const Buffer<T>& softmin, Exec& exec) {
+  Buffer<double> mass(softmin.size(), exec.device);
+  kernels::each(
+      kernels::RowMassArgs<T>{weights_of(plan.problem(), rows), potential_of(plan, rows).data,
+                              softmin.data(), plan.epsilon(), mass.data(), nullptr},
+      mass.size(), exec);
+  return moved(std::move(mass), Device{}, exec);
 }
 
 /// sum_j P_ij d c(x_i, y_j) / d x_i, [n, d]; for the target side in y_j, [m, d]. One pass.
 template <class T>
 Buffer<T> point_gradient(const Plan<T>& plan, Side rows, Exec& exec) {
-  Buffer<T> gradient(plan.op().size(rows) * plan.op().dim());
+  Buffer<T> gradient(plan.op().size(rows) * plan.op().dim(), exec.device);
   const auto h = column_bias(plan, rows, exec);
   plan.op().pull(rows, h.data(), potential_of(plan, rows).data, gradient.data(), plan.epsilon(),
                  exec);
-  scale_rows(weights_of(plan.problem(), rows), gradient);
+  scale_rows(weights_of(plan.problem(), rows), gradient, exec);
   return gradient;
 }
 
-/// <P, C> and KL(P | a b^T), from the ratios of both sides and one pass over the costs:
+/// <P, C> and KL(P | a b^T), from the sums of both sides and one pass over the costs:
 /// eps KL = sum p f + sum q g - <P, C> + eps (m_a m_b - m_pi).
 struct PlanEntropy {
   double linear, entropy;
 };
 template <class T>
-PlanEntropy plan_entropy(const Plan<T>& plan, const Buffer<T>& ratio_a, const Buffer<T>& ratio_b,
-                         Exec& exec) {
+PlanEntropy plan_entropy(const Plan<T>& plan, const RatioSums& a, const RatioSums& b, Exec& exec) {
   const Problem<T>& problem = plan.problem();
-  Buffer<T> costs(plan.n());
+  Buffer<T> costs(plan.n(), exec.device);
   const auto h = column_bias(plan, Side::source, exec);
   plan.op().apply(Side::source, h.data(), plan.f().data, kernels::Weighting::cost, {}, costs.data(),
                   plan.epsilon(), exec);
-  const double linear = total(plan, Side::source, costs);
-  const auto paired = [&](Side side, const Buffer<T>& ratio) {
-    const auto u = potential_of(plan, side);
-    return weighted_sum(weights_of(problem, side), [&](std::int64_t i) {
-      return ratio[i] > 0 ? static_cast<double>(ratio[i]) * u[i] : 0;  // u = +inf carries nothing
-    });
-  };
-  const double score = paired(Side::source, ratio_a) + paired(Side::target, ratio_b) - linear;
-  return {linear, score / plan.epsilon() - total(plan, Side::source, ratio_a) +
-                      problem.mass_a() * problem.mass_b()};
+  const double linear = ratio_sums(plan, Side::source, costs, exec).mass;
+  const double score = a.paired + b.paired - linear;
+  return {linear, score / plan.epsilon() - a.mass + problem.mass_a() * problem.mass_b()};
 }
 }  // namespace monge

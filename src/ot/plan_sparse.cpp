@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "monge/ot/plan.hpp"
 #include "ot/plan_parts.hpp"
@@ -14,14 +15,17 @@ namespace {
 constexpr std::int64_t kDenseChunk = std::int64_t{1} << 20;  // entries listed at a time
 
 // Moves row i's entries of weight >= keep down to offsets[i], scaled by a_i; `first` and `counts`
-// say where they are. Entries keep their order.
+// say where they are. Entries keep their order. On the host: entries are few beside the sweep that
+// found them.
 template <class T, class First, class Count>
 SparsePlan<T> compacted(const Plan<T>& plan, Buffer<std::int64_t> columns, Buffer<T> weights,
-                        T least, const First& first, const Count& count) {
-  const auto a = plan.problem().a();
-  SparsePlan<T> out{plan.n(), plan.m(), Buffer<std::int64_t>(plan.n() + 1), {}, {}};
+                        T least, const First& first, const Count& count, Exec& exec) {
+  const auto a = on_host(plan.problem().a(), exec);
+  columns = moved(std::move(columns), Device{}, exec);
+  weights = moved(std::move(weights), Device{}, exec);
+  Buffer<std::int64_t> offsets(plan.n() + 1);
   std::int64_t kept = 0;
-  out.offsets[0] = 0;
+  offsets[0] = 0;
   for (std::int64_t i = 0; i < plan.n(); ++i) {
     for (std::int64_t e = first(i); e < first(i) + count(i); ++e) {
       const T value = a[i] > 0 && columns[e] >= 0 ? a[i] * weights[e] : T(0);
@@ -29,16 +33,17 @@ SparsePlan<T> compacted(const Plan<T>& plan, Buffer<std::int64_t> columns, Buffe
       columns[kept] = columns[e];
       weights[kept++] = value;
     }
-    out.offsets[i + 1] = kept;
+    offsets[i + 1] = kept;
   }
-  const auto cut = [&](auto& from, auto& to) {
-    if (kept == from.size()) return to = std::move(from), void();
-    to = std::remove_reference_t<decltype(to)>(kept);
-    std::copy_n(from.begin(), kept, to.begin());
+  const auto cut = [&]<class U>(Buffer<U>& from) {
+    if (kept == from.size()) return moved(std::move(from), exec.device, exec);
+    Buffer<U> to(kept, exec.device);
+    copy(to.data(), exec.device, from.data(), Device{}, kept * static_cast<std::int64_t>(sizeof(U)),
+         exec.stream);
+    return to;
   };
-  cut(columns, out.columns);
-  cut(weights, out.values);
-  return out;
+  return {plan.n(), plan.m(), moved(std::move(offsets), exec.device, exec), cut(columns),
+          cut(weights)};
 }
 }  // namespace
 
@@ -48,13 +53,13 @@ SparsePlan<T> Plan<T>::top_k(int k, Exec& exec) const {
     throw InvalidArgument(
         fmt::format("[plan] k is {}, wanted 1 to {}, the entries of a row", k, m()), "k");
   const auto h = column_bias(*this, Side::source, exec);
-  Buffer<std::int64_t> columns(n() * k);
-  Buffer<T> weights(n() * k);
+  Buffer<std::int64_t> columns(n() * k, exec.device);
+  Buffer<T> weights(n() * k, exec.device);
   op_->top_k(Side::source, h.data(), f_.data(), k, columns.data(), weights.data(), nullptr,
              epsilon_, exec);
   return compacted(
       *this, std::move(columns), std::move(weights), T(0), [&](std::int64_t i) { return i * k; },
-      [&](std::int64_t) { return k; });
+      [&](std::int64_t) { return k; }, exec);
 }
 
 template <class T>
@@ -62,7 +67,8 @@ SparsePlan<T> Plan<T>::sparse(double threshold, Exec& exec, std::int64_t limit) 
   if (!(threshold > 0 && std::isfinite(threshold)))
     throw InvalidArgument(
         fmt::format("[plan] threshold is {}, wanted a finite number > 0", threshold), "threshold");
-  const auto a = problem_->a();
+  const auto h = column_bias(*this, Side::source, exec);
+  const auto a = on_host(problem_->a(), exec);
   // A few ulps below threshold / a_i, so that the entries themselves decide, after scaling.
   constexpr double kBelow = 1 - 4.0 * std::numeric_limits<T>::epsilon();
   Buffer<T> least(n());
@@ -70,10 +76,12 @@ SparsePlan<T> Plan<T>::sparse(double threshold, Exec& exec, std::int64_t limit) 
     least[i] = a[i] > 0 ? std::max(static_cast<T>(threshold / a[i] * kBelow),
                                    std::numeric_limits<T>::denorm_min())
                         : std::numeric_limits<T>::infinity();
-  const auto h = column_bias(*this, Side::source, exec);
-  Buffer<std::int64_t> counts(n()), offsets(n());
-  op_->select(Side::source, h.data(), f_.data(), least.data(), counts.data(), nullptr, nullptr,
+  least = moved(std::move(least), exec.device, exec);
+  Buffer<std::int64_t> row_counts(n(), exec.device);
+  op_->select(Side::source, h.data(), f_.data(), least.data(), row_counts.data(), nullptr, nullptr,
               nullptr, epsilon_, exec);
+  const auto counts = row_counts.to(Device{}, exec.stream);
+  Buffer<std::int64_t> offsets(n());
   std::int64_t entries = 0;
   for (std::int64_t i = 0; i < n(); ++i) {
     offsets[i] = entries;
@@ -85,14 +93,15 @@ SparsePlan<T> Plan<T>::sparse(double threshold, Exec& exec, std::int64_t limit) 
                     "threshold or the limit",
                     entries, n(), m(), threshold, limit),
         "threshold");
-  Buffer<std::int64_t> columns(entries);
-  Buffer<T> weights(entries);
+  const auto row_offsets = offsets.to(exec.device, exec.stream);
+  Buffer<std::int64_t> columns(entries, exec.device);
+  Buffer<T> weights(entries, exec.device);
   if (entries > 0)
-    op_->select(Side::source, h.data(), f_.data(), least.data(), counts.data(), offsets.data(),
-                columns.data(), weights.data(), epsilon_, exec);
+    op_->select(Side::source, h.data(), f_.data(), least.data(), row_counts.data(),
+                row_offsets.data(), columns.data(), weights.data(), epsilon_, exec);
   return compacted(
       *this, std::move(columns), std::move(weights), static_cast<T>(threshold),
-      [&](std::int64_t i) { return offsets[i]; }, [&](std::int64_t i) { return counts[i]; });
+      [&](std::int64_t i) { return offsets[i]; }, [&](std::int64_t i) { return counts[i]; }, exec);
 }
 
 // Row blocks of the non-zero entries, so that only the result has size n x m.
@@ -104,15 +113,18 @@ Buffer<T> Plan<T>::dense(Exec& exec, std::int64_t limit) const {
                     "operator, top_k or sparse, or raise the limit",
                     n(), m(), static_cast<double>(n()) * static_cast<double>(m()), limit),
         "limit");
-  Buffer<T> out(n() * m(), T(0));
   const auto h = column_bias(*this, Side::source, exec);
+  auto out = filled(n() * m(), T(0), exec);
   const auto a = problem_->a();
   constexpr std::int64_t kBlock = kernels::kRowBlock;
   const std::int64_t rows =
       std::min(n(), std::max<std::int64_t>(1, kDenseChunk / m() / kBlock) * kBlock);
-  Buffer<T> least(rows, std::numeric_limits<T>::denorm_min()), weights(rows * m());
-  Buffer<std::int64_t> counts(rows), offsets(rows), columns(rows * m());
-  for (std::int64_t i = 0; i < rows; ++i) offsets[i] = i * m();
+  std::vector<std::int64_t> starts(rows);
+  for (std::int64_t i = 0; i < rows; ++i) starts[i] = i * m();
+  const auto offsets = placed(starts, exec);
+  const auto least = filled(rows, std::numeric_limits<T>::denorm_min(), exec);
+  Buffer<T> weights(rows * m(), exec.device);
+  Buffer<std::int64_t> counts(rows, exec.device), columns(rows * m(), exec.device);
   for (std::int64_t begin = 0; begin < n(); begin += rows) {
     kernels::SelectArgs<T> args{.pairs = op_->pairs(Side::source),
                                 .h = h.data(),
@@ -135,11 +147,10 @@ Buffer<T> Plan<T>::dense(Exec& exec, std::int64_t limit) const {
     kernels::select<T>(args, exec);
     args.columns = columns.data();
     kernels::select<T>(args, exec);
-    for (std::int64_t i = 0; i < pairs.n; ++i) {
-      if (!(a[begin + i] > 0)) continue;
-      for (std::int64_t e = i * m(); e < i * m() + counts[i]; ++e)
-        out[(begin + i) * m() + columns[e]] = a[begin + i] * weights[e];
-    }
+    const VectorView<const T> weight(&a[begin], pairs.n, a.stride, a.device);
+    kernels::each(kernels::DenseArgs<T>{weight, counts.data(), columns.data(), weights.data(), m(),
+                                        out.data() + begin * m()},
+                  pairs.n * m(), exec);
   }
   return out;
 }

@@ -6,7 +6,7 @@
 #include <optional>
 #include <variant>
 
-#include "ot/penalty.hpp"
+#include "ot/plan_parts.hpp"
 
 namespace monge {
 namespace {
@@ -20,11 +20,16 @@ struct Bridge {
 };
 
 template <class T>
-Bridge<T> bridge(VectorView<const T> a, VectorView<const T> r, const Marginal& marginal, double eps,
-                 const char* name) {
-  if (r.size && r.size != a.size)
+Bridge<T> bridge(VectorView<const T> weights, VectorView<const T> reference,
+                 const Marginal& marginal, double eps, const char* name, Exec& exec) {
+  if (reference.size && reference.size != weights.size)
     throw InvalidArgument(
-        fmt::format("[reference] {} has {} weights, wanted {}", name, r.size, a.size), name);
+        fmt::format("[reference] {} has {} weights, wanted {}", name, reference.size, weights.size),
+        name);
+  if (reference.size) check_device("reference", name, reference.device, exec);
+  // On the host: once a problem, beside the sweeps of its solve.
+  const auto a_values = on_host(weights, exec), r_values = on_host(reference, exec);
+  const auto a = a_values.view(), r = r_values.view();
   const auto* kl = std::get_if<KL>(&marginal);
   const double tau = kl ? kl->rho / (kl->rho + eps) : 1;
   Bridge<T> out{Buffer<T>(a.size), Buffer<T>(a.size)};
@@ -52,12 +57,9 @@ Bridge<T> bridge(VectorView<const T> a, VectorView<const T> r, const Marginal& m
     relative += weight * log_ratio;
   }
   out.constant = kl ? kl->rho * mass_change : eps * relative;
+  out.weights = moved(std::move(out.weights), exec.device, exec);
+  out.offset = moved(std::move(out.offset), exec.device, exec);
   return out;
-}
-
-template <class T>
-void add(Buffer<T>& potential, const Buffer<T>& offset) {
-  for (std::int64_t i = 0; i < potential.size(); ++i) potential[i] += offset[i];
 }
 
 /// Takes one side of a gradient back: da = phi(f_ref), and KL(p | a) from KL(p | a*) with
@@ -68,20 +70,31 @@ double take_back(const Plan<T>& plan, Side side, const Problem<T>& asked, const 
   const bool source = side == Side::source;
   const Marginal& marginal = source ? asked.marginal_a() : asked.marginal_b();
   const kernels::Penalty penalty = penalty_of<T>(marginal);
-  const auto potential = source ? plan.f() : plan.g();
-  const auto p = plan.marginal(side, exec);
-  double paired = 0;
-  for (std::int64_t i = 0; i < p.size(); ++i) {
-    paired += static_cast<double>(p[i]) * offset[i];
-    weight_gradient[i] =
-        static_cast<T>(penalty.conjugate(static_cast<double>(potential[i]) + offset[i]));
-  }
+  const Buffer<T> ratio = marginal_ratio(plan, side, exec);
+  // The sum of p f with the offset for f; then da at the potential of the problem asked for.
+  const auto [sums] = kernels::sum(kernels::RatioSumsArgs<T>{weights_of(plan.problem(), side),
+                                                             ratio.data(), offset.data(), penalty},
+                                   ratio.size(), exec);
+  const double paired = sums[1];
+  auto potential = gathered(potential_of(plan, side), exec);
+  add(potential, T(1), offset, exec);
+  kernels::each(kernels::WeightGradientArgs<T>{potential.data(), nullptr, penalty, 0, 0,
+                                               weight_gradient.data()},
+                potential.size(), exec);
   if (const auto* kl = std::get_if<KL>(&marginal)) {
     const double mass = source ? asked.mass_a() : asked.mass_b();
     const double equivalent = source ? plan.problem().mass_a() : plan.problem().mass_b();
     strength_gradient += mass - equivalent - paired / kl->rho;
   }
   return paired;
+}
+
+template <class T>
+Exec exec_of(const ReferenceMap<T>& map) {
+  Exec exec;
+  exec.device = map.potential_offset_a.device();
+  exec.stream = map.stream;
+  return exec;
 }
 }  // namespace
 
@@ -94,9 +107,10 @@ SinkhornReport ReferenceMap<T>::to_asked(SinkhornReport report) const {
 
 template <class T>
 SinkhornResult<T> ReferenceMap<T>::to_asked(const SinkhornResult<T>& result) const {
-  SinkhornResult<T> out{result.f.copy(), result.g.copy(), to_asked(result.report)};
-  add(out.f, potential_offset_a);
-  add(out.g, potential_offset_b);
+  Exec exec = exec_of(*this);
+  SinkhornResult<T> out{result.f.copy(stream), result.g.copy(stream), to_asked(result.report)};
+  add(out.f, T(1), potential_offset_a, exec);
+  add(out.g, T(1), potential_offset_b, exec);
   return out;
 }
 
@@ -107,8 +121,11 @@ Buffer<T> ReferenceMap<T>::from_asked(Side side, VectorView<const T> potential) 
     throw InvalidArgument(
         fmt::format("[reference] start has {} values, wanted {}", potential.size, offset.size()),
         "start");
-  Buffer<T> out(potential.size);
-  for (std::int64_t i = 0; i < potential.size; ++i) out[i] = potential[i] - offset[i];
+  Exec exec = exec_of(*this);
+  if (!potential.size) return {};
+  check_device("reference", "start", potential.device, exec);
+  auto out = gathered(potential, exec);
+  add(out, T(-1), offset, exec);
   return out;
 }
 
@@ -123,9 +140,11 @@ ReferencedProblem<T> with_reference(const Problem<T>& problem, double epsilon,
     throw NotAvailable(
         "[reference] another reference than the product is available for Balanced and KL "
         "sides alone, without a total mass");
-  auto side_a = bridge(problem.a(), r_a, problem.marginal_a(), epsilon, "r_a");
-  auto side_b = bridge(problem.b(), r_b, problem.marginal_b(), epsilon, "r_b");
+  Exec exec = exec_of(problem);
+  auto side_a = bridge(problem.a(), r_a, problem.marginal_a(), epsilon, "r_a", exec);
+  auto side_b = bridge(problem.b(), r_b, problem.marginal_b(), epsilon, "r_b", exec);
   ReferencedProblem<T> out;
+  out.map.stream = problem.stream();
   out.asked = &problem;
   out.map.mass_offset = side_a.reference_mass * side_b.reference_mass - side_a.mass * side_b.mass;
   out.map.value_offset = epsilon * out.map.mass_offset + side_a.constant + side_b.constant;
@@ -135,6 +154,7 @@ ReferencedProblem<T> with_reference(const Problem<T>& problem, double epsilon,
   out.b = std::move(side_b.weights);
   ProblemOptions options;
   options.mass_tolerance = 0.5;  // the same Balanced masses, which `problem` has already judged
+  options.stream = problem.stream();
   out.problem = std::make_unique<Problem<T>>(problem.geometry(), out.a.view(), out.b.view(),
                                              problem.marginal_a(), problem.marginal_b(), options);
   return out;

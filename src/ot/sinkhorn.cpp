@@ -7,7 +7,9 @@
 #include <limits>
 #include <variant>
 
+#include "kernels/inspect.hpp"
 #include "ot/alternation.hpp"
+#include "ot/arrays.hpp"
 #include "ot/relaxation.hpp"
 
 namespace monge {
@@ -21,7 +23,8 @@ constexpr int kRelaxedChecks = 10;        // a check costs a plain half-step: no
 constexpr int kFlatChecks = 3;            // checks without progress that make a floor
 
 template <class T>
-void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T>& start) {
+void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T>& start,
+              Exec& exec) {
   const auto positive = [](double v) { return v > 0 && std::isfinite(v); };
   if (!positive(o.epsilon))
     throw InvalidArgument(
@@ -45,15 +48,22 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
         "[sinkhorn] criterion gap with two Balanced sides: the gap is infinite until both "
         "marginals are exact; wanted criterion residual",
         "criterion");
-  const auto check = [](VectorView<const T> v, std::int64_t size, const char* name) {
-    if (v.size && v.size != size)
+  check_device("sinkhorn", "the problem", problem.device(), exec);
+  const auto check = [&](VectorView<const T> v, std::int64_t size, const char* name) {
+    if (!v.size) return;
+    if (v.size != size)
       throw InvalidArgument(
           fmt::format("[sinkhorn] start {} has {} values, wanted {}", name, v.size, size), "start");
-    for (std::int64_t i = 0; i < v.size; ++i)
-      if (!std::isfinite(v[i]))
-        throw InvalidArgument(
-            fmt::format("[sinkhorn] start {}[{}] is {}, wanted finite potentials", name, i, v[i]),
-            "start", i);
+    if (v.device != exec.device)
+      throw InvalidArgument(fmt::format("[sinkhorn] start {} is on {} but the problem is on {}",
+                                        name, to_string(v.device), to_string(exec.device)),
+                            "start");
+    const MatrixView<const T> column(v.data, v.size, 1, v.stride, 1, v.device);
+    const auto bad = kernels::inspect<T>({.points = column, .weight = {}}, exec).bad;
+    if (bad >= 0)
+      throw InvalidArgument(fmt::format("[sinkhorn] start {}[{}] is {}, wanted finite potentials",
+                                        name, bad, entry(column, bad, exec)),
+                            "start", bad);
   };
   check(start.f, problem.n(), "f");
   check(start.g, problem.m(), "g");
@@ -276,6 +286,7 @@ class Solve {
     report_.passes = alternation_.passes();
     report_.omega = relaxation_.omega();
     fix_gauge(problem_, f_, g_, exec_);
+    synchronize(exec_.device, exec_.stream);
     return {std::move(f_), std::move(g_), std::move(report_)};
   }
 
@@ -312,7 +323,7 @@ const char* to_string(Status status) {
 template <class T>
 SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
                            const Start<T>& start) {
-  validate(problem, options, start);
+  validate(problem, options, start, exec);
   return Solve<T>(problem, options, exec).run(start);
 }
 template SinkhornResult<float> sinkhorn(const Problem<float>&, const SinkhornOptions&, Exec&,

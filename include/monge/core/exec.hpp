@@ -45,7 +45,7 @@ class Workspace {
 struct Exec {
   Device device{};  ///< that of the arrays
   /// A cudaStream_t of a CUDA device, on which all work of the call is put; null: its legacy
-  /// default stream. Results are complete when a call returns.
+  /// default stream. Arrays are read and results are ready in its order.
   void* stream = nullptr;
   /// 0: the least of processor affinity, cgroup quota and OMP_NUM_THREADS. Inside a caller's
   /// parallel region always one. Results do not depend on it.

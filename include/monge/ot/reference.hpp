@@ -17,6 +17,7 @@ struct ReferenceMap {
   double value_offset = 0;                           ///< OT_ref = OT* + value_offset
   double mass_offset = 0;                            ///< sum r_a sum r_b - m_a* m_b*
   Buffer<T> potential_offset_a, potential_offset_b;  ///< f_ref = f* + offset, [n] and [m]
+  void* stream = nullptr;                            ///< the problem's: its order is kept
 
   /// The same report with dual values, those of its trace too, of the problem that was asked for.
   SinkhornReport to_asked(SinkhornReport report) const;
