@@ -6,9 +6,8 @@ namespace monge::cuda::verbs {
 /// Columns [0, k) of v, k <= K.
 template <class T, int K>
 class ApplyFew {
-  using G = Tile<T>;
-
  public:
+  using G = Tile<T>;
   struct Store {
     T* out;
     std::int64_t stride;
@@ -26,7 +25,7 @@ class ApplyFew {
   };
   static constexpr bool kExact = false, kWeightings = true, kSlopes = false;
   static constexpr int kColumnValues = K, kSums = K;
-  static constexpr int kSharedBytes = RowSums<T, K>::kSharedBytes;
+  static constexpr int kSharedBytes = RowSums<G, K>::kSharedBytes;
   static constexpr int kResident = sizeof(T) == 4 && K <= 4 ? 2 : 1;
 
   __device__ ApplyFew(const Args& args, const Pairs<T>& p, std::int64_t i0, unsigned char* shared)
@@ -74,6 +73,6 @@ class ApplyFew {
  private:
   const Args& args_;
   std::int64_t n_, m_, i0_;
-  RowSums<T, K> rows_;
+  RowSums<G, K> rows_;
 };
 }  // namespace monge::cuda::verbs

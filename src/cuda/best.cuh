@@ -28,7 +28,7 @@ struct Entries {
   /// One step of a bitonic sort: entries `distance` apart are put in order.
   __device__ void exchange(int size, int distance, int run) const {
     for (int pair = threadIdx.x % 32; pair < size / 2; pair += 32) {
-      const int low = pair / distance * 2 * distance + pair % distance, high = low + distance;
+      const int low = 2 * pair - (pair & (distance - 1)), high = low + distance;
       const bool falling = (low & run) == 0;
       const T a = weights[low], b = weights[high];
       const std::uint32_t ca = columns[low], cb = columns[high];
@@ -43,6 +43,19 @@ struct Entries {
     for (int run = 2; run <= size; run *= 2)
       for (int distance = run / 2; distance > 0; distance /= 2) exchange(size, distance, run);
   }
+};
+
+/// Lists of `size` entries, a power of 2 and at least k, of every part and row:
+/// weights[(part * rows + row) * size ..], and the sums of weights.
+template <class T>
+struct BestArgs {
+  T* weights;
+  std::uint32_t* columns;
+  double* sums;      // [parts, rows]; null: not wanted
+  T* queue_weights;  // [rows, size]; null: in shared memory
+  std::uint32_t* queue_columns;
+  std::int64_t rows;  // of the slice, whole row blocks
+  int size, k;
 };
 
 /// The larger half of two sorted arrays to `list`, sorted.

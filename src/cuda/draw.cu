@@ -165,8 +165,8 @@ void draw_slice(const DrawArgs<T>& a, std::int64_t first, std::int64_t count, st
   sweep.pairs.n = count;
   sweep.pairs.rows = {gathered.points, a.pairs.rows.norms ? gathered.norms : nullptr, count, dim};
   sweep.row_of = gathered.rows;
-  sweep.parts = parts_of(count, a.pairs.m);
-  by_dimension<4>(a.pairs, [&]<class Score>(Type<Score>) {
+  sweep.parts = parts_of(count, a.pairs.m, BlockMasses<T>::kResident, 1);
+  by_dimension<3>(a.pairs, [&]<class Score>(Type<Score>) {
     constexpr int kBytes = Layout<T, Score, BlockMasses<T>>::kBytes;
     set_shared_bytes<T, Score, BlockMasses<T>>(kBytes);
     const dim3 grid(static_cast<unsigned>((count + kRowBlock - 1) / kRowBlock), sweep.parts);

@@ -7,9 +7,8 @@ namespace monge::cuda::verbs {
 /// column would depend on its block.
 template <class T>
 class BlockMasses {
-  using G = Tile<T>;
-
  public:
+  using G = Tile<T>;
   struct Args {
     double* masses;
     std::int64_t blocks;

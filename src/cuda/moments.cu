@@ -45,15 +45,15 @@ void moments(const MomentsArgs<T>& a, Exec& exec) {
   if (a.values.dim > 4) return moments_many(a, exec);
   if (a.pairs.form != Form::matrix && a.values.dim == a.pairs.rows.dim) switch (a.values.dim) {
       case 1:
-        return moments_few<FewCoordinates<T, 1>, 1>(a, exec);
+        return moments_few<FewCoordinates<T, 1, 4>, 1>(a, exec);
       case 2:
-        return moments_few<FewCoordinates<T, 2>, 2>(a, exec);
+        return moments_few<FewCoordinates<T, 2, 4>, 2>(a, exec);
       case 3:
-        return moments_few<FewCoordinates<T, 3>, 3>(a, exec);
+        return moments_few<FewCoordinates<T, 3, 4>, 3>(a, exec);
       default:
         break;
     }
-  by_dimension<4>(a.pairs, [&]<class Score>(Type<Score>) { moments_few<Score, 4>(a, exec); });
+  by_dimension<4, 4>(a.pairs, [&]<class Score>(Type<Score>) { moments_few<Score, 4>(a, exec); });
 }
 template void moments<float>(const MomentsArgs<float>&, Exec&);
 template void moments<double>(const MomentsArgs<double>&, Exec&);

@@ -7,9 +7,8 @@ namespace monge::cuda::verbs {
 /// Z >= values.dim; the coordinates that lack are 0.
 template <class T, int Z>
 class MomentsFew {
-  using G = Tile<T>;
-
  public:
+  using G = Tile<T, 4>;  // twice the rows would leave room for half the threads
   static constexpr int kSums = 1 + Z + Z * (Z + 1) / 2;  // mass, first, second (upper triangle)
   struct Store {
     T *mass, *first, *second;
@@ -34,8 +33,8 @@ class MomentsFew {
   };
   static constexpr bool kExact = false, kWeightings = false, kSlopes = false;
   static constexpr int kColumnValues = Z;
-  static constexpr int kSharedBytes = RowSums<T, kSums>::kSharedBytes;
-  static constexpr int kResident = sizeof(T) == 4 && Z <= 1 ? 2 : 1;
+  static constexpr int kSharedBytes = RowSums<G, kSums>::kSharedBytes;
+  static constexpr int kResident = sizeof(T) == 4 ? 2 : 1;
 
   __device__ MomentsFew(const Args& args, const Pairs<T>& p, std::int64_t i0, unsigned char* shared)
       : args_(args), n_(p.n), i0_(i0), rows_(shared) {
@@ -50,16 +49,14 @@ class MomentsFew {
   }
 
   __device__ void stage(std::int64_t j0, T* to) const {
-    stage_panels(args_.values, j0, kColumnBlock, 0, Z, to, kColumnBlock);
+    stage_block(args_.values, j0, to);
   }
   __device__ void begin_step(const Place&) {}
   template <class Score>
   __device__ void add(const Score&, const Place& place, const T*, const T* values,
                       const T (&w)[G::kRows][4]) {
     T z[Z][4];
-#pragma unroll
-    for (int k = 0; k < Z; ++k)
-      load4(values + k * kColumnBlock + place.step * G::kWidth + G::column(), z[k]);
+    load_points(values, args_.values.dim, place.step * G::kWidth + G::column(), z);
 #pragma unroll
     for (int r = 0; r < G::kRows; ++r)
 #pragma unroll
@@ -87,7 +84,7 @@ class MomentsFew {
  private:
   const Args& args_;
   std::int64_t n_, i0_;
-  RowSums<T, kSums> rows_;
+  RowSums<G, kSums> rows_;
   T center_[G::kRows][Z];
 };
 }  // namespace monge::cuda::verbs

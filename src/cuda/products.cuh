@@ -45,7 +45,10 @@ struct Differences {
 
 template <class T, class Values>
 class Products {
+ public:
   using G = Tile<T>;
+
+ private:
   static constexpr int kStride = G::kWidth + 4;  // of values: 16 bytes, for the banks
   static constexpr int kSteps = 1024 / G::kWidth;  // of sums in T
 

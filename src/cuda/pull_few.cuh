@@ -12,9 +12,8 @@ double slope_factor(const Pairs<T>& p) {
 
 template <class T, int D>
 class PullFew {
-  using G = Tile<T>;
-
  public:
+  using G = Tile<T>;
   struct Store {
     T* out;
     int dim;
@@ -29,7 +28,7 @@ class PullFew {
   };
   static constexpr bool kExact = false, kWeightings = false, kSlopes = true;
   static constexpr int kColumnValues = 0, kSums = D;
-  static constexpr int kSharedBytes = RowSums<T, D>::kSharedBytes;
+  static constexpr int kSharedBytes = RowSums<G, D>::kSharedBytes;
   static constexpr int kResident = sizeof(T) == 4 ? 2 : 1;
 
   __device__ PullFew(const Args& args, const Pairs<T>& p, std::int64_t i0, unsigned char* shared)
@@ -62,6 +61,6 @@ class PullFew {
   const Args& args_;
   std::int64_t n_, i0_;
   bool dot_;
-  RowSums<T, D> rows_;
+  RowSums<G, D> rows_;
 };
 }  // namespace monge::cuda::verbs

@@ -5,9 +5,9 @@
 
 namespace monge::cuda::verbs {
 /// A sums a row. `Store` writes sum a of row i: store(i, a, value).
-template <class T, int A>
+template <class G, int A>
 class RowSums {
-  using G = Tile<T>;
+  using T = typename G::Value;
   static constexpr int kMost = 1024 / (G::kSteps * 4);  // column blocks between two flushes
 
  public:

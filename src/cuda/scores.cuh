@@ -13,16 +13,17 @@ struct Place {
 };
 
 /// At most D coordinates, all in registers; what lacks is 0.
-template <class T, int D>
+template <class T, int D, int R = kThreadRows<T>>
 class FewCoordinates {
-  using G = Tile<T>;
+  using G = Tile<T, R>;
 
  public:
   static constexpr bool kFew = true, kStreams = false;
   static constexpr int kColumnValues = D;  // staged for each column of a block
   static constexpr int kSharedValues = 0;  // of its own
 
-  __device__ FewCoordinates(const Pairs<T>& p, std::int64_t i0, const std::int64_t*, T*) {
+  __device__ FewCoordinates(const Pairs<T>& p, std::int64_t i0, const std::int64_t*, T*)
+      : dim_(p.rows.dim) {
 #pragma unroll
     for (int r = 0; r < G::kRows; ++r) {
       const std::int64_t i = i0 + G::row(r);
@@ -33,7 +34,7 @@ class FewCoordinates {
   }
 
   __device__ static void stage(const Pairs<T>& p, std::int64_t j0, T* to) {
-    stage_panels(p.cols, j0, kColumnBlock, 0, D, to, kColumnBlock);
+    stage_block(p.cols, j0, to);
   }
 
   __device__ void fill(const Pairs<T>& p, const Place& place, const T* staged,
@@ -83,22 +84,21 @@ class FewCoordinates {
       }
   }
 
-  __device__ static void load_columns(const Place& place, const T* staged, T (&y)[D][4]) {
-    const int t = place.step * G::kWidth + G::column();
-#pragma unroll
-    for (int k = 0; k < D; ++k) load4(staged + k * kColumnBlock + t, y[k]);
+  __device__ void load_columns(const Place& place, const T* staged, T (&y)[D][4]) const {
+    load_points(staged, dim_, place.step * G::kWidth + G::column(), y);
   }
   __device__ T x(int r, int k) const { return x_[r][k]; }
 
  private:
   T x_[G::kRows][D];
+  int dim_;
 };
 
 /// Any dimension: kDepth coordinates of the rows and of one step's columns at a time, the next ones
 /// on their way while these are multiplied.
-template <class T>
+template <class T, int R = kThreadRows<T>>
 class ManyCoordinates {
-  using G = Tile<T>;
+  using G = Tile<T, R>;
   // 16 more than a row, so that panels written side by side meet different banks.
   static constexpr int kRowStride = kRowBlock + 16, kColumnStride = G::kWidth + 16;
   static constexpr int kStage = G::kDepth * (kRowStride + kColumnStride);
@@ -183,9 +183,9 @@ class ManyCoordinates {
 };
 
 /// Entries straight from memory: either way a warp reads whole sectors.
-template <class T>
+template <class T, int R = kThreadRows<T>>
 class MatrixEntries {
-  using G = Tile<T>;
+  using G = Tile<T, R>;
 
  public:
   static constexpr bool kFew = false, kStreams = false;

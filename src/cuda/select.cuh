@@ -6,10 +6,10 @@
 namespace monge::cuda::verbs {
 template <class T>
 class Select {
-  using G = Tile<T>;
   static constexpr int kRows = kRowBlock / kWarps;  // of a warp
 
  public:
+  using G = Tile<T>;
   using Args = kernels::SelectArgs<T>;
   static constexpr bool kExact = false, kWeightings = false, kSlopes = false;
   static constexpr int kColumnValues = 0;

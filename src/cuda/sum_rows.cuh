@@ -15,14 +15,27 @@ __global__ void combine_kernel(const double* partial, std::int64_t i0, std::int6
   store(i0 + at / sums, static_cast<int>(at % sums), value);
 }
 
-/// Into how many parts the columns are split, so that a large card is filled: by shape alone.
-inline int parts_of(std::int64_t n, std::int64_t m) {
-  constexpr std::int64_t kEnough = 1056, kLeastBlocks = 4;  // 8 thread blocks on each of 132
+/// Into how many parts the columns are split, by shape alone: the least time on 132 multiprocessors,
+/// counted in column blocks, to which each thread block adds `overhead`. `resident` thread blocks
+/// share a multiprocessor, and one alone does not fill it.
+inline int parts_of(std::int64_t n, std::int64_t m, int resident, double overhead) {
+  constexpr std::int64_t kProcessors = 132, kMost = 8 * kProcessors;
   const std::int64_t row_blocks = (n + kRowBlock - 1) / kRowBlock;
   const std::int64_t column_blocks = (m + kColumnBlock - 1) / kColumnBlock;
-  return static_cast<int>(
-      std::clamp<std::int64_t>(kEnough / row_blocks, 1,
-                               std::max<std::int64_t>(1, column_blocks / kLeastBlocks)));
+  std::int64_t best = 1;
+  double least = std::numeric_limits<double>::infinity();
+  for (std::int64_t parts = 1; parts <= column_blocks; ++parts) {
+    if (parts > 1 && parts * row_blocks > kMost) break;
+    const std::int64_t load = (parts * row_blocks + kProcessors - 1) / kProcessors;
+    const std::int64_t blocks = (column_blocks + parts - 1) / parts;
+    const double time = static_cast<double>(std::max<std::int64_t>(load, resident)) *
+                        (static_cast<double>(blocks) + overhead);
+    if (time < least * 0.99) {
+      least = time;
+      best = parts;
+    }
+  }
+  return static_cast<int>(best);
 }
 
 template <class T, class Score, class Consumer>
@@ -46,7 +59,7 @@ void sum_rows(SweepArgs<T> a, typename Consumer::Args args, Exec& exec) {
   const int bytes = Layout<T, Score, Consumer>::kBytes;
   set_shared_bytes<T, Score, Consumer>(bytes);
   const std::int64_t n = a.pairs.n;
-  a.parts = parts_of(n, a.pairs.m);
+  a.parts = parts_of(n, a.pairs.m, Consumer::kResident, 1);
   const std::int64_t all_rows = (n + kRowBlock - 1) / kRowBlock * kRowBlock;
   const Scratch partial(exec, a.parts > 1 ? a.parts * all_rows * kSums *
                                                 static_cast<std::int64_t>(sizeof(double))

@@ -2,6 +2,7 @@
 // a part of their column blocks, computes weights step by step and hands them to a consumer.
 //
 // A consumer says
+//   G                         its Tile
 //   Args                      what it needs, passed to the kernel by value
 //   kExact                    weights with the CPU's bits
 //   kWeightings               whether other weightings than `plain` occur
@@ -60,12 +61,12 @@ struct Columns {
 };
 
 /// Costs in place of what a Score filled in.
-template <bool Exact, class T>
+template <bool Exact, class G, class T>
 __device__ void to_costs(const Pairs<T>& p, const T* row_norms, const T (&norms)[4],
-                         T (&s)[Tile<T>::kRows][4]) {
+                         T (&s)[G::kRows][4]) {
   const auto each = [&](const auto& cost) {
 #pragma unroll
-    for (int r = 0; r < Tile<T>::kRows; ++r)
+    for (int r = 0; r < G::kRows; ++r)
 #pragma unroll
       for (int c = 0; c < 4; ++c) s[r][c] = cost(s[r][c]);
   };
@@ -77,8 +78,8 @@ __device__ void to_costs(const Pairs<T>& p, const T* row_norms, const T (&norms)
     case Form::squared:
       if (!p.rows.norms) return each([&](T squared) { return p.scale * squared; });
 #pragma unroll
-      for (int r = 0; r < Tile<T>::kRows; ++r) {
-        const T x = row_norms[Tile<T>::row(r)];
+      for (int r = 0; r < G::kRows; ++r) {
+        const T x = row_norms[G::row(r)];
 #pragma unroll
         for (int c = 0; c < 4; ++c) s[r][c] = p.scale * fma(T(-2), s[r][c], x + norms[c]);
       }
@@ -102,12 +103,12 @@ struct Layout {
 };
 
 /// w = f(w, shift of the row, column of the step) for the entries of a thread.
-template <class T, class F>
-__device__ void for_each(const T* row_shift, T (&w)[Tile<T>::kRows][4], const F& f) {
+template <class G, class T, class F>
+__device__ void for_each(const T* row_shift, T (&w)[G::kRows][4], const F& f) {
 #pragma unroll
-  for (int q = 0; q < Tile<T>::kRows; q += 4) {
+  for (int q = 0; q < G::kRows; q += 4) {
     T shift[4];
-    load4(row_shift + Tile<T>::row(q), shift);
+    load4(row_shift + G::row(q), shift);
 #pragma unroll
     for (int r = 0; r < 4; ++r)
 #pragma unroll
@@ -118,7 +119,7 @@ __device__ void for_each(const T* row_shift, T (&w)[Tile<T>::kRows][4], const F&
 template <class T, class Score, class Consumer>
 __global__ void __launch_bounds__(kThreads, Consumer::kResident)
     sweep_kernel(const SweepArgs<T> a, const typename Consumer::Args consumer_args) {
-  using G = Tile<T>;
+  using G = typename Consumer::G;
   using L = Layout<T, Score, Consumer>;
   extern __shared__ __align__(16) unsigned char memory[];
   T* const buffers = reinterpret_cast<T*>(memory);
@@ -191,34 +192,34 @@ __global__ void __launch_bounds__(kThreads, Consumer::kResident)
         if constexpr (Consumer::kSlopes) {
           weighed = has_slopes(p);
           if (p.form == Form::distance)
-            for_each<T>(row_shift, w, [&](T squared, T shift, int c) {
+            for_each<G>(row_shift, w, [&](T squared, T shift, int c) {
               const T weight = exponential((h[c] - p.scale * root<false>(squared)) + shift);
               return weight > 0 && squared > 0 ? weight * (p.scale * rsqrt(squared)) : T(0);
             });
           if (p.form == Form::power)
-            for_each<T>(row_shift, w, [&](T squared, T shift, int c) {
+            for_each<G>(row_shift, w, [&](T squared, T shift, int c) {
               const T cost = p.scale * pow_positive(squared, p.power / 2);
               const T weight = exponential((h[c] - cost) + shift);
               const T slope = p.scale * p.power * pow_positive(squared, p.power / 2 - 1);
               return weight > 0 ? weight * slope : T(0);
             });
         }
-        if (!weighed) to_costs<Consumer::kExact>(p, row_norms, norms, w);
+        if (!weighed) to_costs<Consumer::kExact, G>(p, row_norms, norms, w);
         if constexpr (Consumer::kWeightings) {
           weighed = a.weighting == Weighting::cost;
           if (weighed)
-            for_each<T>(row_shift, w, [&](T cost, T shift, int c) {
+            for_each<G>(row_shift, w, [&](T cost, T shift, int c) {
               const T weight = exponential((h[c] - cost) + shift);
               return weight > 0 ? weight * cost : T(0);
             });
         }
-        if (!weighed) for_each<T>(row_shift, w, [&](T cost, T, int c) { return h[c] - cost; });
+        if (!weighed) for_each<G>(row_shift, w, [&](T cost, T, int c) { return h[c] - cost; });
       }
       if (!weighed)
-        for_each<T>(row_shift, w, [&](T z, T shift, int) { return exponential(z + shift); });
+        for_each<G>(row_shift, w, [&](T z, T shift, int) { return exponential(z + shift); });
       if constexpr (Consumer::kWeightings)
         if (a.weighting == Weighting::squared)
-          for_each<T>(row_shift, w, [](T weight, T, int) { return weight * weight; });
+          for_each<G>(row_shift, w, [](T weight, T, int) { return weight * weight; });
       consumer.add(score, place, coordinates, values, w);
       consumer.end_step(place);
     }

@@ -27,10 +27,15 @@ __device__ constexpr T infinity() {
   return std::numeric_limits<T>::infinity();
 }
 
-/// Who computes what. 8 x 4 floats or 4 x 4 doubles a step balance registers against loads.
+/// 8 x 4 floats or 4 x 4 doubles of a thread balance registers against loads.
 template <class T>
+inline constexpr int kThreadRows = sizeof(T) == 4 ? 8 : 4;
+
+/// Who computes what, with R rows, 4 or 8, to a thread.
+template <class T, int R = kThreadRows<T>>
 struct Tile {
-  static constexpr int kRows = sizeof(T) == 4 ? 8 : 4;     // of a thread
+  using Value = T;
+  static constexpr int kRows = R;
   static constexpr int kRowGroups = kRowBlock / kRows;     // threads down a tile
   static constexpr int kGroups = kThreads / kRowGroups;    // threads along a step
   static constexpr int kWidth = 4 * kGroups;               // columns of a step
@@ -84,6 +89,31 @@ __device__ void stage_panels(const Panels<T>& points, std::int64_t i0, int count
         points.data + (there ? (i * points.dim + (k0 + k) * kPanel) + piece * kPiece : 0);
     __pipeline_memcpy_async(to + k * stride + panel * kPanel + piece * kPiece, from, 16,
                             there ? 0 : 16);
+  }
+}
+
+/// A column block of points to shared memory, in panels as it stands; zeros beyond the last.
+template <class T>
+__device__ void stage_block(const Panels<T>& points, std::int64_t j0, T* to) {
+  constexpr int kPiece = 16 / sizeof(T);
+  const T* const from = points.data + j0 * points.dim;
+  const std::int64_t there = (padded(points.count) - j0) * points.dim;
+  for (int u = threadIdx.x * kPiece; u < kColumnBlock * points.dim; u += kThreads * kPiece)
+    __pipeline_memcpy_async(to + u, from + (u < there ? u : 0), 16, u < there ? 0 : 16);
+}
+
+/// Coordinates of 4 adjacent columns of a staged block, from column t; 0 beyond dim.
+template <int D, class T>
+__device__ void load_points(const T* staged, int dim, int t, T (&to)[D][4]) {
+  const T* const from = staged + t / kPanel * (kPanel * dim) + t % kPanel;
+#pragma unroll
+  for (int k = 0; k < D; ++k) {
+    if (k < dim) {
+      load4(from + k * kPanel, to[k]);
+    } else {
+#pragma unroll
+      for (int c = 0; c < 4; ++c) to[k][c] = 0;
+    }
   }
 }
 

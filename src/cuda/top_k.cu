@@ -6,6 +6,7 @@
 #include "cuda/dispatch.cuh"
 #include "cuda/select.cuh"
 #include "cuda/sum_rows.cuh"
+#include "cuda/top_few.cuh"
 
 namespace monge::kernels::cuda {
 using namespace monge::cuda;         // NOLINT(google-build-using-namespace): the backend's own
@@ -62,15 +63,14 @@ __global__ void finish_kernel(const SweepArgs<T> sweep, const TopKArgs<T> a, con
   if (lane == 0) a.softmin[i] = static_cast<T>(shift - a.eps * log(sum));
 }
 
-template <bool InShared, class T>
+/// `lists`: bytes of shared memory beyond what the consumer says.
+template <class Consumer, class T>
 void top_k_slice(SweepArgs<T> sweep, const TopKArgs<T>& a, const BestArgs<T>& best,
-                 std::int64_t first, std::int64_t count, Exec& exec) {
-  using Consumer = TopK<T, InShared>;
+                 std::int64_t first, std::int64_t count, int lists, Exec& exec) {
   const cudaStream_t stream = stream_of(exec);
   sweep.first_block = first;
-  by_dimension<4>(a.pairs, [&]<class Score>(Type<Score>) {
-    const std::int64_t lists = 2 * std::int64_t{kRowBlock} * best.size * (sizeof(T) + 4);
-    const int bytes = Layout<T, Score, Consumer>::kBytes + static_cast<int>(InShared ? lists : 0);
+  by_dimension<3>(a.pairs, [&]<class Score>(Type<Score>) {
+    const int bytes = Layout<T, Score, Consumer>::kBytes + lists;
     set_shared_bytes<T, Score, Consumer>(bytes);
     const dim3 grid(static_cast<unsigned>(count), sweep.parts);
     sweep_kernel<T, Score, Consumer><<<grid, kThreads, bytes, stream>>>(sweep, best);
@@ -81,6 +81,8 @@ void top_k_slice(SweepArgs<T> sweep, const TopKArgs<T>& a, const BestArgs<T>& be
   finish_kernel<<<blocks, kThreads, 0, stream>>>(sweep, a, best, i0, rows);
   check_launch("top_k");
 }
+
+enum class Lists { few, shared, global };  // kept in registers, in shared memory, anywhere
 }  // namespace
 
 template <class T>
@@ -90,32 +92,39 @@ void top_k(const TopKArgs<T>& a, Exec& exec) {
   SweepArgs<T> sweep(a.pairs, a.h, a.shift, a.eps);
   BestArgs<T> best{};
   best.k = a.k;
-  best.size = 32;
+  best.size = kFew;
   while (best.size < a.k) best.size *= 2;
-  const bool in_shared = best.size <= TopK<T, true>::kLargest;
-  // Every part fills its lists anew: two fill a card well enough.
-  const std::int64_t row_blocks = (a.pairs.n + kRowBlock - 1) / kRowBlock;
-  sweep.parts = in_shared ? std::min(parts_of(a.pairs.n, a.pairs.m), row_blocks < 66 ? 8 : 2) : 1;
+  const Lists lists = best.size == kFew                          ? Lists::few
+                      : best.size <= TopK<T, true>::kLargest ? Lists::shared
+                                                             : Lists::global;
+  // Every part fills its lists anew, which costs as much as some column blocks.
+  constexpr double kFilling = 10;
+  sweep.parts = lists == Lists::global ? 1 : parts_of(a.pairs.n, a.pairs.m, 2, kFilling);
 
   constexpr std::int64_t kScratch = std::int64_t{128} << 20;  // bytes of lists at a time
-  const std::int64_t of_row = (sweep.parts + !in_shared) * std::int64_t{best.size} * (sizeof(T) + 4);
-  const std::int64_t slice =
-      std::clamp<std::int64_t>(kScratch / (of_row * kRowBlock), 1, row_blocks);
+  const std::int64_t row_blocks = (a.pairs.n + kRowBlock - 1) / kRowBlock;
+  const std::int64_t arrays = sweep.parts + (lists == Lists::global);
+  const std::int64_t of_block = arrays * kRowBlock * best.size * (sizeof(T) + 4);
+  const std::int64_t slice = std::clamp<std::int64_t>(kScratch / of_block, 1, row_blocks);
   best.rows = slice * kRowBlock;
-  const std::int64_t entries = (sweep.parts + !in_shared) * best.rows * best.size;
-  const std::int64_t lists = sweep.parts * best.rows * best.size;
+  const std::int64_t entries = arrays * best.rows * best.size;
   const Scratch memory(exec, sweep.parts * best.rows * 8 + entries * (sizeof(T) + 4));
   double* const sums = reinterpret_cast<double*>(memory.data());
   best.sums = a.softmin ? sums : nullptr;
   best.weights = reinterpret_cast<T*>(sums + sweep.parts * best.rows);
   best.columns = reinterpret_cast<std::uint32_t*>(best.weights + entries);
-  best.queue_weights = best.weights + lists;
-  best.queue_columns = best.columns + lists;
+  best.queue_weights = best.weights + sweep.parts * best.rows * best.size;
+  best.queue_columns = best.columns + sweep.parts * best.rows * best.size;
+  const int in_shared = 2 * kRowBlock * best.size * static_cast<int>(sizeof(T) + 4);
   in_slices(row_blocks, work_of(a.pairs, 16), exec, [&](std::int64_t first, std::int64_t count) {
     for (std::int64_t s = first; s < first + count; s += slice) {
       const std::int64_t some = std::min(slice, first + count - s);
-      in_shared ? top_k_slice<true>(sweep, a, best, s, some, exec)
-                : top_k_slice<false>(sweep, a, best, s, some, exec);
+      if (lists == Lists::few)
+        top_k_slice<TopFew<T>>(sweep, a, best, s, some, 0, exec);
+      else if (lists == Lists::shared)
+        top_k_slice<TopK<T, true>>(sweep, a, best, s, some, in_shared, exec);
+      else
+        top_k_slice<TopK<T, false>>(sweep, a, best, s, some, 0, exec);
     }
   });
 }

@@ -1,31 +1,17 @@
-// The consumer of top_k: each warp keeps the best of its 8 rows.
+// The consumer of top_k for any k: each warp keeps the best of its 8 rows.
 #pragma once
 #include "cuda/best.cuh"
 #include "cuda/weight_tile.cuh"
 
 namespace monge::cuda::verbs {
-/// Lists of `size` entries, a power of 2 and at least k, of every part and row:
-/// weights[(part * rows + row) * size ..], and the sums of weights.
-template <class T>
-struct BestArgs {
-  T* weights;
-  std::uint32_t* columns;
-  double* sums;       // [parts, rows]; null: not wanted
-  T* queue_weights;   // [rows, size]; null: in shared memory
-  std::uint32_t* queue_columns;
-  std::int64_t rows;  // of the slice, whole row blocks
-  int size, k;
-};
-
 /// InShared: list and queue stand in shared memory, else in the arrays themselves.
 template <class T, bool InShared>
 class TopK {
-  using G = Tile<T>;
   static constexpr int kRows = kRowBlock / kWarps;  // of a warp
-  static constexpr int kShared = sizeof(T) == 4 ? 64 : 32;
 
  public:
-  static constexpr int kLargest = kShared;  // size that fits
+  using G = Tile<T>;
+  static constexpr int kLargest = sizeof(T) == 4 ? 64 : 32;  // size that fits
   using Args = BestArgs<T>;
   static constexpr bool kExact = false, kWeightings = false, kSlopes = false;
   static constexpr int kColumnValues = 0;
@@ -72,17 +58,18 @@ class TopK {
         sum += w[c];
       }
       sum_[r] += sum;
-      // Columns rise, so that a later one is never better at the same weight.
+      // The list holds lower columns alone: an equal weight is no better.
       if (__any_sync(~0u, largest > threshold_[row(r)])) passing |= 1u << r;
     }
     const auto first = static_cast<std::uint32_t>(place.j0 + place.step * G::kWidth) +
                        threadIdx.x % 32 * kLane;
     for (; passing; passing &= passing - 1) {
       const int r = row(__ffs(passing) - 1);
+      const T start = threshold_[r];
       T w[kLane];
       tile_.read(r, w);
 #pragma unroll
-      for (int c = 0; c < kLane; ++c) enqueue(r, w[c], first + c);
+      for (int c = 0; c < kLane; ++c) enqueue(r, w[c], first + c, start);
     }
     __syncthreads();
   }
@@ -129,14 +116,15 @@ class TopK {
   }
 
   /// At most one candidate of every lane; the queue is emptied first where they might not fit.
-  __device__ void enqueue(int row, T weight, std::uint32_t column) {
-    unsigned passing = __ballot_sync(~0u, weight > threshold_[row]);
+  /// `start`: the threshold before this step, whose columns come in any order.
+  __device__ void enqueue(int row, T weight, std::uint32_t column, T start) {
+    unsigned passing = __ballot_sync(~0u, weight > start && weight >= threshold_[row]);
     if (passing == 0) return;
     int waiting = waiting_[row];
     if (waiting + __popc(passing) > args_.size) {
       settle(row);
       waiting = 0;
-      passing = __ballot_sync(~0u, weight > threshold_[row]);
+      passing = __ballot_sync(~0u, weight > start && weight >= threshold_[row]);
     }
     const int lane = threadIdx.x % 32;
     if (passing >> lane & 1) {
