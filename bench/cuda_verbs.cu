@@ -70,7 +70,8 @@ struct Score {
   long failed = 0, checked = 0;
   std::map<std::string, double> worst;
   void fail(const std::string& verb, const std::string& where, const std::string& what) {
-    if (++failed <= 60) std::printf("FAILED %s %s: %s\n", verb.c_str(), where.c_str(), what.c_str());
+    if (++failed <= 60)
+      std::printf("FAILED %s %s: %s\n", verb.c_str(), where.c_str(), what.c_str());
   }
 } score;
 
@@ -391,7 +392,8 @@ void check_pull(Case<T>& in, Exec& exec) {
       check_sum(in, "pull", i * d + k, i, got[i * d + k], 3 * d + 40,
                 [&](std::int64_t j, Real weight) {
                   const Real xk = in.x[i * d + k], yk = in.y[j * d + k];
-                  if (in.kind.form == Form::dot) return weight * -static_cast<Real>(in.kind.scale) * yk;
+                  if (in.kind.form == Form::dot)
+                    return weight * -static_cast<Real>(in.kind.scale) * yk;
                   return weight * in.slope[i * in.m + j] * (xk - yk);
                 });
 }
@@ -403,9 +405,10 @@ void check_moments(Case<T>& in, Exec& exec, int dim) {
   const OnDevice<T> dz(panels_of(z, in.m, dim)), dcenter(center);
   const std::int64_t size = 1 + dim + dim * dim;
   OnDevice<T> out(in.n * size);
-  const MomentsArgs<T> args{in.pairs(true),         in.dh.data(),   in.dshift.data(),
-                            {dz.data(), nullptr, in.m, dim}, dcenter.data(), out.data(),
-                            out.data() + in.n,      out.data() + in.n * (1 + dim), in.eps};
+  const MomentsArgs<T> args{
+      in.pairs(true), in.dh.data(), in.dshift.data(),  {dz.data(), nullptr, in.m, dim},
+      dcenter.data(), out.data(),   out.data() + in.n, out.data() + in.n * (1 + dim),
+      in.eps};
   const auto got = twice<T>("moments", in.where, out, [&] { cuda::moments(args, exec); });
   parallel(1, [&](std::int64_t) {
     for (std::int64_t i = 0; i < in.n; ++i) {
@@ -441,9 +444,16 @@ void check_draw(Case<T>& in, Exec& exec) {
   }
   const OnDevice<std::int64_t> drows(rows), dcounts(counts), doffsets(offsets);
   OnDevice<std::int64_t> out(total);
-  DrawArgs<T> args{in.pairs(true), in.dh.data(),  in.dshift.data(), drows.data(),
-                   dcounts.data(), doffsets.data(), static_cast<std::int64_t>(rows.size()),
-                   12345,          out.data(),    in.eps};
+  DrawArgs<T> args{in.pairs(true),
+                   in.dh.data(),
+                   in.dshift.data(),
+                   drows.data(),
+                   dcounts.data(),
+                   doffsets.data(),
+                   static_cast<std::int64_t>(rows.size()),
+                   12345,
+                   out.data(),
+                   in.eps};
   const auto got = twice<std::int64_t>("draw", in.where, out, [&] { cuda::draw(args, exec); });
   std::vector<std::int64_t> want(total, -2);
   args.pairs = in.pairs(false), args.h = in.h.data(), args.shift = in.shift.data();
@@ -470,9 +480,11 @@ void check_top_k(Case<T>& in, Exec& exec, int k) {
   OnDevice<T> threshold(least), weights(n * m);
   const OnDevice<std::int64_t> offsets(starts);
   OnDevice<std::int64_t> counts(n), columns(n * m);
-  SelectArgs<T> all{in.pairs(true), in.dh.data(), in.dshift.data(), threshold.data(),
-                    counts.data(),  offsets.data(), nullptr,        weights.data(), in.eps};
-  const auto count = twice<std::int64_t>("select", in.where, counts, [&] { cuda::select(all, exec); });
+  SelectArgs<T> all{in.pairs(true),   in.dh.data(),   in.dshift.data(),
+                    threshold.data(), counts.data(),  offsets.data(),
+                    nullptr,          weights.data(), in.eps};
+  const auto count =
+      twice<std::int64_t>("select", in.where, counts, [&] { cuda::select(all, exec); });
   all.columns = columns.data();
   const auto entry = twice<T>("select", in.where, weights, [&] { cuda::select(all, exec); });
   const auto column = columns.host();
@@ -487,9 +499,9 @@ void check_top_k(Case<T>& in, Exec& exec, int k) {
       dense[i * m + j] = entry[at];
     }
   for (std::int64_t at = 0; at < n * m; ++at)
-    check_value("select", in.where, at, dense[at], static_cast<double>(in.w[at]),
-                static_cast<double>(in.w[at]) * in.wrong[at] * 1.01 +
-                    2 * std::numeric_limits<T>::min());
+    check_value(
+        "select", in.where, at, dense[at], static_cast<double>(in.w[at]),
+        static_cast<double>(in.w[at]) * in.wrong[at] * 1.01 + 2 * std::numeric_limits<T>::min());
 
   OnDevice<std::int64_t> best(n * k);
   OnDevice<T> best_weights(n * k), softmin(n);
@@ -520,25 +532,25 @@ void check_top_k(Case<T>& in, Exec& exec, int k) {
       double off = 0;
       for (std::int64_t j = 0; j < m; ++j) {
         const std::int64_t r = i / kRowBlock;
-        const bool swept = !in.listed ||
-                           std::binary_search(in.list_blocks.begin() + in.list_offsets[r],
-                                              in.list_blocks.begin() + in.list_offsets[r + 1],
-                                              j / kColumnBlock);
+        const bool swept =
+            !in.listed ||
+            std::binary_search(in.list_blocks.begin() + in.list_offsets[r],
+                               in.list_blocks.begin() + in.list_offsets[r + 1], j / kColumnBlock);
         if (swept && in.h[j] > -kInfinity) top = std::max<Real>(top, in.h[j] - in.c[i * m + j]);
       }
       for (std::int64_t j = 0; j < m; ++j) {
         if (in.h[j] > -kInfinity && in.c[i * m + j] < kInfinity) {
           off = std::max(off, std::log1p(in.wrong[i * m + j]));
           const std::int64_t r = i / kRowBlock;
-          const bool swept = !in.listed ||
-                             std::binary_search(in.list_blocks.begin() + in.list_offsets[r],
-                                                in.list_blocks.begin() + in.list_offsets[r + 1],
-                                                j / kColumnBlock);
+          const bool swept =
+              !in.listed ||
+              std::binary_search(in.list_blocks.begin() + in.list_offsets[r],
+                                 in.list_blocks.begin() + in.list_offsets[r + 1], j / kColumnBlock);
           if (swept) sum += std::exp((in.h[j] - in.c[i * m + j] - top) / static_cast<Real>(in.eps));
         }
       }
-      const double want = top == -kInfinity ? kInfinity
-                                            : static_cast<double>(-(top + in.eps * std::log(sum)));
+      const double want =
+          top == -kInfinity ? kInfinity : static_cast<double>(-(top + in.eps * std::log(sum)));
       double tolerance = in.eps * (off + 1100 * Case<T>::u) + 4 * Case<T>::u * std::abs(want);
       if (!std::isfinite(in.shift[i]))  // no weight says how far scores may be off
         tolerance += Case<T>::u * (in.kind.dim + 40) * (4 * in.kind.dim + 4) * 4 + 1e-5 * in.eps;
@@ -551,7 +563,8 @@ void check_top_k(Case<T>& in, Exec& exec, int k) {
 void check_close(const std::string& verb, const std::string& where, double got, double want,
                  double relative, double floor = 0) {
   if (std::isnan(got) && std::isnan(want)) return;
-  check_value(verb, where, 0, got, want, std::isfinite(want) ? relative * std::abs(want) + floor : 0);
+  check_value(verb, where, 0, got, want,
+              std::isfinite(want) ? relative * std::abs(want) + floor : 0);
 }
 
 template <class T>
@@ -559,7 +572,8 @@ void check_updates(std::int64_t n, Penalty::Kind kind, Exec& exec, unsigned seed
   std::mt19937_64 random(seed);
   const auto uniform = [&] { return std::uniform_real_distribution<double>(0, 1)(random); };
   const std::string where = "n " + std::to_string(n) + " penalty " +
-                            std::to_string(static_cast<int>(kind)) + (sizeof(T) == 4 ? " float" : " double");
+                            std::to_string(static_cast<int>(kind)) +
+                            (sizeof(T) == 4 ? " float" : " double");
   constexpr double u = std::numeric_limits<T>::epsilon();
   const double eps = 0.1, level_value = 0.4;
   std::vector<T> f(n), a(2 * n), other(n);
@@ -581,8 +595,9 @@ void check_updates(std::int64_t n, Penalty::Kind kind, Exec& exec, unsigned seed
   Exec host;
 
   OnDevice<double> dlog(n);
-  twice<double>("log_weights", where, dlog,
-                [&] { cuda::each(LogWeightArgs<T>{device_weight, dlog.data()}, n, exec); });
+  twice<double>("log_weights", where, dlog, [&] {
+    cuda::each(LogWeightArgs<T>{device_weight, dlog.data()}, n, exec);
+  });
   cpu::each(LogWeightArgs<T>{weight, log_weight.data()}, n, host);
   const OnDevice<T> df(f);
   OnDevice<T> dh(padded(n));
@@ -619,7 +634,8 @@ void check_updates(std::int64_t n, Penalty::Kind kind, Exec& exec, unsigned seed
 
   MeasureArgs<T> args[3];
   for (int side = 0; side < 3; ++side) {
-    args[side].f = side == 1 ? other.data() : f.data(), args[side].s = side == 2 ? nullptr : s.data();
+    args[side].f = side == 1 ? other.data() : f.data(),
+    args[side].s = side == 2 ? nullptr : s.data();
     args[side].weight = weight, args[side].penalty = penalty, args[side].level = &level_value;
     args[side].eps = eps, args[side].log_scale = 0.01, args[side].slack = 1e-5;
     args[side].optimality = side == 0;
@@ -639,7 +655,8 @@ void check_updates(std::int64_t n, Penalty::Kind kind, Exec& exec, unsigned seed
     const std::string at = where + " side " + std::to_string(side);
     check_close("measure mass", at, got[side].log_mass, want[side].log_mass, 1e-13, 1e-13);
     check_close("measure dual", at, got[side].dual, want[side].dual, 1e-12, 1e-13 * mass);
-    check_close("measure residual", at, got[side].residual, want[side].residual, 1e-12, 1e-14 * mass);
+    check_close("measure residual", at, got[side].residual, want[side].residual, 1e-12,
+                1e-14 * mass);
     check_close("measure gap", at, got[side].gap, want[side].gap, 1e-11, 1e-13 * mass);
     check_close("measure level", at, got[side].level, want[side].level, 0);
   }
@@ -668,8 +685,12 @@ void check_updates(std::int64_t n, Penalty::Kind kind, Exec& exec, unsigned seed
   if (kind == Penalty::Kind::kl)
     moves(
         "translate",
-        [&](MovedSide<T> x, MovedSide<T> y) { cpu::translate(TranslateArgs<T>{x, y}, host); },
-        [&](MovedSide<T> x, MovedSide<T> y) { cuda::translate(TranslateArgs<T>{x, y}, exec); });
+        [&](MovedSide<T> x, MovedSide<T> y) {
+          cpu::translate(TranslateArgs<T>{x, y}, host);
+        },
+        [&](MovedSide<T> x, MovedSide<T> y) {
+          cuda::translate(TranslateArgs<T>{x, y}, exec);
+        });
   if (kind == Penalty::Kind::capped) {
     double level = level_value;
     const OnDevice<double> device_level(std::vector<double>{level_value});
@@ -686,8 +707,8 @@ void check_updates(std::int64_t n, Penalty::Kind kind, Exec& exec, unsigned seed
 }
 
 template <class T>
-void check_inspections(std::int64_t n, std::int64_t dim, bool by_rows, bool unit_length, bool spoilt,
-                       Exec& exec, unsigned seed) {
+void check_inspections(std::int64_t n, std::int64_t dim, bool by_rows, bool unit_length,
+                       bool spoilt, Exec& exec, unsigned seed) {
   std::mt19937_64 random(seed);
   const auto uniform = [&] { return std::uniform_real_distribution<double>(0, 1)(random); };
   const std::string where = "n " + std::to_string(n) + " dim " + std::to_string(dim) +
@@ -714,7 +735,8 @@ void check_inspections(std::int64_t n, std::int64_t dim, bool by_rows, bool unit
   for (const bool weighted : {false, true}) {
     const VectorView<const T> none;
     const auto want = cpu::inspect<T>(
-        {view(x.data(), {}), weighted ? VectorView<const T>(a.data(), n) : none, unit_length}, host);
+        {view(x.data(), {}), weighted ? VectorView<const T>(a.data(), n) : none, unit_length},
+        host);
     const auto got = cuda::inspect<T>(
         {view(dx.data(), exec.device),
          weighted ? VectorView<const T>(da.data(), n, 1, exec.device) : none, unit_length},
@@ -733,7 +755,8 @@ void check_inspections(std::int64_t n, std::int64_t dim, bool by_rows, bool unit
     }
   }
   const auto weights_want = cpu::inspect<T>(VectorView<const T>(a.data(), n), host);
-  const auto weights_got = cuda::inspect<T>(VectorView<const T>(da.data(), n, 1, exec.device), exec);
+  const auto weights_got =
+      cuda::inspect<T>(VectorView<const T>(da.data(), n, 1, exec.device), exec);
   check_close("inspect weights", where + " bad", weights_got.bad, weights_want.bad, 0);
   if (weights_want.bad < 0)
     check_close("inspect weights", where + " sum", weights_got.sum, weights_want.sum, 1e-15);
@@ -762,8 +785,12 @@ void check_inspections(std::int64_t n, std::int64_t dim, bool by_rows, bool unit
   PackArgs<T> args{view(x.data(), {}), center.data(), unit_length,
                    data.data(),        norms.data(),  unit_length ? inverse.data() : nullptr};
   cpu::pack(args, host);
-  args = {view(dx.data(), exec.device), dcenter.data(), unit_length, ddata.data(),
-          dnorms.data(),                unit_length ? dinverse.data() : nullptr};
+  args = {view(dx.data(), exec.device),
+          dcenter.data(),
+          unit_length,
+          ddata.data(),
+          dnorms.data(),
+          unit_length ? dinverse.data() : nullptr};
   const auto got = twice<T>("pack", where, ddata, [&] { cuda::pack(args, exec); });
   const auto got_norms = dnorms.host(), got_inverse = dinverse.host();
   constexpr double u = std::numeric_limits<T>::epsilon();
@@ -795,8 +822,9 @@ const Kind kKinds[] = {
     {"matrix by rows", Form::matrix, 0},
     {"matrix by columns", Form::matrix, 0, 1, 2, false, true},
 };
-constexpr Shape kShapes[] = {{1, 1},   {1, 1000}, {1000, 1}, {15, 17},    {16, 16},    {17, 15},  {63, 65},
-                             {64, 64}, {65, 63},  {300, 64}, {300, 1000}, {1000, 300}, {65, 300}, {17, 1000}};
+constexpr Shape kShapes[] = {{1, 1},      {1, 1000},   {1000, 1}, {15, 17},  {16, 16},
+                             {17, 15},    {63, 65},    {64, 64},  {65, 63},  {300, 64},
+                             {300, 1000}, {1000, 300}, {65, 300}, {17, 1000}};
 
 template <class T>
 void check_all(Exec& exec) {
@@ -866,15 +894,18 @@ void time_all(Kind kind, std::int64_t n, double eps, Exec& exec) {
   const int d = kind.dim;
   const auto uniforms = [&](std::int64_t count, double low) {
     std::vector<T> out(count);
-    for (T& value : out) value = static_cast<T>(low + std::uniform_real_distribution<double>(0, 1)(random));
+    for (T& value : out)
+      value = static_cast<T>(low + std::uniform_real_distribution<double>(0, 1)(random));
     return out;
   };
   const double low = kind.norms ? -0.5 : 0;
   const auto x = uniforms(n * std::max(d, 1), low), y = uniforms(n * std::max(d, 1), low);
   std::vector<T> h(padded(n), static_cast<T>(-kInfinity));
-  for (std::int64_t j = 0; j < n; ++j) h[j] = static_cast<T>(-eps * std::log(static_cast<double>(n)));
+  for (std::int64_t j = 0; j < n; ++j)
+    h[j] = static_cast<T>(-eps * std::log(static_cast<double>(n)));
   const OnDevice<T> dx(panels_of(x, n, d)), dy(panels_of(y, n, d)), dnx(norms_of(x, n, d)),
-      dny(norms_of(y, n, d)), dh(h), matrix(kind.form == Form::matrix ? uniforms(n * n, 0) : std::vector<T>());
+      dny(norms_of(y, n, d)), dh(h),
+      matrix(kind.form == Form::matrix ? uniforms(n * n, 0) : std::vector<T>());
   Pairs<T> p;
   p.form = kind.form, p.scale = static_cast<T>(kind.scale), p.power = static_cast<T>(kind.power);
   p.n = p.m = n;
@@ -896,7 +927,8 @@ void time_all(Kind kind, std::int64_t n, double eps, Exec& exec) {
   };
   OnDevice<double> potential(n);
   OnDevice<T> shift(n);
-  const SoftminArgs<T> first{.pairs = p, .h = dh.data(), .shift = nullptr, .out = potential.data(), .eps = eps};
+  const SoftminArgs<T> first{
+      .pairs = p, .h = dh.data(), .shift = nullptr, .out = potential.data(), .eps = eps};
   cuda::softmin(first, exec);
   auto again = first;
   OnDevice<double> out64(n);
@@ -907,8 +939,16 @@ void time_all(Kind kind, std::int64_t n, double eps, Exec& exec) {
   const auto v = uniforms(n * 64, 0);
   const OnDevice<T> dv(v);
   OnDevice<T> out(n * 64);
-  ApplyArgs<T> apply_args{.pairs = p, .h = dh.data(), .shift = dshift.data(), .weighting = Weighting::plain,
-                          .v = nullptr, .v_row = 1, .v_col = n, .k = 1, .out = out.data(), .eps = eps};
+  ApplyArgs<T> apply_args{.pairs = p,
+                          .h = dh.data(),
+                          .shift = dshift.data(),
+                          .weighting = Weighting::plain,
+                          .v = nullptr,
+                          .v_row = 1,
+                          .v_col = n,
+                          .k = 1,
+                          .out = out.data(),
+                          .eps = eps};
   report("apply ones", [&] { cuda::apply(apply_args, exec); });
   apply_args.v = dv.data();
   for (const int k : {1, 3, 4, 8, 16, 64}) {
@@ -920,31 +960,46 @@ void time_all(Kind kind, std::int64_t n, double eps, Exec& exec) {
   apply_args.weighting = Weighting::squared;
   report("apply squared", [&] { cuda::apply(apply_args, exec); });
   if (kind.form != Form::matrix)
-    report("pull", [&] { cuda::pull(PullArgs<T>{p, dh.data(), dshift.data(), out.data(), eps}, exec); });
+    report("pull", [&] {
+      cuda::pull(PullArgs<T>{p, dh.data(), dshift.data(), out.data(), eps}, exec);
+    });
   const int dim = std::min(std::max(d, 1), 4);
-  const OnDevice<T> dz(panels_of(uniforms(n * dim, 0), n, dim)), center(std::vector<T>(n * dim, T(0.5)));
+  const OnDevice<T> dz(panels_of(uniforms(n * dim, 0), n, dim)),
+      center(std::vector<T>(n * dim, T(0.5)));
   OnDevice<T> second(n * 16);
   report("moments", [&] {
-    cuda::moments(MomentsArgs<T>{p, dh.data(), dshift.data(), {dz.data(), nullptr, n, dim}, center.data(),
-                                 out.data(), out.data() + n, second.data(), eps}, exec);
+    cuda::moments(MomentsArgs<T>{p,
+                                 dh.data(),
+                                 dshift.data(),
+                                 {dz.data(), nullptr, n, dim},
+                                 center.data(),
+                                 out.data(),
+                                 out.data() + n,
+                                 second.data(),
+                                 eps},
+                  exec);
   });
   std::vector<std::int64_t> rows(n), counts(n, 1);
   for (std::int64_t i = 0; i < n; ++i) rows[i] = i;
   const OnDevice<std::int64_t> drows(rows), dcounts(counts), doffsets(rows);
   OnDevice<std::int64_t> columns(n * 32);
   report("draw", [&] {
-    cuda::draw(DrawArgs<T>{p, dh.data(), dshift.data(), drows.data(), dcounts.data(), doffsets.data(), n, 5,
-                           columns.data(), eps}, exec);
+    cuda::draw(DrawArgs<T>{p, dh.data(), dshift.data(), drows.data(), dcounts.data(),
+                           doffsets.data(), n, 5, columns.data(), eps},
+               exec);
   });
   OnDevice<T> softmin(n);
   for (const int k : {8, 32})
     report(("top_k k=" + std::to_string(k)).c_str(), [&] {
-      cuda::top_k(TopKArgs<T>{p, dh.data(), dshift.data(), k, columns.data(), out.data(), softmin.data(), eps}, exec);
+      cuda::top_k(TopKArgs<T>{p, dh.data(), dshift.data(), k, columns.data(), out.data(),
+                              softmin.data(), eps},
+                  exec);
     });
   const OnDevice<T> threshold(std::vector<T>(n, T(0.01)));
   report("select count", [&] {
-    cuda::select(SelectArgs<T>{p, dh.data(), dshift.data(), threshold.data(), columns.data(), nullptr, nullptr,
-                               out.data(), eps}, exec);
+    cuda::select(SelectArgs<T>{p, dh.data(), dshift.data(), threshold.data(), columns.data(),
+                               nullptr, nullptr, out.data(), eps},
+                 exec);
   });
 }
 
@@ -956,11 +1011,14 @@ void time_updates(std::int64_t n, Exec& exec) {
   const OnDevice<double> ds(s), dt(s), dlog(s);
   OnDevice<T> dh(padded(n));
   const VectorView<const T> weight(da.data(), n, 1, exec.device);
-  std::printf("updates %s n %lld\n", sizeof(T) == 4 ? "float" : "double", static_cast<long long>(n));
+  std::printf("updates %s n %lld\n", sizeof(T) == 4 ? "float" : "double",
+              static_cast<long long>(n));
   const auto report = [&](const char* name, const std::function<void()>& call) {
     std::printf("  %-18s %9.4f ms\n", name, time_of(call));
   };
-  report("bias", [&] { cuda::each(BiasArgs<T>{df.data(), dlog.data(), n, 0.1, dh.data()}, padded(n), exec); });
+  report("bias", [&] {
+    cuda::each(BiasArgs<T>{df.data(), dlog.data(), n, 0.1, dh.data()}, padded(n), exec);
+  });
   Penalty penalty;
   HalfStepArgs<T> step{ds.data(), df.data(), weight, 1.0, penalty, nullptr, 0.1, 1.0};
   report("half_step 1", [&] { cuda::half_step(step, exec); });
@@ -972,7 +1030,8 @@ void time_updates(std::int64_t n, Exec& exec) {
   Measures out[2];
   report("measure both", [&] { cuda::measure<T>(sides, out, exec); });
   penalty.kind = Penalty::Kind::kl, penalty.strength = 1;
-  const MovedSide<T> lead{df.data(), ds.data(), weight, 1.0, penalty}, follow{dg.data(), dt.data(), weight, 1.0, penalty};
+  const MovedSide<T> lead{df.data(), ds.data(), weight, 1.0, penalty},
+      follow{dg.data(), dt.data(), weight, 1.0, penalty};
   report("translate", [&] { cuda::translate(TranslateArgs<T>{lead, follow}, exec); });
 }
 
@@ -989,7 +1048,8 @@ int run(bool check, bool timing) {
     check_all<double>(exec);
     std::printf("%ld values checked, %ld failures; the largest error over its tolerance:\n",
                 score.checked, score.failed);
-    for (const auto& [verb, worst] : score.worst) std::printf("  %-18s %.3f\n", verb.c_str(), worst);
+    for (const auto& [verb, worst] : score.worst)
+      std::printf("  %-18s %.3f\n", verb.c_str(), worst);
     std::fflush(stdout);
   }
   if (timing) {

@@ -69,10 +69,12 @@ __device__ void merge(const Entries<T>& list, const Entries<T>& other, int size)
       list.weights[at] = weight, list.columns[at] = column;
   }
   __syncwarp();
-  for (int distance = size / 2; distance > 0; distance /= 2) list.exchange(size, distance, 2 * size);
+  for (int distance = size / 2; distance > 0; distance /= 2)
+    list.exchange(size, distance, 2 * size);
 }
 
-/// Sorts the first `waiting` entries of the queue into the list. Rare, and not inlined as it is long.
+/// Sorts the first `waiting` entries of the queue into the list. Rare, and not inlined as it is
+/// long.
 template <class T>
 __device__ __noinline__ void absorb(Entries<T> list, Entries<T> queue, int waiting, int size) {
   __syncwarp();

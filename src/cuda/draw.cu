@@ -131,8 +131,7 @@ __global__ void locate_kernel(const DrawArgs<T> a, std::int64_t first, std::int6
     std::int64_t block = count_true(blocks, [&](std::int64_t b) { return masses[b] <= at; });
     if (block == blocks)
       block = count_true(blocks, [&](std::int64_t b) { return masses[b] < total; });
-    if (block != current)
-      cumulate_block(a, exponential, row, block * kColumnBlock, cumulative);
+    if (block != current) cumulate_block(a, exponential, row, block * kColumnBlock, cumulative);
     current = block;
     const double rest = at - (block > 0 ? masses[block - 1] : 0);
     const double all = __shfl_sync(~0u, cumulative[7], 31);

@@ -26,8 +26,8 @@ struct ExpTraits<double> {
   static constexpr double magic = 0x1.8p52;
   static constexpr int mantissa_bits = 52;
   static constexpr double lowest = -1023, highest = 1024;
-  static constexpr std::int64_t smallest_bits = 0x0010000000000000, infinity_bits =
-                                                                        0x7ff0000000000000;
+  static constexpr std::int64_t smallest_bits = 0x0010000000000000,
+                                infinity_bits = 0x7ff0000000000000;
 };
 
 /// 2^f for |f| <= 1/2.

@@ -149,7 +149,8 @@ __device__ Count ordered(double value) {
   return bits >> 63 ? ~bits : bits | Count{1} << 63;
 }
 __device__ double unordered(Count bits) {
-  return __longlong_as_double(static_cast<long long>(bits >> 63 ? bits & ~(Count{1} << 63) : ~bits));
+  return __longlong_as_double(
+      static_cast<long long>(bits >> 63 ? bits & ~(Count{1} << 63) : ~bits));
 }
 
 struct MatrixSums {
@@ -250,8 +251,8 @@ PointsReport inspect(const InspectPointsArgs<T>& args, Exec& exec) {
   const std::int64_t n = args.points.rows, dim = args.points.cols;
   const std::int64_t chunks = (n + kRowsPerBlock - 1) / kRowsPerBlock;
   const std::int64_t factor_count = args.unit_length ? n : 0;
-  const Scratch memory(exec, sizeof(Firsts) + (chunks + 1) * dim * sizeof(Extent) +
-                                 factor_count * sizeof(double));
+  const Scratch memory(
+      exec, sizeof(Firsts) + (chunks + 1) * dim * sizeof(Extent) + factor_count * sizeof(double));
   auto* const firsts = reinterpret_cast<Firsts*>(memory.data());
   auto* const extents = reinterpret_cast<Extent*>(firsts + 1);
   auto* const parts = extents + dim;
@@ -324,8 +325,7 @@ MatrixReport inspect(const InspectMatrixArgs<T>& args, Exec& exec) {
                   std::min(blocks_of(fast), 32768u));
   matrix_kernel<<<grid, kReduceThreads, 0, stream>>>(args, by_rows, bounds, minima, minima + fast,
                                                      sums);
-  if (bounds)
-    needed_kernel<<<blocks_of(n + m), kReduceThreads, 0, stream>>>(minima, n + m, sums);
+  if (bounds) needed_kernel<<<blocks_of(n + m), kReduceThreads, 0, stream>>>(minima, n + m, sums);
   finish_matrix_kernel<<<1, 1, 0, stream>>>(sums, n, m, by_rows, report);
   check_launch("inspect");
   MatrixReport out;

@@ -12,9 +12,9 @@ using namespace monge::cuda::verbs;  // NOLINT(google-build-using-namespace)
 namespace {
 template <class Score, int Z, class T>
 void moments_few(const MomentsArgs<T>& a, Exec& exec) {
-  sum_rows<Score, MomentsFew<T, Z>>(
-      SweepArgs<T>(a.pairs, a.h, a.shift, a.eps),
-      {a.values, a.center, {a.mass, a.first, a.second, a.values.dim}}, exec);
+  sum_rows<Score, MomentsFew<T, Z>>(SweepArgs<T>(a.pairs, a.h, a.shift, a.eps),
+                                    {a.values, a.center, {a.mass, a.first, a.second, a.values.dim}},
+                                    exec);
 }
 
 template <class T>

@@ -48,9 +48,7 @@ class MomentsFew {
       }
   }
 
-  __device__ void stage(std::int64_t j0, T* to) const {
-    stage_block(args_.values, j0, to);
-  }
+  __device__ void stage(std::int64_t j0, T* to) const { stage_block(args_.values, j0, to); }
   __device__ void begin_step(const Place&) {}
   template <class Score>
   __device__ void add(const Score&, const Place& place, const T*, const T* values,

@@ -1,13 +1,14 @@
 // moments of values with many coordinates: a thread block takes one row and kSide x kSide of its
-// second moments. A row's weights are few beside its d^2 / 2 sums, so each block computes them anew.
+// second moments. A row's weights are few beside its d^2 / 2 sums, so each block computes them
+// anew.
 #pragma once
 #include "cuda/sweep.cuh"
 #include "kernels/moments.hpp"
 
 namespace monge::cuda::verbs {
-inline constexpr int kSide = 64;      // coordinates along a block of second moments
-inline constexpr int kOffsets = 64;   // columns whose offsets are in shared memory at a time
-inline constexpr int kStride = 68;    // of offsets: 16 bytes more, for the banks
+inline constexpr int kSide = 64;     // coordinates along a block of second moments
+inline constexpr int kOffsets = 64;  // columns whose offsets are in shared memory at a time
+inline constexpr int kStride = 68;   // of offsets: 16 bytes more, for the banks
 
 template <class T>
 struct MomentsManyArgs {

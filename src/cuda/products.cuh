@@ -49,7 +49,7 @@ class Products {
   using G = Tile<T>;
 
  private:
-  static constexpr int kStride = G::kWidth + 4;  // of values: 16 bytes, for the banks
+  static constexpr int kStride = G::kWidth + 4;    // of values: 16 bytes, for the banks
   static constexpr int kSteps = 1024 / G::kWidth;  // of sums in T
 
  public:

@@ -14,7 +14,7 @@ template <int D, class T>
 void pull_few(const PullArgs<T>& a, Exec& exec) {
   const int dim = a.pairs.rows.dim;
   sum_rows<FewCoordinates<T, D>, PullFew<T, D>>(SweepArgs<T>(a.pairs, a.h, a.shift, a.eps),
-                                               {{a.out, dim, slope_factor(a.pairs)}}, exec);
+                                                {{a.out, dim, slope_factor(a.pairs)}}, exec);
 }
 
 template <class T>

@@ -47,8 +47,7 @@ class PullFew {
       for (int k = 0; k < D; ++k) {
         const T x = dot_ ? T(0) : score.x(r, k);  // the gradient of -x.y is 0 - y
 #pragma unroll
-        for (int c = 0; c < 4; ++c)
-          rows_.sum[r][k] = fma(w[r][c], x - y[k][c], rows_.sum[r][k]);
+        for (int c = 0; c < 4; ++c) rows_.sum[r][k] = fma(w[r][c], x - y[k][c], rows_.sum[r][k]);
       }
   }
   __device__ void end_step(const Place&) {}

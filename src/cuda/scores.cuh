@@ -201,8 +201,7 @@ class MatrixEntries {
   __device__ static void stage(const Pairs<T>&, std::int64_t, T*) {}
 
   /// Entries outside repeat the last inside: no weight comes of them.
-  __device__ void fill(const Pairs<T>& p, const Place& place, const T*,
-                       T (&s)[G::kRows][4]) const {
+  __device__ void fill(const Pairs<T>& p, const Place& place, const T*, T (&s)[G::kRows][4]) const {
     const std::int64_t j = place.j0 + place.step * G::kWidth + G::column();
 #pragma unroll
     for (int c = 0; c < 4; ++c) {

@@ -15,9 +15,9 @@ __global__ void combine_kernel(const double* partial, std::int64_t i0, std::int6
   store(i0 + at / sums, static_cast<int>(at % sums), value);
 }
 
-/// Into how many parts the columns are split, by shape alone: the least time on 132 multiprocessors,
-/// counted in column blocks, to which each thread block adds `overhead`. `resident` thread blocks
-/// share a multiprocessor, and one alone does not fill it.
+/// Into how many parts the columns are split, by shape alone: the least time on 132
+/// multiprocessors, counted in column blocks, to which each thread block adds `overhead`.
+/// `resident` thread blocks share a multiprocessor, and one alone does not fill it.
 inline int parts_of(std::int64_t n, std::int64_t m, int resident, double overhead) {
   constexpr std::int64_t kProcessors = 132, kMost = 8 * kProcessors;
   const std::int64_t row_blocks = (n + kRowBlock - 1) / kRowBlock;
@@ -61,9 +61,9 @@ void sum_rows(SweepArgs<T> a, typename Consumer::Args args, Exec& exec) {
   const std::int64_t n = a.pairs.n;
   a.parts = parts_of(n, a.pairs.m, Consumer::kResident, 1);
   const std::int64_t all_rows = (n + kRowBlock - 1) / kRowBlock * kRowBlock;
-  const Scratch partial(exec, a.parts > 1 ? a.parts * all_rows * kSums *
-                                                static_cast<std::int64_t>(sizeof(double))
-                                          : 0);
+  const Scratch partial(
+      exec,
+      a.parts > 1 ? a.parts * all_rows * kSums * static_cast<std::int64_t>(sizeof(double)) : 0);
   args.partial = reinterpret_cast<double*>(partial.data());
   const cudaStream_t stream = stream_of(exec);
   in_slices(all_rows / kRowBlock, work_of(a.pairs, kSums), exec,

@@ -30,8 +30,8 @@ struct SweepArgs {
   const T* shift;
   double eps;
   Weighting weighting = Weighting::plain;
-  std::int64_t first_block = 0;  // row block of thread block 0
-  int parts = 1;                 // of the columns
+  std::int64_t first_block = 0;          // row block of thread block 0
+  int parts = 1;                         // of the columns
   const std::int64_t* row_of = nullptr;  // matrix row of row i, where they differ
 
   SweepArgs(const Pairs<T>& pairs, const T* h, const T* shift, double eps)
@@ -95,7 +95,7 @@ __device__ void to_costs(const Pairs<T>& p, const T* row_norms, const T (&norms)
 template <class T, class Score, class Consumer>
 struct Layout {
   static constexpr int kBuffer = (2 + Score::kColumnValues + Consumer::kColumnValues) *
-                                 kColumnBlock;  // h, norms, coordinates, the consumer's
+                                 kColumnBlock;    // h, norms, coordinates, the consumer's
   static constexpr int kRowData = 2 * kRowBlock;  // shifts and norms
   static constexpr int kBytes =
       (2 * kBuffer + kRowData + Score::kSharedValues) * static_cast<int>(sizeof(T)) +
@@ -132,8 +132,7 @@ __global__ void __launch_bounds__(kThreads, Consumer::kResident)
   const Columns columns(a, row_block, blockIdx.y);
   // With squared distances z = h - |x - y|^2 is measured in units of the scale.
   const bool in_scale = !Consumer::kExact && sizeof(T) == 4 && Score::kFew &&
-                        p.form == Form::squared && !p.rows.norms &&
-                        a.weighting != Weighting::cost;
+                        p.form == Form::squared && !p.rows.norms && a.weighting != Weighting::cost;
   const T unit = in_scale ? p.scale : T(1), per_unit = 1 / unit;
   const Exponential<T, Consumer::kExact> exponential(a.eps, unit);
   if (threadIdx.x < kRowBlock) {

@@ -36,11 +36,11 @@ template <class T, int R = kThreadRows<T>>
 struct Tile {
   using Value = T;
   static constexpr int kRows = R;
-  static constexpr int kRowGroups = kRowBlock / kRows;     // threads down a tile
-  static constexpr int kGroups = kThreads / kRowGroups;    // threads along a step
-  static constexpr int kWidth = 4 * kGroups;               // columns of a step
-  static constexpr int kSteps = kColumnBlock / kWidth;     // steps of a column block
-  static constexpr int kDepth = sizeof(T) == 4 ? 16 : 8;   // coordinates staged at a time
+  static constexpr int kRowGroups = kRowBlock / kRows;    // threads down a tile
+  static constexpr int kGroups = kThreads / kRowGroups;   // threads along a step
+  static constexpr int kWidth = 4 * kGroups;              // columns of a step
+  static constexpr int kSteps = kColumnBlock / kWidth;    // steps of a column block
+  static constexpr int kDepth = sizeof(T) == 4 ? 16 : 8;  // coordinates staged at a time
 
   __device__ static int row_group() { return threadIdx.x % kRowGroups; }
   __device__ static int group() { return threadIdx.x / kRowGroups; }

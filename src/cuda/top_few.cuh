@@ -41,8 +41,7 @@ class TopFew {
   template <class Score>
   __device__ void add(const Score&, const Place& place, const T*, const T*,
                       const T (&w)[G::kRows][4]) {
-    const auto column =
-        static_cast<std::uint32_t>(place.j0 + place.step * G::kWidth + G::column());
+    const auto column = static_cast<std::uint32_t>(place.j0 + place.step * G::kWidth + G::column());
     if (args_.sums) {
 #pragma unroll
       for (int r = 0; r < G::kRows; ++r) sum_[r] += (w[r][0] + w[r][1]) + (w[r][2] + w[r][3]);
@@ -65,8 +64,8 @@ class TopFew {
 #pragma unroll
           for (int c = 0; c < 4; ++c) {
             const unsigned bit = 1u << ((q + r) * 4 + c);
-            const bool better = again ? (left & bit) && four[c] >= threshold[r]
-                                      : four[c] > threshold[r];
+            const bool better =
+                again ? (left & bit) && four[c] >= threshold[r] : four[c] > threshold[r];
             left &= ~bit;
             if (!better || enqueue(G::row(q + r), four[c], column + c)) continue;
             left |= bit;

@@ -55,8 +55,7 @@ __global__ void finish_kernel(const SweepArgs<T> sweep, const TopKArgs<T> a, con
     shift = -top;
     sum = isfinite(top) ? 0 : 1;
     const Exponential<T, true> exponential(a.eps, T(1));
-    if (isfinite(top))
-      for_each_score(sweep, i, [&](T score) { sum += exponential(score - top); });
+    if (isfinite(top)) for_each_score(sweep, i, [&](T score) { sum += exponential(score - top); });
     if (isfinite(top))
       for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
   }
@@ -94,7 +93,7 @@ void top_k(const TopKArgs<T>& a, Exec& exec) {
   best.k = a.k;
   best.size = kFew;
   while (best.size < a.k) best.size *= 2;
-  const Lists lists = best.size == kFew                          ? Lists::few
+  const Lists lists = best.size == kFew                      ? Lists::few
                       : best.size <= TopK<T, true>::kLargest ? Lists::shared
                                                              : Lists::global;
   // Every part fills its lists anew, which costs as much as some column blocks.
@@ -146,7 +145,7 @@ void select(const SelectArgs<T>& a, Exec& exec) {
               check_launch("select");
             });
 }
-#define MONGE_INSTANTIATE(T)                        \
+#define MONGE_INSTANTIATE(T)                         \
   template void top_k<T>(const TopKArgs<T>&, Exec&); \
   template void select<T>(const SelectArgs<T>&, Exec&);
 MONGE_INSTANTIATE(float)

@@ -61,8 +61,8 @@ class TopK {
       // The list holds lower columns alone: an equal weight is no better.
       if (__any_sync(~0u, largest > threshold_[row(r)])) passing |= 1u << r;
     }
-    const auto first = static_cast<std::uint32_t>(place.j0 + place.step * G::kWidth) +
-                       threadIdx.x % 32 * kLane;
+    const auto first =
+        static_cast<std::uint32_t>(place.j0 + place.step * G::kWidth) + threadIdx.x % 32 * kLane;
     for (; passing; passing &= passing - 1) {
       const int r = row(__ffs(passing) - 1);
       const T start = threshold_[r];
@@ -150,9 +150,9 @@ class TopK {
 
   const Args& args_;
   WeightTile<T> tile_;
-  std::int64_t first_;      // row of the slice
-  T* threshold_;            // [kRowBlock] only weights above it can be among the best
-  int* waiting_;            // [kRowBlock] candidates in the queue
+  std::int64_t first_;  // row of the slice
+  T* threshold_;        // [kRowBlock] only weights above it can be among the best
+  int* waiting_;        // [kRowBlock] candidates in the queue
   unsigned char* lists_;
   double sum_[kRows];
 };

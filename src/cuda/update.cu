@@ -155,9 +155,10 @@ __global__ void guarded_step_kernel(const HalfStepArgs<T> a, std::int64_t chunks
 template <class T>
 __global__ void guard_kernel(const HalfStepArgs<T> a, std::int64_t chunks, const Part* parts) {
   const auto dual = [&](const Measures& m) { return m.dual - a.eps * exp(m.log_mass); };
-  const double before = dual(add_parts(parts, chunks)), after = dual(add_parts(parts + chunks, chunks));
-  const double rounding = 8 * static_cast<double>(std::numeric_limits<T>::epsilon()) *
-                          (fabs(before) + a.eps * a.mass);
+  const double before = dual(add_parts(parts, chunks)),
+               after = dual(add_parts(parts + chunks, chunks));
+  const double rounding =
+      8 * static_cast<double>(std::numeric_limits<T>::epsilon()) * (fabs(before) + a.eps * a.mass);
   if (after >= before - rounding) return;
   const Penalty penalty = penalty_of(a);
   for (int e = 0; e < kPerThread; ++e) {
@@ -188,8 +189,8 @@ __global__ void log_sum_parts_kernel(const TranslateArgs<T> a, std::int64_t chun
 }
 
 template <class T>
-__global__ void translation_kernel(const TranslateArgs<T> a, std::int64_t chunks,
-                                   const Part* parts, double* by) {
+__global__ void translation_kernel(const TranslateArgs<T> a, std::int64_t chunks, const Part* parts,
+                                   double* by) {
   using Kind = Penalty::Kind;
   const auto log_target = [&](const MovedSide<T>& side, const Part* of_side) {
     return side.penalty.kind == Kind::kl ? add_parts(of_side, chunks).log_mass : log(side.mass);
@@ -230,7 +231,8 @@ __global__ void move_kernel(const MovedSide<T> lead, const MovedSide<T> follow, 
 }
 
 unsigned blocks_of(std::int64_t n) {
-  return static_cast<unsigned>(std::max<std::int64_t>(1, (n + kReduceThreads - 1) / kReduceThreads));
+  return static_cast<unsigned>(
+      std::max<std::int64_t>(1, (n + kReduceThreads - 1) / kReduceThreads));
 }
 
 template <class T>
