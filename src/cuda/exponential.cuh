@@ -123,8 +123,7 @@ class Exponential {
       return power;
     } else {
       constexpr T magic = ExpTraits<T>::magic;
-      z = z > low_ ? z : low_;
-      z = z < high_ ? z : high_;
+      z = fmin(fmax(z, low_), high_);
       const T rounded = fma(z, k_, magic);
       return times_power_of_2(exp2_fraction(fma(z, k_, -(rounded - magic))), rounded);
     }
