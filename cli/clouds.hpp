@@ -21,9 +21,9 @@ double mass_tolerance(const Files& files);
 template <class T>
 class Cloud {
  public:
-  explicit Cloud(io::MeasureFile file)
-      : shape_(std::move(file.points)), points_(io::take<T>(std::move(shape_))) {
-    if (file.weights) weights_ = io::take<T>(std::move(*file.weights));
+  Cloud(io::MeasureFile file, Device device)
+      : shape_(std::move(file.points)), points_(io::take<T>(std::move(shape_)).to(device)) {
+    if (file.weights) weights_ = io::take<T>(std::move(*file.weights)).to(device);
   }
   Measure<T> measure() const { return {io::matrix(shape_, points_), weights_.view()}; }
   std::int64_t size() const { return shape_.shape[0]; }

@@ -45,7 +45,8 @@ int run(const Flags& flags, Files files) {
   options.marginal_a = flags.marginal_source();
   options.marginal_b = flags.marginal_target();
   options.mass_tolerance = mass_tolerance(files);
-  const Cloud<T> source(std::move(files.source)), target(std::move(files.target));
+  const Device device = parse_device(flags.device);
+  const Cloud<T> source(std::move(files.source), device), target(std::move(files.target), device);
 
   const auto result = [&] {
     ProgressLine line(flags);

@@ -130,6 +130,11 @@ void add_flags(CLI::App& command, Flags& f) {
       ->check(CLI::IsMember({"automatic", "double"}))
       ->option_text("NAME")
       ->group(kRun);
+  command
+      .add_option("--device", f.device,
+                  "cpu (default), cuda or cuda:INDEX, as `monge info` counts them")
+      ->option_text("NAME")
+      ->group(kRun);
   command.add_option("--threads", f.threads, "0 (default): what the machine grants this process")
       ->check(CLI::Range(0, 4096))
       ->option_text("COUNT")

@@ -24,6 +24,7 @@ ProgressLine::~ProgressLine() {
 
 Exec ProgressLine::exec(const Flags& flags) {
   Exec out;
+  out.device = parse_device(flags.device);
   out.threads = flags.threads;
   out.stop = &stop_flag();
   if (shown_)

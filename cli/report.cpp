@@ -71,6 +71,7 @@ Json options_of(const Flags& flags) {
   return {{"tolerance", flags.tolerance},
           {"max_iterations", flags.max_iterations},
           {"precision", flags.precision},
+          {"device", flags.device},
           {"threads", flags.threads}};
 }
 

@@ -27,37 +27,43 @@ class Writer {
   explicit Writer(io::ResultDirectory& directory) : directory_(directory) {}
 
   template <class T>
-  void array(const std::string& name, const Buffer<T>& values, std::vector<std::int64_t> shape) {
+  void array(const std::string& name, Buffer<T> values, std::vector<std::int64_t> shape) {
     check_stop();
-    io::write_npy(directory_.file(name + ".npy"), {std::move(shape), values.data()});
+    const auto host = std::move(values).to(Device{});
+    io::write_npy(directory_.file(name + ".npy"), {std::move(shape), host.data()});
   }
 
   template <class T>
   void map(const std::string& name, const Plan<T>& plan, Side rows, std::int64_t dim, Exec& exec) {
     const std::int64_t size = rows == Side::source ? plan.n() : plan.m();
-    Buffer<bool> valid(size);
+    Buffer<bool> valid(size, exec.device);
     array(name, plan.barycentric(rows, exec, valid.data()), {size, dim});
-    array(name + "_valid", valid, {size});
+    array(name + "_valid", std::move(valid), {size});
   }
 
   template <class T>
-  void sparse(const SparsePlan<T>& plan) {
+  void sparse(SparsePlan<T> plan) {
     check_stop();
     const std::int64_t shape[2] = {plan.n, plan.m};
-    io::write_npz(directory_.file("plan.npz"),
-                  {{"shape", {{2}, shape}},
-                   {"offsets", {{plan.offsets.size()}, plan.offsets.data()}},
-                   {"columns", {{plan.columns.size()}, plan.columns.data()}},
-                   {"values", {{plan.values.size()}, plan.values.data()}}});
+    const auto offsets = std::move(plan.offsets).to(Device{});
+    const auto columns = std::move(plan.columns).to(Device{});
+    const auto values = std::move(plan.values).to(Device{});
+    io::write_npz(directory_.file("plan.npz"), {{"shape", {{2}, shape}},
+                                                {"offsets", {{offsets.size()}, offsets.data()}},
+                                                {"columns", {{columns.size()}, columns.data()}},
+                                                {"values", {{values.size()}, values.data()}}});
   }
 
-  void pairs(const Pairs64& drawn) {
-    Buffer<std::int64_t> pairs(2 * drawn.source.size());
-    for (std::int64_t k = 0; k < drawn.source.size(); ++k) {
-      pairs[2 * k] = drawn.source[k];
-      pairs[2 * k + 1] = drawn.target[k];
+  void pairs(Pairs64 drawn) {
+    const std::int64_t size = drawn.source.size();
+    const auto source = std::move(drawn.source).to(Device{});
+    const auto target = std::move(drawn.target).to(Device{});
+    Buffer<std::int64_t> pairs(2 * size);
+    for (std::int64_t k = 0; k < size; ++k) {
+      pairs[2 * k] = source[k];
+      pairs[2 * k + 1] = target[k];
     }
-    array("pairs", pairs, {drawn.source.size(), 2});
+    array("pairs", std::move(pairs), {size, 2});
   }
 
  private:
@@ -70,8 +76,8 @@ void write_results(io::ResultDirectory& directory, const Plan<T>& plan,
                    const SinkhornResult<T>& result, std::int64_t dim, const Wanted& wanted,
                    const Json& report, Exec& exec) {
   Writer out(directory);
-  out.array("f", result.f, {plan.n()});
-  out.array("g", result.g, {plan.m()});
+  out.array("f", result.f.to(Device{}), {plan.n()});
+  out.array("g", result.g.to(Device{}), {plan.m()});
   out.array("marginal_source", plan.marginal(Side::source, exec), {plan.n()});
   out.array("marginal_target", plan.marginal(Side::target, exec), {plan.m()});
   out.map("source_to_target", plan, Side::source, dim, exec);

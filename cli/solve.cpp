@@ -70,7 +70,8 @@ std::string summary_of(const SolveFlags& flags, const Problem<T>& problem, const
 template <class T>
 int run(const SolveFlags& flags, Files files, std::optional<io::ResultDirectory>& directory) {
   const ProblemOptions options{flags.mass, mass_tolerance(files)};
-  const Cloud<T> source(std::move(files.source)), target(std::move(files.target));
+  const Device device = parse_device(flags.device);
+  const Cloud<T> source(std::move(files.source), device), target(std::move(files.target), device);
   const Measure<T> a = source.measure(), b = target.measure();
   constexpr TV kPartial{std::numeric_limits<double>::infinity()};
   const Problem<T> problem(PointCloud<T>{a.points, b.points, flags.ground_cost()}, a.weights,

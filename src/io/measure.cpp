@@ -150,8 +150,8 @@ Buffer<T> take(Array&& array) {
 template <class T>
 MatrixView<const T> matrix(const Array& array, const Buffer<T>& values) {
   const std::int64_t rows = array.shape[0], columns = array.shape[1];
-  if (array.fortran_order) return {values.data(), rows, columns, 1, rows};
-  return {values.data(), rows, columns};
+  if (array.fortran_order) return {values.data(), rows, columns, 1, rows, values.device()};
+  return {values.data(), rows, columns, columns, 1, values.device()};
 }
 
 template Buffer<float> take<float>(Array&&);

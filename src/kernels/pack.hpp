@@ -1,5 +1,6 @@
 // pack: panels of points - center, formed in double and rounded once to T, zeros in the padding;
-// with norms for the product form.
+// with norms for the product form. The product that makes a direction may be fused into the
+// difference; everything else has the same bits on every backend.
 #pragma once
 #include <cmath>
 #include <cstdint>

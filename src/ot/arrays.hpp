@@ -3,7 +3,6 @@
 #pragma once
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "kernels/entries.hpp"
@@ -42,7 +41,7 @@ Buffer<T> gathered(VectorView<const T> from, Exec& exec) {
 /// For what only the host does; each caller says why that is no loss.
 template <class View>
 auto on_host(const View& view, Exec& exec) {
-  return moved(gathered(view, exec), Device{}, exec);
+  return gathered(view, exec).to(Device{}, exec.stream);
 }
 
 /// A host array where the data are; returns when it is there.
@@ -53,12 +52,6 @@ Buffer<T> placed(const std::vector<T>& values, Exec& exec) {
   copy(out.data(), exec.device, values.data(), Device{}, size * std::int64_t{sizeof(T)},
        exec.stream);
   return out;
-}
-
-/// The same array on a device: itself where it is there already.
-template <class T>
-Buffer<T> moved(Buffer<T>&& buffer, Device device, const Exec& exec) {
-  return buffer.device() == device ? std::move(buffer) : buffer.to(device, exec.stream);
 }
 
 /// values [n, k] times the weight of their row.

@@ -36,8 +36,8 @@ Buffer<T> product(const Plan<T>& plan, Side rows, MatrixView<const T> v,
                                       v.rows, v.cols, columns),
                           "v");
   check_device("plan", "v", v.device, exec);
-  Buffer<T> out(plan.op().size(rows) * v.cols, exec.device);
   const auto h = column_bias(plan, rows, exec);
+  Buffer<T> out(plan.op().size(rows) * v.cols, exec.device);
   plan.op().apply(rows, h.data(), potential_of(plan, rows).data, weighting, v, out.data(),
                   plan.epsilon(), exec);
   const auto a = weights_of(plan.problem(), rows);

@@ -29,7 +29,7 @@ Buffer<std::int64_t> drawn(const Plan<T>& plan, const Requests& requests, std::i
   if (total > 0)
     plan.op().draw(Side::source, h.data(), s.data(), requests.rows, requests.counts, seed,
                    targets.data(), plan.epsilon(), exec);
-  return moved(std::move(targets), Device{}, exec);
+  return std::move(targets).to(Device{}, exec.stream);
 }
 
 void check_count(std::int64_t k) {
@@ -67,8 +67,8 @@ Pairs64 Plan<T>::draw_pairs(std::int64_t k, std::uint64_t seed, Exec& exec) cons
   }
   const auto targets = drawn(*this, requests, k, h, s, seed, exec);
   for (std::int64_t t = 0; t < k; ++t) out.target[t] = targets[place[out.source[t]]++];
-  return {moved(std::move(out.source), exec.device, exec),
-          moved(std::move(out.target), exec.device, exec)};
+  return {std::move(out.source).to(exec.device, exec.stream),
+          std::move(out.target).to(exec.device, exec.stream)};
 }
 
 template <class T>
@@ -86,7 +86,7 @@ Buffer<std::int64_t> Plan<T>::draw_targets(int k, std::uint64_t seed, Exec& exec
   Buffer<std::int64_t> out(n() * k, std::int64_t{-1});
   for (std::int64_t r = 0; r < live; ++r)
     std::copy_n(targets.begin() + r * k, k, out.begin() + requests.rows[r] * k);
-  return moved(std::move(out), exec.device, exec);
+  return std::move(out).to(exec.device, exec.stream);
 }
 
 #define MONGE_INSTANTIATE(T)                                                      \

@@ -61,8 +61,8 @@ Buffer<T> softmin(const Operator<T>& op, Side rows, const Buffer<T>& h, double e
 /// p_i / a_i of `rows`, finite at zero weights too; one pass.
 template <class T>
 Buffer<T> marginal_ratio(const Plan<T>& plan, Side rows, Exec& exec) {
-  Buffer<T> ratio(plan.op().size(rows), exec.device);
   const auto h = column_bias(plan, rows, exec);
+  Buffer<T> ratio(plan.op().size(rows), exec.device);
   plan.op().apply(rows, h.data(), potential_of(plan, rows).data, kernels::Weighting::plain, {},
                   ratio.data(), plan.epsilon(), exec);
   return ratio;
@@ -92,14 +92,14 @@ Buffer<double> row_masses(const Plan<T>& plan, Side rows, const Buffer<T>& softm
       kernels::RowMassArgs<T>{weights_of(plan.problem(), rows), potential_of(plan, rows).data,
                               softmin.data(), plan.epsilon(), mass.data(), nullptr},
       mass.size(), exec);
-  return moved(std::move(mass), Device{}, exec);
+  return std::move(mass).to(Device{}, exec.stream);
 }
 
 /// sum_j P_ij d c(x_i, y_j) / d x_i, [n, d]; for the target side in y_j, [m, d]. One pass.
 template <class T>
 Buffer<T> point_gradient(const Plan<T>& plan, Side rows, Exec& exec) {
-  Buffer<T> gradient(plan.op().size(rows) * plan.op().dim(), exec.device);
   const auto h = column_bias(plan, rows, exec);
+  Buffer<T> gradient(plan.op().size(rows) * plan.op().dim(), exec.device);
   plan.op().pull(rows, h.data(), potential_of(plan, rows).data, gradient.data(), plan.epsilon(),
                  exec);
   scale_rows(weights_of(plan.problem(), rows), gradient, exec);
@@ -114,8 +114,8 @@ struct PlanEntropy {
 template <class T>
 PlanEntropy plan_entropy(const Plan<T>& plan, const RatioSums& a, const RatioSums& b, Exec& exec) {
   const Problem<T>& problem = plan.problem();
-  Buffer<T> costs(plan.n(), exec.device);
   const auto h = column_bias(plan, Side::source, exec);
+  Buffer<T> costs(plan.n(), exec.device);
   plan.op().apply(Side::source, h.data(), plan.f().data, kernels::Weighting::cost, {}, costs.data(),
                   plan.epsilon(), exec);
   const double linear = ratio_sums(plan, Side::source, costs, exec).mass;

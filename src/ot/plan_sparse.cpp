@@ -21,8 +21,8 @@ template <class T, class First, class Count>
 SparsePlan<T> compacted(const Plan<T>& plan, Buffer<std::int64_t> columns, Buffer<T> weights,
                         T least, const First& first, const Count& count, Exec& exec) {
   const auto a = on_host(plan.problem().a(), exec);
-  columns = moved(std::move(columns), Device{}, exec);
-  weights = moved(std::move(weights), Device{}, exec);
+  columns = std::move(columns).to(Device{}, exec.stream);
+  weights = std::move(weights).to(Device{}, exec.stream);
   Buffer<std::int64_t> offsets(plan.n() + 1);
   std::int64_t kept = 0;
   offsets[0] = 0;
@@ -36,13 +36,13 @@ SparsePlan<T> compacted(const Plan<T>& plan, Buffer<std::int64_t> columns, Buffe
     offsets[i + 1] = kept;
   }
   const auto cut = [&]<class U>(Buffer<U>& from) {
-    if (kept == from.size()) return moved(std::move(from), exec.device, exec);
+    if (kept == from.size()) return std::move(from).to(exec.device, exec.stream);
     Buffer<U> to(kept, exec.device);
     copy(to.data(), exec.device, from.data(), Device{}, kept * static_cast<std::int64_t>(sizeof(U)),
          exec.stream);
     return to;
   };
-  return {plan.n(), plan.m(), moved(std::move(offsets), exec.device, exec), cut(columns),
+  return {plan.n(), plan.m(), std::move(offsets).to(exec.device, exec.stream), cut(columns),
           cut(weights)};
 }
 }  // namespace
@@ -76,7 +76,7 @@ SparsePlan<T> Plan<T>::sparse(double threshold, Exec& exec, std::int64_t limit) 
     least[i] = a[i] > 0 ? std::max(static_cast<T>(threshold / a[i] * kBelow),
                                    std::numeric_limits<T>::denorm_min())
                         : std::numeric_limits<T>::infinity();
-  least = moved(std::move(least), exec.device, exec);
+  least = std::move(least).to(exec.device, exec.stream);
   Buffer<std::int64_t> row_counts(n(), exec.device);
   op_->select(Side::source, h.data(), f_.data(), least.data(), row_counts.data(), nullptr, nullptr,
               nullptr, epsilon_, exec);

@@ -57,8 +57,8 @@ Bridge<T> bridge(VectorView<const T> weights, VectorView<const T> reference,
     relative += weight * log_ratio;
   }
   out.constant = kl ? kl->rho * mass_change : eps * relative;
-  out.weights = moved(std::move(out.weights), exec.device, exec);
-  out.offset = moved(std::move(out.offset), exec.device, exec);
+  out.weights = std::move(out.weights).to(exec.device, exec.stream);
+  out.offset = std::move(out.offset).to(exec.device, exec.stream);
   return out;
 }
 

@@ -30,6 +30,7 @@ XY = ("solve", "x.npy", "y.npy")
         ((*XY, "--epsilon", 0.1, "--precision", "half"), "half"),
         ((*XY, "--epsilon", 0.1, "--reference", "uniform"), "uniform"),
         ((*XY, "--epsilon", 0.1, "--threads", -1), "-1"),
+        ((*XY, "--epsilon", 0.1, "--device", "gpu"), "cuda:INDEX"),
         ((*XY, "--epsilon", 0.1, "--anneal"), "--anneal"),
         (("divergence", "x.npy", "y.npy", "--epsilon", 0.1, "--mass", 1), "--mass"),
     ],
@@ -162,3 +163,14 @@ def test_out_of_memory(monge, tmp_path):
         stdout=subprocess.PIPE,
     )  # fmt: skip
     assert "memory" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["solve", "divergence"])
+def test_a_device_that_this_build_lacks(monge, clouds, command):
+    if "cuda: not built" not in monge("info").stdout:
+        pytest.skip("this build has the CUDA backend")
+    text = monge.error(
+        command, "x.npy", "y.npy", "--epsilon", 0.1, "--device", "cuda:1", code=3
+    )
+    assert "cuda:1" in text
+    assert "no CUDA backend" in text

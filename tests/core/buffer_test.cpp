@@ -26,6 +26,17 @@ TEST(Buffer, FillsAndCopies) {
   EXPECT_EQ(buffer.view()[2], 7);
 }
 
+TEST(Buffer, GoesToADeviceAndStaysWhereItIs) {
+  Buffer<int> buffer(4, 9);
+  const int* const data = buffer.data();
+  const Buffer<int> twin = buffer.to(Device{});
+  EXPECT_NE(twin.data(), data);
+  EXPECT_EQ(twin[3], 9);
+  const Buffer<int> same = std::move(buffer).to(Device{});  // given away: nothing is copied
+  EXPECT_EQ(same.data(), data);
+  EXPECT_EQ(same.device(), Device{});
+}
+
 TEST(Buffer, MovesAndLeavesNothingBehind) {
   static_assert(!std::is_copy_constructible_v<Buffer<float>>);
   Buffer<int> first(4, 9);

@@ -20,6 +20,7 @@ TEST(Workspace, OnlyGrows) {
 TEST(Exec, RunsOnTheProcessorAndIsNotAskedToStopByDefault) {
   const Exec exec;
   EXPECT_EQ(exec.device, Device{});
+  EXPECT_EQ(exec.stream, nullptr);
   EXPECT_EQ(exec.threads, 0);
   EXPECT_EQ(exec.stop, nullptr);
   EXPECT_FALSE(exec.progress);

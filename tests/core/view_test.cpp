@@ -52,6 +52,11 @@ TEST(MatrixView, EmptyByDefault) {
 TEST(Device, Names) {
   EXPECT_EQ(to_string(Device{}), "cpu");
   EXPECT_EQ(to_string(Device{DeviceKind::cuda, 3}), "cuda:3");
+  for (const Device device : {Device{}, Device{DeviceKind::cuda, 12}})
+    EXPECT_EQ(parse_device(to_string(device)), device);
+  EXPECT_EQ(parse_device("cuda"), (Device{DeviceKind::cuda, 0}));
+  for (const char* name : {"", "gpu", "cuda:", "cuda:-1", "cuda:1x", "cuda:99999", "CPU"})
+    EXPECT_THROW(parse_device(name), InvalidArgument) << name;
 }
 }  // namespace
 }  // namespace monge

@@ -46,9 +46,15 @@ ApplyArgs<T> arguments(const KernelCase<T>& in, const Buffer<T>& v, Layout layou
 template <class T>
 std::vector<T> run(ApplyArgs<T> a, int threads) {
   std::vector<T> out(a.pairs.n * a.k, testing::poison<T>());
-  a.out = out.data();
-  Exec exec = testing::with_threads(threads);
+  testing::Placed on;
+  a.h = on.in(a.h, kernels::padded(a.pairs.m));
+  a.shift = on.in(a.shift, a.pairs.n);
+  a.v = on.in(a.v, a.pairs.m * a.k);
+  a.pairs = on.pairs(a.pairs);
+  a.out = on.out(out);
+  Exec exec = on.exec(threads);
   kernels::apply(a, exec);
+  on.finish();
   return out;
 }
 

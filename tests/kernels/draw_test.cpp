@@ -66,9 +66,17 @@ template <class T>
 Integers run(const KernelCase<T>& in, const Requests& wanted, int threads, std::uint64_t seed = 1) {
   Integers out(wanted.total(), testing::poison<std::int64_t>());
   auto a = arguments(in, wanted, seed);
-  a.out = out.data();
-  Exec exec = testing::with_threads(threads);
+  testing::Placed on;
+  a.h = on.in(in.h);
+  a.shift = on.in(in.shift);
+  a.rows = on.in(wanted.rows);
+  a.counts = on.in(wanted.counts);
+  a.offsets = on.in(wanted.offsets);
+  a.pairs = on.pairs(a.pairs);
+  a.out = on.out(out);
+  Exec exec = on.exec(threads);
   kernels::draw(a, exec);
+  on.finish();
   return out;
 }
 

@@ -57,11 +57,18 @@ Output<T> run(MomentsArgs<T> a, int threads) {
   const T poison = testing::poison<T>();
   Output<T> out{std::vector<T>(n, poison), std::vector<T>(n * dim, poison),
                 std::vector<T>(n * dim * dim, poison)};
-  a.mass = out.mass.data();
-  a.first = out.first.data();
-  a.second = out.second.data();
-  Exec exec = testing::with_threads(threads);
+  testing::Placed on;
+  a.h = on.in(a.h, kernels::padded(a.pairs.m));
+  a.shift = on.in(a.shift, n);
+  a.values.data = on.in(a.values.data, kernels::padded(a.pairs.m) * dim);
+  a.center = on.in(a.center, n * dim);
+  a.pairs = on.pairs(a.pairs);
+  a.mass = on.out(out.mass);
+  a.first = on.out(out.first);
+  a.second = on.out(out.second);
+  Exec exec = on.exec(threads);
   kernels::moments(a, exec);
+  on.finish();
   return out;
 }
 

@@ -29,9 +29,14 @@ PullArgs<T> arguments(const KernelCase<T>& in) {
 template <class T>
 std::vector<T> run(PullArgs<T> a, int threads) {
   std::vector<T> out(a.pairs.n * a.pairs.rows.dim, testing::poison<T>());
-  a.out = out.data();
-  Exec exec = testing::with_threads(threads);
+  testing::Placed on;
+  a.h = on.in(a.h, kernels::padded(a.pairs.m));
+  a.shift = on.in(a.shift, a.pairs.n);
+  a.pairs = on.pairs(a.pairs);
+  a.out = on.out(out);
+  Exec exec = on.exec(threads);
   kernels::pull(a, exec);
+  on.finish();
   return out;
 }
 

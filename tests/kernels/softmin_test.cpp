@@ -38,12 +38,13 @@ template <class T>
 std::vector<double> run(const KernelCase<T>& in, Shift shift, int threads = 1) {
   const std::vector<double> shifts(in.shift.begin(), in.shift.end());
   std::vector<double> out(in.options().n, std::numeric_limits<double>::quiet_NaN());
-  Exec exec;
-  exec.threads = threads;
+  testing::Placed on;
+  Exec exec = on.exec(threads);
   kernels::softmin(
-      SoftminArgs<T>{in.pairs(), in.h.data(), shift == Shift::given ? shifts.data() : nullptr,
-                     out.data(), in.eps},
+      SoftminArgs<T>{on.pairs(in.pairs()), on.in(in.h),
+                     shift == Shift::given ? on.in(shifts) : nullptr, on.out(out), in.eps},
       exec);
+  on.finish();
   return out;
 }
 
@@ -216,6 +217,7 @@ TYPED_TEST(Softmin, DoesNotDependOnTheNumberOfThreads) {
         for (const Shift shift : {Shift::given, Shift::none}) {
           const auto one = run(in, shift, 1);
           for (const int threads : {1, 2, 8}) ASSERT_EQ(run(in, shift, threads), one);
+          testing::on_every_gpu([&] { ASSERT_EQ(run(in, shift), run(in, shift)); });
         }
       }
 }
@@ -229,19 +231,23 @@ TYPED_TEST(Softmin, SplitColumnsMatchReference) {
 TYPED_TEST(Softmin, AListOfAllBlocksChangesNothing) {
   const CaseOptions options{.n = 200, .m = 3000, .dim = 3, .bad_shift = false};
   KernelCase<TypeParam> in(options);
-  const auto dense = run(in, Shift::given);
   const std::int32_t all[] = {0, 1, 2,  3,  4, 5, 6,  7,  8, 9, 10, 11, 0, 1, 2,  3,
                               4, 5, 6,  7,  8, 9, 10, 11, 0, 1, 2,  3,  4, 5, 6,  7,
                               8, 9, 10, 11, 0, 1, 2,  3,  4, 5, 6,  7,  8, 9, 10, 11};
   const std::int64_t offsets[] = {0, 12, 24, 36, 48};
   const kernels::BlockList list{offsets, all};
-  SoftminArgs<TypeParam> args{in.pairs(), in.h.data(), nullptr, nullptr, in.eps};
-  args.pairs.list = &list;
-  std::vector<double> out(in.shift.begin(), in.shift.end());  // the shift may be overwritten
-  args.shift = args.out = out.data();
-  Exec exec;
-  kernels::softmin(args, exec);
-  EXPECT_EQ(out, dense);
+  testing::on_every_device([&] {
+    auto pairs = in.pairs();
+    pairs.list = &list;
+    std::vector<double> out(in.shift.begin(), in.shift.end());  // the shift may be overwritten
+    testing::Placed on;
+    SoftminArgs<TypeParam> args{on.pairs(pairs), on.in(in.h), nullptr, on.out(out), in.eps};
+    args.shift = args.out;
+    Exec exec = on.exec();
+    kernels::softmin(args, exec);
+    on.finish();
+    EXPECT_EQ(out, run(in, Shift::given));
+  });
 }
 }  // namespace
 }  // namespace monge

@@ -37,10 +37,12 @@ Top<T> run_top_k(const KernelCase<T>& in, int k, int threads) {
   const std::int64_t n = in.options().n;
   Top<T> out{std::vector<std::int64_t>(n * k, testing::poison<std::int64_t>()),
              std::vector<T>(n * k, testing::poison<T>()), std::vector<T>(n, testing::poison<T>())};
-  TopKArgs<T> a{in.pairs(),         in.h.data(),        in.shift.data(),    k,
-                out.columns.data(), out.weights.data(), out.softmin.data(), in.eps};
-  Exec exec = testing::with_threads(threads);
+  testing::Placed on;
+  TopKArgs<T> a{on.pairs(in.pairs()), on.in(in.h),         on.in(in.shift),     k,
+                on.out(out.columns),  on.out(out.weights), on.out(out.softmin), in.eps};
+  Exec exec = on.exec(threads);
   kernels::top_k(a, exec);
+  on.finish();
   return out;
 }
 
@@ -56,20 +58,30 @@ Selection<T> run_select(const KernelCase<T>& in, const std::vector<T>& threshold
   const std::int64_t n = in.options().n;
   Selection<T> out;
   out.counts.assign(n, testing::poison<std::int64_t>());
-  SelectArgs<T> a{in.pairs(),       in.h.data(),       in.shift.data(),
-                  threshold.data(), out.counts.data(), nullptr,
-                  nullptr,          nullptr,           in.eps};
-  Exec exec = testing::with_threads(threads);
+  testing::Placed on;
+  SelectArgs<T> a{on.pairs(in.pairs()),
+                  on.in(in.h),
+                  on.in(in.shift),
+                  on.in(threshold),
+                  on.out(out.counts),
+                  nullptr,
+                  nullptr,
+                  nullptr,
+                  in.eps};
+  Exec exec = on.exec(threads);
   kernels::select(a, exec);
+  on.finish();
   out.offsets.assign(n, 0);
   for (std::int64_t i = 0; i + 1 < n; ++i) out.offsets[i + 1] = out.offsets[i] + out.counts[i];
   const std::int64_t total = std::accumulate(out.counts.begin(), out.counts.end(), std::int64_t{0});
   out.columns.assign(total + 1, testing::poison<std::int64_t>());  // the last entry stays
   out.weights.assign(total + 1, T(-77));
-  a.offsets = out.offsets.data();
-  a.columns = out.columns.data();
-  a.weights = out.weights.data();
+  a.counts = const_cast<std::int64_t*>(on.in(out.counts));
+  a.offsets = on.in(out.offsets);
+  a.columns = on.out(out.columns);
+  a.weights = on.out(out.weights);
   kernels::select(a, exec);
+  on.finish();
   return out;
 }
 

@@ -1,4 +1,4 @@
-// Runs a test once per instruction set that this machine and this build have.
+// Runs a test once per instruction set and GPU that this machine and this build have.
 #pragma once
 #include <gtest/gtest.h>
 
@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cpu/target.hpp"
+#include "support/devices.hpp"
 
 namespace monge::testing {
 /// MONGE_TARGET for the life of the object.
@@ -31,5 +32,6 @@ void on_every_target(const Test& test) {
     const TargetScope scope(name);
     test();
   }
+  on_every_gpu(test);
 }
 }  // namespace monge::testing

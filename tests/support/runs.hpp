@@ -12,6 +12,7 @@
 
 #include "cpu/target.hpp"
 #include "monge/core/exec.hpp"
+#include "support/devices.hpp"
 
 namespace monge::testing {
 struct Shape {
@@ -33,20 +34,15 @@ T poison() {
   return static_cast<T>(-77);
 }
 
-inline Exec with_threads(int threads) {
-  Exec exec;
-  exec.threads = threads;
-  return exec;
-}
-
-/// run(threads) gives the same bits for every number of threads.
+/// run(threads) gives the same bits for every number of threads, and on a GPU every time.
 template <class Run>
 void expect_same_on_any_threads(const Run& run) {
   const auto one = run(1);
   for (const int threads : {2, 8}) EXPECT_TRUE(run(threads) == one) << threads << " threads";
+  on_every_gpu([&] { EXPECT_TRUE(run(1) == run(1)); });
 }
 
-/// Runs `test` once per instruction set that this machine and this build have.
+/// Runs `test` once per instruction set and GPU that this machine and this build have.
 template <class Test>
 void on_every_target(const Test& test) {
   const char* const before = std::getenv("MONGE_TARGET");
@@ -57,5 +53,6 @@ void on_every_target(const Test& test) {
     test();
   }
   before ? setenv("MONGE_TARGET", restored.c_str(), 1) : unsetenv("MONGE_TARGET");
+  on_every_gpu(test);
 }
 }  // namespace monge::testing

@@ -39,12 +39,17 @@ class Buffer {
   }
   ~Buffer() { detail::deallocate(data_, device_); }
 
-  /// On the same device, in the order of `stream`: see monge::copy.
+  /// A copy on the same device or on another, in the order of `stream`: see monge::copy.
   Buffer copy(void* stream = nullptr) const { return to(device_, stream); }
-  Buffer to(Device device, void* stream = nullptr) const {
+  Buffer to(Device device, void* stream = nullptr) const& {
     Buffer out(size_, device);
     monge::copy(out.data_, device, data_, device_, bytes(), stream);
     return out;
+  }
+  /// Of a buffer that is given away: itself where it is there already.
+  Buffer to(Device device, void* stream = nullptr) && {
+    if (device == device_) return std::move(*this);
+    return std::as_const(*this).to(device, stream);
   }
 
   T* data() { return data_; }
