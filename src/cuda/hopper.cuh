@@ -115,6 +115,16 @@ __device__ __forceinline__ void wgmma(float (&d)[64], std::uint64_t a, std::uint
 #undef MONGE_D64
 #undef MONGE_D64_NAMES
 
+// Barriers of whole warps, by number: those that arrive do not wait.
+template <int THREADS>
+__device__ __forceinline__ void named_wait(int barrier) {
+  asm volatile("bar.sync %0, %1;" ::"r"(barrier), "n"(THREADS) : "memory");
+}
+template <int THREADS>
+__device__ __forceinline__ void named_arrive(int barrier) {
+  asm volatile("bar.arrive %0, %1;" ::"r"(barrier), "n"(THREADS) : "memory");
+}
+
 template <int REGISTERS>
 __device__ __forceinline__ void take_registers() {
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(REGISTERS));
