@@ -56,6 +56,12 @@ __device__ __forceinline__ void copy_bulk(void* to, const void* from, std::uint3
       : "memory");
 }
 
+// Between ordinary stores to shared memory and the products that read them, in the thread that
+// stored and before its barrier.
+__device__ __forceinline__ void fence_shared_for_products() {
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
 __device__ __forceinline__ void wgmma_fence() {
   asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
 }

@@ -17,6 +17,7 @@ constexpr int kResident = 3;               // thread blocks to a multiprocessor
 template <int D, bool PRODUCT>
 __global__ void pack_kernel(const SoftminArgs<float> args, std::int64_t padded, float4* points,
                             float* rest) {
+  await_previous();
   const std::int64_t j = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (j >= padded) return;
   float y[4] = {0, 0, 0, 0};
@@ -58,6 +59,8 @@ __global__ void __launch_bounds__(kThreads, kResident)
                  const float* __restrict__ rest) {
   __shared__ float4 columns[2][kChunk];
   __shared__ float scores[2][D == 4 ? kChunk : 1];
+  await_previous();
+  allow_next();
   const auto& p = sweep.args.pairs;
   const int part = blockIdx.y, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const std::int64_t i0 = static_cast<std::int64_t>(blockIdx.x) * kRowBlock + warp * kRows;
@@ -174,36 +177,32 @@ __global__ void __launch_bounds__(kThreads, kResident)
 }
 
 template <int D, bool PRODUCT, int POLYNOMIAL>
-void launch(const Sweep<float>& sweep, bool largest, cudaStream_t stream) {
+void launch_small(const Sweep<float>& sweep, bool largest, cudaStream_t stream) {
   const auto& p = sweep.args.pairs;
   const std::int64_t padded = sweep.parts.column_blocks * kColumnBlock;
   auto* const points = reinterpret_cast<float4*>(sweep.packed);
   auto* const rest = reinterpret_cast<float*>(points + padded);
-  pack_kernel<D, PRODUCT><<<static_cast<unsigned>(sweep.parts.column_blocks), kColumnBlock, 0,
-                            stream>>>(sweep.args, padded, points, rest);
-  check_launch("softmin, packing");
+  cuda::launch(pack_kernel<D, PRODUCT>, static_cast<unsigned>(sweep.parts.column_blocks),
+               kColumnBlock, 0, stream, sweep.args, padded, points, rest);
   const dim3 grid(static_cast<unsigned>((p.n + kRowBlock - 1) / kRowBlock), sweep.parts.count);
   const BlockList list = p.list ? *p.list : BlockList{};
-  largest ? small_kernel<D, PRODUCT, true, 0><<<grid, kThreads, 0, stream>>>(sweep, list, points,
-                                                                             rest)
-          : small_kernel<D, PRODUCT, false, POLYNOMIAL>
-            <<<grid, kThreads, 0, stream>>>(sweep, list, points, rest);
-  check_launch("softmin in small dimensions");
+  cuda::launch(largest ? small_kernel<D, PRODUCT, true, 0> : small_kernel<D, PRODUCT, false, POLYNOMIAL>,
+               grid, kThreads, 0, stream, sweep, list, points, rest);
 }
 }  // namespace
 
 static decltype(SweepPlan<float>::run) variant(decltype(SweepPlan<float>::run) run, const Pairs<float>& p) {
   const char* v = getenv("POLY");
   if (!v || p.rows.dim != 3) return run;
-  if (atoi(v) == 1) return p.rows.norms ? launch<3, true, 1> : launch<3, false, 1>;
-  if (atoi(v) == 2) return p.rows.norms ? launch<3, true, 2> : launch<3, false, 1>;
+  if (atoi(v) == 1) return p.rows.norms ? launch_small<3, true, 1> : launch_small<3, false, 1>;
+  if (atoi(v) == 2) return p.rows.norms ? launch_small<3, true, 2> : launch_small<3, false, 1>;
   return run;
 }
 SweepPlan<float> small_sweep(const SoftminArgs<float>& args) {
   const auto& p = args.pairs;
   constexpr decltype(SweepPlan<float>::run) kRun[2][4] = {
-      {launch<1, false, 0>, launch<2, false, 0>, launch<3, false, 0>, launch<4, false, 0>},
-      {launch<1, true, 0>, launch<2, true, 0>, launch<3, true, 0>, launch<4, true, 0>}};
+      {launch_small<1, false, 0>, launch_small<2, false, 0>, launch_small<3, false, 0>, launch_small<4, false, 0>},
+      {launch_small<1, true, 0>, launch_small<2, true, 0>, launch_small<3, true, 0>, launch_small<4, true, 0>}};
   SweepPlan<float> plan{
       .run = variant(kRun[p.rows.norms != nullptr][p.rows.dim - 1], p),
       .parts = Parts::by_shape(p.n, p.m, kRowBlock, 132 * kResident, 2, 0.5),

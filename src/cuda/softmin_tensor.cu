@@ -54,6 +54,7 @@ TiledPoints tiled(const void* split, const kernels::Panels<float>& points) {
 struct TensorArgs {
   Sweep<float> sweep;
   TiledPoints rows, cols;
+  const float* biases;           // [cols.count, kTile]
   const std::uint32_t* members;  // [row blocks, words] bits of column blocks; null: all
   int words;
   std::int64_t row_tiles;
@@ -224,9 +225,7 @@ class Consumer {
     std::int32_t tile;
     unsigned members;
     while (walk.next(tile, members)) {
-      if (kTurns) hopper::named_wait<256>(1 + group_);
       multiply(acc, 0);
-      if (kTurns) hopper::named_arrive<256>(group_ == GROUPS - 1 ? 1 : 2 + group_);
       hopper::wgmma_wait<0>();
       release();
       add(acc, members);
@@ -276,7 +275,8 @@ class Consumer {
   }
 
   static constexpr bool kComplete = PRODUCTS == kExponent;
-  static constexpr bool kTurns = STEPS > 0 && !kComplete;
+  static constexpr bool kTurns = STEPS > 0 && !kComplete && POLYNOMIAL < 8;
+  static constexpr int kPolynomial = POLYNOMIAL % 8;
   static constexpr int kStageBytes = stage_bytes(PRODUCTS, STEPS);
   static constexpr int kBytes = static_cast<int>(kStepBytes);  // of a step in shared memory
   static constexpr int kHeld = STEPS > 0 ? STEPS : 1;
@@ -320,6 +320,7 @@ class Consumer {
   __device__ __forceinline__ void multiply(float (&acc)[64], int chunk) {
     memory_.full[ring_.at].wait(ring_.phase);
     const std::uint32_t base = hopper::shared_address(memory_.stages + ring_.at * kStageBytes);
+    if (kTurns) hopper::named_wait<256>(1 + group_);
     hopper::wgmma_fence();
     if constexpr (STEPS > 0) {
       if constexpr (PRODUCTS == 3) {
@@ -331,6 +332,7 @@ class Consumer {
 #pragma unroll
       for (int s = 0; s < STEPS; ++s)
         hopper::wgmma(acc, hi_[s], operand(base, s), PRODUCTS == 3 || s > 0);
+      if (kTurns) hopper::named_arrive<256>(group_ == GROUPS - 1 ? 1 : 2 + group_);
     } else {
       const int depth = min(kChunkSteps, steps_ - chunk * kChunkSteps);
       const std::uint32_t left = base + group_ * kRowBlock * 16;
@@ -381,7 +383,7 @@ class Consumer {
           float& to = value_[e / 2][(2 * t + e) % 4];
           if constexpr (LARGEST)
             to = fmaxf(to, score);
-          else if ((t % 2 * 4 + (e + t / 2) % 4) * POLYNOMIAL % 8 + POLYNOMIAL >= 8 && POLYNOMIAL > 0)
+          else if ((t % 2 * 4 + (e + t / 2) % 4) * kPolynomial % 8 + kPolynomial >= 8)
             to += exp2_polynomial<kComplete>(score);
           else
             to += exp2_fast(score);
@@ -477,30 +479,18 @@ __device__ void produce_tiles(const TensorArgs& args, const Memory& memory) {
 
 template <int GROUPS>
 __device__ void produce_biases(const TensorArgs& args, const Memory& memory) {
-  const auto& a = args.sweep.args;
-  const int lane = threadIdx.x % 32;
-  const double k = args.sweep.k, per_cost = args.sweep.per_cost;
-  const double norm_factor = a.pairs.form == Form::squared ? k : 0;
+  constexpr std::uint32_t kBytes = kTile * sizeof(float);
   Ring ring{kBiases};
   for_each_segment(args, [&](std::int64_t row_tile, std::int64_t first, std::int64_t last) {
     TileWalk<GROUPS> walk(args, row_tile, first, last);
     std::int32_t tile;
     unsigned members;
     while (walk.next(tile, members)) {
-      float bias[kTile / 32];
-#pragma unroll
-      for (int t = 0; t < kTile / 32; ++t) {
-        const std::int64_t j = static_cast<std::int64_t>(tile) * kTile + t * 32 + lane;
-        const double score =
-            j < a.pairs.m ? a.h[j] * per_cost - norm_factor * args.cols.norms[j] : -INFINITY;
-        bias[t] = fmaxf(static_cast<float>(score), kRemoved);
-      }
       memory.bias_empty[ring.at].wait(ring.phase ^ 1);
-#pragma unroll
-      for (int t = 0; t < kTile / 32; ++t)
-        memory.biases[ring.at * kTile + t * 32 + lane] = bias[t];
-      __syncwarp();
-      if (lane == 0) memory.bias_full[ring.at].arrive();
+      memory.bias_full[ring.at].arrive_and_expect(kBytes);
+      hopper::copy_bulk(memory.biases + ring.at * kTile,
+                        args.biases + static_cast<std::int64_t>(tile) * kTile, kBytes,
+                        memory.bias_full + ring.at);
       ring.advance();
     }
   });
@@ -512,7 +502,7 @@ __global__ void __launch_bounds__(threads(GROUPS), 1)
     tensor_kernel(const __grid_constant__ TensorArgs args) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ __align__(128) std::byte shared[];
-  __shared__ __align__(16) float biases[kBiases * kTile];
+  __shared__ __align__(128) float biases[kBiases * kTile];
   __shared__ hopper::Barrier full[kMostStages], empty[kMostStages], bias_full[kBiases],
       bias_empty[kBiases];
   const Memory memory{shared, biases, full, empty, bias_full, bias_empty};
@@ -528,11 +518,13 @@ __global__ void __launch_bounds__(threads(GROUPS), 1)
     hopper::fence_barrier_init();
   }
   __syncthreads();
+  await_previous();
+  allow_next();
   const int group = threadIdx.x / 128;
   if (group == 0) {
     hopper::give_registers<producer_registers(GROUPS)>();
     if (threadIdx.x == 0) produce_tiles<PRODUCTS, STEPS, GROUPS>(args, memory);
-    if (PRODUCTS != kExponent && threadIdx.x / 32 == 1) produce_biases<GROUPS>(args, memory);
+    if (PRODUCTS != kExponent && threadIdx.x == 32) produce_biases<GROUPS>(args, memory);
   } else {
     hopper::take_registers<consumer_registers(GROUPS)>();
     Consumer<PRODUCTS, STEPS, LARGEST, POLYNOMIAL, GROUPS> consumer(args, memory, group - 1);
@@ -542,6 +534,21 @@ __global__ void __launch_bounds__(threads(GROUPS), 1)
     });
   }
 #endif
+}
+
+// Once for all row tiles: a producer that computed them would be slower than the consumers.
+__global__ void bias_kernel(const SoftminArgs<float> a, double k, double per_cost,
+                            const double* norms, std::int64_t padded, float* biases) {
+  await_previous();
+  allow_next();
+  const std::int64_t j = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (j >= padded) return;
+  double bias = -INFINITY;
+  if (j < a.pairs.m) {
+    bias = a.h[j] * per_cost;
+    if (a.pairs.form == Form::squared) bias -= k * norms[j];
+  }
+  biases[j] = fmaxf(static_cast<float>(bias), kRemoved);
 }
 
 // A thread is a row block.
@@ -604,14 +611,14 @@ void start(TensorArgs args, cudaStream_t stream) {
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                              args.stages * bytes),
         "softmin on tensor cores");
-  kernel<<<static_cast<unsigned>(shares_of(p, GROUPS).workers), threads(GROUPS),
-           args.stages * bytes, stream>>>(args);
-  check_launch("softmin on tensor cores");
+  cuda::launch(kernel, static_cast<unsigned>(shares_of(p, GROUPS).workers), threads(GROUPS),
+               args.stages * bytes, stream, args);
 }
 
 // Three-dimensional points for exponent_sweep: what their 16 halves are, see there.
 __global__ void pack_kernel(const SoftminArgs<float> a, double k, double per_cost, bool largest,
                             std::int64_t row_tiles, std::byte* rows, std::byte* cols) {
+  await_previous();
   const bool is_row = blockIdx.x < row_tiles;
   const std::int64_t tile = is_row ? blockIdx.x : blockIdx.x - row_tiles;
   const auto& points = is_row ? a.pairs.rows : a.pairs.cols;
@@ -664,12 +671,12 @@ void launch_exponent(const Sweep<float>& sweep, bool largest, cudaStream_t strea
   const std::int64_t col_tiles = (a.pairs.m + kTile - 1) / kTile;
   std::byte* const rows = sweep.packed;
   std::byte* const cols = rows + row_tiles * kStepBytes;
-  pack_kernel<<<static_cast<unsigned>(row_tiles + col_tiles), kTile, 0, stream>>>(
-      a, sweep.k, sweep.per_cost, largest, row_tiles, rows, cols);
-  check_launch("softmin, packing");
+  cuda::launch(pack_kernel, static_cast<unsigned>(row_tiles + col_tiles), kTile, 0, stream, a,
+               sweep.k, sweep.per_cost, largest, row_tiles, rows, cols);
   TensorArgs args{.sweep = sweep,
                   .rows = {rows, kStepBytes, row_tiles, 1, nullptr, nullptr},
                   .cols = {cols, kStepBytes, col_tiles, 1, nullptr, nullptr},
+                  .biases = nullptr,
                   .members = nullptr,
                   .words = static_cast<int>((sweep.parts.column_blocks + 31) / 32),
                   .row_tiles = 0,
@@ -684,18 +691,23 @@ void launch_exponent(const Sweep<float>& sweep, bool largest, cudaStream_t strea
 }
 
 template <int STEPS>
-void launch(const Sweep<float>& sweep, bool largest, cudaStream_t stream) {
+void launch_products(const Sweep<float>& sweep, bool largest, cudaStream_t stream) {
   const auto& a = sweep.args;
   constexpr int kAccurate = consumers(3, STEPS), kFast = consumers(1, STEPS);
   TensorArgs args{
       .sweep = sweep,
       .rows = tiled(a.split_rows, a.pairs.rows),
       .cols = tiled(a.split_cols, a.pairs.cols),
+      .biases = reinterpret_cast<const float*>(sweep.packed),
       .members = nullptr,
       .words = static_cast<int>((sweep.parts.column_blocks + 31) / 32),
       .row_tiles = 0,
       .stages = 0};
-  list_members(args, sweep.packed, stream);
+  const std::int64_t columns = args.cols.count * kTile;
+  cuda::launch(bias_kernel, static_cast<unsigned>((columns + 255) / 256), 256, 0, stream, a,
+               sweep.k, sweep.per_cost, args.cols.norms, columns,
+               reinterpret_cast<float*>(sweep.packed));
+  list_members(args, sweep.packed + columns * std::int64_t{sizeof(float)}, stream);
   const bool accurate = a.precision == kernels::Precision::accurate;
   if (largest)  // one product: a shift need not be exact
     return accurate ? start<1, STEPS, true, 0, kAccurate>(args, stream)
@@ -704,7 +716,8 @@ void launch(const Sweep<float>& sweep, bool largest, cudaStream_t stream) {
   if constexpr (STEPS == 4) {
     const char* v = getenv("POLYT");
     if (v && atoi(v) == 1) return start<1, STEPS, false, 1, kFast>(args, stream);
-    if (v && atoi(v) == 2) return start<1, STEPS, false, 2, kFast>(args, stream);
+    if (v && atoi(v) == 8) return start<1, STEPS, false, 8, kFast>(args, stream);
+    if (v && atoi(v) == 9) return start<1, STEPS, false, 9, kFast>(args, stream);
   }
   start<1, STEPS, false, 0, kFast>(args, stream);
 }
@@ -712,15 +725,16 @@ void launch(const Sweep<float>& sweep, bool largest, cudaStream_t stream) {
 
 SweepPlan<float> tensor_sweep(const SoftminArgs<float>& args) {
   const auto& p = args.pairs;
-  SweepPlan<float> plan{.run = launch<0>, .parts = {}, .in_units_of_scale = true};
+  SweepPlan<float> plan{.run = launch_products<0>, .parts = {}, .in_units_of_scale = true};
   const std::int64_t steps = SplitLayout(p.n, p.rows.dim).steps;
-  if (steps == 1) plan.run = launch<1>;
-  if (steps == 2) plan.run = launch<2>;
-  if (steps == 4) plan.run = launch<4>;
+  if (steps == 1) plan.run = launch_products<1>;
+  if (steps == 2) plan.run = launch_products<2>;
+  if (steps == 4) plan.run = launch_products<4>;
   const int groups = consumers(args.precision == kernels::Precision::accurate ? 3 : 1,
                                steps <= kChunkSteps ? static_cast<int>(steps) : 0);
   plan.parts = parts_of(p, groups);
-  plan.packed_bytes = member_bytes(p);
+  plan.packed_bytes = (p.m + kTile - 1) / kTile * kTile * std::int64_t{sizeof(float)} +
+                      member_bytes(p);
   return plan;
 }
 
