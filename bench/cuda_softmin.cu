@@ -452,26 +452,32 @@ int main(int argc, char** argv) {
     check_all<double>();
     std::printf("%d failures\n", failures);
   }
-  if (wants("error")) {
+  if (wants("error3")) {
     for (const double eps : {0.1, 1.0, 10.0}) {
       error_case<float>(3, eps, false, false, P::accurate, "direct");
       error_case<float>(3, eps, true, false, P::accurate, "product");
     }
+  }
+  if (wants("error64")) {
     for (const double eps : {0.1, 1.0, 10.0}) {
       error_case<float>(64, eps, true, true, P::accurate, "tensor accurate");
       error_case<float>(64, eps, true, true, P::fast, "tensor fast");
       error_case<float>(64, eps, true, false, P::accurate, "fma");
     }
   }
-  if (wants("time")) {
+  if (wants("time3")) {
     for (const std::int64_t n : {1000, 10000, 50000}) {
       time_case<float>(n, 3, false, false, P::accurate, "direct");
       time_case<float>(n, 3, true, false, P::accurate, "product");
     }
+  }
+  if (wants("time64")) {
     for (const std::int64_t n : {1000, 10000, 50000}) {
       time_case<float>(n, 64, true, true, P::accurate, "tensor accurate");
       time_case<float>(n, 64, true, true, P::fast, "tensor fast");
     }
+  }
+  if (wants("time")) {
     for (const int dim : {16, 32, 128, 512}) {
       time_case<float>(20000, dim, true, true, P::accurate, "tensor accurate", 5);
       time_case<float>(20000, dim, true, true, P::fast, "tensor fast", 5);

@@ -56,6 +56,12 @@ __device__ __forceinline__ void copy_bulk(void* to, const void* from, std::uint3
       : "memory");
 }
 
+// Between ordinary stores to shared memory and the products that read them, in the thread that
+// stored and before its barrier.
+__device__ __forceinline__ void fence_shared_for_products() {
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
 __device__ __forceinline__ void wgmma_fence() {
   asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
 }
@@ -114,6 +120,16 @@ __device__ __forceinline__ void wgmma(float (&d)[64], std::uint64_t a, std::uint
 #undef MONGE_D16
 #undef MONGE_D64
 #undef MONGE_D64_NAMES
+
+// Barriers of whole warps, by number: those that arrive do not wait.
+template <int THREADS>
+__device__ __forceinline__ void named_wait(int barrier) {
+  asm volatile("bar.sync %0, %1;" ::"r"(barrier), "n"(THREADS) : "memory");
+}
+template <int THREADS>
+__device__ __forceinline__ void named_arrive(int barrier) {
+  asm volatile("bar.arrive %0, %1;" ::"r"(barrier), "n"(THREADS) : "memory");
+}
 
 template <int REGISTERS>
 __device__ __forceinline__ void take_registers() {

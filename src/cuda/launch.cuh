@@ -18,6 +18,38 @@ inline void check(cudaError_t status, const char* what) {
 /// After a launch: errors of the launch itself. Those of the kernel appear at the next sync.
 inline void check_launch(const char* kernel) { check(cudaGetLastError(), kernel); }
 
+/// Launches a kernel that begins with await_previous(): on Hopper its blocks may be set up while the
+/// kernel before it still runs.
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, std::size_t shared,
+            cudaStream_t stream, const Arguments&... arguments) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = blocks;
+  config.blockDim = dim3(threads);
+  config.dynamicSmemBytes = shared;
+  config.stream = stream;
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &early;
+  config.numAttrs = 1;
+  check(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...), "launch");
+}
+#if defined(__CUDACC__)
+/// Until all that the previous kernel wrote is there. Before any access to memory.
+__device__ __forceinline__ void await_previous() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+/// The next kernel's blocks may be set up as this one's leave room.
+__device__ __forceinline__ void allow_next() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+#endif
+
 /// The stream that all work of this Exec is queued on.
 template <class Run = Exec>  // a template while Exec may lack the member
 cudaStream_t stream_of(const Run& exec) {

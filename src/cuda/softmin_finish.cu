@@ -115,6 +115,8 @@ __device__ void redo(const Sweep<T>& sweep, const BlockList& list,
 template <class T>
 __global__ void __launch_bounds__(kThreads) finish_kernel(const Sweep<T> sweep, BlockList list) {
   __shared__ unsigned bad_rows[2];
+  await_previous();
+  allow_next();
   const auto& p = sweep.args.pairs;
   const std::int64_t i0 = static_cast<std::int64_t>(blockIdx.x) * kRowBlock;
   if (threadIdx.x < kRowBlock) {
@@ -163,8 +165,7 @@ template <class T>
 void finish_sums(const Sweep<T>& sweep, cudaStream_t stream) {
   const auto& p = sweep.args.pairs;
   const auto blocks = static_cast<unsigned>((p.n + kRowBlock - 1) / kRowBlock);
-  finish_kernel<<<blocks, kThreads, 0, stream>>>(sweep, p.list ? *p.list : BlockList{});
-  check_launch("softmin, its end");
+  launch(finish_kernel<T>, blocks, kThreads, 0, stream, sweep, p.list ? *p.list : BlockList{});
 }
 template <class T>
 void finish_largest(const Sweep<T>& sweep, cudaStream_t stream) {

@@ -9,7 +9,7 @@ namespace monge::cuda {
 namespace {
 constexpr int kThreads = 256, kWarps = kThreads / 32;
 constexpr int kRows = kRowBlock / kWarps;  // to a warp, in registers: a loaded column serves 8
-constexpr int kChunk = 4 * kColumnBlock;   // columns in shared memory, and summed in T
+constexpr int kChunk = 2 * kColumnBlock;   // columns in shared memory, and as many under way
 constexpr int kResident = 3;               // thread blocks to a multiprocessor
 
 // Columns as one 16-byte load: coordinates, and in .w (a second array where d = 4) what is left of
@@ -17,6 +17,7 @@ constexpr int kResident = 3;               // thread blocks to a multiprocessor
 template <int D, bool PRODUCT>
 __global__ void pack_kernel(const SoftminArgs<float> args, std::int64_t padded, float4* points,
                             float* rest) {
+  await_previous();
   const std::int64_t j = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (j >= padded) return;
   float y[4] = {0, 0, 0, 0};
@@ -56,8 +57,10 @@ template <int D, bool PRODUCT, bool LARGEST, int POLYNOMIAL>
 __global__ void __launch_bounds__(kThreads, kResident)
     small_kernel(const Sweep<float> sweep, BlockList list, const float4* __restrict__ points,
                  const float* __restrict__ rest) {
-  __shared__ float4 columns[kChunk];
-  __shared__ float scores[D == 4 ? kChunk : 1];
+  __shared__ float4 columns[2][kChunk];
+  __shared__ float scores[2][D == 4 ? kChunk : 1];
+  await_previous();
+  allow_next();
   const auto& p = sweep.args.pairs;
   const int part = blockIdx.y, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const std::int64_t i0 = static_cast<std::int64_t>(blockIdx.x) * kRowBlock + warp * kRows;
@@ -83,21 +86,40 @@ __global__ void __launch_bounds__(kThreads, kResident)
 
   BlockWalk walk(list, p.list != nullptr, blockIdx.x, part * sweep.parts.part_blocks,
                  min(sweep.parts.column_blocks, (part + 1) * sweep.parts.part_blocks));
-  int chunks = 0;
-  while (!walk.done()) {
-    __syncthreads();
-    int count = 0;
-    for (; count < kChunk && !walk.done(); count += kColumnBlock) {
+  // The next chunk is on its way while one is summed.
+  float4 next[2];
+  float next_score[2];
+  int next_count = 0;
+  const auto fetch = [&] {
+    next_count = 0;
+#pragma unroll
+    for (int b = 0; b < 2; ++b) {
+      if (walk.done()) break;
       const std::int64_t j = walk.next() * std::int64_t{kColumnBlock} + threadIdx.x;
-      columns[count + threadIdx.x] = points[j];
-      if (D == 4) scores[count + threadIdx.x] = rest[j];
+      next[b] = points[j];
+      if (D == 4) next_score[b] = rest[j];
+      next_count += kColumnBlock;
+    }
+  };
+  fetch();
+  int chunks = 0;
+  while (next_count > 0) {
+    const int count = next_count, buffer = chunks % 2;
+    float4* const here = columns[buffer];
+    float* const here_scores = scores[buffer];
+#pragma unroll
+    for (int b = 0; b < 2; ++b) {
+      if (b * kColumnBlock >= count) break;
+      here[b * kColumnBlock + threadIdx.x] = next[b];
+      if (D == 4) here_scores[b * kColumnBlock + threadIdx.x] = next_score[b];
     }
     __syncthreads();
+    fetch();
 #pragma unroll 2
     for (int c = lane; c < count; c += 32) {
-      const float4 y = columns[c];
+      const float4 y = here[c];
       const float yk[4] = {y.x, y.y, y.z, y.w};
-      const float h = D == 4 ? scores[c] : y.w;
+      const float h = D == 4 ? here_scores[c] : y.w;
 #pragma unroll
       for (int r = 0; r < kRows; ++r) {
         float score = h;
@@ -118,8 +140,9 @@ __global__ void __launch_bounds__(kThreads, kResident)
           value[r] += exp2_fast(fmaf(score, k, origin[r]));
       }
     }
-    // Conversions run on the exponential unit: at every fourth chunk, 128 terms of a lane.
-    if (!LARGEST && (++chunks % 4 == 0 || walk.done())) {
+    ++chunks;
+    // Conversions run on the exponential unit: at every eighth chunk, 128 terms of a lane.
+    if (!LARGEST && (chunks % 8 == 0 || next_count == 0)) {
 #pragma unroll
       for (int r = 0; r < kRows; ++r) {
         total[r] += static_cast<double>(value[r]);
@@ -154,36 +177,32 @@ __global__ void __launch_bounds__(kThreads, kResident)
 }
 
 template <int D, bool PRODUCT, int POLYNOMIAL>
-void launch(const Sweep<float>& sweep, bool largest, cudaStream_t stream) {
+void launch_small(const Sweep<float>& sweep, bool largest, cudaStream_t stream) {
   const auto& p = sweep.args.pairs;
   const std::int64_t padded = sweep.parts.column_blocks * kColumnBlock;
   auto* const points = reinterpret_cast<float4*>(sweep.packed);
   auto* const rest = reinterpret_cast<float*>(points + padded);
-  pack_kernel<D, PRODUCT><<<static_cast<unsigned>(sweep.parts.column_blocks), kColumnBlock, 0,
-                            stream>>>(sweep.args, padded, points, rest);
-  check_launch("softmin, packing");
+  cuda::launch(pack_kernel<D, PRODUCT>, static_cast<unsigned>(sweep.parts.column_blocks),
+               kColumnBlock, 0, stream, sweep.args, padded, points, rest);
   const dim3 grid(static_cast<unsigned>((p.n + kRowBlock - 1) / kRowBlock), sweep.parts.count);
   const BlockList list = p.list ? *p.list : BlockList{};
-  largest ? small_kernel<D, PRODUCT, true, 0><<<grid, kThreads, 0, stream>>>(sweep, list, points,
-                                                                             rest)
-          : small_kernel<D, PRODUCT, false, POLYNOMIAL>
-            <<<grid, kThreads, 0, stream>>>(sweep, list, points, rest);
-  check_launch("softmin in small dimensions");
+  cuda::launch(largest ? small_kernel<D, PRODUCT, true, 0> : small_kernel<D, PRODUCT, false, POLYNOMIAL>,
+               grid, kThreads, 0, stream, sweep, list, points, rest);
 }
 }  // namespace
 
 static decltype(SweepPlan<float>::run) variant(decltype(SweepPlan<float>::run) run, const Pairs<float>& p) {
   const char* v = getenv("POLY");
   if (!v || p.rows.dim != 3) return run;
-  if (atoi(v) == 1) return p.rows.norms ? launch<3, true, 1> : launch<3, false, 1>;
-  if (atoi(v) == 2) return p.rows.norms ? launch<3, true, 2> : launch<3, false, 1>;
+  if (atoi(v) == 1) return p.rows.norms ? launch_small<3, true, 1> : launch_small<3, false, 1>;
+  if (atoi(v) == 2) return p.rows.norms ? launch_small<3, true, 2> : launch_small<3, false, 1>;
   return run;
 }
 SweepPlan<float> small_sweep(const SoftminArgs<float>& args) {
   const auto& p = args.pairs;
   constexpr decltype(SweepPlan<float>::run) kRun[2][4] = {
-      {launch<1, false, 0>, launch<2, false, 0>, launch<3, false, 0>, launch<4, false, 0>},
-      {launch<1, true, 0>, launch<2, true, 0>, launch<3, true, 0>, launch<4, true, 0>}};
+      {launch_small<1, false, 0>, launch_small<2, false, 0>, launch_small<3, false, 0>, launch_small<4, false, 0>},
+      {launch_small<1, true, 0>, launch_small<2, true, 0>, launch_small<3, true, 0>, launch_small<4, true, 0>}};
   SweepPlan<float> plan{
       .run = variant(kRun[p.rows.norms != nullptr][p.rows.dim - 1], p),
       .parts = Parts::by_shape(p.n, p.m, kRowBlock, 132 * kResident, 2, 0.5),

@@ -84,6 +84,12 @@ SweepPlan<float> small_sweep(const SoftminArgs<float>&);
 /// Products of float points on tensor cores of Hopper, from split points.
 SweepPlan<float> tensor_sweep(const SoftminArgs<float>&);
 
+/// Squared distances in up to three dimensions as products on tensor cores of Hopper. One step of
+/// 16 terms makes the whole exponent: 9 products of the halves of coordinates scaled by
+/// sqrt(2 k), 3 that add the column's rest, 3 that add the row's. Nothing is left to do for a pair
+/// but its exponential.
+SweepPlan<float> exponent_sweep(const SoftminArgs<float>&);
+
 /// out from the sums, rows that need it swept again with a running maximum.
 template <class T>
 void finish_sums(const Sweep<T>&, cudaStream_t);

@@ -22,8 +22,8 @@ __global__ void largest_kernel(const float* data, std::int64_t size, unsigned* l
 // The header held the largest coordinate's bits until now.
 __global__ void scale_kernel(SplitHeader* header) {
   const float largest = header->scale;
-  const int exponent = largest > 0 && isfinite(largest) ? ilogbf(largest) : 14;
-  header->scale = ldexpf(1.0f, min(max(14 - exponent, -100), 100));
+  const int exponent = largest > 0 && isfinite(largest) ? ilogbf(largest) : 4;
+  header->scale = ldexpf(1.0f, min(max(4 - exponent, -100), 100));
 }
 
 // A thread takes one point of a tile and 8 coordinates: 16 bytes of hi, 16 of lo.

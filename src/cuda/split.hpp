@@ -20,7 +20,7 @@ inline constexpr int kTile = 128, kStep = 16, kChunkSteps = 4;
 inline constexpr std::int64_t kStepBytes = kTile * kStep * 2;  // of hi or of lo
 
 struct SplitHeader {
-  float scale;  // a power of two; the largest coordinate becomes 2^14 to 2^15
+  float scale;  // a power of two; the largest coordinate becomes 2^4 to 2^5
 };
 inline constexpr std::int64_t kSplitHeaderBytes = 256;
 
