@@ -344,7 +344,7 @@ void check_sum(const Case<T>& in, const std::string& verb, std::int64_t at, std:
     const Real term = value(j, weight);
     sum += term;
     tolerance += std::abs(static_cast<double>(term)) * (2.5 * in.wrong[i * in.m + j] + chain) +
-                 std::numeric_limits<T>::min() * (1 + std::abs(static_cast<double>(value(j, 1))));
+                 std::numeric_limits<T>::min() * (2 + 2 * std::abs(static_cast<double>(value(j, 1))));
     if (of_costs) tolerance += static_cast<double>(weight) * in.wrong_cost[i * in.m + j];
   }
   check_value(verb, in.where, at, got, static_cast<double>(sum), tolerance);

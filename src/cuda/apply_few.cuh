@@ -23,13 +23,14 @@ class ApplyFew {
     Store store;
     double* partial = nullptr;
   };
-  static constexpr bool kExact = false, kWeightings = true, kSlopes = false;
+  static constexpr bool kRowFactors = true, kExact = false, kWeightings = true, kSlopes = false;
   static constexpr int kColumnValues = K, kSums = K;
   static constexpr int kSharedBytes = RowSums<G, K>::kSharedBytes;
   static constexpr int kResident = sizeof(T) == 4 && K <= 4 ? 2 : 1;
 
-  __device__ ApplyFew(const Args& args, const Pairs<T>& p, std::int64_t i0, unsigned char* shared)
-      : args_(args), n_(p.n), m_(p.m), i0_(i0), rows_(shared) {}
+  __device__ ApplyFew(const Args& args, const Pairs<T>& p, std::int64_t i0, const double* factors,
+                      unsigned char* shared)
+      : args_(args), n_(p.n), m_(p.m), i0_(i0), rows_(shared, factors) {}
 
   __device__ void stage(std::int64_t j0, T* to) const {
     if (!args_.v) return;

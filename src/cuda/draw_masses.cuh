@@ -13,12 +13,12 @@ class BlockMasses {
     double* masses;
     std::int64_t blocks;
   };
-  static constexpr bool kExact = true, kWeightings = false, kSlopes = false;
+  static constexpr bool kRowFactors = false, kExact = true, kWeightings = false, kSlopes = false;
   static constexpr int kColumnValues = 0;
   static constexpr int kSharedBytes = kWarps * kRowBlock * static_cast<int>(sizeof(double));
   static constexpr int kResident = sizeof(T) == 4 ? 2 : 1;
 
-  __device__ BlockMasses(const Args& args, const Pairs<T>& p, std::int64_t i0,
+  __device__ BlockMasses(const Args& args, const Pairs<T>& p, std::int64_t i0, const double*,
                          unsigned char* shared)
       : args_(args), n_(p.n), i0_(i0), warps_(reinterpret_cast<double*>(shared)) {
 #pragma unroll

@@ -107,6 +107,13 @@ __device__ __noinline__ T pow_positive(T s, T q) {
   return bits_of(s) >= E::smallest_bits ? p : T(0);
 }
 
+/// The hardware's 2^z, to 2 ulp; 0 below the normal range.
+__device__ inline float exp2_fast(float z) {
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(z));
+  return power;
+}
+
 /// z -> 2^(z k) with k = unit / (eps log 2).
 template <class T, bool Exact>
 class Exponential {
@@ -118,9 +125,7 @@ class Exponential {
 
   __device__ T operator()(T z) const {
     if constexpr (sizeof(T) == 4 && !Exact) {
-      float power;
-      asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(z * k_));
-      return power;
+      return exp2_fast(z * k_);
     } else {
       constexpr T magic = ExpTraits<T>::magic;
       z = fmin(fmax(z, low_), high_);
@@ -128,6 +133,8 @@ class Exponential {
       return times_power_of_2(exp2_fraction(fma(z, k_, -(rounded - magic))), rounded);
     }
   }
+
+  __device__ T k() const { return k_; }
 
  private:
   T k_, low_, high_;

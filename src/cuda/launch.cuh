@@ -18,8 +18,8 @@ inline void check(cudaError_t status, const char* what) {
 /// After a launch: errors of the launch itself. Those of the kernel appear at the next sync.
 inline void check_launch(const char* kernel) { check(cudaGetLastError(), kernel); }
 
-/// Launches a kernel that begins with await_previous(): on Hopper its blocks may be set up while the
-/// kernel before it still runs.
+/// Launches a kernel that begins with await_previous(): on Hopper its blocks may be set up while
+/// the kernel before it still runs.
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, std::size_t shared,
             cudaStream_t stream, const Arguments&... arguments) {

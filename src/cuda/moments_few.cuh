@@ -31,13 +31,14 @@ class MomentsFew {
     Store store;
     double* partial = nullptr;
   };
-  static constexpr bool kExact = false, kWeightings = false, kSlopes = false;
+  static constexpr bool kRowFactors = true, kExact = false, kWeightings = false, kSlopes = false;
   static constexpr int kColumnValues = Z;
   static constexpr int kSharedBytes = RowSums<G, kSums>::kSharedBytes;
   static constexpr int kResident = sizeof(T) == 4 ? 2 : 1;
 
-  __device__ MomentsFew(const Args& args, const Pairs<T>& p, std::int64_t i0, unsigned char* shared)
-      : args_(args), n_(p.n), i0_(i0), rows_(shared) {
+  __device__ MomentsFew(const Args& args, const Pairs<T>& p, std::int64_t i0, const double* factors,
+                        unsigned char* shared)
+      : args_(args), n_(p.n), i0_(i0), rows_(shared, factors) {
 #pragma unroll
     for (int r = 0; r < G::kRows; ++r)
 #pragma unroll

@@ -67,16 +67,19 @@ class Products {
     Store store;
     double* partial = nullptr;
   };
-  static constexpr bool kExact = false, kWeightings = !Values::kSlopes, kSlopes = Values::kSlopes;
+  static constexpr bool kRowFactors = true, kExact = false, kWeightings = !Values::kSlopes,
+                        kSlopes = Values::kSlopes;
   static constexpr int kColumnValues = 0, kSums = kWide;
   static constexpr int kSharedBytes =
       (G::kWidth * kRowBlock + kWide * kStride) * static_cast<int>(sizeof(T));
   static constexpr int kResident = sizeof(T) == 4 ? 2 : 1;
 
-  __device__ Products(const Args& args, const Pairs<T>& p, std::int64_t i0, unsigned char* shared)
+  __device__ Products(const Args& args, const Pairs<T>& p, std::int64_t i0, const double* factors,
+                      unsigned char* shared)
       : args_(args),
         p_(p),
         i0_(i0),
+        factors_(factors),
         w_(reinterpret_cast<T*>(shared)),
         v_(w_ + G::kWidth * kRowBlock),
         row_(threadIdx.x % 16 * 4),
@@ -141,12 +144,13 @@ class Products {
       for (int k = 0; k < 4; ++k) {
         const int row = row_ + r;
         if (i0_ + row >= p_.n) continue;
+        const double value = total_[r][k] * factors_[row];
         if (args_.partial)
           args_.partial[((static_cast<std::int64_t>(part) * blocks + block) * kRowBlock + row) *
                             kWide +
-                        column_ + k] = total_[r][k];
+                        column_ + k] = value;
         else
-          args_.store(i0_ + row, column_ + k, total_[r][k]);
+          args_.store(i0_ + row, column_ + k, value);
       }
   }
 
@@ -165,7 +169,8 @@ class Products {
   const Args& args_;
   const Pairs<T>& p_;
   std::int64_t i0_;
-  T *w_, *v_;  // [kWidth, kRowBlock], [kWide, kStride]
+  const double* factors_;  // [kRowBlock]
+  T *w_, *v_;              // [kWidth, kRowBlock], [kWide, kStride]
   int row_, column_, steps_ = 0;
   T sum_[4][4], origin_[4][4];
   double total_[4][4];

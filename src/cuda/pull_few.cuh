@@ -26,13 +26,14 @@ class PullFew {
     Store store;
     double* partial = nullptr;
   };
-  static constexpr bool kExact = false, kWeightings = false, kSlopes = true;
+  static constexpr bool kRowFactors = true, kExact = false, kWeightings = false, kSlopes = true;
   static constexpr int kColumnValues = 0, kSums = D;
   static constexpr int kSharedBytes = RowSums<G, D>::kSharedBytes;
   static constexpr int kResident = sizeof(T) == 4 ? 2 : 1;
 
-  __device__ PullFew(const Args& args, const Pairs<T>& p, std::int64_t i0, unsigned char* shared)
-      : args_(args), n_(p.n), i0_(i0), dot_(p.form == Form::dot), rows_(shared) {}
+  __device__ PullFew(const Args& args, const Pairs<T>& p, std::int64_t i0, const double* factors,
+                     unsigned char* shared)
+      : args_(args), n_(p.n), i0_(i0), dot_(p.form == Form::dot), rows_(shared, factors) {}
 
   __device__ void stage(std::int64_t, T*) const {}
   __device__ void begin_step(const Place&) {}

@@ -16,8 +16,10 @@ class RowSums {
 
   T sum[G::kRows][A];
 
-  __device__ explicit RowSums(unsigned char* shared)
-      : warps_(reinterpret_cast<double*>(shared)), total_(warps_ + kWarps * kRowBlock) {
+  __device__ RowSums(unsigned char* shared, const double* factors)
+      : factors_(factors),
+        warps_(reinterpret_cast<double*>(shared)),
+        total_(warps_ + kWarps * kRowBlock) {
     for (int at = threadIdx.x; at < A * kRowBlock; at += kThreads) total_[at] = 0;
     clear();
   }
@@ -34,7 +36,7 @@ class RowSums {
     for (int at = threadIdx.x; at < A * kRowBlock; at += kThreads) {
       const int row = at / A, a = at % A;
       if (i0 + row >= n) continue;
-      const double value = total_[a * kRowBlock + row];
+      const double value = total_[a * kRowBlock + row] * factors_[row];
       if (partial)
         partial[(static_cast<std::int64_t>(part) * blocks + block) * kRowBlock * A + at] = value;
       else
@@ -75,6 +77,7 @@ class RowSums {
     clear();
   }
 
+  const double* factors_;   // [kRowBlock]
   double *warps_, *total_;  // [kWarps, kRowBlock], [A, kRowBlock]
   int blocks_ = 0;
 };

@@ -66,21 +66,24 @@ class FewCoordinates {
     }
   }
 
-  /// z = h - |x - y|^2, one operation less a pair.
-  __device__ void fill_scores(const Place& place, const T* staged, const T (&h)[4],
-                              T (&z)[G::kRows][4]) const {
+  /// w = weigh(h - |x - y|^2, row), one operation less a pair. Column by column, so that the
+  /// exponentials of one keep their unit busy while the next is prepared.
+  template <class Weigh>
+  __device__ void fill_weights(const Place& place, const T* staged, const T (&h)[4],
+                               T (&w)[G::kRows][4], const Weigh& weigh) const {
     T y[D][4];
     load_columns(place, staged, y);
 #pragma unroll
     for (int c = 0; c < 4; ++c)
 #pragma unroll
       for (int r = 0; r < G::kRows; ++r) {
-        z[r][c] = h[c];
+        T z = h[c];
 #pragma unroll
         for (int k = 0; k < D; ++k) {
           const T u = x_[r][k] - y[k][c];
-          z[r][c] = fma(-u, u, z[r][c]);
+          z = fma(-u, u, z);
         }
+        w[r][c] = weigh(z, r);
       }
   }
 

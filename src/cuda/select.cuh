@@ -11,12 +11,13 @@ class Select {
  public:
   using G = Tile<T>;
   using Args = kernels::SelectArgs<T>;
-  static constexpr bool kExact = false, kWeightings = false, kSlopes = false;
+  static constexpr bool kRowFactors = false, kExact = false, kWeightings = false, kSlopes = false;
   static constexpr int kColumnValues = 0;
   static constexpr int kSharedBytes = WeightTile<T>::kBytes;
   static constexpr int kResident = sizeof(T) == 4 ? 2 : 1;
 
-  __device__ Select(const Args& args, const Pairs<T>& p, std::int64_t i0, unsigned char* shared)
+  __device__ Select(const Args& args, const Pairs<T>& p, std::int64_t i0, const double*,
+                    unsigned char* shared)
       : args_(args), n_(p.n), i_(i0 + threadIdx.x / 32 * kRows), tile_(shared) {
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {

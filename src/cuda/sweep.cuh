@@ -8,9 +8,11 @@
 //   kWeightings               whether other weightings than `plain` occur
 //   kSlopes                   whether weights are to be multiplied by |dc/dx| / |x - y| where that
 //                             depends on the pair
+//   kRowFactors               whether it takes weights up to the factors of rows that it is given
 //   kColumnValues             values staged for each column of a block, by stage()
 //   kSharedBytes              of its own
 //   kResident                 thread blocks that a multiprocessor should hold
+// and, made of (Args, pairs, first row, factors of the rows, shared memory),
 //   begin_step(), add(), end_step(), end_block(), finish()
 #pragma once
 #include <algorithm>
@@ -99,21 +101,30 @@ struct Layout {
   static constexpr int kRowData = 2 * kRowBlock;  // shifts and norms
   static constexpr int kBytes =
       (2 * kBuffer + kRowData + Score::kSharedValues) * static_cast<int>(sizeof(T)) +
-      Consumer::kSharedBytes;
+      kRowBlock * static_cast<int>(sizeof(double)) + Consumer::kSharedBytes;
 };
+
+/// The thread's rows of an array of the tile's.
+template <class G, class T>
+__device__ void load_rows(const T* rows, T (&to)[G::kRows]) {
+#pragma unroll
+  for (int q = 0; q < G::kRows; q += 4) {
+    T four[4];
+    load4(rows + G::row(q), four);
+#pragma unroll
+    for (int r = 0; r < 4; ++r) to[q + r] = four[r];
+  }
+}
 
 /// w = f(w, shift of the row, column of the step) for the entries of a thread.
 template <class G, class T, class F>
 __device__ void for_each(const T* row_shift, T (&w)[G::kRows][4], const F& f) {
+  T shift[G::kRows];
+  load_rows<G>(row_shift, shift);
 #pragma unroll
-  for (int q = 0; q < G::kRows; q += 4) {
-    T shift[4];
-    load4(row_shift + G::row(q), shift);
+  for (int r = 0; r < G::kRows; ++r)
 #pragma unroll
-    for (int r = 0; r < 4; ++r)
-#pragma unroll
-      for (int c = 0; c < 4; ++c) w[q + r][c] = f(w[q + r][c], shift[r], c);
-  }
+    for (int c = 0; c < 4; ++c) w[r][c] = f(w[r][c], shift[r], c);
 }
 
 template <class T, class Score, class Consumer>
@@ -125,7 +136,8 @@ __global__ void __launch_bounds__(kThreads, Consumer::kResident)
   T* const buffers = reinterpret_cast<T*>(memory);
   T* const row_shift = buffers + 2 * L::kBuffer;
   T* const row_norms = row_shift + kRowBlock;
-  T* const score_memory = row_norms + kRowBlock;
+  double* const row_factors = reinterpret_cast<double*>(row_norms + kRowBlock);
+  T* const score_memory = reinterpret_cast<T*>(row_factors + kRowBlock);
 
   const auto& p = a.pairs;
   const std::int64_t row_block = a.first_block + blockIdx.x, i0 = row_block * kRowBlock;
@@ -135,15 +147,34 @@ __global__ void __launch_bounds__(kThreads, Consumer::kResident)
                         p.form == Form::squared && !p.rows.norms && a.weighting != Weighting::cost;
   const T unit = in_scale ? p.scale : T(1), per_unit = 1 / unit;
   const Exponential<T, Consumer::kExact> exponential(a.eps, unit);
+  // For sums of a row 2^(z k + N) will do, N whole and near shift k: one operation less a pair, and
+  // the rest of the shift is a factor of the row.
+  constexpr bool kFactored = Consumer::kRowFactors && sizeof(T) == 4;
   if (threadIdx.x < kRowBlock) {
     const std::int64_t i = i0 + threadIdx.x;
-    const T shift = i < p.n ? a.shift[i] : infinity<T>();
-    row_shift[threadIdx.x] = isfinite(shift) ? shift * per_unit : -infinity<T>();
+    T shift = i < p.n ? a.shift[i] : infinity<T>();
+    double factor = 1;
+    if (!isfinite(shift)) {
+      shift = -infinity<T>();
+    } else if constexpr (kFactored) {
+      const double exact = static_cast<double>(shift) * per_unit * exponential.k();
+      shift = static_cast<T>(rint(exact));
+      factor = exp2(exact - static_cast<double>(shift));
+      if (a.weighting == Weighting::squared) factor *= factor;
+    } else {
+      shift *= per_unit;
+    }
+    row_shift[threadIdx.x] = shift;
     row_norms[threadIdx.x] = i < p.n && p.rows.norms ? p.rows.norms[i] : T(0);
+    row_factors[threadIdx.x] = factor;
   }
+  const auto weigh = [&](T z, T shift) {
+    if constexpr (kFactored) return exp2_fast(fma(z, exponential.k(), shift));
+    return exponential(z + shift);
+  };
 
   Score score(p, i0, a.row_of, score_memory);
-  Consumer consumer(consumer_args, p, i0,
+  Consumer consumer(consumer_args, p, i0, row_factors,
                     reinterpret_cast<unsigned char*>(score_memory + Score::kSharedValues));
   const auto stage = [&](std::int64_t j0, T* to) {
     stage_row(a.h, j0, p.m, -infinity<T>(), to);
@@ -174,13 +205,16 @@ __global__ void __launch_bounds__(kThreads, Consumer::kResident)
       consumer.begin_step(place);
       T w[G::kRows][4], h[4];
       const int t = place.step * G::kWidth + G::column();
-      bool weighed = false;
+      bool weighed = in_scale;
       if (in_scale) {
         if constexpr (Score::kFew) {
           load4(staged + t, h);
 #pragma unroll
           for (int c = 0; c < 4; ++c) h[c] *= per_unit;
-          score.fill_scores(place, coordinates, h, w);
+          T shift[G::kRows];
+          load_rows<G>(row_shift, shift);
+          score.fill_weights(place, coordinates, h, w,
+                             [&](T z, int r) { return weigh(z, shift[r]); });
         }
       } else {
         score.fill(p, place, coordinates, w);
@@ -192,13 +226,13 @@ __global__ void __launch_bounds__(kThreads, Consumer::kResident)
           weighed = has_slopes(p);
           if (p.form == Form::distance)
             for_each<G>(row_shift, w, [&](T squared, T shift, int c) {
-              const T weight = exponential((h[c] - p.scale * root<false>(squared)) + shift);
+              const T weight = weigh(h[c] - p.scale * root<false>(squared), shift);
               return weight > 0 && squared > 0 ? weight * (p.scale * rsqrt(squared)) : T(0);
             });
           if (p.form == Form::power)
             for_each<G>(row_shift, w, [&](T squared, T shift, int c) {
               const T cost = p.scale * pow_positive(squared, p.power / 2);
-              const T weight = exponential((h[c] - cost) + shift);
+              const T weight = weigh(h[c] - cost, shift);
               const T slope = p.scale * p.power * pow_positive(squared, p.power / 2 - 1);
               return weight > 0 ? weight * slope : T(0);
             });
@@ -208,14 +242,13 @@ __global__ void __launch_bounds__(kThreads, Consumer::kResident)
           weighed = a.weighting == Weighting::cost;
           if (weighed)
             for_each<G>(row_shift, w, [&](T cost, T shift, int c) {
-              const T weight = exponential((h[c] - cost) + shift);
+              const T weight = weigh(h[c] - cost, shift);
               return weight > 0 ? weight * cost : T(0);
             });
         }
         if (!weighed) for_each<G>(row_shift, w, [&](T cost, T, int c) { return h[c] - cost; });
       }
-      if (!weighed)
-        for_each<G>(row_shift, w, [&](T z, T shift, int) { return exponential(z + shift); });
+      if (!weighed) for_each<G>(row_shift, w, [&](T z, T shift, int) { return weigh(z, shift); });
       if constexpr (Consumer::kWeightings)
         if (a.weighting == Weighting::squared)
           for_each<G>(row_shift, w, [](T weight, T, int) { return weight * weight; });
@@ -226,6 +259,7 @@ __global__ void __launch_bounds__(kThreads, Consumer::kResident)
     __syncthreads();
   }
   __pipeline_wait_prior(0);
+  __syncthreads();
   consumer.finish(blockIdx.y, blockIdx.x, gridDim.x);
 }
 }  // namespace monge::cuda::verbs

@@ -14,13 +14,14 @@ class TopFew {
  public:
   using G = Tile<T>;
   using Args = BestArgs<T>;
-  static constexpr bool kExact = false, kWeightings = false, kSlopes = false;
+  static constexpr bool kRowFactors = false, kExact = false, kWeightings = false, kSlopes = false;
   static constexpr int kColumnValues = 0;
   static constexpr int kSharedBytes =
       kRowBlock * (2 * kFew * static_cast<int>(sizeof(T) + 4) + static_cast<int>(sizeof(T)) + 4);
   static constexpr int kResident = sizeof(T) == 4 ? 2 : 1;
 
-  __device__ TopFew(const Args& args, const Pairs<T>&, std::int64_t, unsigned char* shared)
+  __device__ TopFew(const Args& args, const Pairs<T>&, std::int64_t, const double*,
+                    unsigned char* shared)
       : args_(args),
         list_{reinterpret_cast<T*>(shared), nullptr},
         queue_{list_.weights + kRowBlock * kFew, nullptr},

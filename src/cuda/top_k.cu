@@ -16,7 +16,9 @@ namespace {
 /// body(j, score) for the columns of row i, shared out to a warp.
 template <class T, class Body>
 __device__ void for_each_score(const SweepArgs<T>& a, std::int64_t i, const Body& body) {
-  const Columns columns(a, i / kRowBlock, 0);
+  SweepArgs<T> whole = a;
+  whole.parts = 1;
+  const Columns columns(whole, i / kRowBlock, 0);
   for (std::int64_t entry = columns.first; entry < columns.last; ++entry)
     for (int t = threadIdx.x % 32; t < kColumnBlock; t += 32) {
       const std::int64_t j = columns.j0(entry) + t;

@@ -13,14 +13,15 @@ class TopK {
   using G = Tile<T>;
   static constexpr int kLargest = sizeof(T) == 4 ? 64 : 32;  // size that fits
   using Args = BestArgs<T>;
-  static constexpr bool kExact = false, kWeightings = false, kSlopes = false;
+  static constexpr bool kRowFactors = false, kExact = false, kWeightings = false, kSlopes = false;
   static constexpr int kColumnValues = 0;
   // Lists come on top of it.
   static constexpr int kSharedBytes =
       WeightTile<T>::kBytes + kRowBlock * static_cast<int>(sizeof(T) + sizeof(int));
   static constexpr int kResident = sizeof(T) == 4 ? 2 : 1;
 
-  __device__ TopK(const Args& args, const Pairs<T>&, std::int64_t, unsigned char* shared)
+  __device__ TopK(const Args& args, const Pairs<T>&, std::int64_t, const double*,
+                  unsigned char* shared)
       : args_(args),
         tile_(shared),
         first_(std::int64_t{blockIdx.x} * kRowBlock),
