@@ -69,7 +69,9 @@ class OnDevice {
 struct Score {
   long failed = 0, checked = 0;
   std::map<std::string, double> worst;
+  std::map<std::string, long> failures;
   void fail(const std::string& verb, const std::string& where, const std::string& what) {
+    ++failures[verb];
     if (++failed <= 60)
       std::printf("FAILED %s %s: %s\n", verb.c_str(), where.c_str(), what.c_str());
   }
@@ -343,8 +345,9 @@ void check_sum(const Case<T>& in, const std::string& verb, std::int64_t at, std:
     if (!(weight > 0)) continue;
     const Real term = value(j, weight);
     sum += term;
-    tolerance += std::abs(static_cast<double>(term)) * (2.5 * in.wrong[i * in.m + j] + chain) +
-                 std::numeric_limits<T>::min() * (2 + 2 * std::abs(static_cast<double>(value(j, 1))));
+    tolerance +=
+        std::abs(static_cast<double>(term)) * (2.5 * in.wrong[i * in.m + j] + chain) +
+        std::numeric_limits<T>::min() * (2 + 2 * std::abs(static_cast<double>(value(j, 1))));
     if (of_costs) tolerance += static_cast<double>(weight) * in.wrong_cost[i * in.m + j];
   }
   check_value(verb, in.where, at, got, static_cast<double>(sum), tolerance);
@@ -676,8 +679,9 @@ void check_updates(std::int64_t n, Penalty::Kind kind, Exec& exec, unsigned seed
     const auto g1 = d1.host(), g2 = d2.host();
     const auto t1 = e1.host(), t2 = e2.host();
     for (std::int64_t i = 0; i < n; ++i) {
-      check_close(verb, where, g1[i], f1[i], 2 * u, 2 * u);
-      check_close(verb, where, g2[i], f2[i], 2 * u, 2 * u);
+      // The step itself comes of sums over n entries, in another order.
+      check_close(verb, where, g1[i], f1[i], 2 * u, 2 * u + 1e-13);
+      check_close(verb, where, g2[i], f2[i], 2 * u, 2 * u + 1e-13);
       check_close(verb, where, t1[i], s1[i], 1e-12, 1e-12);
       check_close(verb, where, t2[i], s2[i], 1e-12, 1e-12);
     }
@@ -702,7 +706,7 @@ void check_updates(std::int64_t n, Penalty::Kind kind, Exec& exec, unsigned seed
         [&](MovedSide<T> x, MovedSide<T> y) {
           cuda::match_mass(MatchMassArgs<T>{x, y, eps, 0.3, device_level.data()}, exec);
         });
-    check_close("match_mass", where + " level", device_level.host()[0], level, 2 * u);
+    check_close("match_mass", where + " level", device_level.host()[0], level, 2 * u, 1e-13);
   }
 }
 
@@ -1050,6 +1054,8 @@ int run(bool check, bool timing) {
                 score.checked, score.failed);
     for (const auto& [verb, worst] : score.worst)
       std::printf("  %-18s %.3f\n", verb.c_str(), worst);
+    for (const auto& [verb, count] : score.failures)
+      std::printf("  %-18s %ld FAILED\n", verb.c_str(), count);
     std::fflush(stdout);
   }
   if (timing) {
