@@ -12,6 +12,10 @@
 #include "monge/core/exec.hpp"
 
 namespace monge::kernels {
+// Of products in float on tensor cores. accurate: three products of half-precision parts, as exact
+// as float; fast: one product, an error of 2^-11 of the coordinates.
+enum class Precision : std::uint8_t { accurate, fast };
+
 template <class T>
 struct SoftminArgs {
   Pairs<T> pairs;
@@ -19,6 +23,9 @@ struct SoftminArgs {
   const double* shift;  // [n] or null; rounded to T inside
   double* out;          // [n]; may be shift
   double eps;           // > 0
+  Precision precision = Precision::accurate;
+  const void* split_rows = nullptr;  // cuda/split.hpp, of pairs.rows and pairs.cols; null: products
+  const void* split_cols = nullptr;  // do not run on tensor cores
 };
 
 namespace cpu {

@@ -1,0 +1,68 @@
+#include "kernels/each.hpp"
+
+#include "cuda/current.hpp"
+#include "cuda/reduce.cuh"
+#include "kernels/entries.hpp"
+
+namespace monge::kernels::cuda {
+using namespace monge::cuda;  // NOLINT(google-build-using-namespace): the backend's own helpers
+
+namespace {
+template <class Body>
+__global__ void each_kernel(const Body body, std::int64_t n) {
+  const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (i < n) body(i);
+}
+
+/// parts[c] = the sum over chunk c; over all of parts[0 .. n) where Body is AddParts.
+template <class Body, class Result>
+__global__ void sum_kernel(const Body body, std::int64_t n, std::int64_t chunk, Result* parts) {
+  const std::int64_t begin = blockIdx.x * chunk, end = min(n, begin + chunk);
+  Result sum;
+  for (std::int64_t i = begin + threadIdx.x; i < end; i += kReduceThreads) sum += body(i);
+  sum = reduce_block(sum, [](Result a, const Result& b) { return a += b; });
+  if (threadIdx.x == 0) parts[blockIdx.x] = sum;
+}
+
+template <class Result>
+struct AddParts {
+  const Result* parts;
+  __device__ Result operator()(std::int64_t c) const { return parts[c]; }
+};
+}  // namespace
+
+template <class Body>
+void each(const Body& body, std::int64_t n, Exec& exec) {
+  const Current current(exec);
+  constexpr int kThreads = 256;
+  each_kernel<<<static_cast<unsigned>((n + kThreads - 1) / kThreads), kThreads, 0,
+                stream_of(exec)>>>(body, n);
+  check_launch("each");
+}
+
+template <class Body>
+typename Body::Result sum(const Body& body, std::int64_t n, Exec& exec) {
+  using Result = typename Body::Result;
+  const Current current(exec);
+  const std::int64_t chunks = chunk_count(n);
+  const Scratch memory(exec, (chunks + 1) * static_cast<std::int64_t>(sizeof(Result)));
+  auto* const parts = reinterpret_cast<Result*>(memory.data());
+  const cudaStream_t stream = stream_of(exec);
+  sum_kernel<<<static_cast<unsigned>(chunks), kReduceThreads, 0, stream>>>(body, n, kChunk, parts);
+  sum_kernel<<<1, kReduceThreads, 0, stream>>>(AddParts<Result>{parts}, chunks, chunks,
+                                               parts + chunks);
+  check_launch("sum");
+  Result out;
+  check(cudaMemcpyAsync(&out, parts + chunks, sizeof out, cudaMemcpyDeviceToHost, stream), "sum");
+  check(cudaStreamSynchronize(stream), "sum");
+  return out;
+}
+
+#define MONGE_INSTANTIATE(...) template void each(const __VA_ARGS__&, std::int64_t, Exec&);
+MONGE_EACH_BODIES(MONGE_INSTANTIATE)
+#undef MONGE_INSTANTIATE
+#define MONGE_INSTANTIATE(...) \
+  template __VA_ARGS__::Result sum(const __VA_ARGS__&, std::int64_t, Exec&);
+MONGE_SUM_BODIES(MONGE_INSTANTIATE)
+#undef MONGE_INSTANTIATE
+}  // namespace monge::kernels::cuda

@@ -1,0 +1,90 @@
+// Launching kernels: the stream of an Exec, its scratch, and errors as exceptions.
+#pragma once
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "monge/core/error.hpp"
+#include "monge/core/exec.hpp"
+
+namespace monge::cuda {
+inline void check(cudaError_t status, const char* what) {
+  if (status == cudaSuccess) return;
+  throw DeviceError(std::string("[cuda] ") + what + ": " + cudaGetErrorString(status));
+}
+
+/// After a launch: errors of the launch itself. Those of the kernel appear at the next sync.
+inline void check_launch(const char* kernel) { check(cudaGetLastError(), kernel); }
+
+/// Launches a kernel that begins with await_previous(): on Hopper its blocks may be set up while
+/// the kernel before it still runs.
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, std::size_t shared,
+            cudaStream_t stream, const Arguments&... arguments) {
+  cudaLaunchConfig_t config{};
+  config.gridDim = blocks;
+  config.blockDim = dim3(threads);
+  config.dynamicSmemBytes = shared;
+  config.stream = stream;
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &early;
+  config.numAttrs = 1;
+  check(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...), "launch");
+}
+#if defined(__CUDACC__)
+/// Until all that the previous kernel wrote is there. Before any access to memory.
+__device__ __forceinline__ void await_previous() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+/// The next kernel's blocks may be set up as this one's leave room.
+__device__ __forceinline__ void allow_next() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+#endif
+
+/// The stream that all work of this Exec is queued on.
+template <class Run = Exec>  // a template while Exec may lack the member
+cudaStream_t stream_of(const Run& exec) {
+  if constexpr (requires { exec.stream; })
+    return static_cast<cudaStream_t>(exec.stream);
+  else
+    return nullptr;
+}
+
+/// Scratch on the device, queued like a kernel: allocated before the work that uses it, freed
+/// after it. The driver's pool makes both cheap from the second call on.
+class Scratch {
+ public:
+  Scratch(Exec& exec, std::int64_t bytes) : stream_(stream_of(exec)) {
+    if (bytes > 0)
+      check(cudaMallocAsync(&data_, static_cast<std::size_t>(bytes), stream_), "scratch memory");
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  ~Scratch() {
+    if (data_) cudaFreeAsync(data_, stream_);
+  }
+  std::byte* data() const { return static_cast<std::byte*>(data_); }
+
+ private:
+  cudaStream_t stream_;
+  void* data_ = nullptr;
+};
+
+/// Compute capability, 90 for 9.0, of the current device.
+inline int capability() {
+  int device = 0, major = 0, minor = 0;
+  check(cudaGetDevice(&device), "device");
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "device");
+  check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "device");
+  return 10 * major + minor;
+}
+}  // namespace monge::cuda

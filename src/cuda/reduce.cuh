@@ -1,0 +1,33 @@
+// Sums over the entries of an array: blocks of kChunk entries, and these in order, so that a result
+// depends on the length alone.
+#pragma once
+#include <cstdint>
+
+#include "cuda/launch.cuh"
+
+namespace monge::cuda {
+inline constexpr int kReduceThreads = 256, kChunk = 2048;
+
+inline std::int64_t chunk_count(std::int64_t n) { return n > 0 ? (n + kChunk - 1) / kChunk : 1; }
+
+/// op over the values of a block's threads, in every thread. Needs kReduceThreads threads.
+template <class T, class Op>
+__device__ T reduce_block(T value, const Op& op) {
+  __shared__ T values[kReduceThreads];
+  __syncthreads();
+  values[threadIdx.x] = value;
+  for (int half = kReduceThreads / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half)
+      values[threadIdx.x] = op(values[threadIdx.x], values[threadIdx.x + half]);
+  }
+  __syncthreads();
+  return values[0];
+}
+__device__ inline double sum_block(double value) {
+  return reduce_block(value, [](double a, double b) { return a + b; });
+}
+__device__ inline double max_block(double value) {
+  return reduce_block(value, [](double a, double b) { return fmax(a, b); });
+}
+}  // namespace monge::cuda

@@ -1,0 +1,59 @@
+// Chooses the sweep, by shape, form and device, and runs it: with a shift one sweep of sums, without
+// one a sweep of largest scores first, whose result is then the shift. Nothing waits for the device.
+#include <cstdlib>
+#include "cuda/launch.cuh"
+#include "cuda/softmin_sweep.cuh"
+
+namespace monge::cuda {
+namespace {
+template <class T>
+SweepPlan<T> plan(const SoftminArgs<T>& args) {
+  const auto& p = args.pairs;
+  if (p.form == Form::matrix) return matrix_sweep(args);
+  if constexpr (sizeof(T) == 4) {
+    if (p.form == Form::squared && p.rows.norms && p.rows.dim <= 3 && capability() == 90 &&
+        !getenv("NOEXP"))
+      return exponent_sweep(args);
+    if (p.form == Form::squared && p.rows.dim <= 4) return small_sweep(args);
+    const bool product = p.form == Form::dot || (p.form == Form::squared && p.rows.norms);
+    if (product && args.split_rows && args.split_cols && capability() == 90)
+      return tensor_sweep(args);
+  }
+  return tile_sweep(args);
+}
+}  // namespace
+
+template <class T>
+void softmin(const SoftminArgs<T>& args, Exec& exec) {
+  const auto& p = args.pairs;
+  if (p.n <= 0) return;
+  const SweepPlan<T> chosen = plan(args);
+  const cudaStream_t stream = stream_of(exec);
+  const std::int64_t partial =
+      (static_cast<std::int64_t>(sizeof(double)) * chosen.parts.count * p.n + 255) / 256 * 256;
+  const Scratch scratch(exec, partial + chosen.packed_bytes);
+
+  Sweep<T> sweep{.args = args, .parts = chosen.parts, .k = 0, .per_cost = 0, .partial = nullptr};
+  const T unit = chosen.in_units_of_scale ? p.scale : T(1);
+  sweep.k = static_cast<T>(unit * kLog2E / args.eps);
+  sweep.per_cost = static_cast<double>(sweep.k) / unit;
+  sweep.partial = reinterpret_cast<double*>(scratch.data());
+  sweep.packed = scratch.data() + partial;
+  if (!args.shift) {
+    chosen.run(sweep, true, stream);
+    finish_largest(sweep, stream);
+    sweep.args.shift = args.out;
+  }
+  chosen.run(sweep, false, stream);
+  finish_sums(sweep, stream);
+}
+}  // namespace monge::cuda
+
+namespace monge::kernels::cuda {
+template <class T>
+void softmin(const SoftminArgs<T>& args, Exec& exec) {
+  monge::cuda::softmin(args, exec);
+}
+template void softmin<float>(const SoftminArgs<float>&, Exec&);
+template void softmin<double>(const SoftminArgs<double>&, Exec&);
+}  // namespace monge::kernels::cuda

@@ -1,0 +1,348 @@
+// Steps between two sweeps. A first kernel leaves sums over chunks of a side, a second, of one
+// block, adds them up and decides, a third acts: nothing waits but measure.
+#include "kernels/update.hpp"
+
+#include <vector>
+
+#include "cuda/current.hpp"
+#include "cuda/reduce.cuh"
+
+namespace monge::kernels::cuda {
+using namespace monge::cuda;  // NOLINT(google-build-using-namespace): the backend's own helpers
+
+namespace {
+constexpr int kPerThread = kChunk / kReduceThreads;
+constexpr int kSides = 4;  // measured by one launch
+
+__device__ constexpr double none() { return -std::numeric_limits<double>::infinity(); }
+
+/// What a chunk says; mass is relative to exp(top), so that a small plan does not underflow.
+struct Part {
+  double top, mass, dual, residual, gap;
+};
+
+template <class Args>
+__device__ Penalty penalty_of(const Args& a) {
+  Penalty penalty = a.penalty;
+  if (a.level) penalty.level = *a.level;
+  return penalty;
+}
+
+// log(p / a): a row without partner (s = +inf) has p = 0 whatever f is.
+__device__ double log_ratio(double f, double s, double eps, double log_scale) {
+  return s == -none() ? none() : (f - s) / eps + log_scale;
+}
+
+/// The chunk's part of a measure; f(i) is the potential.
+template <class T, class Potential>
+__device__ Part measure_chunk(const MeasureArgs<T>& a, const Penalty& penalty, std::int64_t chunk,
+                              const Potential& potential) {
+  const std::int64_t n = a.weight.size, begin = chunk * kChunk + threadIdx.x;
+  double z[kPerThread];
+  Part part{none(), 0, 0, 0, 0};
+#pragma unroll
+  for (int e = 0; e < kPerThread; ++e) {
+    const std::int64_t i = begin + e * kReduceThreads;
+    z[e] = none();
+    if (!a.s || i >= n || !(a.weight[i] > 0)) continue;
+    z[e] = log_ratio(potential(i), a.s[i], a.eps, a.log_scale);
+    part.top = fmax(part.top, z[e]);
+  }
+  part.top = max_block(part.top);
+  const double reference = part.top == none() ? 0 : part.top;  // a NaN still shows
+#pragma unroll
+  for (int e = 0; e < kPerThread; ++e) {
+    const std::int64_t i = begin + e * kReduceThreads;
+    if (i >= n || !(a.weight[i] > 0)) continue;
+    const double f = potential(i), weight = a.weight[i];
+    part.dual += weight * penalty.conjugate(f);
+    if (!a.s) continue;
+    part.mass += weight * exp(z[e] - reference);
+    if (!a.optimality || f == -none()) continue;  // +inf: no partner, p = target = 0
+    const auto [residual, gap] = penalty.optimality(f, z[e], a.slack);
+    part.residual += weight * residual;
+    part.gap += weight * gap;
+  }
+  part.mass = sum_block(part.mass);
+  part.dual = sum_block(part.dual);
+  if (!a.optimality) return part;
+  part.residual = sum_block(part.residual);
+  part.gap = sum_block(part.gap);
+  return part;
+}
+
+/// One block: all parts of a side, in every thread.
+__device__ Measures add_parts(const Part* parts, std::int64_t count) {
+  double top = none();
+  for (std::int64_t c = threadIdx.x; c < count; c += kReduceThreads) top = fmax(top, parts[c].top);
+  top = max_block(top);
+  Measures sum{0, 0, 0, 0, 0};
+  for (std::int64_t c = threadIdx.x; c < count; c += kReduceThreads) {
+    const Part& part = parts[c];
+    sum.log_mass += part.mass * (part.top == none() ? 1 : exp(part.top - top));
+    sum.dual += part.dual;
+    sum.residual += part.residual;
+    sum.gap += part.gap;
+  }
+  sum.log_mass = sum_block(sum.log_mass);
+  sum.dual = sum_block(sum.dual);
+  sum.residual = sum_block(sum.residual);
+  sum.gap = sum_block(sum.gap);
+  sum.log_mass = top == none() ? none() : top + log(sum.log_mass);
+  return sum;
+}
+
+template <class T>
+struct Sides {
+  MeasureArgs<T> args[kSides];
+  std::int64_t first_part[kSides];
+};
+
+template <class T>
+__global__ void measure_parts_kernel(const Sides<T> sides, Part* parts) {
+  const MeasureArgs<T>& a = sides.args[blockIdx.y];
+  const std::int64_t chunk = blockIdx.x;
+  if (chunk > 0 && chunk * kChunk >= a.weight.size) return;
+  const Part part = measure_chunk(a, penalty_of(a), chunk,
+                                  [&](std::int64_t i) { return static_cast<double>(a.f[i]); });
+  if (threadIdx.x == 0) parts[sides.first_part[blockIdx.y] + chunk] = part;
+}
+
+template <class T>
+__global__ void measure_kernel(const Sides<T> sides, const Part* parts, Measures* out) {
+  const int side = blockIdx.x;
+  const MeasureArgs<T>& a = sides.args[side];
+  const std::int64_t n = a.weight.size, chunks = n > 0 ? (n + kChunk - 1) / kChunk : 1;
+  Measures sum = add_parts(parts + sides.first_part[side], chunks);
+  sum.level = penalty_of(a).level;
+  if (threadIdx.x == 0) out[side] = sum;
+}
+
+/// f after a step; `relaxed` false: the plain one.
+template <class T>
+__device__ T stepped(const HalfStepArgs<T>& a, const Penalty& penalty, std::int64_t i,
+                     bool relaxed) {
+  const double target = penalty.prox(a.s[i], a.eps);
+  if (!relaxed) return static_cast<T>(target);
+  const double f = a.f[i], moved = penalty.feasible(f + a.omega * (target - f));
+  return static_cast<T>(isfinite(moved) ? moved : target);
+}
+
+template <class T>
+__global__ void step_kernel(const HalfStepArgs<T> a, bool relaxed) {
+  const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (i < a.weight.size) a.f[i] = stepped(a, penalty_of(a), i, relaxed);
+}
+
+/// Steps, and leaves the parts of the dual before and after: parts[chunk], parts[chunks + chunk].
+template <class T>
+__global__ void guarded_step_kernel(const HalfStepArgs<T> a, std::int64_t chunks, Part* parts) {
+  const Penalty penalty = penalty_of(a);
+  MeasureArgs<T> measure{};
+  measure.f = a.f, measure.s = a.s, measure.weight = a.weight, measure.eps = a.eps;
+  const std::int64_t chunk = blockIdx.x;
+  const auto old = [&](std::int64_t i) { return static_cast<double>(a.f[i]); };
+  const Part before = measure_chunk(measure, penalty, chunk, old);
+  for (int e = 0; e < kPerThread; ++e) {
+    const std::int64_t i = chunk * kChunk + threadIdx.x + e * kReduceThreads;
+    if (i < a.weight.size) a.f[i] = stepped(a, penalty, i, true);
+  }
+  const Part after = measure_chunk(measure, penalty, chunk, old);  // each thread reads its own
+  if (threadIdx.x == 0) parts[chunk] = before, parts[chunks + chunk] = after;
+}
+
+/// Every block adds up the parts by itself; all come to the same decision.
+template <class T>
+__global__ void guard_kernel(const HalfStepArgs<T> a, std::int64_t chunks, const Part* parts) {
+  const auto dual = [&](const Measures& m) { return m.dual - a.eps * exp(m.log_mass); };
+  const double before = dual(add_parts(parts, chunks)),
+               after = dual(add_parts(parts + chunks, chunks));
+  const double rounding =
+      8 * static_cast<double>(std::numeric_limits<T>::epsilon()) * (fabs(before) + a.eps * a.mass);
+  if (after >= before - rounding) return;
+  const Penalty penalty = penalty_of(a);
+  for (int e = 0; e < kPerThread; ++e) {
+    const std::int64_t i = blockIdx.x * std::int64_t{kChunk} + threadIdx.x + e * kReduceThreads;
+    if (i < a.weight.size) a.f[i] = stepped(a, penalty, i, false);
+  }
+}
+
+/// Parts of log sum_i a_i exp(-f_i / rho) of either side.
+template <class T>
+__global__ void log_sum_parts_kernel(const TranslateArgs<T> a, std::int64_t chunks, Part* parts) {
+  const MovedSide<T>& side = blockIdx.y == 0 ? a.lead : a.follow;
+  if (side.penalty.kind != Penalty::Kind::kl) return;
+  const std::int64_t n = side.weight.size, begin = std::int64_t{blockIdx.x} * kChunk + threadIdx.x;
+  Part part{none(), 0, 0, 0, 0};
+  for (int e = 0; e < kPerThread; ++e) {
+    const std::int64_t i = begin + e * kReduceThreads;
+    if (i < n && side.weight[i] > 0) part.top = fmax(part.top, -side.f[i] / side.penalty.strength);
+  }
+  part.top = max_block(part.top);
+  for (int e = 0; e < kPerThread && part.top > none(); ++e) {
+    const std::int64_t i = begin + e * kReduceThreads;
+    if (i < n && side.weight[i] > 0)
+      part.mass += side.weight[i] * exp(-side.f[i] / side.penalty.strength - part.top);
+  }
+  part.mass = sum_block(part.mass);
+  if (threadIdx.x == 0) parts[blockIdx.y * chunks + blockIdx.x] = part;
+}
+
+template <class T>
+__global__ void translation_kernel(const TranslateArgs<T> a, std::int64_t chunks, const Part* parts,
+                                   double* by) {
+  using Kind = Penalty::Kind;
+  const auto log_target = [&](const MovedSide<T>& side, const Part* of_side) {
+    return side.penalty.kind == Kind::kl ? add_parts(of_side, chunks).log_mass : log(side.mass);
+  };
+  const double rho_a = a.lead.penalty.strength, rho_b = a.follow.penalty.strength;
+  const double rate = a.lead.penalty.kind == Kind::balanced     ? rho_b
+                      : a.follow.penalty.kind == Kind::balanced ? rho_a
+                                                                : rho_a * rho_b / (rho_a + rho_b);
+  const double step = rate * (log_target(a.lead, parts) - log_target(a.follow, parts + chunks));
+  if (threadIdx.x == 0) *by = isfinite(step) ? step : 0;
+}
+
+template <class T>
+__global__ void mass_step_kernel(const MatchMassArgs<T> a, std::int64_t chunks, const Part* parts,
+                                 double* by) {
+  const double log_mass = add_parts(parts, chunks).log_mass;
+  const double step = a.eps / 2 * (log(a.total_mass) - log_mass);
+  if (threadIdx.x > 0) return;
+  *by = isfinite(step) ? step : 0;
+  if (isfinite(step)) *a.level = static_cast<T>(*a.level + step);
+}
+
+/// lead.f += l, follow.f += sign l, and the softmins with them: softmin(g + c) = softmin(g) - c.
+template <class T>
+__global__ void move_kernel(const MovedSide<T> lead, const MovedSide<T> follow, double sign,
+                            const double* by) {
+  const double l = *by;
+  if (l == 0) return;
+  const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  if (i < lead.weight.size) {
+    lead.f[i] = static_cast<T>(lead.f[i] + l);
+    lead.s[i] -= sign * l;
+  }
+  if (i < follow.weight.size) {
+    follow.f[i] = static_cast<T>(follow.f[i] + sign * l);
+    follow.s[i] -= l;
+  }
+}
+
+unsigned blocks_of(std::int64_t n) {
+  return static_cast<unsigned>(
+      std::max<std::int64_t>(1, (n + kReduceThreads - 1) / kReduceThreads));
+}
+
+template <class T>
+void move(const MovedSide<T>& lead, const MovedSide<T>& follow, double sign, const double* by,
+          cudaStream_t stream) {
+  const std::int64_t n = std::max(lead.weight.size, follow.weight.size);
+  move_kernel<<<blocks_of(n), kReduceThreads, 0, stream>>>(lead, follow, sign, by);
+  check_launch("move");
+}
+
+/// Parts of up to kSides sides; the scratch needed is that of all their chunks.
+template <class T>
+Sides<T> measure_parts(std::span<const MeasureArgs<T>> some, Part* parts, cudaStream_t stream) {
+  Sides<T> sides{};
+  std::int64_t most = 0, total = 0;
+  for (std::size_t s = 0; s < some.size(); ++s) {
+    sides.args[s] = some[s];
+    sides.first_part[s] = total;
+    most = std::max(most, chunk_count(some[s].weight.size));
+    total += chunk_count(some[s].weight.size);
+  }
+  const dim3 grid(static_cast<unsigned>(most), static_cast<unsigned>(some.size()));
+  measure_parts_kernel<<<grid, kReduceThreads, 0, stream>>>(sides, parts);
+  check_launch("measure");
+  return sides;
+}
+}  // namespace
+
+template <class T>
+void half_step(const HalfStepArgs<T>& a, Exec& exec) {
+  if (a.weight.size == 0) return;
+  const Current current(exec);
+  const cudaStream_t stream = stream_of(exec);
+  if (!(a.omega > 1)) {
+    step_kernel<<<blocks_of(a.weight.size), kReduceThreads, 0, stream>>>(a, a.omega != 1);
+    return check_launch("half_step");
+  }
+  const std::int64_t chunks = chunk_count(a.weight.size);
+  const Scratch memory(exec, 2 * chunks * static_cast<std::int64_t>(sizeof(Part)));
+  auto* const parts = reinterpret_cast<Part*>(memory.data());
+  const auto grid = static_cast<unsigned>(chunks);
+  guarded_step_kernel<<<grid, kReduceThreads, 0, stream>>>(a, chunks, parts);
+  guard_kernel<<<grid, kReduceThreads, 0, stream>>>(a, chunks, parts);
+  check_launch("half_step");
+}
+
+template <class T>
+void measure(std::span<const MeasureArgs<T>> sides, Measures* out, Exec& exec) {
+  if (sides.empty()) return;
+  const Current current(exec);
+  const cudaStream_t stream = stream_of(exec);
+  std::int64_t chunks = 0;
+  for (const auto& side : sides) chunks += chunk_count(side.weight.size);
+  const auto count = static_cast<std::int64_t>(sides.size());
+  const Scratch memory(exec, chunks * static_cast<std::int64_t>(sizeof(Part)) +
+                                 count * static_cast<std::int64_t>(sizeof(Measures)));
+  auto* parts = reinterpret_cast<Part*>(memory.data());
+  auto* const measures = reinterpret_cast<Measures*>(parts + chunks);
+  for (std::int64_t first = 0; first < count; first += kSides) {
+    const auto some = sides.subspan(first, std::min<std::int64_t>(kSides, count - first));
+    const auto args = measure_parts(some, parts, stream);
+    measure_kernel<<<static_cast<unsigned>(some.size()), kReduceThreads, 0, stream>>>(
+        args, parts, measures + first);
+    check_launch("measure");
+    for (const auto& side : some) parts += chunk_count(side.weight.size);
+  }
+  check(cudaMemcpyAsync(out, measures, count * sizeof(Measures), cudaMemcpyDeviceToHost, stream),
+        "measure");
+  check(cudaStreamSynchronize(stream), "measure");
+}
+
+template <class T>
+void translate(const TranslateArgs<T>& a, Exec& exec) {
+  const Current current(exec);
+  const cudaStream_t stream = stream_of(exec);
+  // Chunks beyond the end of the shorter side say nothing: top -inf, mass 0.
+  const std::int64_t chunks = chunk_count(std::max(a.lead.weight.size, a.follow.weight.size));
+  const Scratch memory(exec, 2 * chunks * static_cast<std::int64_t>(sizeof(Part)) + 8);
+  auto* const parts = reinterpret_cast<Part*>(memory.data());
+  auto* const by = reinterpret_cast<double*>(parts + 2 * chunks);
+  const dim3 grid(static_cast<unsigned>(chunks), 2);
+  log_sum_parts_kernel<<<grid, kReduceThreads, 0, stream>>>(a, chunks, parts);
+  translation_kernel<<<1, kReduceThreads, 0, stream>>>(a, chunks, parts, by);
+  check_launch("translate");
+  move(a.lead, a.follow, -1, by, stream);
+}
+
+template <class T>
+void match_mass(const MatchMassArgs<T>& a, Exec& exec) {
+  const Current current(exec);
+  const cudaStream_t stream = stream_of(exec);
+  const std::int64_t chunks = chunk_count(a.follow.weight.size);
+  const Scratch memory(exec, chunks * static_cast<std::int64_t>(sizeof(Part)) + 8);
+  auto* const parts = reinterpret_cast<Part*>(memory.data());
+  auto* const by = reinterpret_cast<double*>(parts + chunks);
+  MeasureArgs<T> side{};
+  side.f = a.follow.f, side.s = a.follow.s, side.weight = a.follow.weight;
+  side.penalty = a.follow.penalty, side.level = a.level, side.eps = a.eps;
+  measure_parts(std::span<const MeasureArgs<T>>(&side, 1), parts, stream);
+  mass_step_kernel<<<1, kReduceThreads, 0, stream>>>(a, chunks, parts, by);
+  check_launch("match_mass");
+  move(a.lead, a.follow, 1, by, stream);
+}
+
+#define MONGE_INSTANTIATE(T)                                                   \
+  template void half_step<T>(const HalfStepArgs<T>&, Exec&);                   \
+  template void measure<T>(std::span<const MeasureArgs<T>>, Measures*, Exec&); \
+  template void translate<T>(const TranslateArgs<T>&, Exec&);                  \
+  template void match_mass<T>(const MatchMassArgs<T>&, Exec&);
+MONGE_INSTANTIATE(float)
+MONGE_INSTANTIATE(double)
+#undef MONGE_INSTANTIATE
+}  // namespace monge::kernels::cuda
