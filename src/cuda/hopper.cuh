@@ -22,10 +22,10 @@ struct Barrier {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(this)) : "memory");
   }
   __device__ __forceinline__ void arrive_and_expect(std::uint32_t bytes) {
-    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(
-                     shared_address(this)),
-                 "r"(bytes)
-                 : "memory");
+    asm volatile(
+        "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(this)),
+        "r"(bytes)
+        : "memory");
   }
   __device__ __forceinline__ void wait(std::uint32_t phase) {
     asm volatile(
@@ -87,10 +87,9 @@ __device__ __forceinline__ std::uint64_t operand(std::uint32_t address, int octe
 }
 
 #define MONGE_D4(d, t) "+f"(d[t]), "+f"(d[t + 1]), "+f"(d[t + 2]), "+f"(d[t + 3])
-#define MONGE_D16(d, t) \
-  MONGE_D4(d, t), MONGE_D4(d, t + 4), MONGE_D4(d, t + 8), MONGE_D4(d, t + 12)
+#define MONGE_D16(d, t) MONGE_D4(d, t), MONGE_D4(d, t + 4), MONGE_D4(d, t + 8), MONGE_D4(d, t + 12)
 #define MONGE_D64(d) MONGE_D16(d, 0), MONGE_D16(d, 16), MONGE_D16(d, 32), MONGE_D16(d, 48)
-#define MONGE_D64_NAMES                                                                   \
+#define MONGE_D64_NAMES                                                                    \
   "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, " \
   "%19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, "  \
   "%36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, "  \

@@ -58,9 +58,9 @@ template <class T>
 struct Sweep {
   SoftminArgs<T> args;
   Parts parts;
-  T k;               // per `unit` of cost, rounded to T once and used everywhere
-  double per_cost;   // k / unit: units of the exponent of 2 per unit of cost
-  double* partial;   // [parts, n]
+  T k;                          // per `unit` of cost, rounded to T once and used everywhere
+  double per_cost;              // k / unit: units of the exponent of 2 per unit of cost
+  double* partial;              // [parts, n]
   std::byte* packed = nullptr;  // columns as a sweep wants them, packed_bytes() of it
 };
 
