@@ -1,6 +1,7 @@
 // Check and benchmark of softmin on CUDA: every form, type and awkward shape against a float64 loop
-// on the host, then the table of spec/performance.md: 20 half-steps by events, and the error of
-// f / eps after 10 iterations. Arguments: check, time, error (default: all three).
+// on the host; 20 half-steps by events, warm (each has its previous result as shift) and cold (the
+// first two have none); the error of f / eps after 10 iterations against the same in double.
+// Arguments choose: check, error3, error64, time3, time64, time, more. None: all of them.
 #include <cuda_runtime.h>
 
 #include <algorithm>

@@ -41,7 +41,8 @@ struct TensorArgs {
 
 /// Rows to a thread block: 64 to each consumer. What fits the registers: accumulators of 64, and
 /// the rows themselves where there are at most 64 coordinates. Three products leave room for three
-/// consumers, one for four; where rows are streamed two, with two sets of accumulators each.
+/// consumers, one for four (n = 50 000, d = 64: 17.5 ms, 19.3 with three); where rows are streamed
+/// two, with two sets of accumulators each.
 MONGE_HOST_DEVICE constexpr int consumers(int products, int steps) {
   return steps == 0 ? 2 : products == 3 ? 3 : 4;
 }
