@@ -217,7 +217,7 @@ void check_case(const Case& c, std::int64_t n, std::int64_t m, int dim, double e
                       .out = out.data(),
                       .eps = eps,
                       .precision = precision};
-  if (tensor) args.split_rows = x.halves.data(), args.split_cols = y.halves.data();
+  if (tensor) args.pairs.rows.split = x.halves.data(), args.pairs.cols.split = y.halves.data();
   Exec exec;
   cuda::softmin(args, exec);
   check(cudaDeviceSynchronize(), "softmin");
@@ -361,7 +361,8 @@ struct Run {
                         .out = out.data(),
                         .eps = eps,
                         .precision = precision};
-    if (tensor) args.split_rows = rows.halves.data(), args.split_cols = cols.halves.data();
+    if (tensor)
+      args.pairs.rows.split = rows.halves.data(), args.pairs.cols.split = cols.halves.data();
     cuda::softmin(args, exec);
     update<T><<<static_cast<unsigned>((rows.count + 255) / 256), 256>>>(
         out.data(), log_w.data(), eps, rows.count, h_out.data());

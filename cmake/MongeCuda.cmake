@@ -6,7 +6,6 @@ if(NOT asked STREQUAL AUTO AND NOT asked)
   return()
 endif()
 
-set(CMAKE_CUDA_ARCHITECTURES 90 CACHE STRING "CUDA architectures")  # H100 and H200
 include(CheckLanguage)
 check_language(CUDA)
 if(NOT CMAKE_CUDA_COMPILER)
@@ -25,5 +24,17 @@ if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know it for 
   set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
 endif()
 find_package(CUDAToolkit REQUIRED)
+# A100 and its kin, H100 and H200 with their own instructions, and PTX for what comes later. CMake
+# 3.25 has no name for 90a.
+set(MONGE_CUDA_TARGETS "80;90a;80-virtual" CACHE STRING "CUDA architectures to compile for")
+set(CMAKE_CUDA_ARCHITECTURES OFF)
+foreach(target IN LISTS MONGE_CUDA_TARGETS)
+  string(REGEX REPLACE "-virtual$" "" number ${target})
+  if(target MATCHES "-virtual$")
+    add_compile_options("$<$<COMPILE_LANGUAGE:CUDA>:SHELL:-gencode arch=compute_${number},code=compute_${number}>")
+  else()
+    add_compile_options("$<$<COMPILE_LANGUAGE:CUDA>:SHELL:-gencode arch=compute_${number},code=sm_${number}>")
+  endif()
+endforeach()
 # Views, min, max and Philox are constexpr, not marked for the device.
 add_compile_options($<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)

@@ -1,7 +1,7 @@
 // Chooses the sweep, by shape, form and device, and runs it: with a shift one sweep of sums,
 // without one a sweep of largest scores first, whose result is then the shift. Nothing waits for
 // the device.
-#include "cuda/launch.cuh"
+#include "cuda/current.hpp"
 #include "cuda/softmin_sweep.cuh"
 
 namespace monge::cuda {
@@ -15,8 +15,7 @@ SweepPlan<T> plan(const SoftminArgs<T>& args) {
       return exponent_sweep(args);
     if (p.form == Form::squared && p.rows.dim <= 4) return small_sweep(args);
     const bool product = p.form == Form::dot || (p.form == Form::squared && p.rows.norms);
-    if (product && args.split_rows && args.split_cols && capability() == 90)
-      return tensor_sweep(args);
+    if (product && p.rows.split && p.cols.split && capability() == 90) return tensor_sweep(args);
   }
   return tile_sweep(args);
 }
@@ -51,6 +50,7 @@ void softmin(const SoftminArgs<T>& args, Exec& exec) {
 namespace monge::kernels::cuda {
 template <class T>
 void softmin(const SoftminArgs<T>& args, Exec& exec) {
+  const monge::cuda::Current current(exec);
   monge::cuda::softmin(args, exec);
 }
 template void softmin<float>(const SoftminArgs<float>&, Exec&);

@@ -39,8 +39,8 @@ void launch_products(const Sweep<float>& sweep, bool largest, cudaStream_t strea
   const auto& a = sweep.args;
   constexpr int kAccurate = consumers(3, STEPS), kFast = consumers(1, STEPS);
   TensorArgs args{.sweep = sweep,
-                  .rows = tiled(a.split_rows, a.pairs.rows),
-                  .cols = tiled(a.split_cols, a.pairs.cols),
+                  .rows = tiled(a.pairs.rows.split, a.pairs.rows),
+                  .cols = tiled(a.pairs.cols.split, a.pairs.cols),
                   .biases = reinterpret_cast<const float*>(sweep.packed),
                   .members = nullptr,
                   .words = static_cast<int>((sweep.parts.column_blocks + 31) / 32),

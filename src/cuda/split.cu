@@ -2,8 +2,9 @@
 
 #include <cuda_fp16.h>
 
-#include "cuda/launch.cuh"
+#include "cuda/current.hpp"
 #include "cuda/softmin_sweep.cuh"
+#include "kernels/split.hpp"
 
 namespace monge::cuda {
 namespace {
@@ -87,3 +88,23 @@ void split(const kernels::Panels<float>& points, void* out, Exec& exec) {
   check_launch("split");
 }
 }  // namespace monge::cuda
+
+namespace monge::kernels::cuda {
+template <>
+std::int64_t split_size<float>(const Panels<float>& points, Exec& exec) {
+  const monge::cuda::Current current(exec);
+  if (monge::cuda::capability() != 90) return 0;
+  return monge::cuda::SplitLayout(points.count, points.dim).bytes();
+}
+template <>
+std::int64_t split_size<double>(const Panels<double>&, Exec&) {
+  return 0;
+}
+template <>
+void split<float>(const Panels<float>& points, void* out, Exec& exec) {
+  const monge::cuda::Current current(exec);
+  monge::cuda::split(points, out, exec);
+}
+template <>
+void split<double>(const Panels<double>&, void*, Exec&) {}
+}  // namespace monge::kernels::cuda

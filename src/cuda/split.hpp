@@ -40,6 +40,7 @@ struct SplitLayout {
   }
 };
 
-/// Writes SplitLayout(points.count, points.dim).bytes() bytes at `out`, aligned to 256.
+/// Writes SplitLayout(points.count, points.dim).bytes() bytes at `out`, aligned to 256, on the
+/// current device.
 void split(const kernels::Panels<float>& points, void* out, Exec& exec);
 }  // namespace monge::cuda

@@ -26,6 +26,7 @@ struct Panels {
                              // `squared`; null: direct differences
   std::int64_t count = 0;
   int dim = 0;
+  const void* split = nullptr;  // the same points once more, see split.hpp; null: not wanted
 };
 
 // Row block r sweeps the column blocks blocks[offsets[r] .. offsets[r + 1]), ascending.

@@ -24,8 +24,6 @@ struct SoftminArgs {
   double* out;          // [n]; may be shift
   double eps;           // > 0
   Precision precision = Precision::accurate;
-  const void* split_rows = nullptr;  // cuda/split.hpp, of pairs.rows and pairs.cols; null: products
-  const void* split_cols = nullptr;  // do not run on tensor cores
 };
 
 namespace cpu {

@@ -62,16 +62,17 @@ class Operator {
   void pack_cloud(const PointCloud<T>& cloud, VectorView<const T> a, VectorView<const T> b,
                   Exec& exec);
   void bound_costs();
-  const double* center() const { return center_ ? center_->data() : nullptr; }
-
   CostForm form_;
   int dim_ = 0;
+  Packing how_;
   std::shared_ptr<const Buffer<double>> center_;  // subtracted while packing; null: nothing is
   Box box_a_, box_b_;                             // of the points of positive weight
   Box extent_;                                    // of every point of both sides
   std::shared_ptr<const PackedPoints<T>> source_, target_;
   MatrixView<const T> matrix_;
   std::int64_t n_ = 0, m_ = 0;
+  bool exponents_ = false;  // norms are there for softmin alone, where exponents are small enough
+  double radius2_ = 0;      // of all points about the centre, squared, in units of the scale
   double min_cost_ = 0, max_cost_ = 0, needed_cost_ = 0;
 };
 }  // namespace monge

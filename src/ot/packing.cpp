@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "kernels/pack.hpp"
+#include "kernels/split.hpp"
 #include "monge/core/error.hpp"
 #include "ot/overloaded.hpp"
 
@@ -104,28 +105,30 @@ std::vector<double> common_center(const kernels::PointsReport& x, const kernels:
 }
 
 template <class T>
-PackedPoints<T> pack(MatrixView<const T> points, const double* center, bool unit_length, bool norms,
-                     Exec& exec) {
+PackedPoints<T> pack(MatrixView<const T> points, const Packing& how, Exec& exec) {
   const std::int64_t padded = kernels::padded(points.rows);
   PackedPoints<T> packed;
   packed.count = points.rows;
   packed.dim = static_cast<int>(points.cols);
   packed.data = Buffer<T>(padded * points.cols, exec.device);
-  if (norms) packed.norms = Buffer<T>(padded, exec.device);
-  if (unit_length) packed.inverse_length = Buffer<T>(points.rows, exec.device);
+  if (how.norms) packed.norms = Buffer<T>(padded, exec.device);
+  if (how.unit_length) packed.inverse_length = Buffer<T>(points.rows, exec.device);
   kernels::pack<T>({.points = points,
-                    .center = center,
-                    .unit_length = unit_length,
+                    .center = how.center,
+                    .unit_length = how.unit_length,
                     .data = packed.data.data(),
                     .norms = packed.norms.data(),
                     .inverse_length = packed.inverse_length.data()},
                    exec);
+  if (!how.split) return packed;
+  packed.split = Buffer<std::byte>(kernels::split_size(packed.panels(), exec), exec.device);
+  if (packed.split.size()) kernels::split(packed.panels(), packed.split.data(), exec);
   return packed;
 }
 
 #define MONGE_INSTANTIATE(T)                                                              \
   template void check_overflow<T>(const CostForm&, const Box&, const char*, const char*); \
-  template PackedPoints<T> pack(MatrixView<const T>, const double*, bool, bool, Exec&);
+  template PackedPoints<T> pack(MatrixView<const T>, const Packing&, Exec&);
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)
 #undef MONGE_INSTANTIATE

@@ -1,6 +1,7 @@
 // From the caller's points to what the kernels sweep: the form of a cost, bounding boxes and the
 // bounds they give, the common centre, and panels.
 #pragma once
+#include <cstddef>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -54,20 +55,25 @@ void check_overflow(const CostForm& form, const Box& all, const char* room, cons
 template <class T>
 struct PackedPoints {
   Buffer<T> data, norms;
+  Buffer<std::byte> split;   // empty: the device has no use for it
   Buffer<T> inverse_length;  // Cosine only: 1/|x|, to chain derivatives to the caller's points
   std::int64_t count = 0;
   int dim = 0;
   kernels::Panels<T> panels() const {
-    return {data.data(), norms.size() ? norms.data() : nullptr, count, dim};
+    return {data.data(), norms.data(), count, dim, split.data()};
   }
 };
 
 /// Mean of the points that count of both sides, of their directions where the reports were made so.
 std::vector<double> common_center(const kernels::PointsReport& x, const kernels::PointsReport& y);
 
-/// Panels of points - center [dim] (null: nothing is subtracted), on exec.device; with norms when
-/// the kernels shall use the product form. A vector without direction becomes the first axis.
+/// Panels of points - center [dim] (null: nothing is subtracted), on exec.device; with norms where
+/// distances are products, split where the product is one of points. A vector without direction
+/// becomes the first axis.
+struct Packing {
+  const double* center = nullptr;
+  bool unit_length = false, norms = false, split = false;
+};
 template <class T>
-PackedPoints<T> pack(MatrixView<const T> points, const double* center, bool unit_length, bool norms,
-                     Exec& exec);
+PackedPoints<T> pack(MatrixView<const T> points, const Packing& how, Exec& exec);
 }  // namespace monge
