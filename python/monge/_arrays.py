@@ -1,4 +1,4 @@
-"""Arrays in and out: NumPy and any DLPack array on the CPU, answered in kind.
+"""Arrays in and out: NumPy and any DLPack array, on the CPU or a GPU, answered in kind.
 
 The points decide the type, float32 or float64; lists, integers and booleans become float64.
 Nothing is copied where the layout allows; the caller's arrays are never written.
@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from ._device import CUDA_DEVICES, DeviceArray, device_of, has_cuda
 from ._errors import InvalidArgument, NotAvailable
 
-Array = npt.NDArray[Any]
-ToFramework = Callable[[Array], Any]
+Array = npt.NDArray[Any]  # or a DeviceArray, which stands in for one on a GPU
+#: From what the core returns, a NumPy array or one on a GPU for from_dlpack, to the caller's kind.
+ToFramework = Callable[[Any], Any]
 
 _CPU_DEVICES = (1, 3)  # DLPack: kDLCPU, kDLCUDAHost (pinned, read as any other memory)
 _WIDE = {"float16": "float32", "bfloat16": "float32", "longdouble": "float64"}
 
 
-def _as_is(array: Array) -> Array:
+def _as_is(array: Any) -> Any:
     return array
 
 
@@ -37,6 +39,8 @@ def _framework(value: Any) -> ToFramework | None:
         return lambda array: importlib.import_module("torch").from_dlpack(array)
     if root in ("jax", "jaxlib"):
         return lambda array: importlib.import_module("jax.dlpack").from_dlpack(array)
+    if root == "cupy":
+        return lambda array: importlib.import_module("cupy").from_dlpack(array)
     if hasattr(value, "__array_namespace__"):
         namespace = value.__array_namespace__()
         return lambda array: namespace.from_dlpack(array)
@@ -63,19 +67,27 @@ def _refuse(name: str, type_name: str) -> InvalidArgument:
     )
 
 
-def _from_dlpack(value: Any, name: str) -> Array:
-    device, _ = value.__dlpack_device__()
-    if int(device) not in _CPU_DEVICES:
-        raise NotAvailable(
-            f"[arrays] {name} lives on a device that this build lacks (DLPack device type "
-            f"{int(device)}): move it to the CPU, as by {name}.cpu()",
-            name,
-        )
+def _check_device(kind: int, index: int, name: str) -> None:
+    if kind in _CPU_DEVICES or (kind in CUDA_DEVICES and has_cuda()):
+        return
+    where = f"cuda:{index}" if kind in CUDA_DEVICES else f"DLPack device type {kind}"
+    why = "has no CUDA backend" if kind in CUDA_DEVICES else "knows only the CPU and CUDA"
+    raise NotAvailable(
+        f"[arrays] {name} is on {where}, and this build {why}: move it to the CPU, as by {name}.cpu()",
+        name,
+    )
+
+
+def _from_dlpack(value: Any, name: str) -> npt.NDArray[Any] | DeviceArray:
+    kind, index = (int(part) for part in value.__dlpack_device__())
+    _check_device(kind, index, name)
     type_name = str(getattr(value, "dtype", ""))
     if any(short in type_name for short in ("float16", "complex", "float8", "float4")):
         raise _refuse(name, type_name)
     if getattr(value, "requires_grad", False):
         value = value.detach()  # monge keeps no tape: a result carries gradient() instead
+    if kind in CUDA_DEVICES:
+        return DeviceArray(value)
     try:
         return np.from_dlpack(value)
     except (BufferError, RuntimeError, TypeError, ValueError) as error:
@@ -86,7 +98,7 @@ def _from_dlpack(value: Any, name: str) -> Array:
         ) from error
 
 
-def _is_native(array: Array) -> bool:
+def _is_native(array: npt.NDArray[Any]) -> bool:
     return (
         array.dtype.isnative
         and array.flags.aligned
@@ -94,20 +106,25 @@ def _is_native(array: Array) -> bool:
     )
 
 
-def as_numpy(value: Any, name: str) -> Array:
-    """A native float32 or float64 NumPy array, the caller's own memory where that is one already."""
+def as_array(value: Any, name: str) -> Array:
+    """A native float32 or float64 array, the caller's own memory where that is one already."""
     if isinstance(value, np.ma.MaskedArray):
         raise InvalidArgument(
             f"[arrays] {name} is a masked array: pass .filled() values and zero weights where masked",
             name,
         )
     if isinstance(value, (np.ndarray, np.generic)):
-        array: Array = np.asarray(value)
+        array = np.asarray(value)
     elif hasattr(value, "__dlpack__"):
-        array = _from_dlpack(value, name)
+        found = _from_dlpack(value, name)
+        if isinstance(found, DeviceArray):
+            return cast(Array, _on_device(found, name))
+        array = found
     elif hasattr(value, "__cuda_array_interface__"):
         raise NotAvailable(
-            f"[arrays] {name} is a CUDA array, and this build has no CUDA part", name
+            f"[arrays] {name} is a CUDA array without __dlpack__, by which monge reads one: give it "
+            "as a torch, CuPy or JAX array",
+            name,
         )
     else:
         try:
@@ -125,9 +142,21 @@ def as_numpy(value: Any, name: str) -> Array:
     return array if _is_native(array) else array.astype(array.dtype.newbyteorder("="), order="C")
 
 
+def _on_device(array: DeviceArray, name: str) -> DeviceArray:
+    try:
+        dtype = array.dtype
+    except TypeError as error:  # a type that NumPy has no name for
+        raise _refuse(name, str(array.value.dtype)) from error
+    if dtype.kind in "biu":
+        return array.astype(np.float64)
+    if dtype.kind != "f" or dtype.itemsize not in (4, 8):
+        raise _refuse(name, dtype.name)
+    return array
+
+
 def points(value: Any, name: str) -> Array:
     """(n, d) points."""
-    array = as_numpy(value, name)
+    array = as_array(value, name)
     if array.ndim == 1:
         raise InvalidArgument(
             f"[arrays] {name} has shape {array.shape}, wanted (n, d): for points on a line pass "
@@ -167,17 +196,19 @@ def vector(value: Any, name: str, dtype: npt.DTypeLike) -> Array | None:
     """(n,) values converted to the type of the points; None stays."""
     if value is None:
         return None
-    return _with_dims(as_numpy(value, name), 1, name, "(n,)").astype(dtype, copy=False)
+    return _with_dims(as_array(value, name), 1, name, "(n,)").astype(dtype, copy=False)
 
 
 def matrix(value: Any, name: str, dtype: npt.DTypeLike) -> Array:
     """(n, k) values converted to the type of the plan."""
-    return _with_dims(as_numpy(value, name), 2, name, "(n, k)").astype(dtype, copy=False)
+    return _with_dims(as_array(value, name), 2, name, "(n, k)").astype(dtype, copy=False)
 
 
 def cost_matrix(value: Any) -> Array:
     """(n, m) costs with one unit stride, as the core reads them."""
-    array = _with_dims(as_numpy(value, "C"), 2, "C", "(n, m)")
+    array = _with_dims(as_array(value, "C"), 2, "C", "(n, m)")
+    if device_of(array) != "cpu":
+        return array  # nothing is copied there: the core refuses other strides
     unit = any(
         size <= 1 or step == array.itemsize
         for size, step in zip(array.shape, array.strides, strict=True)

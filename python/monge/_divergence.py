@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from . import _core, _progress
 from ._arrays import Array, ToFramework, framework_of, vector
+from ._device import current_stream, device_of
 from ._errors import InvalidArgument, NotAvailable
 from ._keywords import (
     Ground,
@@ -212,6 +213,7 @@ def divergence(
     options.gradients = bool(gradients)
     weights_a, weights_b = vector(a, "a", source.dtype), vector(b, "b", source.dtype)
     count, to = thread_count(threads), framework_of(x, y)
+    stream = current_stream(device_of(source))
 
     logger.debug(
         "divergence of %d and %d points, epsilon %g", len(source), len(target), options.epsilon
@@ -224,7 +226,7 @@ def divergence(
             weights_b,
             options,
             checked_callback(callback),
-            _core.Call(count, hook),
+            _core.Call(count, hook, stream),
         )
 
     def solution(
@@ -241,6 +243,7 @@ def divergence(
             options.marginal_b,
             None,
             options.mass_tolerance,
+            stream,
         )
         return Solution(
             problem,

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _core
-from ._arrays import ToFramework, as_numpy, framework_of, matrix, new_points
+from ._arrays import ToFramework, as_array, framework_of, matrix, new_points
+from ._device import current_stream
 from ._errors import NotAvailable
 
 CorePlan = _core.PlanF32 | _core.PlanF64
@@ -81,7 +82,7 @@ class _Rows:
         return (n, m) if self._side == _core.Side.source else (m, n)
 
     def _call(self) -> _core.Call:
-        return _core.Call(self._threads)
+        return _core.Call(self._threads, stream=current_stream(self._core.device))
 
     def _product_only(self, what: str) -> None:
         if self._referenced:
@@ -89,10 +90,14 @@ class _Rows:
 
     def __matmul__(self, values: Any) -> Any:
         """``P @ V`` for signed V of shape (m,) or (m, k), in the kind of V; one pass."""
-        array = as_numpy(values, "V")
+        array = as_array(values, "V")
         columns = array[:, None] if array.ndim == 1 else array
         out = self._core.apply(self._side, matrix(columns, "V", self.dtype), self._call())
-        return framework_of(values)(out[:, 0] if array.ndim == 1 else out)
+        to = framework_of(values)
+        if array.ndim == 2:
+            return to(out)
+        # What is on a GPU is an array that can be indexed only once the framework has it.
+        return to(out[:, 0]) if isinstance(out, np.ndarray) else to(out)[:, 0]
 
     def marginal(self) -> Any:
         """(n,) sums of the rows; one pass."""
@@ -132,8 +137,10 @@ class _Rows:
 
     def dense(self, limit: int = _core.DENSE_LIMIT) -> Any:
         """The (n, m) array; a ValueError above ``limit`` entries, before anything is allocated."""
-        array = self._core.dense(limit, self._call())
-        return self._to(array if self._side == _core.Side.source else array.T)
+        out = self._core.dense(limit, self._call())
+        if self._side == _core.Side.source:
+            return self._to(out)
+        return self._to(out.T) if isinstance(out, np.ndarray) else self._to(out).T
 
 
 class TransposedPlan(_Rows):

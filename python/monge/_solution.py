@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from . import _core
 from ._arrays import ToFramework
+from ._device import current_stream
 from ._marginals import Balanced, Marginal, from_spec
 from ._plan import Images, Plan
 
@@ -79,7 +80,7 @@ class Solution:
         return _core.plan(problem, self._solved)
 
     def _call(self) -> _core.Call:
-        return _core.Call(self._threads)
+        return _core.Call(self._threads, stream=current_stream(self._problem.device))
 
     @cached_property
     def _a_to_b(self) -> Images:

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import _core, _progress
 from ._arrays import ToFramework, cost_matrix, framework_of, vector
+from ._device import current_stream, device_of
 from ._errors import ConvergenceWarning
 from ._keywords import (
     Ground,
@@ -84,7 +85,7 @@ def _finish(
             f,
             g,
             checked_callback(callback),
-            _core.Call(count, hook),
+            _core.Call(count, hook, current_stream(problem.device)),
         )
     solution = Solution(
         problem,
@@ -137,7 +138,8 @@ def solve(
     {options}
 
     Returns:
-        Solution: value, potentials, plan and report. Arrays come in the kind of C (NumPy, torch, jax).
+        Solution: value, potentials, plan and report. Arrays come in the kind of C (NumPy, torch, CuPy,
+        jax), on its device.
         Torch tensors that require a gradient are read detached: no tape is kept, use ``gradient()``.
 
     Raises:
@@ -159,6 +161,7 @@ def solve(
         to_spec(side_b),
         None if total_mass is None else number(total_mass, "total_mass"),
         mass_tolerance(values.dtype, a, b),
+        current_stream(device_of(values)),
     )
     options = fill(
         _core.SinkhornOptions(),
@@ -229,7 +232,7 @@ def solve_sample(
 
     Returns:
         Solution: value, potentials, plan, maps and report. Arrays come in the kind of x (NumPy, torch,
-        jax). Torch tensors that require a gradient are read detached: no tape is kept, use
+        CuPy, jax), on its device. Torch tensors that require a gradient are read detached: no tape is kept, use
         ``gradient()``.
 
     Raises:
@@ -259,6 +262,7 @@ def solve_sample(
         to_spec(side_b),
         None if total_mass is None else number(total_mass, "total_mass"),
         mass_tolerance(source.dtype, a, b),
+        current_stream(device_of(source)),
     )
     options = fill(
         _core.SinkhornOptions(),

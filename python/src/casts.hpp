@@ -18,6 +18,7 @@
 #include <variant>
 
 #include "monge/core/buffer.hpp"
+#include "monge/core/error.hpp"
 #include "monge/ot/derivatives.hpp"
 #include "monge/ot/marginal.hpp"
 
@@ -26,21 +27,39 @@ namespace nb = nanobind;
 using namespace nb::literals;
 
 template <class T>
-using Matrix = nb::ndarray<const T, nb::ndim<2>, nb::device::cpu>;
+using Matrix = nb::ndarray<const T, nb::ndim<2>>;
 template <class T>
-using Vector = nb::ndarray<const T, nb::ndim<1>, nb::device::cpu>;
+using Vector = nb::ndarray<const T, nb::ndim<1>>;
+/// A NumPy array or, for a GPU, what the framework's from_dlpack takes; stubs show the first.
 template <class T, std::size_t Dims>
-using Owned = nb::ndarray<nb::numpy, T, nb::ndim<Dims>>;
+using Owned = nb::detail::ndarray_object<nb::numpy, T, nb::ndim<Dims>>;
+
+/// Pinned memory is read as any other of the host, managed memory as the GPU's.
+template <class Array>
+Device device_of(const Array& array) {
+  namespace device = nb::device;
+  const int type = array.device_type();
+  if (type == device::cpu::value || type == device::cuda_host::value) return {};
+  if (type == device::cuda::value || type == device::cuda_managed::value)
+    return {DeviceKind::cuda, array.device_id()};
+  throw NotAvailable("[arrays] an array is on DLPack device type " + std::to_string(type) +
+                     ", wanted the CPU or CUDA");
+}
 
 template <class T>
 MatrixView<const T> view(const Matrix<T>& array) {
-  return {array.data(), static_cast<std::int64_t>(array.shape(0)),
-          static_cast<std::int64_t>(array.shape(1)), array.stride(0), array.stride(1)};
+  return {array.data(),
+          static_cast<std::int64_t>(array.shape(0)),
+          static_cast<std::int64_t>(array.shape(1)),
+          array.stride(0),
+          array.stride(1),
+          device_of(array)};
 }
 
 template <class T>
 VectorView<const T> view(const Vector<T>& array) {
-  return {array.data(), static_cast<std::int64_t>(array.shape(0)), array.stride(0)};
+  return {array.data(), static_cast<std::int64_t>(array.shape(0)), array.stride(0),
+          device_of(array)};
 }
 
 /// None is the core's empty view.
@@ -50,18 +69,24 @@ VectorView<const T> view(const std::optional<Vector<T>>& array) {
 }
 
 template <class T, std::size_t Dims>
-Owned<T, Dims> to_numpy(Buffer<T>&& buffer, const std::array<std::int64_t, Dims>& shape) {
+Owned<T, Dims> to_array(Buffer<T>&& buffer, const std::array<std::int64_t, Dims>& shape) {
   auto* const owner = new Buffer<T>(std::move(buffer));
   const nb::capsule capsule(owner, [](void* p) noexcept { delete static_cast<Buffer<T>*>(p); });
   std::array<std::size_t, Dims> sizes;
   for (std::size_t k = 0; k < Dims; ++k) sizes[k] = static_cast<std::size_t>(shape[k]);
-  return Owned<T, Dims>(owner->data(), Dims, sizes.data(), capsule);
+  if (!owner->device().is_cuda())
+    return nb::ndarray<nb::numpy, T, nb::ndim<Dims>>(owner->data(), Dims, sizes.data(), capsule)
+        .cast();
+  const nb::ndarray<nb::array_api, T, nb::ndim<Dims>> array(
+      owner->data(), Dims, sizes.data(), capsule, nullptr, nb::dtype<T>(), nb::device::cuda::value,
+      owner->device().index);
+  return nb::borrow<Owned<T, Dims>>(nb::cast(array));
 }
 
 template <class T>
-Owned<T, 1> to_numpy(Buffer<T>&& buffer) {
+Owned<T, 1> to_array(Buffer<T>&& buffer) {
   const std::int64_t size = buffer.size();
-  return to_numpy<T, 1>(std::move(buffer), {size});
+  return to_array<T, 1>(std::move(buffer), {size});
 }
 
 /// [rows, d] from what the core returns flat; None where it is empty.
@@ -69,7 +94,7 @@ template <class T>
 std::optional<Owned<T, 2>> to_rows(Buffer<T>&& buffer, std::int64_t rows) {
   if (buffer.size() == 0) return std::nullopt;
   const std::int64_t d = buffer.size() / rows;
-  return to_numpy<T, 2>(std::move(buffer), {rows, d});
+  return to_array<T, 2>(std::move(buffer), {rows, d});
 }
 
 /// (dx, dy, da, db, depsilon, drho_a, drho_b).
@@ -80,18 +105,22 @@ template <class T>
 GradientTuple<T> to_tuple(Gradient<T>&& g, const Plan<T>& plan) {
   return {to_rows(std::move(g.dx), plan.n()),
           to_rows(std::move(g.dy), plan.m()),
-          to_numpy(std::move(g.da)),
-          to_numpy(std::move(g.db)),
+          to_array(std::move(g.da)),
+          to_array(std::move(g.db)),
           g.depsilon,
           g.drho_a,
           g.drho_b};
 }
 
-/// A vector inside a bound object, which stays alive with it: bind with
-/// rv_policy::reference_internal.
-template <class T>
-nb::ndarray<nb::numpy, const T, nb::ndim<1>> window(const Buffer<T>& buffer) {
-  return {buffer.data(), {static_cast<std::size_t>(buffer.size())}};
+/// A vector inside the bound object `in`, which stays alive with it; of a GPU a copy, as no
+/// framework takes an array there that is not to be written.
+template <class T, class Object>
+Owned<const T, 1> window(const Object& in, const Buffer<T>& buffer) {
+  if (buffer.device().is_cuda()) return nb::borrow<Owned<const T, 1>>(to_array(buffer.copy()));
+  const nb::ndarray<nb::numpy, const T, nb::ndim<1>> array(
+      buffer.data(), {static_cast<std::size_t>(buffer.size())});
+  return nb::borrow<Owned<const T, 1>>(
+      nb::cast(array, nb::rv_policy::reference_internal, nb::find(in)));
 }
 
 /// ("balanced", 0), ("kl", rho) or ("tv", lambda).

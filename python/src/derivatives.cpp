@@ -11,7 +11,9 @@ void bind(nb::module_& m) {
   m.def(
       "gradient",
       [](const Plan<T>& plan, const Call& call) {
-        return to_tuple(run(call, [&](Exec& exec) { return gradient(plan, exec); }), plan);
+        return to_tuple(
+            run(call, plan.problem().device(), [&](Exec& exec) { return gradient(plan, exec); }),
+            plan);
       },
       "plan"_a, "call"_a);
 }

@@ -19,14 +19,12 @@ void bind(nb::module_& m, const char* name) {
           "aa", [](D& d) -> SinkhornResult<T>& { return d.aa; }, inside)
       .def_prop_ro(
           "bb", [](D& d) -> SinkhornResult<T>& { return d.bb; }, inside)
-      .def_prop_ro(
-          "potential_a", [](const D& d) { return window(d.potential_a); }, inside)
-      .def_prop_ro(
-          "potential_b", [](const D& d) { return window(d.potential_b); }, inside)
+      .def_prop_ro("potential_a", [](const D& d) { return window(d, d.potential_a); })
+      .def_prop_ro("potential_b", [](const D& d) { return window(d, d.potential_b); })
       .def("take_gradient", [](D& d) {
         return std::tuple{to_rows(std::move(d.dx), d.potential_a.size()),
-                          to_rows(std::move(d.dy), d.potential_b.size()), to_numpy(std::move(d.da)),
-                          to_numpy(std::move(d.db))};
+                          to_rows(std::move(d.dy), d.potential_b.size()), to_array(std::move(d.da)),
+                          to_array(std::move(d.db))};
       });
   m.def(
       "divergence",
@@ -34,7 +32,7 @@ void bind(nb::module_& m, const char* name) {
          const std::optional<Vector<T>>& b, const DivergenceOptions& options, nb::object on_check,
          const Call& call) {
         const DivergenceOptions checked = with_callback(options, std::move(on_check));
-        return run(call, [&](Exec& exec) {
+        return run(call, device_of(x), [&](Exec& exec) {
           return divergence(Measure<T>{view(x), view(a)}, Measure<T>{view(y), view(b)}, checked,
                             exec);
         });

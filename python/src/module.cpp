@@ -1,4 +1,5 @@
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include "bindings.hpp"
 #include "monge/info.hpp"
@@ -6,6 +7,8 @@
 NB_MODULE(_core, m) {
   m.doc() = "The C++ core: converts and calls. The public interface is the package monge.";
   m.def("version", [] { return monge::info().version; });
+  m.def("devices", [] { return monge::info().devices; });
+  m.def("components", [] { return monge::info().components; });
   monge::python::bind_error(m);
   monge::python::bind_problem(m);
   monge::python::bind_sinkhorn(m);

@@ -10,22 +10,22 @@ using Indices = Owned<std::int64_t, 1>;
 
 template <class T>
 std::tuple<Indices, Indices, Owned<T, 1>> to_tuple(SparsePlan<T>&& sparse) {
-  return {to_numpy(std::move(sparse.offsets)), to_numpy(std::move(sparse.columns)),
-          to_numpy(std::move(sparse.values))};
+  return {to_array(std::move(sparse.offsets)), to_array(std::move(sparse.columns)),
+          to_array(std::move(sparse.values))};
 }
 
 template <class T>
 std::pair<Owned<T, 2>, Owned<T, 3>> to_pair(Moments<T>&& moments, std::int64_t rows) {
   const std::int64_t d = moments.mean.size() / rows;
-  return {to_numpy<T, 2>(std::move(moments.mean), {rows, d}),
-          to_numpy<T, 3>(std::move(moments.covariance), {rows, d, d})};
+  return {to_array<T, 2>(std::move(moments.mean), {rows, d}),
+          to_array<T, 3>(std::move(moments.covariance), {rows, d, d})};
 }
 
 template <class T>
 std::pair<Owned<T, 2>, Owned<bool, 1>> to_pair(Buffer<T>&& images, Buffer<bool>&& valid,
                                                std::int64_t rows) {
   const std::int64_t d = images.size() / rows;
-  return {to_numpy<T, 2>(std::move(images), {rows, d}), to_numpy(std::move(valid))};
+  return {to_array<T, 2>(std::move(images), {rows, d}), to_array(std::move(valid))};
 }
 
 template <class T>
@@ -36,37 +36,40 @@ void bind(nb::module_& m, const char* name) {
   nb::class_<P>(m, name)
       .def_prop_ro("n", &P::n)
       .def_prop_ro("m", &P::m)
+      .def_prop_ro("device", [](const P& p) { return to_string(p.problem().device()); })
       .def(
           "apply",
           [rows](const P& p, Side side, const Matrix<T>& v, const Call& call) {
-            auto out = run(call, [&](Exec& exec) { return p.apply(side, view(v), exec); });
-            return to_numpy<T, 2>(std::move(out),
+            auto out = run(call, p.problem().device(),
+                           [&](Exec& exec) { return p.apply(side, view(v), exec); });
+            return to_array<T, 2>(std::move(out),
                                   {rows(p, side), static_cast<std::int64_t>(v.shape(1))});
           },
           "rows"_a, "v"_a.noconvert(), "call"_a)
       .def(
           "marginal",
           [](const P& p, Side side, const Call& call) {
-            return to_numpy(run(call, [&](Exec& exec) { return p.marginal(side, exec); }));
+            return to_array(run(call, p.problem().device(),
+                                [&](Exec& exec) { return p.marginal(side, exec); }));
           },
           "side"_a, "call"_a)
       .def(
           "value",
           [](const P& p, const Call& call) {
-            return run(call, [&](Exec& exec) { return p.value(exec); });
+            return run(call, p.problem().device(), [&](Exec& exec) { return p.value(exec); });
           },
           "call"_a)
       .def(
           "terms",
           [](const P& p, const Call& call) {
-            return run(call, [&](Exec& exec) { return p.terms(exec); });
+            return run(call, p.problem().device(), [&](Exec& exec) { return p.terms(exec); });
           },
           "call"_a)
       .def(
           "barycentric",
           [rows](const P& p, Side side, const std::optional<Matrix<T>>& values, const Call& call) {
-            Buffer<bool> valid(rows(p, side));
-            auto images = run(call, [&](Exec& exec) {
+            Buffer<bool> valid(rows(p, side), p.problem().device());
+            auto images = run(call, p.problem().device(), [&](Exec& exec) {
               return values ? p.barycentric(side, view(*values), exec, valid.data())
                             : p.barycentric(side, exec, valid.data());
             });
@@ -76,7 +79,7 @@ void bind(nb::module_& m, const char* name) {
       .def(
           "moments",
           [rows](const P& p, Side side, const std::optional<Matrix<T>>& values, const Call& call) {
-            return to_pair(run(call,
+            return to_pair(run(call, p.problem().device(),
                                [&](Exec& exec) {
                                  return values ? p.moments(side, view(*values), exec)
                                                : p.moments(side, exec);
@@ -87,51 +90,56 @@ void bind(nb::module_& m, const char* name) {
       .def(
           "potential",
           [](const P& p, Side side, const Matrix<T>& z, const Call& call) {
-            return to_numpy(
-                run(call, [&](Exec& exec) { return p.potential(side, view(z), exec); }));
+            return to_array(run(call, p.problem().device(),
+                                [&](Exec& exec) { return p.potential(side, view(z), exec); }));
           },
           "side"_a, "z"_a.noconvert(), "call"_a)
       .def(
           "map",
           [](const P& p, Side side, const Matrix<T>& z, const Call& call) {
-            auto out = run(call, [&](Exec& exec) { return p.map(side, view(z), exec); });
-            return to_numpy<T, 2>(std::move(out), {static_cast<std::int64_t>(z.shape(0)),
+            auto out = run(call, p.problem().device(),
+                           [&](Exec& exec) { return p.map(side, view(z), exec); });
+            return to_array<T, 2>(std::move(out), {static_cast<std::int64_t>(z.shape(0)),
                                                    static_cast<std::int64_t>(z.shape(1))});
           },
           "side"_a, "z"_a.noconvert(), "call"_a)
       .def(
           "top_k",
           [](const P& p, int k, const Call& call) {
-            return to_tuple(run(call, [&](Exec& exec) { return p.top_k(k, exec); }));
+            return to_tuple(
+                run(call, p.problem().device(), [&](Exec& exec) { return p.top_k(k, exec); }));
           },
           "k"_a, "call"_a)
       .def(
           "sparse",
           [](const P& p, double threshold, std::int64_t limit, const Call& call) {
-            return to_tuple(
-                run(call, [&](Exec& exec) { return p.sparse(threshold, exec, limit); }));
+            return to_tuple(run(call, p.problem().device(),
+                                [&](Exec& exec) { return p.sparse(threshold, exec, limit); }));
           },
           "threshold"_a, "limit"_a, "call"_a)
       .def(
           "draw_pairs",
           [](const P& p, std::int64_t k, std::uint64_t seed, const Call& call) {
-            Pairs64 pairs = run(call, [&](Exec& exec) { return p.draw_pairs(k, seed, exec); });
-            return std::pair<Indices, Indices>{to_numpy(std::move(pairs.source)),
-                                               to_numpy(std::move(pairs.target))};
+            Pairs64 pairs = run(call, p.problem().device(),
+                                [&](Exec& exec) { return p.draw_pairs(k, seed, exec); });
+            return std::pair<Indices, Indices>{to_array(std::move(pairs.source)),
+                                               to_array(std::move(pairs.target))};
           },
           "k"_a, "seed"_a, "call"_a)
       .def(
           "draw_targets",
           [](const P& p, int k, std::uint64_t seed, const Call& call) {
-            auto out = run(call, [&](Exec& exec) { return p.draw_targets(k, seed, exec); });
-            return to_numpy<std::int64_t, 2>(std::move(out), {p.n(), k});
+            auto out = run(call, p.problem().device(),
+                           [&](Exec& exec) { return p.draw_targets(k, seed, exec); });
+            return to_array<std::int64_t, 2>(std::move(out), {p.n(), k});
           },
           "k"_a, "seed"_a, "call"_a)
       .def(
           "dense",
           [](const P& p, std::int64_t limit, const Call& call) {
-            auto out = run(call, [&](Exec& exec) { return p.dense(exec, limit); });
-            return to_numpy<T, 2>(std::move(out), {p.n(), p.m()});
+            auto out =
+                run(call, p.problem().device(), [&](Exec& exec) { return p.dense(exec, limit); });
+            return to_array<T, 2>(std::move(out), {p.n(), p.m()});
           },
           "limit"_a, "call"_a);
   // The plan refers to the problem for as long as it lives.

@@ -2,6 +2,7 @@
 
 #include "bindings.hpp"
 #include "casts.hpp"
+#include "run.hpp"
 
 namespace monge::python {
 namespace {
@@ -9,10 +10,11 @@ template <class T>
 Problem<T>* make_problem(Geometry<T> geometry, const std::optional<Vector<T>>& a,
                          const std::optional<Vector<T>>& b, const MarginalSpec& marginal_a,
                          const MarginalSpec& marginal_b, std::optional<double> total_mass,
-                         double mass_tolerance) {
+                         double mass_tolerance, std::uintptr_t stream) {
+  const auto on_a = view(a), on_b = view(b);
   const nb::gil_scoped_release unlocked;
-  return new Problem<T>(geometry, view(a), view(b), to_marginal(marginal_a),
-                        to_marginal(marginal_b), {total_mass, mass_tolerance});
+  return new Problem<T>(geometry, on_a, on_b, to_marginal(marginal_a), to_marginal(marginal_b),
+                        {total_mass, mass_tolerance, to_stream(stream)});
 }
 
 template <class T>
@@ -20,6 +22,7 @@ void bind(nb::module_& m, const char* name) {
   nb::class_<Problem<T>>(m, name)
       .def_prop_ro("n", &Problem<T>::n)
       .def_prop_ro("m", &Problem<T>::m)
+      .def_prop_ro("device", [](const Problem<T>& p) { return to_string(p.device()); })
       .def_prop_ro("mass_a", &Problem<T>::mass_a)
       .def_prop_ro("mass_b", &Problem<T>::mass_b)
       .def_prop_ro("marginal_a", [](const Problem<T>& p) { return from_marginal(p.marginal_a()); })
@@ -31,24 +34,25 @@ void bind(nb::module_& m, const char* name) {
       [](const Matrix<T>& x, const Matrix<T>& y, const std::string& cost, double power,
          const std::optional<Vector<T>>& a, const std::optional<Vector<T>>& b,
          const MarginalSpec& marginal_a, const MarginalSpec& marginal_b,
-         std::optional<double> total_mass, double mass_tolerance) {
+         std::optional<double> total_mass, double mass_tolerance, std::uintptr_t stream) {
         return make_problem<T>(PointCloud<T>{view(x), view(y), parse_cost(cost, power)}, a, b,
-                               marginal_a, marginal_b, total_mass, mass_tolerance);
+                               marginal_a, marginal_b, total_mass, mass_tolerance, stream);
       },
       "x"_a.noconvert(), "y"_a.noconvert(), "cost"_a, "power"_a, "a"_a.noconvert().none(),
       "b"_a.noconvert().none(), "marginal_a"_a, "marginal_b"_a, "total_mass"_a.none(),
-      "mass_tolerance"_a, nb::keep_alive<0, 1>(), nb::keep_alive<0, 2>(), nb::keep_alive<0, 5>(),
-      nb::keep_alive<0, 6>());
+      "mass_tolerance"_a, "stream"_a, nb::keep_alive<0, 1>(), nb::keep_alive<0, 2>(),
+      nb::keep_alive<0, 5>(), nb::keep_alive<0, 6>());
   m.def(
       "matrix_problem",
       [](const Matrix<T>& values, const std::optional<Vector<T>>& a,
          const std::optional<Vector<T>>& b, const MarginalSpec& marginal_a,
-         const MarginalSpec& marginal_b, std::optional<double> total_mass, double mass_tolerance) {
+         const MarginalSpec& marginal_b, std::optional<double> total_mass, double mass_tolerance,
+         std::uintptr_t stream) {
         return make_problem<T>(CostMatrix<T>{view(values)}, a, b, marginal_a, marginal_b,
-                               total_mass, mass_tolerance);
+                               total_mass, mass_tolerance, stream);
       },
       "values"_a.noconvert(), "a"_a.noconvert().none(), "b"_a.noconvert().none(), "marginal_a"_a,
-      "marginal_b"_a, "total_mass"_a.none(), "mass_tolerance"_a, nb::keep_alive<0, 1>(),
+      "marginal_b"_a, "total_mass"_a.none(), "mass_tolerance"_a, "stream"_a, nb::keep_alive<0, 1>(),
       nb::keep_alive<0, 2>(), nb::keep_alive<0, 3>());
 }
 }  // namespace

@@ -40,7 +40,7 @@ void bind(nb::module_& m, const char* name) {
           };
         const auto f = r.map.from_asked(Side::source, view(start_f));
         const auto g = r.map.from_asked(Side::target, view(start_g));
-        return run(call, [&](Exec& exec) {
+        return run(call, r.problem->device(), [&](Exec& exec) {
           return sinkhorn(*r.problem, checked, exec, Start<T>{f.view(), g.view()});
         });
       },
@@ -49,7 +49,9 @@ void bind(nb::module_& m, const char* name) {
   m.def(
       "gradient",
       [](const Plan<T>& plan, const R& r, const Call& call) {
-        return to_tuple(run(call, [&](Exec& exec) { return gradient(plan, r, exec); }), plan);
+        return to_tuple(
+            run(call, plan.problem().device(), [&](Exec& exec) { return gradient(plan, r, exec); }),
+            plan);
       },
       "plan"_a, "referenced"_a, "call"_a);
 }

@@ -3,6 +3,7 @@
 #pragma once
 #include <nanobind/nanobind.h>
 
+#include <cstdint>
 #include <optional>
 #include <utility>
 
@@ -12,20 +13,30 @@
 namespace monge::python {
 namespace nb = nanobind;
 
-/// The threads and the progress hook (None, or a callable of (iterations, passes, epsilon,
-/// marginal_error), passes fractional) of one call.
+/// A cudaStream_t as Python's frameworks give it; 0 is the legacy default stream.
+inline void* to_stream(std::uintptr_t stream) {
+  return reinterpret_cast<void*>(stream);  // NOLINT(performance-no-int-to-ptr): a handle
+}
+
+/// The threads, the progress hook (None, or a callable of (iterations, passes, epsilon,
+/// marginal_error), passes fractional) and the stream of one call.
 struct Call {
-  Call(int threads, nb::object progress) : threads(threads), progress(std::move(progress)) {}
+  Call(int threads, nb::object progress, std::uintptr_t stream)
+      : threads(threads), progress(std::move(progress)), stream(stream) {}
   int threads;
   nb::object progress;
+  std::uintptr_t stream;
 };
 
-/// body(exec) without the GIL. An exception of the hook, KeyboardInterrupt included, ends the
-/// call and is the one that the caller sees.
+/// body(exec) on `device`, without the GIL; its arrays are complete when it returns, so that any
+/// stream may read them. An exception of the hook, KeyboardInterrupt included, ends the call and is
+/// the one that the caller sees.
 template <class Body>
-auto run(const Call& call, Body&& body) {
+auto run(const Call& call, Device device, Body&& body) {
   std::optional<nb::python_error> raised;
   Exec exec;
+  exec.device = device;
+  exec.stream = to_stream(call.stream);
   exec.threads = call.threads;
   exec.progress = [&](const Progress& at) {
     const nb::gil_scoped_acquire locked;
@@ -41,7 +52,9 @@ auto run(const Call& call, Body&& body) {
   };
   try {
     const nb::gil_scoped_release unlocked;
-    return body(exec);
+    auto result = body(exec);
+    synchronize(exec.device, exec.stream);
+    return result;
   } catch (const Interrupted&) {
     if (raised) throw std::move(*raised);
     throw;

@@ -56,12 +56,8 @@ void bind_options(nb::module_& m) {
 template <class T>
 void bind(nb::module_& m, const char* name) {
   nb::class_<SinkhornResult<T>>(m, name)
-      .def_prop_ro(
-          "f", [](const SinkhornResult<T>& r) { return window(r.f); },
-          nb::rv_policy::reference_internal)
-      .def_prop_ro(
-          "g", [](const SinkhornResult<T>& r) { return window(r.g); },
-          nb::rv_policy::reference_internal)
+      .def_prop_ro("f", [](const SinkhornResult<T>& r) { return window(r, r.f); })
+      .def_prop_ro("g", [](const SinkhornResult<T>& r) { return window(r, r.g); })
       .def_ro("report", &SinkhornResult<T>::report);
   m.def(
       "sinkhorn",
@@ -69,7 +65,7 @@ void bind(nb::module_& m, const char* name) {
          const std::optional<Vector<T>>& start_f, const std::optional<Vector<T>>& start_g,
          nb::object on_check, const Call& call) {
         const SinkhornOptions checked = with_callback(options, on_check);
-        return run(call, [&](Exec& exec) {
+        return run(call, problem.device(), [&](Exec& exec) {
           return sinkhorn(problem, checked, exec, Start<T>{view(start_f), view(start_g)});
         });
       },
@@ -79,8 +75,10 @@ void bind(nb::module_& m, const char* name) {
 }  // namespace
 
 void bind_sinkhorn(nb::module_& m) {
-  nb::class_<Call>(m, "Call", "Threads (0: as the process may use) and progress hook of one call.")
-      .def(nb::init<int, nb::object>(), "threads"_a = 0, "progress"_a.none() = nb::none());
+  nb::class_<Call>(m, "Call",
+                   "Threads (0: as the process may use), progress hook and CUDA stream of a call.")
+      .def(nb::init<int, nb::object, std::uintptr_t>(), "threads"_a = 0,
+           "progress"_a.none() = nb::none(), "stream"_a = 0);
   bind_report(m);
   bind_options(m);
   bind<float>(m, "SinkhornResultF32");

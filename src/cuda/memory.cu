@@ -23,6 +23,9 @@ class Current {
   explicit Current(Device device) {
     int count = 0;
     const cudaError_t found = cudaGetDeviceCount(&count);
+    if (found == cudaErrorInitializationError)
+      fail("start on " + to_string(device) + " (CUDA does not survive fork(): spawn the process)",
+           found);
     if (found != cudaSuccess || count == 0)
       throw NotAvailable("[cuda] " + to_string(device) + " was asked for and there is no GPU: " +
                          cudaGetErrorString(found != cudaSuccess ? found : cudaErrorNoDevice));

@@ -170,15 +170,12 @@ typename Alternation<T>::Check Alternation<T>::check(Exec& exec) const {
 
 template <class T>
 void Alternation<T>::copy_pair(const Check& check, Buffer<T>& f, Buffer<T>& g, Exec& exec) const {
-  const auto copy = [&](const Half& half, Buffer<T>& out) {
-    const std::int64_t n = half.potential.size();
-    if (!out.size()) out = Buffer<T>(n, exec.device);
-    monge::copy(out.data(), exec.device, half.potential.data(), exec.device,
-                n * static_cast<std::int64_t>(sizeof(T)), exec.stream);
-    kernels::shift(out.data(), n, check.mass_shift, exec);
+  const auto take = [&](const Half& half, Buffer<T>& out) {
+    assign(out, half.potential, exec);
+    kernels::shift(out.data(), out.size(), check.mass_shift, exec);
   };
-  copy(lead_, lead_.side == Side::source ? f : g);
-  copy(follow_, lead_.side == Side::source ? g : f);
+  take(lead_, lead_.side == Side::source ? f : g);
+  take(follow_, lead_.side == Side::source ? g : f);
 }
 
 template class Alternation<float>;

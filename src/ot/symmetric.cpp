@@ -115,7 +115,7 @@ class SymmetricSolve {
   // Makes the current pair the one that is returned. Zero weights, which no residual watches, get
   // their plain half-step.
   void keep(const Check& check) {
-    best_ = f_.copy(exec_.stream);
+    assign(best_, f_, exec_);
     kernels::each(kernels::ZeroWeightArgs<T>{problem_.a(), s_.data(), penalty_, options_.epsilon,
                                              best_.data()},
                   best_.size(), exec_);

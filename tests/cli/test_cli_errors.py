@@ -169,8 +169,6 @@ def test_out_of_memory(monge, tmp_path):
 def test_a_device_that_this_build_lacks(monge, clouds, command):
     if "cuda: not built" not in monge("info").stdout:
         pytest.skip("this build has the CUDA backend")
-    text = monge.error(
-        command, "x.npy", "y.npy", "--epsilon", 0.1, "--device", "cuda:1", code=3
-    )
+    text = monge.error(command, "x.npy", "y.npy", "--epsilon", 0.1, "--device", "cuda:1", code=3)
     assert "cuda:1" in text
     assert "no CUDA backend" in text

@@ -1,11 +1,15 @@
 """C6: every kind of array goes in, comes back in kind, and is left as it was."""
 
+import ctypes
 import re
+import sys
+import types
 
 import numpy as np
 import pytest
 
 import monge
+from monge import _arrays, _core, _device
 
 
 class Foreign:
@@ -230,3 +234,84 @@ def test_torch(clouds):
     assert not tape.potential_a.requires_grad and tape.value == want.value
     with pytest.raises(ValueError, match=r"\.to\(torch\.float32\)"):
         solve(x.detach().to(torch.bfloat16), y)
+
+
+class OnGpu(Foreign):
+    """A CUDA array as DLPack shows it; its memory is never read in these tests."""
+
+    def __init__(self, array, index=0):
+        super().__init__(array, device=(2, index))
+        self.shape, self.streams = array.shape, []
+
+    def __dlpack__(self, *, stream=None, **keywords):
+        self.streams.append(stream)
+        return self.array.__dlpack__()
+
+    def astype(self, dtype):
+        return OnGpu(self.array.astype(dtype), self.device[1])
+
+    def __getitem__(self, key):
+        return OnGpu(self.array[key], self.device[1])
+
+
+def capsule_on_gpu(array, index):
+    """The DLPack capsule of a NumPy array, its device field overwritten."""
+    capsule = array.__dlpack__()
+    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    tensor = pointer(capsule, b"dltensor")
+    device = (ctypes.c_int32 * 2).from_address(tensor + ctypes.sizeof(ctypes.c_void_p))
+    device[0], device[1] = 2, index  # kDLCUDA
+    return capsule
+
+
+@pytest.mark.skipif(any("cuda" in part for part in _core.components()), reason="has the backend")
+def test_a_build_without_cuda_says_so(clouds):
+    x, y, _, _ = clouds.astype("float32")
+    with pytest.raises(
+        monge.NotAvailable, match=r"y is on cuda:3, and this build has no CUDA backend"
+    ):
+        solve(x, OnGpu(y, 3))
+
+
+def test_arrays_on_a_gpu_are_described_and_exported_on_the_callers_stream(monkeypatch):
+    array = _device.DeviceArray(OnGpu(np.ones((4, 3), np.float32), 2))
+    assert (array.device, array.shape, array.ndim, len(array)) == ("cuda:2", (4, 3), 2, 4)
+    assert array.dtype == np.float32
+    assert array.astype(np.float32) is array
+    assert array.astype("float64").dtype == np.float64
+    assert array[:, None].shape == (4, 1, 3)
+    assert array.__dlpack_device__() == (2, 2)
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    array.__dlpack__(max_version=(1, 1))
+    assert array.value.streams == [1]  # CUDA's legacy default stream
+
+    def stream_of(index):
+        return types.SimpleNamespace(cuda_stream=100 + index)
+
+    cuda = types.SimpleNamespace(is_initialized=lambda: True, current_stream=stream_of)
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda))
+    array.__dlpack__()
+    assert array.value.streams == [1, 102]
+    assert _device.current_stream("cuda:5") == 105
+    assert _device.current_stream("cpu") == 0
+
+
+def test_arrays_of_several_devices_are_named(clouds, monkeypatch):
+    # With every device allowed in, the core is the one that refuses.
+    monkeypatch.setattr(_arrays, "has_cuda", lambda: True)
+    x, y, _, b = clouds.astype("float32")
+    real = _arrays.DeviceArray
+
+    class Claimed(real):
+        def __dlpack__(self, **keywords):  # memory of the host that says it is a GPU's
+            return capsule_on_gpu(self.value.array, self.value.device[1])
+
+    monkeypatch.setattr(_arrays, "DeviceArray", Claimed)
+    with pytest.raises(monge.InvalidArgument, match=r"y is on cuda:1 but x is on cpu") as error:
+        solve(x, OnGpu(y, 1))
+    assert error.value.argument == "y"
+    with pytest.raises(ValueError, match=r"b is on cuda:0 but x is on cpu"):
+        solve(x, y, None, OnGpu(b, 0))

@@ -1,0 +1,87 @@
+"""Arrays on a GPU, as the core takes them: of any framework, by DLPack, never copied.
+
+monge runs on the caller's current stream and hands back arrays that are complete.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _core
+
+CUDA_DEVICES = (2, 13)  # DLPack: kDLCUDA, kDLCUDAManaged
+_LEGACY = 1  # DLPack's number of CUDA's default stream
+
+
+def has_cuda() -> bool:
+    """Whether this build has the CUDA backend."""
+    return any(part.startswith("cuda") for part in _core.components())
+
+
+def current_stream(device: str) -> int:
+    """The caller's stream on "cuda:INDEX" as a cudaStream_t: torch's where torch uses the GPU, else
+    CuPy's; 0, the default stream, for others, which have no notion of it, and for "cpu"."""
+    if device == "cpu":
+        return 0
+    index = int(device.partition(":")[2])
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return int(torch.cuda.current_stream(index).cuda_stream)
+    cupy = sys.modules.get("cupy")
+    if cupy is not None:
+        with cupy.cuda.Device(index):
+            return int(cupy.cuda.get_current_stream().ptr)
+    return 0
+
+
+class DeviceArray:
+    """What of a NumPy array the package uses, over a framework's array on a GPU."""
+
+    def __init__(self, value: Any):
+        self.value = value
+        self.device = f"cuda:{int(value.__dlpack_device__()[1])}"
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(str(self.value.dtype).removeprefix("torch."))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(int(size) for size in self.value.shape)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> DeviceArray:
+        return DeviceArray(self.value[key])
+
+    def astype(self, dtype: npt.DTypeLike, copy: bool = False) -> DeviceArray:
+        """The framework converts, on the device; as it is where the type is that already."""
+        name = np.dtype(dtype).name
+        if name == self.dtype.name:
+            return self
+        if hasattr(self.value, "astype"):
+            return DeviceArray(self.value.astype(name))
+        return DeviceArray(self.value.to(getattr(importlib.import_module("torch"), name)))
+
+    def __dlpack__(self, **_: Any) -> Any:
+        # The producer makes this stream wait for its own.
+        return self.value.__dlpack__(stream=current_stream(self.device) or _LEGACY)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        kind, index = self.value.__dlpack_device__()
+        return int(kind), int(index)
+
+
+def device_of(array: Any) -> str:
+    """ "cpu" or "cuda:INDEX" of what the core is given."""
+    return array.device if isinstance(array, DeviceArray) else "cpu"

@@ -1,0 +1,113 @@
+"""Arrays on a GPU: solved there, on the caller's stream, answered there. Skipped without one."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import monge
+from monge import _core
+
+if len(_core.devices()) < 2:
+    pytest.skip("no GPU, or a build without CUDA", allow_module_level=True)
+
+
+def _torch():
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("torch sees no GPU")
+    return torch
+
+
+def _to(kind):
+    """NumPy array -> the framework's on the GPU, and back."""
+    if kind == "torch":
+        torch = _torch()
+        return lambda a: torch.from_numpy(a).cuda(), lambda t: t.cpu().numpy()
+    if kind == "cupy":
+        cupy = pytest.importorskip("cupy")
+        return cupy.asarray, cupy.asnumpy
+    jax = pytest.importorskip("jax")
+    gpus = [d for d in jax.devices() if d.platform == "gpu"]
+    if not gpus:
+        pytest.skip("jax sees no GPU")
+    return lambda a: jax.device_put(a, gpus[0]), np.asarray
+
+
+@pytest.mark.parametrize("kind", ["torch", "cupy", "jax"])
+def test_everything_comes_back_in_kind_and_as_on_the_cpu(clouds, kind):
+    there, back = _to(kind)
+    x, y, a, b = clouds.astype("float32")
+    host = monge.solve_sample(x, y, a, b, epsilon=0.1, marginals=monge.KL(1))
+    gx, gy, ga, gb = (there(v) for v in (x, y, a, b))
+    gpu = monge.solve_sample(gx, gy, ga, gb, epsilon=0.1, marginals=monge.KL(1))
+    assert gpu.converged
+    assert gpu.value == pytest.approx(host.value, rel=1e-4)
+
+    def same(ours, theirs):
+        assert type(ours) is type(gx)
+        np.testing.assert_allclose(back(ours), theirs, rtol=2e-3, atol=2e-4)
+
+    same(gpu.potential_a, host.potential_a)
+    same(gpu.marginal_b, host.marginal_b)
+    same(gpu.a_to_b, host.a_to_b)
+    same(gpu.plan @ gy, host.plan @ y)
+    same(gpu.plan.T @ ga, host.plan.T @ a)
+    same(gpu.plan.T.dense(), host.plan.T.dense())
+    same(gpu.plan.potential(gx), host.plan.potential(x))
+    for ours, theirs in zip(gpu.gradient()[:4], host.gradient()[:4], strict=True):
+        same(ours, theirs)
+    divergence = monge.divergence(gx, gy, epsilon=0.1, gradients=True)
+    same(
+        divergence.gradient().dx, monge.divergence(x, y, epsilon=0.1, gradients=True).gradient().dx
+    )
+    again = monge.solve_sample(
+        gx, gy, ga, gb, epsilon=0.1, marginals=monge.KL(1), start=gpu.potentials
+    )
+    assert again.iterations <= 2
+
+
+def test_the_callers_stream_is_the_one(clouds):
+    torch = _torch()
+    x, y, _, _ = (torch.from_numpy(v) for v in clouds.astype("float32"))
+    want = monge.solve_sample(x.cuda(), y.cuda(), epsilon=0.1).value
+    stream = torch.cuda.Stream()
+    with torch.cuda.stream(stream):
+        torch.cuda._sleep(100_000_000)  # the arrays are late: only this stream knows
+        late_x, late_y = x.cuda(non_blocking=True) + 0, y.cuda(non_blocking=True) + 0
+        result = monge.solve_sample(late_x, late_y, epsilon=0.1)
+        assert result.value == pytest.approx(want, rel=1e-6)
+    assert (result.potential_a + 0).isfinite().all()  # on the default stream: complete already
+
+
+def test_arrays_apart_are_named(clouds):
+    torch = _torch()
+    x, y, a, _ = clouds.astype("float32")
+    on_gpu = torch.from_numpy(x).cuda()
+    with pytest.raises(ValueError, match="y is on cpu but x is on cuda:0"):
+        monge.solve_sample(on_gpu, y, epsilon=0.1)
+    with pytest.raises(ValueError, match="a is on cpu but x is on cuda:0"):
+        monge.solve_sample(on_gpu, torch.from_numpy(y).cuda(), a, epsilon=0.1)
+    result = monge.solve_sample(on_gpu, torch.from_numpy(y).cuda(), epsilon=0.1)
+    with pytest.raises(ValueError, match="v is on cpu but the call runs on cuda:0"):
+        _ = result.plan @ y
+
+
+def test_out_of_memory_is_the_devices_and_the_next_solve_works(clouds):
+    torch = _torch()
+    x, y, _, _ = (torch.from_numpy(v).cuda() for v in clouds.astype("float32"))
+    large = torch.zeros((2_000_000, 8), device="cuda")
+    free, _ = torch.cuda.mem_get_info()
+    held = torch.empty(free - (16 << 20), dtype=torch.uint8, device="cuda")
+    with pytest.raises(monge.DeviceError, match=r"no memory for \d+ bytes on cuda:0: \d+ of \d+"):
+        monge.solve_sample(large, large[:1000], epsilon=0.1)
+    del held
+    torch.cuda.empty_cache()
+    assert monge.solve_sample(x, y, epsilon=0.1).converged
+
+
+def test_importing_touches_no_gpu():
+    script = "import monge; print(open('/proc/self/maps').read().count('libcuda.so'))"
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "0"
