@@ -1,6 +1,7 @@
 // Check and benchmark of softmin on CUDA: every form, type and awkward shape against a float64 loop
-// on the host, then the table of spec/performance.md: 20 half-steps by events, and the error of
-// f / eps after 10 iterations. Arguments: check, time, error (default: all three).
+// on the host; 20 half-steps by events, warm (each has its previous result as shift) and cold (the
+// first two have none); the error of f / eps after 10 iterations against the same in double.
+// Arguments choose: check, error3, error64, time3, time64, time, more. None: all of them.
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -169,10 +170,9 @@ void check_case(const Case& c, std::int64_t n, std::int64_t m, int dim, double e
     double top = -kInfinity, largest = 0;
     for (std::int64_t j = 0; j < m; ++j) {
       if (!wanted[i / kRowBlock * column_blocks + j / kColumnBlock]) continue;
-      const double cost =
-          c.form == Form::matrix
-              ? double(matrix[c.layout == 0 ? i * leading + j : i + j * leading])
-              : host_cost(c, &xd[i * dim], &yd[j * dim], dim, scale, power);
+      const double cost = c.form == Form::matrix
+                              ? double(matrix[c.layout == 0 ? i * leading + j : i + j * leading])
+                              : host_cost(c, &xd[i * dim], &yd[j * dim], dim, scale, power);
       scores[j] = double(h[j]) - cost;
       top = std::max(top, scores[j]);
     }
@@ -182,8 +182,10 @@ void check_case(const Case& c, std::int64_t n, std::int64_t m, int dim, double e
       if (scores[j] > top - 20 * eps) {
         double terms = std::abs(double(h[j]));
         double nx = 0, ny = 0;
-        for (int k = 0; k < dim; ++k) nx += xd[i * dim + k] * xd[i * dim + k], ny += yd[j * dim + k] * yd[j * dim + k];
-        terms += c.product ? scale * (nx + ny + 2 * std::sqrt(nx * ny)) : std::abs(double(h[j]) - scores[j]);
+        for (int k = 0; k < dim; ++k)
+          nx += xd[i * dim + k] * xd[i * dim + k], ny += yd[j * dim + k] * yd[j * dim + k];
+        terms += c.product ? scale * (nx + ny + 2 * std::sqrt(nx * ny))
+                           : std::abs(double(h[j]) - scores[j]);
         largest = std::max(largest, terms);
       }
     }
@@ -195,7 +197,7 @@ void check_case(const Case& c, std::int64_t n, std::int64_t m, int dim, double e
   std::vector<double> start(n, 0.0);
   for (std::int64_t i = 0; i < n; ++i) {
     start[i] = std::isinf(want[i]) ? 0 : want[i] + eps * (uniform(random) - 0.5);
-    if (shift_kind == 2) start[i] += (i % 3 == 0 ? 100 : 0) * eps;           // some stale
+    if (shift_kind == 2) start[i] += (i % 3 == 0 ? 100 : 0) * eps;            // some stale
     if (shift_kind == 3) start[i] = i % 2 ? 1e30 : -std::abs(start[i]) * 50;  // all of them
   }
   out.set(start);
@@ -231,7 +233,8 @@ void check_case(const Case& c, std::int64_t n, std::int64_t m, int dim, double e
   std::int64_t at = -1;
   bool repeats = std::memcmp(got.data(), again.data(), n * sizeof(double)) == 0;
   for (std::int64_t i = 0; i < n; ++i) {
-    double bound = ulp * ((c.product ? dim + 8 : dim / 2 + 8) * size[i] + std::abs(want[i])) + 8 * ulp * eps;
+    double bound =
+        ulp * ((c.product ? dim + 8 : dim / 2 + 8) * size[i] + std::abs(want[i])) + 8 * ulp * eps;
     if (c.product && tensor && precision == Precision::accurate) bound += 4 * ulp * size[i];
     if (tensor && precision == Precision::fast) bound += 0x1p-10 * size[i] + 2e-4 * eps;
     const double error = got[i] == want[i] ? 0 : std::abs(got[i] - want[i]) / bound;
@@ -240,18 +243,22 @@ void check_case(const Case& c, std::int64_t n, std::int64_t m, int dim, double e
   worst = std::max(worst, std::isinf(most) ? worst : most);
   if (most <= 1 && repeats) return;
   if (++failures < 40)
-    std::printf("FAIL %s%s %s n=%ld m=%ld d=%d eps=%g shift=%d removed=%d list=%d prec=%d: row %ld "
-                "got %.10g want %.10g (%.3g of the bound)%s\n",
-                c.name, tensor ? " tensor" : "", sizeof(T) == 4 ? "float" : "double", (long)n,
-                (long)m, dim, eps, shift_kind, removed, listed, (int)precision, (long)at,
-                at >= 0 ? got[at] : 0, at >= 0 ? want[at] : 0, most, repeats ? "" : " NOT REPEATED");
+    std::printf(
+        "FAIL %s%s %s n=%ld m=%ld d=%d eps=%g shift=%d removed=%d list=%d prec=%d: row %ld "
+        "got %.10g want %.10g (%.3g of the bound)%s\n",
+        c.name, tensor ? " tensor" : "", sizeof(T) == 4 ? "float" : "double", (long)n, (long)m, dim,
+        eps, shift_kind, removed, listed, (int)precision, (long)at, at >= 0 ? got[at] : 0,
+        at >= 0 ? want[at] : 0, most, repeats ? "" : " NOT REPEATED");
 }
 
 template <class T>
 void check_all() {
-  const Case cases[] = {{"squared", Form::squared, false},  {"product", Form::squared, true},
-                        {"distance", Form::distance, false}, {"power", Form::power, false},
-                        {"dot", Form::dot, true},            {"rows", Form::matrix, false, 0},
+  const Case cases[] = {{"squared", Form::squared, false},
+                        {"product", Form::squared, true},
+                        {"distance", Form::distance, false},
+                        {"power", Form::power, false},
+                        {"dot", Form::dot, true},
+                        {"rows", Form::matrix, false, 0},
                         {"columns", Form::matrix, false, 1}};
   const std::int64_t sizes[] = {1, 15, 16, 17, 63, 64, 65, 300, 1000};
   int count = 0;
@@ -291,7 +298,8 @@ void check_all() {
 }
 
 template <class T>
-__global__ void update(const double* potential, const T* weights, double eps, std::int64_t n, T* h) {
+__global__ void update(const double* potential, const T* weights, double eps, std::int64_t n,
+                       T* h) {
   const std::int64_t i = blockIdx.x * std::int64_t{blockDim.x} + threadIdx.x;
   if (i < n) h[i] = static_cast<T>(potential[i] + eps * weights[i]);
 }
@@ -395,11 +403,11 @@ void time_case(std::int64_t n, int dim, bool product, bool tensor, Precision pre
   std::sort(cold.begin(), cold.end());
   std::sort(warm.begin(), warm.end());
   const double ms = warm[repeats / 2], pairs = 20.0 * n * n;
-  std::printf("%-34s n=%7ld d=%4d  %8.3f ms warm (%.3f..%.3f)  %8.3f cold  %.3e pairs/s, %5.1f %% "
-              "of ex2 at 1.755 GHz, %6.1f TFLOP/s a product\n",
-              name, (long)n, dim, ms, warm.front(), warm.back(), cold[repeats / 2],
-              pairs / ms * 1e3, pairs / ms * 1e5 / (132 * 16 * 1.755e9),
-              2e-12 * pairs * dim / ms * 1e3);
+  std::printf(
+      "%-34s n=%7ld d=%4d  %8.3f ms warm (%.3f..%.3f)  %8.3f cold  %.3e pairs/s, %5.1f %% "
+      "of ex2 at 1.755 GHz, %6.1f TFLOP/s a product\n",
+      name, (long)n, dim, ms, warm.front(), warm.back(), cold[repeats / 2], pairs / ms * 1e3,
+      pairs / ms * 1e5 / (132 * 16 * 1.755e9), 2e-12 * pairs * dim / ms * 1e3);
   std::fflush(stdout);
   cudaEventDestroy(start);
   cudaEventDestroy(stop);
@@ -435,8 +443,9 @@ void error_case(int dim, double eps, bool product, bool tensor, Precision precis
     sum += error * error, mean += error;
     most = std::max(most, std::abs(error));
   }
-  std::printf("error of f/eps after 10 iterations %-26s d=%3d eps=%-4g rms %.2e max %.2e mean %+.2e\n",
-              name, dim, eps, std::sqrt(sum / n), most, mean / n);
+  std::printf(
+      "error of f/eps after 10 iterations %-26s d=%3d eps=%-4g rms %.2e max %.2e mean %+.2e\n",
+      name, dim, eps, std::sqrt(sum / n), most, mean / n);
   std::fflush(stdout);
 }
 }  // namespace

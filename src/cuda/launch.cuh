@@ -18,8 +18,17 @@ inline void check(cudaError_t status, const char* what) {
 /// After a launch: errors of the launch itself. Those of the kernel appear at the next sync.
 inline void check_launch(const char* kernel) { check(cudaGetLastError(), kernel); }
 
+/// Compute capability, 90 for 9.0, of the current device.
+inline int capability() {
+  int device = 0, major = 0, minor = 0;
+  check(cudaGetDevice(&device), "device");
+  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "device");
+  check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "device");
+  return 10 * major + minor;
+}
+
 /// Launches a kernel that begins with await_previous(): on Hopper its blocks may be set up while
-/// the kernel before it still runs.
+/// the kernel before it still runs. Arguments convert to the kernel's parameters.
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, std::size_t shared,
             cudaStream_t stream, const Arguments&... arguments) {
@@ -32,7 +41,7 @@ void launch(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, std::s
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   early.val.programmaticStreamSerializationAllowed = 1;
   config.attrs = &early;
-  config.numAttrs = 1;
+  config.numAttrs = capability() == 90 ? 1 : 0;  // where the code that waits is compiled
   check(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...), "launch");
 }
 #if defined(__CUDACC__)
@@ -78,13 +87,4 @@ class Scratch {
   cudaStream_t stream_;
   void* data_ = nullptr;
 };
-
-/// Compute capability, 90 for 9.0, of the current device.
-inline int capability() {
-  int device = 0, major = 0, minor = 0;
-  check(cudaGetDevice(&device), "device");
-  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "device");
-  check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "device");
-  return 10 * major + minor;
-}
 }  // namespace monge::cuda

@@ -85,9 +85,8 @@ __device__ void redo(const Sweep<T>& sweep, const BlockList& list,
         sum[r] = sum[r] * static_cast<double>(exp2_fast((top[r] - score) * per_cost)) + 1;
         top[r] = score;
       } else if (score > -infinity) {
-        sum[r] += score == top[r]
-                      ? 1.0
-                      : static_cast<double>(exp2_fast((score - top[r]) * per_cost));
+        sum[r] +=
+            score == top[r] ? 1.0 : static_cast<double>(exp2_fast((score - top[r]) * per_cost));
       }
     }
   }
@@ -100,9 +99,8 @@ __device__ void redo(const Sweep<T>& sweep, const BlockList& list,
       __syncthreads();
       if (threadIdx.x < half) {
         const double a = tops[threadIdx.x], b = tops[threadIdx.x + half], best = fmax(a, b);
-        sums[threadIdx.x] =
-            rescaled(a, sums[threadIdx.x], best, sweep.per_cost) +
-            rescaled(b, sums[threadIdx.x + half], best, sweep.per_cost);
+        sums[threadIdx.x] = rescaled(a, sums[threadIdx.x], best, sweep.per_cost) +
+                            rescaled(b, sums[threadIdx.x + half], best, sweep.per_cost);
         tops[threadIdx.x] = best;
       }
     }
@@ -126,8 +124,8 @@ __global__ void __launch_bounds__(kThreads) finish_kernel(const Sweep<T> sweep, 
       double sum = 0;
       for (int part = 0; part < sweep.parts.count; ++part) sum += sweep.partial[part * p.n + i];
       const double shift = sweep.args.shift[i];
-      good = fabs(shift * sweep.per_cost) <= kLargestShift<T> && sum >= kSmallest &&
-             sum <= kLargest;
+      good =
+          fabs(shift * sweep.per_cost) <= kLargestShift<T> && sum >= kSmallest && sum <= kLargest;
       if (good)  // `out` may be `shift`
         sweep.args.out[i] =
             (whole_shift<T>(sweep.args.shift, i, sweep.per_cost) - log2(sum)) / sweep.per_cost;
@@ -155,8 +153,7 @@ __global__ void largest_kernel(const Sweep<T> sweep) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= n) return;
   double top = -INFINITY;
-  for (int part = 0; part < sweep.parts.count; ++part)
-    top = fmax(top, sweep.partial[part * n + i]);
+  for (int part = 0; part < sweep.parts.count; ++part) top = fmax(top, sweep.partial[part * n + i]);
   sweep.args.out[i] = -top;
 }
 }  // namespace

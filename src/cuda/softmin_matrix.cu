@@ -21,8 +21,7 @@ template <class T, bool LARGEST>
 __global__ void __launch_bounds__(kThreads) rows_kernel(const Sweep<T> sweep, BlockList list) {
   const auto& p = sweep.args.pairs;
   const int part = blockIdx.y, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  const std::int64_t i0 =
-      static_cast<std::int64_t>(blockIdx.x) * kRowBlock + warp * kRowsOfWarp;
+  const std::int64_t i0 = static_cast<std::int64_t>(blockIdx.x) * kRowBlock + warp * kRowsOfWarp;
   T origin[kRowsOfWarp], value[kRowsOfWarp];
   double total[kRowsOfWarp];
   const T* row[kRowsOfWarp];
@@ -37,7 +36,8 @@ __global__ void __launch_bounds__(kThreads) rows_kernel(const Sweep<T> sweep, Bl
   BlockWalk walk(list, p.list != nullptr, blockIdx.x, part * sweep.parts.part_blocks,
                  min(sweep.parts.column_blocks, (part + 1) * sweep.parts.part_blocks));
   while (!walk.done()) {
-    const std::int64_t j0 = walk.next() * std::int64_t{kColumnBlock}, end = min(j0 + kColumnBlock, p.m);
+    const std::int64_t j0 = walk.next() * std::int64_t{kColumnBlock},
+                       end = min(j0 + kColumnBlock, p.m);
 #pragma unroll
     for (int r = 0; r < kRowsOfWarp; ++r) value[r] = LARGEST ? static_cast<T>(-INFINITY) : T(0);
     for (std::int64_t j = j0 + lane; j < end; j += 32) {
@@ -76,7 +76,8 @@ __global__ void __launch_bounds__(kThreads) columns_kernel(const Sweep<T> sweep,
   BlockWalk walk(list, p.list != nullptr, blockIdx.x, part * sweep.parts.part_blocks,
                  min(sweep.parts.column_blocks, (part + 1) * sweep.parts.part_blocks));
   while (!walk.done()) {
-    const std::int64_t j0 = walk.next() * std::int64_t{kColumnBlock}, end = min(j0 + kColumnBlock, p.m);
+    const std::int64_t j0 = walk.next() * std::int64_t{kColumnBlock},
+                       end = min(j0 + kColumnBlock, p.m);
     T value = LARGEST ? static_cast<T>(-INFINITY) : T(0);
 #pragma unroll 8
     for (std::int64_t j = j0 + group; j < end; j += kGroups)

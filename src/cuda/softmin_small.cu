@@ -1,7 +1,7 @@
 // softmin of squared distances between float points in up to four dimensions. The exponential unit
 // (16 a clock) and the issue slots (128 a clock) bound it: every pair is one exponential and 6
-// (product form) or 9 (direct differences) instructions in all.
-#include <cstdlib>
+// (product form) or 9 (direct differences) instructions in all; measured 10 and 13 clocks of a
+// scheduler, as beside exponentials it issues about four instructions in five clocks.
 #include "cuda/launch.cuh"
 #include "cuda/softmin_sweep.cuh"
 
@@ -38,22 +38,7 @@ __global__ void pack_kernel(const SoftminArgs<float> args, std::int64_t padded, 
   points[j] = make_float4(y[0], y[1], y[2], y[3]);
 }
 
-// On the FMA and integer units, for a share of the pairs where the exponential unit is the limit:
-// 2^n from the rounding constant's low bits, 2^f by minimax on |f| <= 1/2, relative error 2.5e-7.
-__device__ __forceinline__ float exp2_polynomial(float x) {
-  constexpr float kMagic = 12582912.0f;  // 1.5 2^23
-  x = fminf(fmaxf(x, -126.0f), 127.0f);  // 2^127 is enough to have the row redone
-  const float rounded = x + kMagic;
-  const float f = x - (rounded - kMagic);
-  float p = fmaf(f, 0.0013276478687573995f, 0.0096755417045280200f);
-  p = fmaf(p, f, 0.055507132478029821f);
-  p = fmaf(p, f, 0.24022119713913720f);
-  p = fmaf(p, f, 0.69314696708851291f);
-  p = fmaf(p, f, 1.0000000716584092f);
-  return __int_as_float(__float_as_int(p) + (__float_as_int(rounded) << 23));
-}
-
-template <int D, bool PRODUCT, bool LARGEST, int POLYNOMIAL>
+template <int D, bool PRODUCT, bool LARGEST>
 __global__ void __launch_bounds__(kThreads, kResident)
     small_kernel(const Sweep<float> sweep, BlockList list, const float4* __restrict__ points,
                  const float* __restrict__ rest) {
@@ -134,8 +119,6 @@ __global__ void __launch_bounds__(kThreads, kResident)
         }
         if constexpr (LARGEST)
           value[r] = fmaxf(value[r], score);
-        else if (r >= kRows - POLYNOMIAL)
-          value[r] += exp2_polynomial(fmaf(score, k, origin[r]));
         else
           value[r] += exp2_fast(fmaf(score, k, origin[r]));
       }
@@ -163,8 +146,7 @@ __global__ void __launch_bounds__(kThreads, kResident)
     if (PRODUCT) {
       const float* const from = coordinates(p.rows, i);
 #pragma unroll
-      for (int c = 0; c < D; ++c)
-        norm += static_cast<double>(from[c * kPanel]) * from[c * kPanel];
+      for (int c = 0; c < D; ++c) norm += static_cast<double>(from[c * kPanel]) * from[c * kPanel];
     }
     if (LARGEST) {
       result = (result - norm) * p.scale;
@@ -176,7 +158,7 @@ __global__ void __launch_bounds__(kThreads, kResident)
   }
 }
 
-template <int D, bool PRODUCT, int POLYNOMIAL>
+template <int D, bool PRODUCT>
 void launch_small(const Sweep<float>& sweep, bool largest, cudaStream_t stream) {
   const auto& p = sweep.args.pairs;
   const std::int64_t padded = sweep.parts.column_blocks * kColumnBlock;
@@ -186,27 +168,20 @@ void launch_small(const Sweep<float>& sweep, bool largest, cudaStream_t stream) 
                kColumnBlock, 0, stream, sweep.args, padded, points, rest);
   const dim3 grid(static_cast<unsigned>((p.n + kRowBlock - 1) / kRowBlock), sweep.parts.count);
   const BlockList list = p.list ? *p.list : BlockList{};
-  cuda::launch(largest ? small_kernel<D, PRODUCT, true, 0> : small_kernel<D, PRODUCT, false, POLYNOMIAL>,
-               grid, kThreads, 0, stream, sweep, list, points, rest);
+  cuda::launch(largest ? small_kernel<D, PRODUCT, true> : small_kernel<D, PRODUCT, false>, grid,
+               kThreads, 0, stream, sweep, list, points, rest);
 }
 }  // namespace
 
-static decltype(SweepPlan<float>::run) variant(decltype(SweepPlan<float>::run) run, const Pairs<float>& p) {
-  const char* v = getenv("POLY");
-  if (!v || p.rows.dim != 3) return run;
-  if (atoi(v) == 1) return p.rows.norms ? launch_small<3, true, 1> : launch_small<3, false, 1>;
-  if (atoi(v) == 2) return p.rows.norms ? launch_small<3, true, 2> : launch_small<3, false, 1>;
-  return run;
-}
 SweepPlan<float> small_sweep(const SoftminArgs<float>& args) {
   const auto& p = args.pairs;
   constexpr decltype(SweepPlan<float>::run) kRun[2][4] = {
-      {launch_small<1, false, 0>, launch_small<2, false, 0>, launch_small<3, false, 0>, launch_small<4, false, 0>},
-      {launch_small<1, true, 0>, launch_small<2, true, 0>, launch_small<3, true, 0>, launch_small<4, true, 0>}};
-  SweepPlan<float> plan{
-      .run = variant(kRun[p.rows.norms != nullptr][p.rows.dim - 1], p),
-      .parts = Parts::by_shape(p.n, p.m, kRowBlock, 132 * kResident, 2, 0.5),
-      .in_units_of_scale = true};
+      {launch_small<1, false>, launch_small<2, false>, launch_small<3, false>,
+       launch_small<4, false>},
+      {launch_small<1, true>, launch_small<2, true>, launch_small<3, true>, launch_small<4, true>}};
+  SweepPlan<float> plan{.run = kRun[p.rows.norms != nullptr][p.rows.dim - 1],
+                        .parts = Parts::by_shape(p.n, p.m, kRowBlock, 132 * kResident, 2, 0.5),
+                        .in_units_of_scale = true};
   plan.packed_bytes = plan.parts.column_blocks * kColumnBlock *
                       static_cast<std::int64_t>(sizeof(float4) + sizeof(float));
   return plan;

@@ -51,9 +51,9 @@ struct Parts {
   }
 };
 
-/// What every sweep is given.
-/// Sums: partial[part * n + i] = sum over the part of 2^((h_j - c_ij) per_cost + N_i), N_i =
-/// whole_shift(...). Largest: partial[part * n + i] = max over the part of h_j - c_ij.
+/// What every sweep is given. Pairs::list is read on the host; the arrays it names are the
+/// device's. Sums: partial[part * n + i] = sum over the part of 2^((h_j - c_ij) per_cost + N_i),
+/// N_i = whole_shift(...). Largest: partial[part * n + i] = max over the part of h_j - c_ij.
 template <class T>
 struct Sweep {
   SoftminArgs<T> args;

@@ -46,8 +46,8 @@ __global__ void split_kernel(const kernels::Panels<float> points, SplitLayout la
     lo[e] = __float2half_rn(x - __half2float(hi[e]));
   }
   const std::int64_t chunk = octet / (2 * kChunkSteps);
-  const std::int64_t steps = min(static_cast<std::int64_t>(kChunkSteps),
-                                 layout.steps - chunk * kChunkSteps);
+  const std::int64_t steps =
+      min(static_cast<std::int64_t>(kChunkSteps), layout.steps - chunk * kChunkSteps);
   std::byte* const to = out + layout.tiles_at() + tile * layout.tile_bytes() +
                         chunk * 2 * kChunkSteps * kStepBytes +
                         (octet % (2 * kChunkSteps) * kTile + i) * 16;

@@ -35,7 +35,9 @@ struct SplitLayout {
   MONGE_HOST_DEVICE constexpr std::int64_t tiles_at() const {
     return norms_at() + tiles * kTile * static_cast<std::int64_t>(sizeof(double));
   }
-  MONGE_HOST_DEVICE constexpr std::int64_t bytes() const { return tiles_at() + tiles * tile_bytes(); }
+  MONGE_HOST_DEVICE constexpr std::int64_t bytes() const {
+    return tiles_at() + tiles * tile_bytes();
+  }
 };
 
 /// Writes SplitLayout(points.count, points.dim).bytes() bytes at `out`, aligned to 256.

@@ -1,0 +1,276 @@
+// The consumers of softmin on tensor cores: they multiply, take exponentials and add up.
+#pragma once
+#include "cuda/tensor_tiles.cuh"
+
+namespace monge::cuda::tensor {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+/// One of the warpgroups that multiply and add up exponentials.
+template <int PRODUCTS, int STEPS, bool LARGEST, int POLYNOMIAL, int GROUPS>
+class Consumer {
+ public:
+  __device__ __forceinline__ Consumer(const TensorArgs& args, const Memory& memory, int group)
+      : args_(args),
+        memory_(memory),
+        group_(group),
+        lane_(threadIdx.x % 32),
+        quad_(threadIdx.x % 4),
+        row_(group * kRowBlock + threadIdx.x % 128 / 32 * 16 + lane_ / 4),
+        steps_(args.rows.steps),
+        chunks_(STEPS > 0 ? 1 : (steps_ + kChunkSteps - 1) / kChunkSteps),
+        ring_{args.stages},
+        freed_{args.stages},
+        bias_{kBiases} {
+    if (kComplete) return;
+    const bool squared = args.sweep.args.pairs.form == Form::squared;
+    factor_ =
+        args.sweep.k * (squared ? 2.0f : 1.0f) / args.rows.header->scale / args.cols.header->scale;
+    norm_factor_ = squared ? static_cast<double>(args.sweep.k) : 0;
+  }
+
+  // Column blocks [first, last) of a row tile.
+  __device__ __forceinline__ void segment(std::int64_t row_tile, std::int64_t first,
+                                          std::int64_t last) {
+    begin(row_tile);
+    TileWalk<GROUPS> walk(args_, row_tile, first, last);
+    STEPS > 0 ? take_turns(walk) : keep_two(walk);
+    finish(row_tile, last);
+  }
+
+  // Before the first segment.
+  __device__ __forceinline__ void start() {
+    if (kTurns && group_ == GROUPS - 1) hopper::named_arrive<256>(1);
+  }
+
+ private:
+  using Walk = TileWalk<GROUPS>;
+
+  __device__ __forceinline__ void take_turns(Walk& walk) {
+    float acc[64];
+    std::int32_t tile;
+    unsigned members;
+    while (walk.next(tile, members)) {
+      multiply(acc, 0);
+      hopper::wgmma_wait<0>();
+      release();
+      add(acc, members);
+    }
+  }
+
+  // One consumer's products run while its other accumulators are added up.
+  __device__ __forceinline__ void keep_two(Walk& walk) {
+    float acc0[64], acc1[64];
+    std::int32_t tile;
+    unsigned members0, members1, members2;
+    if (walk.next(tile, members0)) {
+      bool one = walk.next(tile, members1), two = one && walk.next(tile, members2);
+      multiply(acc0, 0);
+      multiply_rest(acc0);
+      // No branch between a product and its wait, or the compiler serialises them.
+      while (two) {
+        multiply(acc1, 0);
+        hopper::wgmma_wait<1>();
+        release();
+        add(acc0, members0);
+        multiply_rest(acc1);
+        multiply(acc0, 0);
+        hopper::wgmma_wait<1>();
+        release();
+        add(acc1, members1);
+        multiply_rest(acc0);
+        members0 = members2;
+        one = walk.next(tile, members1);
+        two = one && walk.next(tile, members2);
+      }
+      if (one) {
+        multiply(acc1, 0);
+        hopper::wgmma_wait<1>();
+        release();
+        add(acc0, members0);
+        multiply_rest(acc1);
+        hopper::wgmma_wait<0>();
+        release();
+        add(acc1, members1);
+      } else {
+        hopper::wgmma_wait<0>();
+        release();
+        add(acc0, members0);
+      }
+    }
+  }
+
+  static constexpr bool kComplete = PRODUCTS == kExponent;
+  static constexpr bool kTurns = STEPS > 0 && !kComplete;
+  static constexpr int kStageBytes = stage_bytes(PRODUCTS, STEPS);
+  static constexpr int kBytes = static_cast<int>(kStepBytes);  // of a step in shared memory
+  static constexpr int kHeld = STEPS > 0 ? STEPS : 1;
+
+  __device__ __forceinline__ void begin(std::int64_t row_tile) {
+    const auto& a = args_.sweep.args;
+    since_flush_ = 0;
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      total_[r] = 0;
+#pragma unroll
+      for (int e = 0; e < 4; ++e) value_[r][e] = LARGEST ? -INFINITY : 0;
+      if (kComplete) continue;
+      const std::int64_t i = min(row_tile * (GROUPS * kRowBlock) + row_ + 8 * r, a.pairs.n - 1);
+      const double whole = LARGEST ? 0 : whole_shift<float>(a.shift, i, args_.sweep.per_cost);
+      origin_[r] = LARGEST ? 0.0f : static_cast<float>(whole - norm_factor_ * args_.rows.norms[i]);
+    }
+    if constexpr (STEPS > 0) {
+      const std::int64_t at_row = row_tile * (GROUPS * kRowBlock) + row_;
+      const std::byte* const from = args_.rows.chunk(min(at_row / kTile, args_.rows.count - 1), 0) +
+                                    at_row % kTile * 16 + quad_ * 4;
+#pragma unroll
+      for (int s = 0; s < STEPS; ++s)
+#pragma unroll
+        for (int e = 0; e < 4; ++e) {
+          const std::byte* const at = from + s * kBytes + e / 2 * (kBytes / 2) + e % 2 * 128;
+          hi_[s][e] = *reinterpret_cast<const std::uint32_t*>(at);
+          if (PRODUCTS == 3)
+            lo_[s][e] = *reinterpret_cast<const std::uint32_t*>(at + STEPS * kBytes);
+        }
+    }
+  }
+
+  static __device__ __forceinline__ std::uint64_t operand(std::uint32_t base, int step) {
+    return hopper::operand(base + step * kBytes, kBytes / 2);
+  }
+
+  // Queues the products of one chunk. Small ones first where all rows are at hand: what they add
+  // is then not lost beside the large one.
+  __device__ __forceinline__ void multiply(float (&acc)[64], int chunk) {
+    memory_.full[ring_.at].wait(ring_.phase);
+    const std::uint32_t base = hopper::shared_address(memory_.stages + ring_.at * kStageBytes);
+    if (kTurns) hopper::named_wait<256>(1 + group_);
+    hopper::wgmma_fence();
+    if constexpr (STEPS > 0) {
+      if constexpr (PRODUCTS == 3) {
+#pragma unroll
+        for (int s = 0; s < STEPS; ++s) hopper::wgmma(acc, lo_[s], operand(base, s), s > 0);
+#pragma unroll
+        for (int s = 0; s < STEPS; ++s) hopper::wgmma(acc, hi_[s], operand(base, STEPS + s), 1);
+      }
+#pragma unroll
+      for (int s = 0; s < STEPS; ++s)
+        hopper::wgmma(acc, hi_[s], operand(base, s), PRODUCTS == 3 || s > 0);
+      if (kTurns) hopper::named_arrive<256>(group_ == GROUPS - 1 ? 1 : 2 + group_);
+    } else {
+      const int depth = min(kChunkSteps, steps_ - chunk * kChunkSteps);
+      const std::uint32_t left = base + group_ * kRowBlock * 16;
+      const std::uint32_t right = base + (PRODUCTS == 3 ? 2 : 1) * depth * kBytes;
+      for (int s = 0; s < depth; ++s) {
+        hopper::wgmma_fence();
+        if constexpr (PRODUCTS == 3) {
+          hopper::wgmma(acc, operand(left, depth + s), operand(right, s), chunk + s > 0);
+          hopper::wgmma(acc, operand(left, s), operand(right, depth + s), 1);
+        }
+        hopper::wgmma(acc, operand(left, s), operand(right, s), PRODUCTS == 3 || chunk + s > 0);
+      }
+    }
+    hopper::wgmma_commit();
+    ring_.advance();
+  }
+
+  __device__ __forceinline__ void multiply_rest(float (&acc)[64]) {
+    if constexpr (STEPS == 0) {
+      for (int chunk = 1; chunk < chunks_; ++chunk) {
+        multiply(acc, chunk);
+        hopper::wgmma_wait<1>();
+        release();
+      }
+    }
+  }
+
+  static __device__ __forceinline__ float sum_of(const float (&v)[4]) {
+    return LARGEST ? fmaxf(fmaxf(v[0], v[1]), fmaxf(v[2], v[3])) : (v[0] + v[1]) + (v[2] + v[3]);
+  }
+
+  __device__ __forceinline__ void release() {
+    if (lane_ == 0) memory_.empty[freed_.at].arrive();
+    freed_.advance();
+  }
+
+  __device__ __forceinline__ void add(float (&acc)[64], unsigned members) {
+    hopper::settle(acc);
+    if (!kComplete) memory_.bias_full[bias_.at].wait(bias_.phase);
+    if (members >> group_ & 1) {
+      const float* const biases = memory_.biases + bias_.at * kTile + 2 * quad_;
+#pragma unroll
+      for (int t = 0; t < 16; ++t) {
+        const float2 b = kComplete ? float2{} : *reinterpret_cast<const float2*>(biases + 8 * t);
+#pragma unroll
+        for (int e = 0; e < 4; ++e) {
+          float score = acc[4 * t + e];
+          if (!kComplete) score = fmaf(score, factor_, e % 2 ? b.y : b.x) + origin_[e / 2];
+          float& to = value_[e / 2][(2 * t + e) % 4];
+          if constexpr (LARGEST)
+            to = fmaxf(to, score);
+          else if ((t % 2 * 4 + (e + t / 2) % 4) * POLYNOMIAL % 8 + POLYNOMIAL >= 8)
+            to += exp2_polynomial<kComplete>(score);
+          else
+            to += exp2_fast(score);
+        }
+      }
+      if (!LARGEST && ++since_flush_ == kFlush) {
+        since_flush_ = 0;
+#pragma unroll
+        for (int r = 0; r < 2; ++r) {
+          total_[r] += static_cast<double>(sum_of(value_[r]));
+#pragma unroll
+          for (int e = 0; e < 4; ++e) value_[r][e] = 0;
+        }
+      }
+    }
+    if (kComplete) return;
+    __syncwarp();
+    if (lane_ == 0) memory_.bias_empty[bias_.at].arrive();
+    bias_.advance();
+  }
+
+  __device__ __forceinline__ void finish(std::int64_t row_tile, std::int64_t last) {
+    const auto& a = args_.sweep.args;
+    const std::int64_t blocks = args_.sweep.parts.column_blocks;
+    const Shares shares{args_.row_tiles * blocks, gridDim.x};
+    const auto part = static_cast<int>(blockIdx.x - shares.worker_of(row_tile * blocks));
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      double result = static_cast<double>(sum_of(value_[r]));
+      if (!LARGEST) result += total_[r];
+      for (int step = 1; step < 4; step *= 2) {
+        const double other = __shfl_xor_sync(0xffffffffu, result, step);
+        result = LARGEST ? fmax(result, other) : result + other;
+      }
+      const std::int64_t i = row_tile * (GROUPS * kRowBlock) + row_ + 8 * r;
+      if (quad_ != 0 || i >= a.pairs.n) continue;
+      const double norm = kComplete ? 0 : norm_factor_ * args_.rows.norms[i];
+      if (LARGEST) {
+        result = result > (kComplete ? -kOut / 2 : kRemoved / 2)
+                     ? (result - norm) / args_.sweep.per_cost
+                     : -INFINITY;
+      } else if (!kComplete) {  // what rounding took from the origin
+        const double whole = whole_shift<float>(a.shift, i, args_.sweep.per_cost);
+        result *= exp2(whole - norm - static_cast<double>(origin_[r]));
+      }
+      args_.sweep.partial[part * a.pairs.n + i] = result;
+      if (last == blocks)  // parts that this row tile does not have
+        for (int none = part + 1; none < args_.sweep.parts.count; ++none)
+          args_.sweep.partial[none * a.pairs.n + i] = LARGEST ? -INFINITY : 0;
+    }
+  }
+
+  const TensorArgs& args_;
+  const Memory& memory_;
+  const int group_, lane_, quad_, row_;  // row_ of a row tile, and row_ + 8
+  const int steps_, chunks_;
+  Ring ring_, freed_, bias_;
+  float factor_;
+  double norm_factor_;
+  std::uint32_t hi_[kHeld][4], lo_[kHeld][4];  // the rows, where they fit
+  float origin_[2], value_[2][4];  // sums apart: short chains, or each waits for the last
+  double total_[2];
+  int since_flush_ = 0;
+};
+
+#endif
+}  // namespace monge::cuda::tensor
