@@ -2,7 +2,7 @@
 #include "kernels/apply.hpp"
 
 #include "cuda/apply_few.cuh"
-#include "cuda/current.hpp"
+#include "cuda/current.cuh"
 #include "cuda/dispatch.cuh"
 #include "cuda/products.cuh"
 

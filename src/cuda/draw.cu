@@ -3,7 +3,7 @@
 // bits, and sums that decide between columns are taken in its order.
 #include "kernels/draw.hpp"
 
-#include "cuda/current.hpp"
+#include "cuda/current.cuh"
 #include "cuda/dispatch.cuh"
 #include "cuda/draw_masses.cuh"
 #include "monge/core/random.hpp"

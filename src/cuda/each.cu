@@ -1,6 +1,6 @@
 #include "kernels/each.hpp"
 
-#include "cuda/current.hpp"
+#include "cuda/current.cuh"
 #include "cuda/reduce.cuh"
 #include "kernels/entries.hpp"
 

@@ -2,7 +2,7 @@
 // chunks and these in order.
 #include "kernels/inspect.hpp"
 
-#include "cuda/current.hpp"
+#include "cuda/current.cuh"
 #include "cuda/reduce.cuh"
 #include "kernels/pack.hpp"  // inverse_length
 

@@ -1,6 +1,6 @@
 #include "kernels/moments.hpp"
 
-#include "cuda/current.hpp"
+#include "cuda/current.cuh"
 #include "cuda/dispatch.cuh"
 #include "cuda/moments_few.cuh"
 #include "cuda/moments_many.cuh"

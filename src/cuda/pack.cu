@@ -1,6 +1,6 @@
 #include "kernels/pack.hpp"
 
-#include "cuda/current.hpp"
+#include "cuda/current.cuh"
 
 namespace monge::kernels::cuda {
 using namespace monge::cuda;  // NOLINT(google-build-using-namespace): the backend's own helpers

@@ -1,6 +1,6 @@
 #include "kernels/pull.hpp"
 
-#include "cuda/current.hpp"
+#include "cuda/current.cuh"
 #include "cuda/dispatch.cuh"
 #include "cuda/products.cuh"
 #include "cuda/pull_few.cuh"

@@ -1,6 +1,6 @@
 // Runs a consumer that leaves sums for each row: how the columns are split, and how the parts meet.
 #pragma once
-#include "cuda/slices.hpp"
+#include "cuda/slices.cuh"
 #include "cuda/sweep.cuh"
 
 namespace monge::cuda::verbs {

@@ -58,23 +58,17 @@ class TopFew {
         load4(threshold_ + G::row(q), threshold);
 #pragma unroll
         for (int r = 0; r < 4; ++r) {
-          T four[4];
+          const T(&four)[4] = w[q + r];
+          if (again ? !(left >> (q + r) * 4 & 15)
+                    : !(max(max(four[0], four[1]), max(four[2], four[3])) > threshold[r]))
+            continue;
 #pragma unroll
-          for (int c = 0; c < 4; ++c)
-            four[c] = again && !(left >> ((q + r) * 4 + c) & 1) ? T(0) : w[q + r][c];
-          // The largest first: mostly it is the only one.
-          for (;;) {
-            const T largest = max(max(four[0], four[1]), max(four[2], four[3]));
-            if (!(again ? largest > 0 && largest >= threshold[r] : largest > threshold[r])) break;
-            const int c = four[0] == largest   ? 0
-                          : four[1] == largest ? 1
-                          : four[2] == largest ? 2
-                                               : 3;
-#pragma unroll
-            for (int other = 0; other < 4; ++other) four[other] = other == c ? T(0) : four[other];
+          for (int c = 0; c < 4; ++c) {
             const unsigned bit = 1u << ((q + r) * 4 + c);
+            const bool better =
+                again ? (left & bit) && four[c] >= threshold[r] : four[c] > threshold[r];
             left &= ~bit;
-            if (enqueue(G::row(q + r), largest, column + c)) continue;
+            if (!better || enqueue(G::row(q + r), four[c], column + c)) continue;
             left |= bit;
             crowded = true;
           }

@@ -2,7 +2,7 @@
 // whose shift did not suit a softmin get theirs by a maximum first. select: one sweep.
 #include "cuda/top_k.cuh"
 
-#include "cuda/current.hpp"
+#include "cuda/current.cuh"
 #include "cuda/dispatch.cuh"
 #include "cuda/select.cuh"
 #include "cuda/sum_rows.cuh"
@@ -83,6 +83,14 @@ void top_k_slice(SweepArgs<T> sweep, const TopKArgs<T>& a, const BestArgs<T>& be
   check_launch("top_k");
 }
 
+/// Bytes of shared memory that a thread block may have.
+int shared_limit() {
+  int device = 0, bytes = 0;
+  check(cudaGetDevice(&device), "device");
+  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device), "device");
+  return bytes;
+}
+
 enum class Lists { few, shared, global };  // kept in registers, in shared memory, anywhere
 }  // namespace
 
@@ -95,9 +103,9 @@ void top_k(const TopKArgs<T>& a, Exec& exec) {
   best.k = a.k;
   best.size = kFew;
   while (best.size < a.k) best.size *= 2;
-  const Lists lists = best.size == kFew                      ? Lists::few
-                      : best.size <= TopK<T, true>::kLargest ? Lists::shared
-                                                             : Lists::global;
+  const bool fits =
+      best.size <= TopK<T, true>::kLargest && shared_limit() >= TopK<T, true>::kNeeded;
+  const Lists lists = best.size == kFew ? Lists::few : fits ? Lists::shared : Lists::global;
   // Every part fills its lists anew, which costs as much as some column blocks.
   constexpr double kFilling = 10;
   sweep.parts = lists == Lists::global ? 1 : parts_of(a.pairs.n, a.pairs.m, 2, kFilling);

@@ -11,7 +11,8 @@ class TopK {
 
  public:
   using G = Tile<T>;
-  static constexpr int kLargest = sizeof(T) == 4 ? 64 : 32;  // size that fits
+  static constexpr int kLargest = 64;        // size that fits into shared memory,
+  static constexpr int kNeeded = 160 << 10;  // of so many bytes
   using Args = BestArgs<T>;
   static constexpr bool kRowFactors = false, kExact = false, kWeightings = false, kSlopes = false;
   static constexpr int kColumnValues = 0;

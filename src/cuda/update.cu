@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "cuda/current.hpp"
+#include "cuda/current.cuh"
 #include "cuda/reduce.cuh"
 
 namespace monge::kernels::cuda {
