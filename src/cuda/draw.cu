@@ -156,27 +156,31 @@ void draw_slice(const DrawArgs<T>& a, std::int64_t first, std::int64_t count, st
     return static_cast<unsigned>((wanted + kThreads - 1) / kThreads);
   };
   const int dim = a.pairs.rows.dim;
-  gather_kernel<<<dim3(threads(padded(count)), std::clamp(dim, 1, 64)), kThreads, 0, stream>>>(
-      a, first, count, gathered);
-  check_launch("gather");
-  SweepArgs<T> sweep(a.pairs, a.h, gathered.shift, a.eps);
-  sweep.pairs.list = nullptr;  // requests of one tile may differ in it
-  sweep.pairs.n = count;
-  sweep.pairs.rows = {gathered.points, a.pairs.rows.norms ? gathered.norms : nullptr, count, dim};
-  sweep.row_of = gathered.rows;
-  sweep.parts = parts_of(count, a.pairs.m, BlockMasses<T>::kResident, 1);
-  by_dimension<3>(a.pairs, [&]<class Score>(Type<Score>) {
-    constexpr int kBytes = Layout<T, Score, BlockMasses<T>>::kBytes;
-    set_shared_bytes<T, Score, BlockMasses<T>>(kBytes);
-    const dim3 grid(static_cast<unsigned>((count + kRowBlock - 1) / kRowBlock), sweep.parts);
-    sweep_kernel<T, Score, BlockMasses<T>>
-        <<<grid, kThreads, kBytes, stream>>>(sweep, {masses, blocks});
-  });
-  check_launch("masses");
-  const BlockList list = a.pairs.list ? *a.pairs.list : BlockList{};
-  cumulate_kernel<<<threads(count * 32), kThreads, 0, stream>>>(a, list, first, count, blocks,
-                                                                masses);
-  check_launch("cumulate");
+  if (a.pairs.m > 0) {
+    gather_kernel<<<dim3(threads(padded(count)), std::clamp(dim, 1, 64)), kThreads, 0, stream>>>(
+        a, first, count, gathered);
+    check_launch("gather");
+    SweepArgs<T> sweep(a.pairs, a.h, gathered.shift, a.eps);
+    sweep.pairs.list = nullptr;  // requests of one tile may differ in it
+    sweep.pairs.n = count;
+    sweep.pairs.rows = {gathered.points, a.pairs.rows.norms ? gathered.norms : nullptr, count, dim};
+    sweep.row_of = gathered.rows;
+    sweep.parts = parts_of(count, a.pairs.m, BlockMasses<T>::kResident, 1);
+    by_dimension<3>(a.pairs, [&]<class Score>(Type<Score>) {
+      constexpr int kBytes = Layout<T, Score, BlockMasses<T>>::kBytes;
+      set_shared_bytes<T, Score, BlockMasses<T>>(kBytes);
+      const dim3 grid(static_cast<unsigned>((count + kRowBlock - 1) / kRowBlock), sweep.parts);
+      sweep_kernel<T, Score, BlockMasses<T>>
+          <<<grid, kThreads, kBytes, stream>>>(sweep, {masses, blocks});
+    });
+    check_launch("masses");
+    const BlockList list = a.pairs.list ? *a.pairs.list : BlockList{};
+    cumulate_kernel<<<threads(count * 32), kThreads, 0, stream>>>(a, list, first, count, blocks,
+                                                                  masses);
+    check_launch("cumulate");
+  } else {
+    check(cudaMemsetAsync(masses, 0, count * sizeof(double), stream), "masses");
+  }
   // Few requests may ask for many draws: then several warps share one.
   const std::int64_t warps = std::clamp<std::int64_t>(8192 / count, 1, 1024);
   locate_kernel<<<dim3(threads(count * 32), static_cast<unsigned>(warps)), kThreads, 0, stream>>>(
@@ -190,7 +194,8 @@ void draw(const DrawArgs<T>& a, Exec& exec) {
   if (a.requests == 0) return;
   const Current current(exec);
   constexpr std::int64_t kScratch = std::int64_t{64} << 20;  // bytes of masses at a time
-  const std::int64_t blocks = (a.pairs.m + kColumnBlock - 1) / kColumnBlock;
+  const std::int64_t blocks =
+      std::max<std::int64_t>(1, (a.pairs.m + kColumnBlock - 1) / kColumnBlock);
   const std::int64_t fit = kScratch / 8 / blocks / kRowBlock * kRowBlock;
   const std::int64_t slice = std::min(a.requests, std::max<std::int64_t>(kRowBlock, fit));
   const std::int64_t rows = padded(slice), dim = a.pairs.rows.dim;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <string>
 
 #include "monge/core/error.hpp"
@@ -12,6 +13,7 @@
 namespace monge::cuda {
 inline void check(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
+  cudaGetLastError();  // not the next call's
   throw DeviceError(std::string("[cuda] ") + what + ": " + cudaGetErrorString(status));
 }
 
@@ -60,21 +62,42 @@ __device__ __forceinline__ void allow_next() {
 #endif
 
 /// The stream that all work of this Exec is queued on.
-template <class Run = Exec>  // a template while Exec may lack the member
-cudaStream_t stream_of(const Run& exec) {
-  if constexpr (requires { exec.stream; })
-    return static_cast<cudaStream_t>(exec.stream);
-  else
-    return nullptr;
+inline cudaStream_t stream_of(const Exec& exec) {
+  return static_cast<cudaStream_t>(exec.stream);
+}
+
+/// Where scratch of the current device comes from: a pool of its own, which keeps what was freed (up
+/// to 64 MiB while nothing runs), so that allocating costs no call of the driver.
+inline cudaMemPool_t scratch_pool() {
+  constexpr int kDevices = 64;
+  static cudaMemPool_t pools[kDevices] = {};
+  static std::mutex mutex;
+  int device = 0;
+  check(cudaGetDevice(&device), "device");
+  if (device >= kDevices) throw DeviceError("[cuda] more than 64 devices");
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (!pools[device]) {
+    cudaMemPoolProps properties{};
+    properties.allocType = cudaMemAllocationTypePinned;
+    properties.location.type = cudaMemLocationTypeDevice;
+    properties.location.id = device;
+    check(cudaMemPoolCreate(&pools[device], &properties), "scratch pool");
+    std::uint64_t keep = std::uint64_t{64} << 20;
+    check(cudaMemPoolSetAttribute(pools[device], cudaMemPoolAttrReleaseThreshold, &keep),
+          "scratch pool");
+  }
+  return pools[device];
 }
 
 /// Scratch on the device, queued like a kernel: allocated before the work that uses it, freed
-/// after it. The driver's pool makes both cheap from the second call on.
+/// after it.
 class Scratch {
  public:
   Scratch(Exec& exec, std::int64_t bytes) : stream_(stream_of(exec)) {
     if (bytes > 0)
-      check(cudaMallocAsync(&data_, static_cast<std::size_t>(bytes), stream_), "scratch memory");
+      check(cudaMallocFromPoolAsync(&data_, static_cast<std::size_t>(bytes), scratch_pool(),
+                                    stream_),
+            "scratch memory");
   }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;

@@ -1,7 +1,7 @@
 // Chooses the sweep, by shape, form and device, and runs it: with a shift one sweep of sums,
 // without one a sweep of largest scores first, whose result is then the shift. Nothing waits for
 // the device.
-#include "cuda/current.hpp"
+#include "cuda/current.cuh"
 #include "cuda/softmin_sweep.cuh"
 
 namespace monge::cuda {

@@ -2,7 +2,7 @@
 
 #include <cuda_fp16.h>
 
-#include "cuda/current.hpp"
+#include "cuda/current.cuh"
 #include "cuda/softmin_sweep.cuh"
 #include "kernels/split.hpp"
 
