@@ -43,7 +43,10 @@ LIBRARIES: list[tuple[str, tuple[str, ...]]] = [
     (r"nlohmann/", ("src/io/", "cli/")),
     (r"CLI/", ("cli/",)),
     (r"(nanobind|dlpack)/|Python\.h$|dlpack\.h$", ("python/",)),
-    (r"(cuda|cub|thrust|cutlass|cute)/|(cuda|cublas|cusolver)\w*\.h$|mma\.h$", ("src/cuda/", "bench/cuda_")),
+    (
+        r"(cuda|cub|thrust|cutlass|cute)/|(cuda|cublas|cusolver)\w*\.h$|mma\.h$",
+        ("src/cuda/", "bench/cuda_"),
+    ),
     (r"torch/", ("src/dynamics/", "src/bridge/torchscript")),
     (r"(mpi|nccl)\.h$", ("src/distributed/",)),
     (r"benchmark/", ("bench/",)),

@@ -8,12 +8,22 @@
 
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace monge::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
+
+#define MONGE_LAMBDA __attribute__((always_inline)) HWY_ATTR
+
+// step(0), ..., step(N - 1), each inlined: arrays of vectors then live in registers.
+template <int N, class Step>
+HWY_INLINE void unrolled(const Step& step) {
+  [&]<int... S>(std::integer_sequence<int, S...>) MONGE_LAMBDA { (step(S), ...); }
+  (std::make_integer_sequence<int, N>());
+}
 
 template <class T>
 struct ExpTraits;
@@ -30,54 +40,72 @@ struct ExpTraits<double> {
   static constexpr double lowest = -1023, highest = 1024;
 };
 
-// 2^f for |f| <= 1/2: minimax in the relative error, 1.9e-9 in float, 3.1e-18 in double (the
-// constant term rounds to 1, so that 2^0 = 1 exactly).
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V exp2_fraction(D d, V f) {
-  if constexpr (sizeof(hn::TFromD<D>) == 4) {
-    V p = hn::Set(d, 0.00015345812158740182f);
-    p = hn::MulAdd(p, f, hn::Set(d, 0.0013399931209474140f));
-    p = hn::MulAdd(p, f, hn::Set(d, 0.0096184889565227916f));
-    p = hn::MulAdd(p, f, hn::Set(d, 0.055503287769976638f));
-    p = hn::MulAdd(p, f, hn::Set(d, 0.24022646890639572f));
-    p = hn::MulAdd(p, f, hn::Set(d, 0.69314720573725268f));
-    return hn::MulAdd(p, f, hn::Set(d, 1.0f));
-  } else {
-    // Estrin: the chain of eleven dependent steps is what limits Horner's form.
-    const auto pair = [&](double c0, double c1)
-                          HWY_ATTR { return hn::MulAdd(f, hn::Set(d, c1), hn::Set(d, c0)); };
-    const V f2 = hn::Mul(f, f), f4 = hn::Mul(f2, f2), f8 = hn::Mul(f4, f4);
-    const V low = hn::MulAdd(pair(0.24022650695910156205, 0.055504108664819921483), f2,
-                             pair(1.0, 0.69314718055994533046));
-    const V middle = hn::MulAdd(pair(0.00015403530462514613026, 0.0000152527334899608046), f2,
-                                pair(0.0096181291075883350833, 0.0013333558146789950323));
-    const V high = hn::MulAdd(pair(7.0741056262456593708e-9, 4.4352809446103361611e-10), f2,
-                              pair(1.3215433089594629037e-6, 1.0178198033328527662e-7));
-    return hn::MulAdd(high, f8, hn::MulAdd(middle, f4, low));
-  }
+// p[r] = ((c0 u + c1) u + ...), all R at a time: chains of dependent steps then hide each other.
+template <int R, class D, class V, class... Rest>
+HWY_INLINE void horner(D d, const V (&u)[R], V (&p)[R], double leading, Rest... rest) {
+  using T = hn::TFromD<D>;
+  unrolled<R>([&](int r) MONGE_LAMBDA { p[r] = hn::Set(d, static_cast<T>(leading)); });
+  const auto step = [&](double c) MONGE_LAMBDA {
+    unrolled<R>([&](int r)
+                    MONGE_LAMBDA { p[r] = hn::MulAdd(p[r], u[r], hn::Set(d, static_cast<T>(c))); });
+  };
+  (step(rest), ...);
 }
 
-// log2(m) for m in [sqrt(1/2), sqrt(2)), relative error 4.1e-9 in float and 1e-18 in double before
-// rounding.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V log2_mantissa(D d, V m) {
+// p = 2^f for |f| <= 1/2: minimax in the relative error, 1.9e-9 in float, 3.1e-18 in double (the
+// constant term rounds to 1, so that 2^0 = 1 exactly).
+template <int R, class D, class V>
+HWY_INLINE void exp2_fractions(D d, const V (&fractions)[R], V (&p)[R]) {
   if constexpr (sizeof(hn::TFromD<D>) == 4) {
-    const V u = hn::Sub(m, hn::Set(d, 1.0f));
-    V p = hn::Set(d, -0.1099490055762793f);
-    for (const float c : {0.18617482166176668f, -0.19106294095434659f, 0.20460066948422899f,
-                          -0.2396173855407788f, 0.28856740352666987f, -0.36069664995212657f,
-                          0.48089824120847902f, -0.72134735149914203f, 1.4426950408293706f})
-      p = hn::MulAdd(p, u, hn::Set(d, c));
-    return hn::Mul(p, u);
+    horner(d, fractions, p, 0.00015345812158740182, 0.0013399931209474140, 0.0096184889565227916,
+           0.055503287769976638, 0.24022646890639572, 0.69314720573725268, 1.0);
+  } else {
+    // Estrin: the chain of eleven dependent steps is what limits Horner's form.
+    unrolled<R>([&](int r) MONGE_LAMBDA {
+      const V f = fractions[r];
+      const auto pair = [&](double c0, double c1)
+                            HWY_ATTR { return hn::MulAdd(f, hn::Set(d, c1), hn::Set(d, c0)); };
+      const V f2 = hn::Mul(f, f), f4 = hn::Mul(f2, f2), f8 = hn::Mul(f4, f4);
+      const V low = hn::MulAdd(pair(0.24022650695910156205, 0.055504108664819921483), f2,
+                               pair(1.0, 0.69314718055994533046));
+      const V middle = hn::MulAdd(pair(0.00015403530462514613026, 0.0000152527334899608046), f2,
+                                  pair(0.0096181291075883350833, 0.0013333558146789950323));
+      const V high = hn::MulAdd(pair(7.0741056262456593708e-9, 4.4352809446103361611e-10), f2,
+                                pair(1.3215433089594629037e-6, 1.0178198033328527662e-7));
+      p[r] = hn::MulAdd(high, f8, hn::MulAdd(middle, f4, low));
+    });
+  }
+}
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V exp2_fraction(D d, V f) {
+  const V fractions[1] = {f};
+  V p[1];
+  exp2_fractions(d, fractions, p);
+  return p[0];
+}
+
+// log2(m), in place, for m in [sqrt(1/2), sqrt(2)); relative error 4.1e-9 in float and 1e-18 in
+// double before rounding.
+template <int R, class D, class V>
+HWY_INLINE void log2_mantissa(D d, V (&m)[R]) {
+  V p[R];
+  if constexpr (sizeof(hn::TFromD<D>) == 4) {
+    unrolled<R>([&](int r) MONGE_LAMBDA { m[r] = hn::Sub(m[r], hn::Set(d, 1.0f)); });
+    horner(d, m, p, -0.1099490055762793, 0.18617482181166768, -0.19106294095434659,
+           0.20460066948422899, -0.2396173855407788, 0.28856740352666987, -0.36069664995212657,
+           0.48089824120847902, -0.72134735149914203, 1.4426950408293706);
   } else {
     // log m = 2 atanh((m - 1) / (m + 1)), by its Taylor series.
-    const V s = hn::Div(hn::Sub(m, hn::Set(d, 1.0)), hn::Add(m, hn::Set(d, 1.0)));
-    const V s2 = hn::Mul(s, s);
-    constexpr double two_over_log2 = 2.8853900817779268147;
-    V p = hn::Set(d, two_over_log2 / 21);
-    for (int odd = 19; odd > 0; odd -= 2) p = hn::MulAdd(p, s2, hn::Set(d, two_over_log2 / odd));
-    return hn::Mul(p, s);
+    constexpr double c = 2.8853900817779268147;  // 2 / log 2
+    V square[R];
+    unrolled<R>([&](int r) MONGE_LAMBDA {
+      m[r] = hn::Div(hn::Sub(m[r], hn::Set(d, 1.0)), hn::Add(m[r], hn::Set(d, 1.0)));
+      square[r] = hn::Mul(m[r], m[r]);
+    });
+    horner(d, square, p, c / 21, c / 19, c / 17, c / 15, c / 13, c / 11, c / 9, c / 7, c / 5, c / 3,
+           c);
   }
+  unrolled<R>([&](int r) MONGE_LAMBDA { m[r] = hn::Mul(p[r], m[r]); });
 }
 
 // p 2^n where `rounded` = n + magic and n stands in [lowest, highest]; p in [2^-1/2, 2^1/2].
@@ -123,34 +151,48 @@ HWY_INLINE V split_exponent(D d, V s, V& m) {
 // log2(s) for positive normal s.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V log2_positive(D d, V s) {
-  V m;
-  const V e = split_exponent(d, s, m);
-  return hn::Add(e, log2_mantissa(d, m));
+  V m[1];
+  const V e = split_exponent(d, s, m[0]);
+  log2_mantissa(d, m);
+  return hn::Add(e, m[0]);
 }
 
-// s^q for finite s >= 0: log2 of the mantissa times q, the exponent times q split so that its
-// integer part is exact. s below the normal range counts as 0, and 0^q = 0.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V pow_positive(D d, V s, hn::TFromD<D> q) {
+// s^q in place, for finite s >= 0: log2 of the mantissa times q, the exponent times q split so that
+// its integer part is exact. s below the normal range counts as 0, and 0^q = 0.
+template <int R, class D, class V>
+HWY_INLINE void pow_positive(D d, V (&s)[R], hn::TFromD<D> q) {
   using T = hn::TFromD<D>;
   using E = ExpTraits<T>;
+  const auto each = [](const auto& step) MONGE_LAMBDA { unrolled<R>(step); };
   const V magic = hn::Set(d, E::magic);
-  V m;
-  const V exponent = split_exponent(d, s, m);
-  const V log2_m = log2_mantissa(d, m);
+  V exponent[R], log2_m[R];
+  each([&](int r) MONGE_LAMBDA { exponent[r] = split_exponent(d, s[r], log2_m[r]); });
+  log2_mantissa(d, log2_m);
 
   // q = high + low where high has so few bits that high * exponent is exact.
   const T high = static_cast<T>(std::round(q * 1024)) / 1024, low = q - high;
-  const V a = hn::Mul(exponent, hn::Set(d, high));
-  const V whole = hn::Sub(hn::Add(a, magic), magic);
-  const V rest = hn::Add(hn::Sub(a, whole),
-                         hn::MulAdd(exponent, hn::Set(d, low), hn::Mul(log2_m, hn::Set(d, q))));
-  const V whole_rest = hn::Sub(hn::Add(rest, magic), magic);
-  const V n =
-      hn::Min(hn::Max(hn::Add(whole, whole_rest), hn::Set(d, E::lowest)), hn::Set(d, E::highest));
-  const V p = exp2_fraction(d, hn::Sub(rest, whole_rest));
-  return hn::IfThenElseZero(hn::Ge(s, hn::Set(d, std::numeric_limits<T>::min())),
-                            times_power_of_2(d, p, hn::Add(n, magic)));
+  V n[R], rest[R], p[R];
+  each([&](int r) MONGE_LAMBDA {
+    const V a = hn::Mul(exponent[r], hn::Set(d, high));
+    const V whole = hn::Sub(hn::Add(a, magic), magic);
+    rest[r] = hn::Add(hn::Sub(a, whole),
+                      hn::MulAdd(exponent[r], hn::Set(d, low), hn::Mul(log2_m[r], hn::Set(d, q))));
+    const V whole_rest = hn::Sub(hn::Add(rest[r], magic), magic);
+    n[r] =
+        hn::Min(hn::Max(hn::Add(whole, whole_rest), hn::Set(d, E::lowest)), hn::Set(d, E::highest));
+    rest[r] = hn::Sub(rest[r], whole_rest);
+  });
+  exp2_fractions(d, rest, p);
+  each([&](int r) MONGE_LAMBDA {
+    s[r] = hn::IfThenElseZero(hn::Ge(s[r], hn::Set(d, std::numeric_limits<T>::min())),
+                              times_power_of_2(d, p[r], hn::Add(n[r], magic)));
+  });
+}
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V pow_positive(D d, V s, hn::TFromD<D> q) {
+  V one[1] = {s};
+  pow_positive(d, one, q);
+  return one[0];
 }
 }  // namespace monge::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -9,9 +9,6 @@
 #define MONGE_CPU_EXP_SUM_INL
 #endif
 
-#include <cmath>
-#include <utility>
-
 #include "cpu/exp-inl.hpp"
 #include "kernels/pairs.hpp"
 
@@ -54,15 +51,6 @@ struct Powers {
 };
 template <class T, int BITS>
 inline constexpr Powers<T, BITS> kPowers;
-
-#define MONGE_LAMBDA __attribute__((always_inline)) HWY_ATTR
-
-// step(0), ..., step(N - 1), each inlined: arrays of vectors then live in registers.
-template <int N, class Step>
-HWY_INLINE void unrolled(const Step& step) {
-  [&]<int... S>(std::integer_sequence<int, S...>) MONGE_LAMBDA { (step(S), ...); }
-  (std::make_integer_sequence<int, N>());
-}
 
 // Vectors whose steps alternate, to hide latency; as many as the registers hold.
 inline constexpr int kSumStage = kScale ? 8 : HWY_TARGET == HWY_AVX2 ? 2 : 4;

@@ -55,26 +55,37 @@ struct DirectScores {
     const T* const column = y + t / kPanel * kPanel * D + t % kPanel;
     V yk[D];
     unrolled<D>([&](int k) MONGE_LAMBDA { yk[k] = hn::Load(d, column + k * kPanel); });
-    unrolled<R>([&](int r) MONGE_LAMBDA {
-      const auto difference = [&](int k) MONGE_LAMBDA {
-        return hn::Sub(yk[k], hn::Load(d, x + (r * D + k) * kLanes<T>));
-      };
-      if constexpr (FORM == Form::squared) {
+    const auto difference = [&](int r, int k) MONGE_LAMBDA {
+      return hn::Sub(yk[k], hn::Load(d, x + (r * D + k) * kLanes<T>));
+    };
+    if constexpr (FORM == Form::squared) {
+      unrolled<R>([&](int r) MONGE_LAMBDA {
         z[r] = h;
         unrolled<D>([&](int k) MONGE_LAMBDA {
-          const V u = difference(k);
+          const V u = difference(r, k);
           z[r] = hn::NegMulAdd(u, u, z[r]);
         });
-      } else {
-        const V first = difference(0);
-        V s = hn::Mul(first, first);
-        unrolled<D - 1>([&](int k) MONGE_LAMBDA {
-          const V u = difference(k + 1);
-          s = hn::MulAdd(u, u, s);
+      });
+    } else {
+      constexpr int kStage = FORM == Form::power || R < 4 ? R : 4;
+      unrolled<R / kStage>([&](int stage) MONGE_LAMBDA {
+        V s[kStage];
+        unrolled<kStage>([&](int at) MONGE_LAMBDA {
+          const int r = stage * kStage + at;
+          const V first = difference(r, 0);
+          s[at] = hn::Mul(first, first);
+          unrolled<D - 1>([&](int k) MONGE_LAMBDA {
+            const V u = difference(r, k + 1);
+            s[at] = hn::MulAdd(u, u, s[at]);
+          });
         });
-        z[r] = hn::Sub(h, FORM == Form::distance ? hn::Sqrt(s) : pow_positive(d, s, power / 2));
-      }
-    });
+        if constexpr (FORM == Form::distance)
+          unrolled<kStage>([&](int at) MONGE_LAMBDA { s[at] = hn::Sqrt(s[at]); });
+        else
+          pow_positive(d, s, power / 2);
+        unrolled<kStage>([&](int at) MONGE_LAMBDA { z[stage * kStage + at] = hn::Sub(h, s[at]); });
+      });
+    }
   }
 };
 
