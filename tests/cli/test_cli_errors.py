@@ -99,6 +99,9 @@ def test_clouds_that_do_not_fit(monge, clouds, tmp_path):
 def test_not_available(monge, clouds):
     for options in (("--tv", 1), ("--mass", 0.5)):
         monge.error(*XY, "--epsilon", 0.1, "--reference", "counting", *options, code=3)
+    for command in ("solve", "divergence"):
+        points = (command, "x.npy", "y.npy", "--epsilon", 0.1)
+        assert "on cpu" in monge.error(*points, "--precision", "fast", code=3)
 
 
 def save_raw(path, dictionary, data=b""):
