@@ -25,7 +25,7 @@ Files read_files(const Flags& flags) {
 }
 
 bool in_float(const Files& files, const Flags& flags) {
-  if (flags.precision == "double") return false;
+  if (widens(parse_precision(flags.precision), flags.tolerance)) return false;
   const io::Array &x = files.source.points, &y = files.target.points;
   if (x.is_float() != y.is_float())
     throw InvalidArgument(fmt::format("[cli] {} has points of type {}, {} of type {}: cast one, as "

@@ -126,6 +126,9 @@ class SinkhornReport(SinkhornCheck):
     def predicted_floor(self) -> float: ...
 
     @property
+    def weight_error(self) -> float: ...
+
+    @property
     def mass_level(self) -> float: ...
 
     @property
@@ -145,6 +148,18 @@ class Acceleration(enum.Enum):
     none = 1
 
     over_relaxation = 2
+
+class Precision(enum.Enum):
+    automatic = 0
+
+    accurate = 1
+
+    fast = 2
+
+    double = 3
+
+def widens(precision: Precision, tolerance: float) -> bool:
+    """Whether float32 arrays are to be solved as a copy in float64."""
 
 class SinkhornOptions:
     def __init__(self) -> None: ...
@@ -190,6 +205,12 @@ class SinkhornOptions:
 
     @acceleration.setter
     def acceleration(self, arg: Acceleration, /) -> None: ...
+
+    @property
+    def precision(self) -> Precision: ...
+
+    @precision.setter
+    def precision(self, arg: Precision, /) -> None: ...
 
 class SinkhornResultF32:
     @property

@@ -194,7 +194,7 @@ def divergence(
         raise NotAvailable(
             "[divergence] only the product reference has a debiased form", "reference"
         )
-    source, target = typed_points(x, y, precision)
+    source, target = typed_points(x, y, precision, tolerance)
     ground = Ground.of(cost, cost_factor)
     side_a, side_b = marginals_of_reach(marginals, None, reach, ground)
     options = fill(
@@ -205,6 +205,7 @@ def divergence(
         check_every=check_every,
         annealing=annealing,
         acceleration=acceleration,
+        precision=precision,
         translate=translate,
     )
     options.set_cost(ground.name, ground.power)

@@ -164,6 +164,7 @@ def fill(
     check_every: Any,
     annealing: Any,
     acceleration: Any,
+    precision: Any,
     translate: Any,
 ) -> CoreOptions:
     options.epsilon = epsilon
@@ -172,6 +173,7 @@ def fill(
     options.check_every = integer(check_every, "check_every")
     options.annealing = getattr(_core.Annealing, check_choice("annealing", annealing))
     options.acceleration = getattr(_core.Acceleration, check_choice("acceleration", acceleration))
+    options.precision = precision_of(precision)
     options.translate = bool(translate)
     return options
 
@@ -182,10 +184,20 @@ def checked_callback(callback: Any) -> Any:
     return callback
 
 
-def typed_points(x: Any, y: Any, precision: Any) -> tuple[Array, Array]:
+def precision_of(precision: Any) -> _core.Precision:
+    member: _core.Precision = getattr(_core.Precision, check_choice("precision", precision))
+    return member
+
+
+def widened(array: Array, precision: Any, tolerance: Any) -> Array:
+    """The array in the type in which the problem is solved: as it is, or a copy in float64."""
+    if _core.widens(precision_of(precision), number(tolerance, "tolerance")):
+        return array.astype(np.float64, copy=False)
+    return array
+
+
+def typed_points(x: Any, y: Any, precision: Any, tolerance: Any) -> tuple[Array, Array]:
     """Both clouds in the one type in which the problem is solved."""
     source, target = points(x, "x"), points(y, "y")
     same_type({"x": source, "y": target})
-    if check_choice("precision", precision) == "double":
-        return source.astype(np.float64, copy=False), target.astype(np.float64, copy=False)
-    return source, target
+    return widened(source, precision, tolerance), widened(target, precision, tolerance)

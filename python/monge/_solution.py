@@ -217,6 +217,11 @@ class Solution:
         """The marginal error below which rounding may keep the solve from going."""
         return self._report.predicted_floor
 
+    @property
+    def weight_error(self) -> float:
+        """With precision 'fast' the estimated relative error of the plan's weights by one half-step; else 0."""
+        return self._report.weight_error
+
     @cached_property
     def trace(self) -> tuple[_core.SinkhornCheck, ...]:
         """Every check, oldest first, levels of the annealing included."""

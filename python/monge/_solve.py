@@ -26,9 +26,10 @@ from ._keywords import (
     start_of,
     thread_count,
     typed_points,
+    widened,
 )
 from ._marginals import Marginals, to_spec
-from ._options import check_choice, documented
+from ._options import documented
 from ._solution import Cost, Solution
 
 logger = logging.getLogger("monge")
@@ -144,14 +145,12 @@ def solve(
 
     Raises:
         InvalidArgument: (a ValueError) malformed input; names the argument and the index to blame.
-        NotAvailable: arrays on a device that this build lacks.
+        NotAvailable: arrays on a device that this build lacks, precision 'fast' where it does not exist.
 
     Warns:
         ConvergenceWarning: the solve ended without meeting its tolerance.
     """
-    values = cost_matrix(C)
-    if check_choice("precision", precision) == "double":
-        values = values.astype(np.float64, copy=False)
+    values = widened(cost_matrix(C), precision, tolerance)
     side_a, side_b = marginals_of(marginals, total_mass)
     problem = _core.matrix_problem(
         values,
@@ -171,6 +170,7 @@ def solve(
         check_every=check_every,
         annealing=annealing,
         acceleration=acceleration,
+        precision=precision,
         translate=translate,
     )
     return _finish(
@@ -237,7 +237,7 @@ def solve_sample(
 
     Raises:
         InvalidArgument: (a ValueError) malformed input; names the argument and the index to blame.
-        NotAvailable: arrays on a device that this build lacks.
+        NotAvailable: arrays on a device that this build lacks, precision 'fast' where it does not exist.
 
     Warns:
         ConvergenceWarning: the solve ended without meeting its tolerance.
@@ -247,7 +247,7 @@ def solve_sample(
         >>> result.a_to_b.shape
         (2, 1)
     """
-    source, target = typed_points(x, y, precision)
+    source, target = typed_points(x, y, precision, tolerance)
     ground = Ground.of(cost, cost_factor)
     strength = epsilon_of(epsilon, blur, ground)
     side_a, side_b = marginals_of_reach(marginals, total_mass, reach, ground)
@@ -272,6 +272,7 @@ def solve_sample(
         check_every=check_every,
         annealing=annealing,
         acceleration=acceleration,
+        precision=precision,
         translate=translate,
     )
     return _finish(

@@ -29,6 +29,7 @@ void bind_report(nb::module_& m) {
       .def_ro("converged", &SinkhornReport::converged)
       .def_ro("duality_gap", &SinkhornReport::duality_gap)
       .def_ro("predicted_floor", &SinkhornReport::predicted_floor)
+      .def_ro("weight_error", &SinkhornReport::weight_error)
       .def_ro("mass_level", &SinkhornReport::mass_level)
       .def_ro("omega", &SinkhornReport::omega)
       .def_ro("trace", &SinkhornReport::trace);
@@ -42,6 +43,13 @@ void bind_options(nb::module_& m) {
       .value("automatic", Acceleration::automatic)
       .value("none", Acceleration::none)
       .value("over_relaxation", Acceleration::over_relaxation);
+  nb::enum_<Precision>(m, "Precision")
+      .value("automatic", Precision::automatic)
+      .value("accurate", Precision::accurate)
+      .value("fast", Precision::fast)
+      .value("double", Precision::double_);
+  m.def("widens", &widens, "precision"_a, "tolerance"_a,
+        "Whether float32 arrays are to be solved as a copy in float64.");
   nb::class_<SinkhornOptions>(m, "SinkhornOptions")
       .def(nb::init<>())
       .def_rw("epsilon", &SinkhornOptions::epsilon)
@@ -50,7 +58,8 @@ void bind_options(nb::module_& m) {
       .def_rw("check_every", &SinkhornOptions::check_every)
       .def_rw("translate", &SinkhornOptions::translate)
       .def_rw("annealing", &SinkhornOptions::annealing)
-      .def_rw("acceleration", &SinkhornOptions::acceleration);
+      .def_rw("acceleration", &SinkhornOptions::acceleration)
+      .def_rw("precision", &SinkhornOptions::precision);
 }
 
 template <class T>

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
 #include <tuple>
 #include <utility>
 
@@ -20,10 +21,40 @@ namespace {
 // many units of log 2.
 constexpr std::int64_t kExponentDimension = 3;
 constexpr double kExponentRange = 256;
+
+// Of fast: rounding two coordinates to half precision, 2^-11 each at worst, moves 2 x.y by at most
+// 2^-9 |x| |y|, of which random roundings leave less.
+constexpr double kFastError = 1e-3;
+
+/// What keeps a problem from precision fast, but for the kind of its GPU; empty: nothing.
+template <class T>
+std::string obstacle(const Problem<T>& problem) {
+  if (!problem.device().is_cuda())
+    return fmt::format("it uses the tensor cores of a GPU, and the problem is on {}",
+                       to_string(problem.device()));
+  if (sizeof(T) != 4) return "it exists in float32, and the problem is in float64";
+  const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry());
+  if (!cloud) return "a cost matrix is read, not computed from products of points";
+  const auto form = cost_form(cloud->cost).form;
+  if (form != kernels::Form::squared && form != kernels::Form::dot)
+    return fmt::format("the cost {} is no product of points", cost_name(cloud->cost));
+  if (cloud->x.cols <= kDirectDimension)
+    return fmt::format("points of dimension up to {} use direct differences, and these have {}",
+                       kDirectDimension, cloud->x.cols);
+  return {};
+}
+
+void refuse_fast(const std::string& why) {
+  throw NotAvailable("[sinkhorn] precision fast is not available here: " + why +
+                     "; use precision accurate");
+}
 }  // namespace
 
 template <class T>
-Operator<T>::Operator(const Problem<T>& problem) : n_(problem.n()), m_(problem.m()) {
+Operator<T>::Operator(const Problem<T>& problem, kernels::Precision precision)
+    : n_(problem.n()), m_(problem.m()), precision_(precision) {
+  if (precision == kernels::Precision::fast)
+    if (const auto why = obstacle(problem); !why.empty()) refuse_fast(why);
   Exec exec = exec_of(problem);
   if (const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry())) {
     pack_cloud(*cloud, problem.a(), problem.b(), exec);
@@ -78,7 +109,31 @@ void Operator<T>::pack_cloud(const PointCloud<T>& cloud, VectorView<const T> a,
   source_ = packed(cloud.x);
   target_ = packed(cloud.y);
   bound_costs();
+  if (precision_ == kernels::Precision::fast) measure_products(exec);
   synchronize(exec.device, exec.stream);
+}
+
+template <class T>
+void Operator<T>::measure_products(Exec& exec) {
+  if (!source_->split.size() || !target_->split.size())
+    refuse_fast("it needs a GPU of compute capability 9.0");
+  if (form_.form == kernels::Form::dot) {  // raw points: their box alone is known
+    for (int k = 0; k < dim_; ++k)
+      largest_product_ +=
+          std::pow(std::max(std::abs(extent_.low[k]), std::abs(extent_.high[k])), 2);
+    largest_product_ /= 2;
+    return;
+  }
+  for (const auto& side : {source_, target_}) {
+    const MatrixView<const T> norms(side->norms.data(), side->count, 1, 1, 1, exec.device);
+    const auto report = kernels::inspect<T>({.points = norms, .weight = {}}, exec);
+    largest_product_ = std::max(largest_product_, report.all_high[0]);
+  }
+}
+
+template <class T>
+double Operator<T>::weight_error(double eps) const {
+  return kFastError * form_.scale * largest_product_ / eps;
 }
 
 template <class T>
@@ -155,7 +210,8 @@ void Operator<T>::softmin(Side rows, const T* h, const double* shift, double* ou
     p.rows.norms = (rows == Side::source ? source_ : target_)->norms.data();
     p.cols.norms = (rows == Side::source ? target_ : source_)->norms.data();
   }
-  kernels::softmin<T>({.pairs = p, .h = h, .shift = shift, .out = out, .eps = eps}, exec);
+  kernels::softmin<T>(
+      {.pairs = p, .h = h, .shift = shift, .out = out, .eps = eps, .precision = precision_}, exec);
 }
 
 template <class T>

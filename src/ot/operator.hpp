@@ -14,15 +14,22 @@
 #include "kernels/softmin.hpp"
 #include "kernels/top_k.hpp"
 #include "monge/ot/plan.hpp"  // Side
+#include "monge/ot/precision.hpp"
 #include "ot/packing.hpp"
 
 namespace monge {
+constexpr kernels::Precision swept_in(Precision precision) {
+  return precision == Precision::fast ? kernels::Precision::fast : kernels::Precision::accurate;
+}
+
 template <class T>
 class Operator {
  public:
   /// Packs both sides, where they are: O((n + m) d). Statistics (common mean, cost bounds) are
-  /// taken over points of positive weight. Waits: afterwards every stream may use it.
-  explicit Operator(const Problem<T>& problem);
+  /// taken over points of positive weight. Waits: afterwards every stream may use it. `precision`
+  /// is that of softmin; throws NotAvailable, which says why, where fast does not exist.
+  explicit Operator(const Problem<T>& problem,
+                    kernels::Precision precision = kernels::Precision::accurate);
   /// The same operator with the points of `side` replaced by z [k, d], all of which count; shares
   /// the other side, the centre and the normalisation. Throws NotAvailable on a CostMatrix,
   /// InvalidArgument for another dimension, non-finite or overflowing points.
@@ -36,6 +43,8 @@ class Operator {
   /// The largest cost a feasible plan is sure to use at most (row and column minima): where
   /// annealing starts and what the precision floor is predicted from.
   double needed_cost() const { return needed_cost_; }
+  /// Estimate of the relative error of transport weights by one softmin at precision fast; else 0.
+  double weight_error(double eps) const;
 
   // Every verb: outputs live on side `rows`; h belongs to the other side, padded with -inf to
   // kernels::padded; shift belongs to `rows`. See the kernel contracts.
@@ -62,6 +71,7 @@ class Operator {
   void pack_cloud(const PointCloud<T>& cloud, VectorView<const T> a, VectorView<const T> b,
                   Exec& exec);
   void bound_costs();
+  void measure_products(Exec& exec);
   CostForm form_;
   int dim_ = 0;
   Packing how_;
@@ -72,7 +82,9 @@ class Operator {
   MatrixView<const T> matrix_;
   std::int64_t n_ = 0, m_ = 0;
   bool exponents_ = false;  // norms are there for softmin alone, where exponents are small enough
-  double radius2_ = 0;      // of all points about the centre, squared, in units of the scale
+  kernels::Precision precision_ = kernels::Precision::accurate;
+  double largest_product_ = 0;  // of fast: max |x|^2, as products 2 x.y count; half of it for x.y
+  double radius2_ = 0;          // of all points about the centre, squared, in units of the scale
   double min_cost_ = 0, max_cost_ = 0, needed_cost_ = 0;
 };
 }  // namespace monge

@@ -48,6 +48,11 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
         "[sinkhorn] criterion gap with two Balanced sides: the gap is infinite until both "
         "marginals are exact; wanted criterion residual",
         "criterion");
+  if (sizeof(T) == 4 && o.precision == Precision::double_)
+    throw InvalidArgument(
+        "[sinkhorn] precision is double and the problem is in float32: its potentials would be "
+        "rounded; make the problem from float64 arrays",
+        "precision");
   check_device("sinkhorn", "the problem", problem.device(), exec);
   const auto check = [&](VectorView<const T> v, std::int64_t size, const char* name) {
     if (!v.size) return;
@@ -108,7 +113,7 @@ class Solve {
       : problem_(problem),
         options_(options),
         exec_(exec),
-        op_(problem),
+        op_(problem, swept_in(options.precision)),
         alternation_(problem, op_, options.translate, exec),
         relaxation_(make_relaxation()) {}
 
@@ -117,6 +122,7 @@ class Solve {
     const double range =
         std::max(0.0, std::min(op_.max_cost(), op_.needed_cost()) - op_.min_cost());
     report_.predicted_floor = predicted_floor(problem_, range, options_.epsilon);
+    report_.weight_error = op_.weight_error(options_.epsilon);
     alternation_.start(start, exec_);
     const bool cold = !start.f.size && !start.g.size;
     bool going = true;

@@ -24,7 +24,7 @@ class SymmetricSolve {
       : problem_(problem),
         options_(options),
         exec_(exec),
-        op_(problem),
+        op_(problem, swept_in(options.precision)),
         penalty_(penalty_of<T>(problem.marginal_a())),
         log_weight_(log_weights(problem.a(), exec)),
         s_(problem.n(), exec.device),
@@ -33,6 +33,7 @@ class SymmetricSolve {
     const double range = std::min(op_.max_cost(), op_.needed_cost()) - op_.min_cost();
     report_.predicted_floor =
         (sizeof(T) == 4 ? 4e-9 : 7.5e-18) * std::max(range, 0.0) / options.epsilon;
+    report_.weight_error = op_.weight_error(options.epsilon);
   }
 
   SinkhornResult<T> run() {

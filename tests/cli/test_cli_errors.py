@@ -27,7 +27,7 @@ XY = ("solve", "x.npy", "y.npy")
         ((*XY, "--epsilon", 0.1, "--force"), "--out"),
         ((*XY, "--epsilon", 0.1, "--seed", 1), "--draw"),
         ((*XY, "--epsilon", 0.1, "--plan-top-k", 3), "--out"),
-        ((*XY, "--epsilon", 0.1, "--precision", "half"), "half"),
+        ((*XY, "--epsilon", 0.1, "--precision", "half"), "automatic, accurate, fast and double"),
         ((*XY, "--epsilon", 0.1, "--reference", "uniform"), "uniform"),
         ((*XY, "--epsilon", 0.1, "--threads", -1), "-1"),
         ((*XY, "--epsilon", 0.1, "--device", "gpu"), "cuda:INDEX"),
@@ -99,6 +99,9 @@ def test_clouds_that_do_not_fit(monge, clouds, tmp_path):
 def test_not_available(monge, clouds):
     for options in (("--tv", 1), ("--mass", 0.5)):
         monge.error(*XY, "--epsilon", 0.1, "--reference", "counting", *options, code=3)
+    for command in ("solve", "divergence"):
+        points = (command, "x.npy", "y.npy", "--epsilon", 0.1)
+        assert "on cpu" in monge.error(*points, "--precision", "fast", code=3)
 
 
 def save_raw(path, dictionary, data=b""):

@@ -1,5 +1,7 @@
 """One measure in every form a file can have gives one report; NumPy writes, monge reads."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -85,6 +87,14 @@ def test_points_decide_the_type(monge, tmp_path):
     assert np.load(tmp_path / "out/f.npy").dtype == np.float32
     error = monge.error("solve", "source.npz", "wide.npy", "--epsilon", 0.5, code=2)
     assert "float32" in error and "float64" in error and "--precision double" in error
+    for how, type_name in (
+        ("automatic", "float64"),
+        ("accurate", "float32"),
+        ("double", "float64"),
+    ):
+        options = ("--epsilon", 0.5, "--tolerance", 0.9e-7, "--precision", how, "--json")
+        out, _ = monge.start("solve", "source.npz", "target.npy", *options).communicate()
+        assert json.loads(out)["problem"]["type"] == type_name  # converged or not
     double = ("--epsilon", 0.5, "--precision", "double", "--json")
     widened = monge("solve", "source.npz", "wide.npy", *double).stdout
     assert widened.replace("wide.npy", "target.npy") == (

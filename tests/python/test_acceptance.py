@@ -94,6 +94,7 @@ def test_float32_floor(epsilon: float, floor: float) -> None:
             tolerance=1e-12,
             max_iterations=100,
             check_every=1,
+            precision="accurate",
             start=tuple(p.astype(np.float32) for p in exact.potentials),
         )
     assert not single.converged

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import monge
-from monge import _options
+from monge import _core, _options
 
 VERBS = (monge.solve, monge.solve_sample, monge.divergence)
 ROOT = Path(__file__).resolve().parents[2]
@@ -285,6 +285,38 @@ def test_start_continues(clouds):
     near = monge.solve_sample(x, y, a, b, epsilon=0.045, start=first.potential_b, **options)
     cold = monge.solve_sample(x, y, a, b, epsilon=0.045, **options)
     assert near.passes < cold.passes
+
+
+@pytest.mark.parametrize("name", ["annealing", "acceleration", "precision"])
+def test_choices_are_those_of_the_library(name):
+    members = getattr(_core, name.capitalize()).__members__
+    assert tuple(members) == _options.TABLE[name].choices
+
+
+def test_automatic_precision_widens_below_what_float32_reaches(clouds):
+    x, y, a, b = clouds.astype("float32")
+    options = {"epsilon": 0.1, "marginals": monge.KL(1)}
+    for verb in (monge.solve_sample, monge.divergence):
+        automatic = verb(x, y, a, b, tolerance=1e-10, **options)
+        double = verb(x, y, a, b, tolerance=1e-10, precision="double", **options)
+        assert automatic.value == double.value
+        assert automatic.potential_a.dtype == np.float64
+    cost = ((x[:, None] - y[None]) ** 2).sum(-1)
+    for tolerance, dtype in ((1e-10, np.float64), (1e-5, np.float32)):
+        assert monge.solve(cost, a, b, tolerance=tolerance, **options).potential_a.dtype == dtype
+    with pytest.warns(monge.ConvergenceWarning, match="precision='double'"):
+        single = monge.solve_sample(x, y, a, b, tolerance=1e-10, precision="accurate", **options)
+    assert single.potential_a.dtype == np.float32 and single.status == "precision_floor"
+
+
+def test_fast_precision_is_never_something_else(clouds):
+    x, y, a, b = clouds.astype("float32")
+    with pytest.raises(monge.NotAvailable, match="the problem is on cpu"):
+        monge.solve_sample(x, y, a, b, epsilon=0.1, marginals=monge.KL(1), precision="fast")
+    accurate = monge.solve_sample(
+        x, y, a, b, epsilon=0.1, marginals=monge.KL(1), precision="accurate"
+    )
+    assert accurate.weight_error == 0
 
 
 def test_double_precision_on_float_points(clouds):

@@ -68,6 +68,28 @@ def test_everything_comes_back_in_kind_and_as_on_the_cpu(clouds, kind):
     assert again.iterations <= 2
 
 
+def test_fast_precision_states_its_error_or_says_what_it_needs():
+    torch = _torch()
+    points = np.random.default_rng(0).standard_normal((2, 500, 16)).astype("float32")
+    x, y = (torch.from_numpy(p).cuda() for p in points)
+    options = {"epsilon": 2.0, "marginals": monge.KL(10)}
+    if torch.cuda.get_device_capability() != (9, 0):
+        with pytest.raises(monge.NotAvailable, match=r"compute capability 9\.0"):
+            monge.solve_sample(x, y, precision="fast", **options)
+        return
+    fast = monge.solve_sample(x, y, precision="fast", **options)
+    exact = monge.solve_sample(*points, precision="double", **options)
+    center = points.reshape(-1, 16).mean(0)
+    largest = ((points - center) ** 2).sum(-1).max()
+    assert fast.weight_error == pytest.approx(1e-3 * largest / 2, rel=1e-4)
+    # The cost of any pair is off by 2^-9 |x| |y| at most, and the value moves by no more than the
+    # costs of the mass that is transported, nor than convergence to the default tolerance leaves.
+    bound = 2.0**-9 * largest * 1.1 + 1e-4
+    assert abs(fast.value - exact.value) <= bound
+    with pytest.raises(monge.NotAvailable, match="direct differences"):
+        monge.solve_sample(x[:, :3], y[:, :3], precision="fast", **options)
+
+
 def test_the_callers_stream_is_the_one(clouds):
     torch = _torch()
     x, y, _, _ = (torch.from_numpy(v) for v in clouds.astype("float32"))

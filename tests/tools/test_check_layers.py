@@ -32,7 +32,7 @@ def run(root):
         ("include/monge/ot/a.hpp", '#include "local.hpp"', "the standard library and monge alone"),
         ("src/io/a.cpp", '#include "monge/ot/plan.hpp"', "io may not include ot"),
         ("src/ot/a.cpp", "#include <nanobind/nanobind.h>", "python/ alone"),
-        ("src/ot/a.cpp", "#include <cuda_runtime.h>", "src/cuda/ alone"),
+        ("src/ot/a.cpp", "#include <cuda_runtime.h>", "belongs to src/cuda/"),
         ("src/ot/a.cpp", "#include <omp.h>", "belongs to src/cpu/parallel.cpp"),
         ("cli/a.cpp", '#include "ot/operator.hpp"', "cli uses public headers alone"),
         ("cli/a.cpp", '#include "monge/ot/plan.hpp"', None),

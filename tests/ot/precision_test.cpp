@@ -1,0 +1,251 @@
+// The precisions of a solve: their names, where each exists, and what each can reach.
+#include "monge/ot/precision.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "monge/ot/divergence.hpp"
+#include "ot/operator.hpp"
+#include "support/devices.hpp"
+#include "support/problems.hpp"
+
+namespace monge {
+namespace {
+using testing::Clouds;
+using ::testing::IsSubstring;
+using testing::random_clouds;
+
+TEST(Precision, NamesRoundTrip) {
+  const std::vector<std::string> names{"automatic", "accurate", "fast", "double"};
+  for (const auto& name : names) EXPECT_EQ(to_string(parse_precision(name)), name);
+  try {
+    parse_precision("half");
+    FAIL();
+  } catch (const InvalidArgument& error) {
+    EXPECT_EQ(error.argument(), "precision");
+    for (const auto& name : names) EXPECT_PRED_FORMAT2(IsSubstring, name, error.what());
+  }
+}
+
+TEST(Precision, AutomaticWidensBelowWhatFloatReaches) {
+  for (const double tolerance : {1e-300, 1e-9, 0.99e-7, 1e-7, 1e-3}) {
+    EXPECT_EQ(widens(Precision::automatic, tolerance), tolerance < 1e-7) << tolerance;
+    EXPECT_FALSE(widens(Precision::accurate, tolerance));
+    EXPECT_FALSE(widens(Precision::fast, tolerance));
+    EXPECT_TRUE(widens(Precision::double_, tolerance));
+  }
+}
+
+SinkhornOptions options_in(Precision precision, double eps = 0.1, double tolerance = 1e-6) {
+  SinkhornOptions options;
+  options.epsilon = eps;
+  options.tolerance = tolerance;
+  options.precision = precision;
+  return options;
+}
+
+template <class T>
+Buffer<T> on(const std::vector<T>& values, Device device) {
+  Buffer<T> out(std::ssize(values), device);
+  copy(out.data(), device, values.data(), Device{}, out.size() * std::int64_t{sizeof(T)});
+  return out;
+}
+
+/// Clouds and their problem where current_device() is.
+template <class T>
+struct Here {
+  Exec exec;
+  Buffer<T> x, y, a, b;
+  Problem<T> problem;
+
+  explicit Here(const Clouds<T>& clouds, Cost cost = SquaredEuclidean{},
+                Device device = testing::current_device())
+      : x(on(clouds.x, device)),
+        y(on(clouds.y, device)),
+        a(on(clouds.a, device)),
+        b(on(clouds.b, device)),
+        problem(PointCloud<T>{points(x, clouds.d), points(y, clouds.d), cost}, a.view(), b.view(),
+                KL{1}, KL{1}) {
+    exec.device = device;
+  }
+  static MatrixView<const T> points(const Buffer<T>& values, std::int64_t d) {
+    return {values.data(), values.size() / d, d, d, 1, values.device()};
+  }
+};
+
+/// Why fast was refused; empty if it was not.
+template <class T>
+std::string refusal(const Problem<T>& problem, Exec& exec) {
+  try {
+    sinkhorn(problem, options_in(Precision::fast), exec);
+    return {};
+  } catch (const NotAvailable& error) {
+    return error.what();
+  }
+}
+
+TEST(Precision, FastIsRefusedWithAReasonWhereItDoesNotExist) {
+  testing::on_every_device([] {
+    const bool gpu = testing::current_device().is_cuda();
+    const auto expect = [&](const std::string& said, const char* on_gpu) {
+      EXPECT_PRED_FORMAT2(IsSubstring, "precision fast", said);
+      EXPECT_PRED_FORMAT2(IsSubstring, gpu ? on_gpu : "the problem is on cpu", said);
+    };
+    Here<double> wide(random_clouds<double>(30, 20, 8, 1));
+    expect(refusal(wide.problem, wide.exec), "float64");
+    Here<float> flat(random_clouds<float>(30, 20, 4, 1));
+    expect(refusal(flat.problem, flat.exec), "direct differences");
+    Here<float> distance(random_clouds<float>(30, 20, 8, 1), Euclidean{});
+    expect(refusal(distance.problem, distance.exec), "euclidean");
+    const Buffer<float> costs = on(std::vector<float>(600, 1.0F), testing::current_device());
+    const Problem<float> matrix(CostMatrix<float>{Here<float>::points(costs, 20)}, flat.a.view(),
+                                flat.b.view(), KL{1}, KL{1});
+    expect(refusal(matrix, flat.exec), "cost matrix");
+    if (gpu) return;
+    Here<float> product(random_clouds<float>(30, 20, 8, 1));
+    expect(refusal(product.problem, product.exec), "");
+
+    // The same in every term of a divergence.
+    const auto clouds = random_clouds<float>(30, 20, 8, 1);
+    DivergenceOptions options;
+    options.epsilon = 0.1;
+    options.precision = Precision::fast;
+    options.marginal_a = options.marginal_b = KL{1};
+    EXPECT_THROW(divergence<float>({clouds.source(), clouds.source_weights()},
+                                   {clouds.target(), clouds.target_weights()}, options, flat.exec),
+                 NotAvailable);
+  });
+}
+
+// One product has an error that a plain bound holds: two roundings to half, each 2^-11 of a
+// coordinate, move 2 x.y by 2^-9 |x| |y| (1 + 2^-12), and a softmin by no more than the costs. The
+// estimate of the report is half of that, for random roundings.
+TEST(Precision, FastIsAsWrongAsItsEstimateSays) {
+  constexpr int kRows = 700, kColumns = 600;
+  testing::on_every_gpu([] {
+    for (const Cost& cost : {Cost(SquaredEuclidean{}), Cost(HalfSquaredEuclidean{}), Cost(Dot{})})
+      for (const int d : {5, 64, 300}) {
+        const auto clouds = random_clouds<float>(kRows, kColumns, d, 3);
+        Here<float> in(clouds, cost);
+        if (const auto why = refusal(in.problem, in.exec); !why.empty()) {
+          ASSERT_PRED_FORMAT2(IsSubstring, "compute capability 9.0", why);
+          return;
+        }
+        const double eps = 0.02 * d;
+        Clouds<double> wide{clouds.n,
+                            clouds.m,
+                            clouds.d,
+                            {clouds.x.begin(), clouds.x.end()},
+                            {clouds.y.begin(), clouds.y.end()},
+                            {clouds.a.begin(), clouds.a.end()},
+                            {clouds.b.begin(), clouds.b.end()}};
+        Here<double> exact(wide, cost, Device{});
+
+        std::vector<float> h(kernels::padded(kColumns), -std::numeric_limits<float>::infinity());
+        for (int j = 0; j < kColumns; ++j) h[j] = clouds.y[j];
+        const std::vector<double> wide_h(h.begin(), h.end());
+        Buffer<double> want(kRows, Device{});
+        Operator<double>(exact.problem)
+            .softmin(Side::source, wide_h.data(), nullptr, want.data(), eps, exact.exec);
+
+        const auto at = on(h, in.exec.device);
+        const auto relative = [&](const Operator<float>& op) {
+          Buffer<double> out(kRows, in.exec.device);
+          op.softmin(Side::source, at.data(), nullptr, out.data(), eps, in.exec);
+          const auto got = out.to(Device{});
+          double worst = 0;
+          for (int i = 0; i < kRows; ++i)
+            worst = std::max(worst, std::expm1(std::abs(got.data()[i] - want.data()[i]) / eps));
+          return worst;
+        };
+        const Operator<float> fast(in.problem, kernels::Precision::fast), accurate(in.problem);
+        EXPECT_EQ(accurate.weight_error(eps), 0);
+        const double error = relative(fast), estimate = fast.weight_error(eps);
+        EXPECT_LE(error, estimate) << cost_name(cost) << " " << d;
+        EXPECT_EQ(error, relative(fast)) << "another run, other bits";
+        // It is the fast product that ran: three products are closer by far.
+        EXPECT_GT(error, 4 * relative(accurate)) << cost_name(cost) << " " << d;
+
+        const auto solved = sinkhorn(in.problem, options_in(Precision::fast, eps), in.exec);
+        EXPECT_EQ(solved.report.weight_error, estimate);
+        if (std::holds_alternative<Dot>(cost)) continue;
+        // 1e-3 |x|^2max / eps of points about their common mean, by its definition.
+        std::vector<double> mean(d, 0.0);
+        for (const auto* side : {&wide.x, &wide.y})
+          for (std::size_t t = 0; t < side->size(); ++t)
+            mean[t % d] += (*side)[t] / (kRows + kColumns);
+        double largest = 0;
+        for (const auto* side : {&wide.x, &wide.y})
+          for (std::size_t i = 0; i < side->size() / d; ++i) {
+            double norm = 0;
+            for (int k = 0; k < d; ++k) norm += std::pow((*side)[i * d + k] - mean[k], 2);
+            largest = std::max(largest, norm);
+          }
+        const double scale = std::holds_alternative<HalfSquaredEuclidean>(cost) ? 0.5 : 1;
+        EXPECT_NEAR(estimate, 1e-3 * scale * largest / eps, 1e-5 * estimate);
+      }
+  });
+}
+
+// What is no other arithmetic has the same bits; what would be is refused.
+TEST(Precision, NamesOfTheSameArithmeticGiveTheSameBits) {
+  testing::on_every_device([] {
+    const auto solved = [](auto& in, Precision precision) {
+      const auto result = sinkhorn(in.problem, options_in(precision), in.exec);
+      EXPECT_EQ(result.report.weight_error, 0);
+      const auto f = result.f.to(Device{});
+      return std::vector<double>(f.begin(), f.end());
+    };
+    for (const int d : {2, 9}) {
+      Here<float> single(random_clouds<float>(50, 40, d, 2));
+      Here<double> wide(random_clouds<double>(50, 40, d, 2));
+      EXPECT_EQ(solved(single, Precision::automatic), solved(single, Precision::accurate));
+      EXPECT_EQ(solved(wide, Precision::automatic), solved(wide, Precision::accurate));
+      EXPECT_EQ(solved(wide, Precision::automatic), solved(wide, Precision::double_));
+      try {
+        sinkhorn(single.problem, options_in(Precision::double_), single.exec);
+        FAIL();
+      } catch (const InvalidArgument& error) {
+        EXPECT_EQ(error.argument(), "precision");
+        EXPECT_PRED_FORMAT2(IsSubstring, "float64", error.what());
+      }
+    }
+  });
+}
+
+// S6: at eps = 1e-6 max C float32 ends at its floor, and says so; a copy in float64 goes on. A grid
+// against itself moved: the assignment is strict, so that the solve ends soon where the arithmetic
+// lets it. Potentials of size 0.3 in float move log P by up to 2^-25 0.3 / eps = 5e-3.
+constexpr double kReachable = 1e-9;
+
+template <class T>
+SinkhornReport at_small_epsilon(Precision precision) {
+  constexpr std::int64_t kPoints = 24;
+  std::vector<T> x, y;
+  for (int i = 0; i < kPoints; ++i) {
+    x.push_back(static_cast<T>(static_cast<float>(i) / kPoints));
+    y.push_back(static_cast<T>(static_cast<float>(i) / kPoints + 0.3F));
+  }
+  const std::vector<T> a(kPoints, T(1) / 32);
+  const Problem<T> problem(PointCloud<T>{{x.data(), kPoints, 1}, {y.data(), kPoints, 1}},
+                           {a.data(), kPoints}, {a.data(), kPoints}, Balanced{}, Balanced{});
+  const double most = std::pow((kPoints - 1.0) / kPoints + 0.3, 2);
+  Exec exec;
+  return sinkhorn(problem, options_in(precision, 1e-6 * most, kReachable), exec).report;
+}
+
+TEST(Precision, DoubleGoesOnWhereFloatEndsAtItsFloor) {
+  const auto single = at_small_epsilon<float>(Precision::accurate),
+             wide = at_small_epsilon<double>(Precision::double_);
+  EXPECT_EQ(single.status, Status::precision_floor) << single.marginal_error;
+  EXPECT_GT(single.predicted_floor, kReachable);
+  EXPECT_GT(single.marginal_error, kReachable);
+  EXPECT_EQ(wide.status, Status::converged) << wide.marginal_error;
+}
+}  // namespace
+}  // namespace monge
