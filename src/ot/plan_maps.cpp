@@ -98,7 +98,7 @@ Buffer<T> Plan<T>::barycentric(Side rows, MatrixView<const T> values, Exec& exec
       centred(values, weights_of(*problem_, other(rows)), mass_of(*problem_, other(rows)), exec);
   auto images = averages(*op_, rows, h, s, relative, epsilon_, exec);
   add_mean(relative, images, exec);
-  if (valid)
+  if (valid != nullptr)
     kernels::each(
         kernels::RowMassArgs<T>{weights_of(*problem_, rows), potential_of(*this, rows).data,
                                 s.data(), epsilon_, nullptr, valid},
