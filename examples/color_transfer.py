@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -57,15 +58,26 @@ def coarse(fine: Palette) -> tuple[np.ndarray, np.ndarray]:
     return mean.astype(np.float32), mass.astype(np.float32)
 
 
-def transport(source: Palette, target: Palette, threads: int | None) -> monge.Solution:
-    """Unbalanced on both sides: a colour that the other photograph has nothing like may stay behind."""
+def transport(
+    source: Palette,
+    target: Palette,
+    threads: int | None,
+    place: Callable[[np.ndarray], Any] = np.asarray,
+) -> monge.Solution:
+    """Unbalanced on both sides: a colour that the other photograph has nothing like may stay behind.
+
+    `place` puts arrays where the work is to be done, as `lambda v: torch.tensor(v).cuda()` does.
+    """
     options = {"blur": BLUR, "reach": REACH, "threads": threads}
-    (x, a), (y, b) = coarse(source), coarse(target)
+    (x, a), (y, b) = (map(place, coarse(side)) for side in (source, target))
+    fine_x, fine_a, fine_y, fine_b = (
+        place(v) for v in (source.colors, source.weights, target.colors, target.weights)
+    )
     start = monge.solve_sample(x, y, a, b, tolerance=1e-4, **options).plan
     # Potentials are functions of the colour: they extend from the bins to every colour by one pass.
-    potentials = (start.potential(source.colors), start.T.potential(target.colors))
+    potentials = (start.potential(fine_x), start.T.potential(fine_y))
     return monge.solve_sample(
-        source.colors, target.colors, source.weights, target.weights,
+        fine_x, fine_y, fine_a, fine_b,
         start=potentials, tolerance=TOLERANCE, check_every=1, **options,
     )  # fmt: skip
 

@@ -8,9 +8,20 @@
 #endif
 
 namespace monge {
+std::string version() { return MONGE_VERSION; }
+
+std::vector<std::string> components() {
+#ifdef MONGE_WITH_CUDA
+  return {"cuda " + cuda::toolkit_version()};
+#else
+  return {};
+#endif
+}
+
 Info info() {
   Info info;
-  info.version = MONGE_VERSION;
+  info.version = version();
+  info.components = components();
   info.commit = MONGE_BUILD_COMMIT;
 #if defined(__clang__)
   info.compiler = "clang " __clang_version__;
@@ -21,7 +32,6 @@ Info info() {
   info.instruction_sets = cpu::runnable_targets();
   info.devices.emplace_back("cpu");
 #ifdef MONGE_WITH_CUDA
-  info.components.push_back("cuda " + cuda::toolkit_version());
   for (auto& name : cuda::device_names()) info.devices.push_back(std::move(name));
 #endif
   return info;

@@ -20,4 +20,7 @@ struct Info {
 /// A missing or failing device is not listed. Throws InvalidArgument when MONGE_TARGET names an
 /// instruction set that cannot run here, as every solve does.
 Info info();
+/// Parts of it that start nothing: asking for devices makes a context on each GPU.
+std::string version();
+std::vector<std::string> components();
 }  // namespace monge

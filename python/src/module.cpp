@@ -6,9 +6,9 @@
 
 NB_MODULE(_core, m) {
   m.doc() = "The C++ core: converts and calls. The public interface is the package monge.";
-  m.def("version", [] { return monge::info().version; });
+  m.def("version", &monge::version);
   m.def("devices", [] { return monge::info().devices; });
-  m.def("components", [] { return monge::info().components; });
+  m.def("components", &monge::components);
   monge::python::bind_error(m);
   monge::python::bind_problem(m);
   monge::python::bind_sinkhorn(m);

@@ -103,8 +103,9 @@ void move(const MovedSide<T>& lead, const MovedSide<T>& follow, double lead_by, 
 }
 }  // namespace
 
+namespace {
 template <class T>
-void half_step(const HalfStepArgs<T>& a, Exec& exec) {
+void step(const HalfStepArgs<T>& a, Exec& exec) {
   const std::int64_t n = a.weight.size;
   const Penalty penalty = penalty_of(a);
   const auto plain = [&] {
@@ -136,6 +137,13 @@ void half_step(const HalfStepArgs<T>& a, Exec& exec) {
   const double rounding = 8 * static_cast<double>(std::numeric_limits<T>::epsilon()) *
                           (std::abs(before) + a.eps * a.mass);
   if (!(dual() >= before - rounding)) plain();
+}
+}  // namespace
+
+template <class T>
+void half_step(const HalfStepArgs<T>& a, Exec& exec) {
+  step(a, exec);
+  if (a.h) bias<T>({a.f, a.log_weight, a.weight.size, a.eps, a.h}, exec);
 }
 
 template <class T>

@@ -10,6 +10,8 @@ using namespace monge::cuda;  // NOLINT(google-build-using-namespace): the backe
 namespace {
 template <class Body>
 __global__ void each_kernel(const Body body, std::int64_t n) {
+  await_previous();
+  allow_next();
   const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (i < n) body(i);
 }
@@ -35,9 +37,8 @@ template <class Body>
 void each(const Body& body, std::int64_t n, Exec& exec) {
   const Current current(exec);
   constexpr int kThreads = 256;
-  each_kernel<<<static_cast<unsigned>((n + kThreads - 1) / kThreads), kThreads, 0,
-                stream_of(exec)>>>(body, n);
-  check_launch("each");
+  launch(each_kernel<Body>, static_cast<unsigned>((n + kThreads - 1) / kThreads), kThreads, 0,
+         stream_of(exec), body, n);
 }
 
 template <class Body>

@@ -66,10 +66,11 @@ inline cudaStream_t stream_of(const Exec& exec) {
   return static_cast<cudaStream_t>(exec.stream);
 }
 
-/// Where scratch of the current device comes from: a pool of its own, which keeps what was freed (up
-/// to 64 MiB while nothing runs), so that allocating costs no call of the driver.
+inline constexpr int kDevices = 64;
+
+/// Where scratch and arrays of the current device come from: a pool of its own, which keeps what was
+/// freed (up to 64 MiB while nothing runs), so that allocating maps nothing.
 inline cudaMemPool_t scratch_pool() {
-  constexpr int kDevices = 64;
   static cudaMemPool_t pools[kDevices] = {};
   static std::mutex mutex;
   int device = 0;

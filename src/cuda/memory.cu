@@ -1,7 +1,9 @@
-// Memory of the device by cudaMalloc: freeing waits for the device, so nothing that a stream still
-// reads is ever handed out again. A solve allocates before its first iteration and not after it.
+// Memory of the device, from the pool of scratch: mapping pages anew would cost a small solve more
+// than its iterations. Freeing waits for the device, so nothing that a stream still reads is ever
+// handed out again, and what is handed out is ready for every stream.
 #include "kernels/memory.hpp"
 
+#include <mutex>
 #include <string>
 
 #include "cuda/current.cuh"
@@ -9,12 +11,30 @@
 namespace monge::kernels::cuda {
 using monge::cuda::check, monge::cuda::Current;
 
+namespace {
+/// Allocations are queued on a stream of their own, on which no work ever waits.
+cudaStream_t allocations(Device device) {
+  static cudaStream_t streams[monge::cuda::kDevices] = {};
+  static std::mutex mutex;
+  const std::lock_guard<std::mutex> lock(mutex);
+  auto& stream = streams[device.index];
+  if (!stream) check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "stream");
+  return stream;
+}
+}  // namespace
+
 void* allocate(std::int64_t bytes, Device device) {
   const Current current(device);
+  const cudaMemPool_t pool = monge::cuda::scratch_pool();
+  const cudaStream_t stream = allocations(device);
   void* data = nullptr;
-  const cudaError_t error = cudaMalloc(&data, static_cast<std::size_t>(bytes));
-  if (error == cudaSuccess) return data;
-  if (error != cudaErrorMemoryAllocation) check(error, "cudaMalloc");
+  const cudaError_t error =
+      cudaMallocFromPoolAsync(&data, static_cast<std::size_t>(bytes), pool, stream);
+  if (error == cudaSuccess) {
+    check(cudaStreamSynchronize(stream), "memory");
+    return data;
+  }
+  if (error != cudaErrorMemoryAllocation) check(error, "memory");
   cudaGetLastError();
   std::size_t free = 0, total = 0;
   cudaMemGetInfo(&free, &total);
@@ -23,8 +43,14 @@ void* allocate(std::int64_t bytes, Device device) {
                     std::to_string(total) + " are free");
 }
 
-void deallocate(void* data, Device) noexcept {
-  if (cudaFree(data) != cudaSuccess) cudaGetLastError();  // the device is lost, or we are exiting
+void deallocate(void* data, Device device) noexcept {
+  if (!data) return;
+  try {
+    const Current current(device);
+    check(cudaDeviceSynchronize(), "memory");
+    check(cudaFreeAsync(data, allocations(device)), "memory");
+  } catch (const Error&) {  // the device is lost, or we are exiting
+  }
 }
 
 void copy(void* to, Device to_device, const void* from, Device from_device, std::int64_t bytes,

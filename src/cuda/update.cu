@@ -13,6 +13,7 @@ using namespace monge::cuda;  // NOLINT(google-build-using-namespace): the backe
 namespace {
 constexpr int kPerThread = kChunk / kReduceThreads;
 constexpr int kSides = 4;  // measured by one launch
+static_assert(kChunk % kPanel == 0, "the chunks of n entries cover their padding");
 
 __device__ constexpr double none() { return -std::numeric_limits<double>::infinity(); }
 
@@ -128,10 +129,20 @@ __device__ T stepped(const HalfStepArgs<T>& a, const Penalty& penalty, std::int6
   return static_cast<T>(isfinite(moved) ? moved : target);
 }
 
+/// Of entry i, whose f this thread has written.
+template <class T>
+__device__ void write_bias(const HalfStepArgs<T>& a, std::int64_t i) {
+  const std::int64_t n = a.weight.size;
+  if (a.h && i < padded(n)) BiasArgs<T>{a.f, a.log_weight, n, a.eps, a.h}(i);
+}
+
 template <class T>
 __global__ void step_kernel(const HalfStepArgs<T> a, bool relaxed) {
+  await_previous();
+  allow_next();
   const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (i < a.weight.size) a.f[i] = stepped(a, penalty_of(a), i, relaxed);
+  write_bias(a, i);
 }
 
 /// Steps, and leaves the parts of the dual before and after: parts[chunk], parts[chunks + chunk].
@@ -159,11 +170,13 @@ __global__ void guard_kernel(const HalfStepArgs<T> a, std::int64_t chunks, const
                after = dual(add_parts(parts + chunks, chunks));
   const double rounding =
       8 * static_cast<double>(std::numeric_limits<T>::epsilon()) * (fabs(before) + a.eps * a.mass);
-  if (after >= before - rounding) return;
+  const bool keeps = after >= before - rounding;
+  if (keeps && !a.h) return;
   const Penalty penalty = penalty_of(a);
   for (int e = 0; e < kPerThread; ++e) {
     const std::int64_t i = blockIdx.x * std::int64_t{kChunk} + threadIdx.x + e * kReduceThreads;
-    if (i < a.weight.size) a.f[i] = stepped(a, penalty, i, false);
+    if (!keeps && i < a.weight.size) a.f[i] = stepped(a, penalty, i, false);
+    write_bias(a, i);
   }
 }
 
@@ -267,8 +280,8 @@ void half_step(const HalfStepArgs<T>& a, Exec& exec) {
   const Current current(exec);
   const cudaStream_t stream = stream_of(exec);
   if (!(a.omega > 1)) {
-    step_kernel<<<blocks_of(a.weight.size), kReduceThreads, 0, stream>>>(a, a.omega != 1);
-    return check_launch("half_step");
+    const std::int64_t entries = a.h ? padded(a.weight.size) : a.weight.size;
+    return launch(step_kernel<T>, blocks_of(entries), kReduceThreads, 0, stream, a, a.omega != 1);
   }
   const std::int64_t chunks = chunk_count(a.weight.size);
   const Scratch memory(exec, 2 * chunks * static_cast<std::int64_t>(sizeof(Part)));

@@ -66,6 +66,9 @@ struct HalfStepArgs {
   Penalty penalty;
   const double* level = nullptr;  // where not null, penalty.level
   double eps, omega;
+  // Where h is not null, the bias of the new f as well, as BiasArgs has it.
+  const double* log_weight = nullptr;
+  T* h = nullptr;
 };
 
 /// What one side says about the pair, from s = softmin of the other potential at no extra pass:

@@ -65,22 +65,26 @@ void Alternation<T>::start(const Start<T>& start, Exec& exec) {
   };
   take(lead_, lead_.side == Side::source ? start.f : start.g);
   take(follow_, follow_.side == Side::source ? start.f : start.g);
-  if (start.f.size && start.g.size) translate(exec);
+  if (start.f.size && start.g.size && translates())
+    kernels::translate<T>({lead_.moved(), follow_.moved()}, exec);
 }
 
 template <class T>
 void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
-  kernels::bias<T>(
-      {from.potential.data(), from.log_weight.data(), from.potential.size(), eps_, from.h.data()},
-      exec);
+  if (!from.has_bias)
+    kernels::bias<T>(
+        {from.potential.data(), from.log_weight.data(), from.potential.size(), eps_, from.h.data()},
+        exec);
+  from.has_bias = true;
   op_.softmin(half.side, from.h.data(), half.has_softmin ? half.softmin.data() : nullptr,
               half.softmin.data(), eps_, exec);
   half.has_softmin = true;
   exec.state.passes = ++passes_;
 }
 
+// The bias comes with the step, unless the potential still `moves`.
 template <class T>
-void Alternation<T>::update(Half& half, double omega, Exec& exec) {
+void Alternation<T>::update(Half& half, double omega, bool moves, Exec& exec) {
   kernels::half_step<T>({.s = half.softmin.data(),
                          .f = half.potential.data(),
                          .weight = half.weight,
@@ -88,14 +92,17 @@ void Alternation<T>::update(Half& half, double omega, Exec& exec) {
                          .penalty = half.penalty,
                          .level = level_.data(),
                          .eps = eps_,
-                         .omega = omega},
+                         .omega = omega,
+                         .log_weight = half.log_weight.data(),
+                         .h = moves ? nullptr : half.h.data()},
                         exec);
+  half.has_bias = !moves;
 }
 
 template <class T>
 void Alternation<T>::lead(double omega, Exec& exec) {
   sweep(lead_, follow_, exec);
-  update(lead_, omega, exec);
+  update(lead_, omega, false, exec);
 }
 
 template <class T>
@@ -107,23 +114,22 @@ void Alternation<T>::sweep_following(Exec& exec) {
 // would need a piecewise linear search; two Balanced sides have none.
 template <class T>
 void Alternation<T>::follow(double omega, Exec& exec) {
-  update(follow_, omega, exec);
+  update(follow_, omega, level_.size() || translates(), exec);
   if (level_.size())
     kernels::match_mass<T>({lead_.moved(), follow_.moved(), eps_, total_mass_, level_.data()},
                            exec);
-  else
-    translate(exec);
+  else if (translates())
+    kernels::translate<T>({lead_.moved(), follow_.moved()}, exec);
 }
 
 template <class T>
-void Alternation<T>::translate(Exec& exec) {
+bool Alternation<T>::translates() const {
   using Kind = kernels::Penalty::Kind;
   const auto is = [&](Kind lead, Kind follow) {
     return lead_.penalty.kind == lead && follow_.penalty.kind == follow;
   };
-  if (translate_ &&
-      (is(Kind::kl, Kind::kl) || is(Kind::kl, Kind::balanced) || is(Kind::balanced, Kind::kl)))
-    kernels::translate<T>({lead_.moved(), follow_.moved()}, exec);
+  return translate_ &&
+         (is(Kind::kl, Kind::kl) || is(Kind::kl, Kind::balanced) || is(Kind::balanced, Kind::kl));
 }
 
 template <class T>

@@ -19,7 +19,10 @@ class Alternation {
   Alternation(const Problem<T>& problem, const Operator<T>& op, bool translate, Exec& exec);
 
   void start(const Start<T>& start, Exec& exec);
-  void set_epsilon(double eps) { eps_ = eps; }
+  void set_epsilon(double eps) {
+    eps_ = eps;
+    lead_.has_bias = follow_.has_bias = false;
+  }
   double epsilon() const { return eps_; }
 
   /// f = f + omega (prox(softmin(g)) - f); a relaxed step that lowers the dual is replaced by the
@@ -57,11 +60,12 @@ class Alternation {
       return {potential.data(), softmin.data(), weight, mass, penalty};
     }
     bool has_softmin = false;  // an earlier softmin is a shift for the next
+    bool has_bias = false;     // h is that of the potential
   };
 
   void sweep(Half& half, Half& from, Exec& exec);
-  void update(Half& half, double omega, Exec& exec);
-  void translate(Exec& exec);
+  void update(Half& half, double omega, bool moves, Exec& exec);
+  bool translates() const;
   kernels::MeasureArgs<T> measured(const Half& half) const;
   Half make_half(const Problem<T>& problem, Side side, Exec& exec) const;
 

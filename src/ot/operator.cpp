@@ -17,10 +17,11 @@
 namespace monge {
 namespace {
 // Tensor cores take the exponents of up to 3 dimensions whole, as one product with half-precision
-// parts: faster than direct differences on a GPU, and as exact while exponents stay below this
-// many units of log 2.
+// parts: faster than direct differences on a GPU. Their rounding grows with the exponents, whose
+// range in units of log 2 this bounds: at about 900 the error of f / eps was 2e-6 (rms), of direct
+// differences 3e-7.
 constexpr std::int64_t kExponentDimension = 3;
-constexpr double kExponentRange = 256;
+constexpr double kExponentRange = 1024;
 
 // Of fast: rounding two coordinates to half precision, 2^-11 each at worst, moves 2 x.y by at most
 // 2^-9 |x| |y|, of which random roundings leave less.

@@ -60,17 +60,20 @@ class SymmetricSolve {
   }
 
   void sweep() {
-    if (iterations_ > 0)
+    if (iterations_ > 0)  // with the bias of the new potential
       kernels::half_step<T>({.s = s_.data(),
                              .f = f_.data(),
                              .weight = problem_.a(),
                              .mass = problem_.mass_a(),
                              .penalty = penalty_,
                              .eps = options_.epsilon,
-                             .omega = 0.5},
+                             .omega = 0.5,
+                             .log_weight = log_weight_.data(),
+                             .h = h_.data()},
                             exec_);
-    kernels::bias<T>({f_.data(), log_weight_.data(), f_.size(), options_.epsilon, h_.data()},
-                     exec_);
+    else
+      kernels::bias<T>({f_.data(), log_weight_.data(), f_.size(), options_.epsilon, h_.data()},
+                       exec_);
     op_.softmin(Side::source, h_.data(), iterations_ > 0 ? s_.data() : nullptr, s_.data(),
                 options_.epsilon, exec_);
     exec_.state.iterations = ++iterations_;

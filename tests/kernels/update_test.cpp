@@ -332,6 +332,38 @@ TYPED_TEST(Update, TheLevelComesFromTheDevice) {
   });
 }
 
+// Whether the step is plain, damped, relaxed, or relaxed and taken back.
+TYPED_TEST(Update, AStepBringsTheBiasOfItsResult) {
+  using T = TypeParam;
+  testing::on_every_device([&] {
+    for (const std::int64_t n : {1, 16, 17, 2048, 9001}) {
+      for (const double omega : {0.5, 1.0, 1.5, 1e6}) {
+        const Side<T> in(n, 13);
+        std::vector<double> log_weight(n);
+        std::vector<T> f(in.f), h(kernels::padded(n), T(-7)), want(h);
+        Placed on;
+        Exec exec = on.exec();
+        double* const logs = on.out(log_weight);
+        T* const potential = on.out(f);
+        kernels::log_weights<T>({in.placed_weight(on), logs}, exec);
+        kernels::half_step<T>({.s = on.in(in.s),
+                               .f = potential,
+                               .weight = in.placed_weight(on),
+                               .mass = in.mass,
+                               .penalty = {},
+                               .eps = 0.3,
+                               .omega = omega,
+                               .log_weight = logs,
+                               .h = on.out(h)},
+                              exec);
+        kernels::bias<T>({potential, logs, n, 0.3, on.out(want)}, exec);
+        on.finish();
+        ASSERT_EQ(h, want) << n << ", omega " << omega;
+      }
+    }
+  });
+}
+
 TYPED_TEST(Update, BiasesAreRoundedOnceAndPadded) {
   using T = TypeParam;
   constexpr T kNone = -std::numeric_limits<T>::infinity();

@@ -1,0 +1,511 @@
+"""monge beside FlashSinkhorn on one GPU, in one run: time, memory and the error in the same table.
+
+    python bench/gpu_compare.py [--only REGEX] [--seconds 400] [--images DIR] [--results FILE]
+    python bench/gpu_compare.py --profile
+
+monge is called as its users call it, with torch tensors on the GPU, and every time is that of the
+whole call: checks of the input, memory, packing and the potentials' way back included. FlashSinkhorn
+0.4.1 is called with its defaults (alternating updates, tuned before it is timed) in its TF32 and its
+strict float32 mode. Times are medians, by CUDA events, after two calls that are not counted. A
+measurement is kept as a line of the results file as soon as it is there; a peer that is missing, fails
+or finds no time left is a row that says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import math
+import re
+import statistics
+import sys
+import threading
+import time
+import types
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+HALF_STEPS = 20
+EX2_PER_SECOND = 132 * 16 * 1.755e9  # exponential units of an H100 or H200 under load
+Row = dict[str, Any]
+
+
+class Missing(Exception):
+    """A solver that is not here, or a mode that it does not have."""
+
+
+# ---- inputs, all from fixed seeds
+
+
+def normal_points(n: int, d: int, dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, ...]:
+    """Standard normal points with random positive weights."""
+    generator = torch.Generator(device="cuda").manual_seed(n + d)
+    x, y = (torch.randn(n, d, device="cuda", generator=generator) for _ in "xy")
+    a, b = (torch.rand(n, device="cuda", generator=generator) + 0.5 for _ in "ab")
+    return tuple(v.to(dtype) for v in (x, y, a / a.sum(), b / b.sum()))
+
+
+def cube_points(n: int, d: int) -> tuple[torch.Tensor, ...]:
+    """Uniform in the unit cube, and that to the power 1.5; random positive weights."""
+    generator = torch.Generator(device="cuda").manual_seed(n + d)
+    x, y = (torch.rand(n, d, device="cuda", generator=generator) for _ in "xy")
+    a, b = (torch.rand(n, device="cuda", generator=generator) + 0.5 for _ in "ab")
+    return x, y**1.5, a / a.sum(), b / b.sum()
+
+
+def mean_cost(x: torch.Tensor, y: torch.Tensor) -> float:
+    """Mean of |x - y|^2 over all pairs."""
+    x, y = x.double(), y.double()
+    cross = (x.mean(0) * y.mean(0)).sum()
+    return float(x.square().sum(1).mean() + y.square().sum(1).mean() - 2 * cross)
+
+
+# ---- solvers: f, g of P_ij = a_i b_j exp((f_i + g_j - |x_i - y_j|^2) / epsilon)
+
+
+def monge_fixed(problem: Any, epsilon: float, iterations: int = HALF_STEPS // 2, **how: Any) -> Any:
+    import monge
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", monge.ConvergenceWarning)
+        return monge.solve_sample(
+            *problem, epsilon=epsilon, tolerance=1e-300, max_iterations=iterations,
+            check_every=iterations, annealing="off", acceleration="none", **how,
+        )  # fmt: skip
+
+
+def monge_mode(precision: str) -> dict[str, str]:
+    from monge._options import OPTIONS
+
+    known = next(option for option in OPTIONS if option.name == "precision").choices
+    if precision == "accurate":
+        return {}
+    if precision not in known:
+        raise Missing(f"this monge has no precision='{precision}'")
+    return {"precision": precision}
+
+
+def flash(epsilon: float, iterations: int, tf32: bool, **how: Any) -> Callable[..., Any]:
+    try:
+        from flash_sinkhorn import SamplesLoss
+    except ImportError as error:
+        raise Missing(f"not here: {error}") from error
+    return SamplesLoss(
+        "sinkhorn", backend="alternating", use_epsilon_scaling=False, eps=epsilon,
+        n_iters=iterations, debias=False, normalize=False, last_extrapolation=False,
+        allow_tf32=tf32, **how,
+    )  # fmt: skip
+
+
+def flash_potentials(problem: Any, epsilon: float, iterations: int, tf32: bool) -> Any:
+    x, y, a, b = problem
+    return flash(epsilon, iterations, tf32, potentials=True)(a, x, b, y)
+
+
+def exact_f(problem: Any, epsilon: float, iterations: int) -> torch.Tensor:
+    """The same iterations in float64, on the dense matrix."""
+    x, y, a, b = (v.double() for v in problem)
+    cost = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square_()
+    g = torch.zeros_like(b)
+    for iteration in range(iterations):
+        f = -epsilon * torch.logsumexp((g - cost) / epsilon + b.log(), 1)
+        if iteration + 1 < iterations:
+            g = -epsilon * torch.logsumexp((f[:, None] - cost) / epsilon + a.log()[:, None], 0)
+    return f
+
+
+def residual(problem: Any, f: torch.Tensor, g: torch.Tensor, epsilon: float, most: int = 4096):
+    """L1 of both marginals in float64, over the mass, from at most `most` rows and columns."""
+    x, y, a, b, f, g = (v.double() for v in (*problem, f, g))
+
+    def side(x, y, a, b, f, g):
+        at = torch.randperm(len(x), device=x.device)[:most]
+        total = 0.0
+        for i in at.split(max(1, int(2e8) // len(y))):
+            cost = torch.cdist(x[i], y, compute_mode="donot_use_mm_for_euclid_dist").square_()
+            p = torch.exp((f[i, None] + g - cost) / epsilon) @ b
+            total += float((a[i] * (p - 1).abs()).sum())
+        return total * len(x) / len(at)
+
+    return (side(x, y, a, b, f, g) + side(y, x, b, a, g, f)) / float(a.sum())
+
+
+# ---- measuring
+
+
+def timed(run: Callable[[], Any], repeats: int = 11, warm: int = 2) -> Row:
+    """Milliseconds by CUDA events around each call."""
+    began = time.perf_counter()
+    for _ in range(warm):
+        run()
+    torch.cuda.synchronize()
+    spent, times = time.perf_counter() - began, []
+    for _ in range(repeats):
+        start, stop = (torch.cuda.Event(enable_timing=True) for _ in "ab")
+        start.record()
+        run()
+        stop.record()
+        stop.synchronize()
+        times.append(start.elapsed_time(stop))
+        if sum(times) > 4000 and len(times) >= 3:
+            break
+    return {
+        "ms": statistics.median(times),
+        "from": min(times),
+        "to": max(times),
+        "warm_up_s": round(spent, 2),
+    }
+
+
+class Memory:
+    """The most device memory that was in use beyond what was there at the start, watched from a thread."""
+
+    def __enter__(self) -> Memory:
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+        self.before, self.least, self.going = torch.cuda.mem_get_info()[0], math.inf, True
+        self.thread = threading.Thread(target=self._watch)
+        self.thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while self.going:
+            self.least = min(self.least, torch.cuda.mem_get_info()[0])
+            time.sleep(0.005)
+
+    def __exit__(self, *_: Any) -> None:
+        self.going = False
+        self.thread.join()
+        self.mebibytes = (self.before - self.least) / 2**20
+
+
+class Bench:
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.until = time.perf_counter() + arguments.seconds
+        self.rows: list[Row] = []
+
+    def row(self, case: str, solver: str, measure: Callable[[], Row], needs: float = 5) -> Row:
+        """One line; `needs` seconds must be left."""
+        if not re.search(self.arguments.only, f"{case} {solver}"):
+            return {}
+        row: Row = {"case": case, "solver": solver}
+        try:
+            if time.perf_counter() + needs > self.until:
+                raise Missing("no time left")
+            row |= measure()
+        except Missing as error:
+            row["note"] = str(error)
+        except Exception as error:  # a peer that fails is a row, and so are we
+            row["note"] = f"{type(error).__name__}: {error}"[:300]
+        self.rows.append(row)
+        with self.arguments.results.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(f"| {case} | {solver} | {cell(row)} |", flush=True)
+        return row
+
+
+def cell(row: Row) -> str:
+    if "note" in row:
+        return row["note"]
+    parts = []
+    if "ms" in row:
+        parts.append(f"{row['ms']:.3g} ms ({row['from']:.3g} to {row['to']:.3g})")
+    for name, text in (
+        ("of_limit", "{:.0%} of the exponential unit's limit"),
+        ("seconds", "{:.3g} s"),
+        ("iterations", "{} iterations"),
+        ("passes", "{} passes"),
+        ("status", "{}"),
+        ("reported", "L1 {:.1e} as reported"),
+        ("l1", "L1 {:.1e} in float64"),
+        ("rms", "rms {:.1e}"),
+        ("max", "max {:.1e}"),
+        ("mebibytes", "{:.0f} MiB above the inputs"),
+        ("first_s", "{:.2f} s"),
+        ("warm_up_s", "first calls {:.1f} s"),
+    ):
+        if name in row:
+            parts.append(text.format(row[name]))
+    return ", ".join(parts)
+
+
+# ---- the rows
+
+SHAPES = ((10_000, 3), (50_000, 3), (10_000, 64), (50_000, 64), (20_000, 512))
+MODES = ("accurate", "fast")
+
+
+def first_calls(bench: Bench) -> None:
+    def first(n: int, d: int) -> Callable[[], Row]:
+        def measure() -> Row:
+            problem = normal_points(n, d)
+            torch.cuda.synchronize()
+            start = time.perf_counter()
+            monge_fixed(problem, 0.1)
+            torch.cuda.synchronize()
+            return {"first_s": time.perf_counter() - start}
+
+        return measure
+
+    bench.row("first call after import, n = 3000, d = 3", "monge", first(3000, 3))
+    bench.row("first call of a new shape, n = 7001, d = 48", "monge", first(7001, 48))
+
+
+def errors(bench: Bench, solver: str, run: Callable[[Any, float], torch.Tensor], needs: float):
+    for d in (3, 64):
+        for epsilon in (0.1, 1.0, 10.0) if d == 64 else (0.1, 1.0):
+
+            def measure(d: int = d, epsilon: float = epsilon) -> Row:
+                problem = normal_points(4096, d)
+                got = run(problem, epsilon).double().flatten()
+                error = (got - exact_f(problem, epsilon, HALF_STEPS // 2)) / epsilon
+                error -= error.mean()  # a constant is free between f and g
+                return {"rms": float(error.square().mean().sqrt()), "max": float(error.abs().max())}
+
+            bench.row(
+                f"error of f/eps, n = 4096, d = {d}, eps = {epsilon:g}", solver, measure, needs
+            )
+
+
+def half_steps(bench: Bench, mode: str) -> None:
+    for n, d in SHAPES:
+
+        def measure(n: int = n, d: int = d) -> Row:
+            how, problem = monge_mode(mode), normal_points(n, d)
+            row = timed(lambda: monge_fixed(problem, 0.1, **how))
+            row["of_limit"] = HALF_STEPS * n * n / EX2_PER_SECOND / (row["ms"] / 1e3)
+            return row
+
+        bench.row(f"20 half-steps, n = {n}, d = {d}", f"monge {mode}", measure)
+
+
+def flash_half_steps(bench: Bench, tf32: bool) -> None:
+    for n, d in SHAPES:
+
+        def measure(n: int = n, d: int = d) -> Row:
+            x, y, a, b = normal_points(n, d)
+            solve = flash(0.1, HALF_STEPS // 2, tf32)
+            return timed(lambda: solve(a, x, b, y))
+
+        name = "FlashSinkhorn " + ("TF32" if tf32 else "strict")
+        bench.row(f"20 half-steps, n = {n}, d = {d}", name, measure, needs=30)
+
+
+def gradients(bench: Bench) -> None:
+    case = "forward and gradient, n = 10000, d = 64"
+
+    def ours() -> Row:
+        problem = normal_points(10_000, 64)
+        return timed(lambda: monge_fixed(problem, 0.1).gradient().dx)
+
+    bench.row(case, "monge accurate (all gradients)", ours)
+
+
+def flash_gradients(bench: Bench) -> None:
+    case = "forward and gradient, n = 10000, d = 64"
+    for tf32 in (True, False):
+
+        def theirs(tf32: bool = tf32) -> Row:
+            x, y, a, b = normal_points(10_000, 64)
+            x.requires_grad_()
+            solve = flash(0.1, HALF_STEPS // 2, tf32)
+            return timed(lambda: torch.autograd.grad(solve(a, x, b, y), x)[0])
+
+        name = f"FlashSinkhorn {'TF32' if tf32 else 'strict'} (in x)"
+        bench.row(case, name, theirs, needs=20)
+
+
+def small_epsilon(bench: Bench) -> None:
+    import monge
+
+    case = "to L1 1e-5, n = 20000, d = 3, eps = 0.01 mean cost"
+
+    def ours() -> Row:
+        problem = cube_points(20_000, 3)
+        epsilon = 0.01 * mean_cost(*problem[:2])
+        solve = lambda: monge.solve_sample(*problem, epsilon=epsilon, tolerance=1e-5)  # noqa: E731
+        row, got = timed(solve, repeats=5), solve()
+        return row | {
+            "iterations": got.iterations,
+            "passes": got.passes,
+            "reported": got.marginal_error,
+            "l1": residual(problem, *got.potentials, epsilon),
+        }
+
+    bench.row(case, "monge accurate", ours)
+
+
+def flash_small_epsilon(bench: Bench) -> None:
+    def theirs() -> Row:
+        problem = cube_points(20_000, 3)
+        epsilon = 0.01 * mean_cost(*problem[:2])
+        for iterations in (50, 100, 150, 200, 300, 400, 600, 1000):
+            f, g = flash_potentials(problem, epsilon, iterations, tf32=False)
+            l1 = residual(problem, f.flatten(), g.flatten(), epsilon)
+            if l1 <= 1e-5:
+                row = timed(
+                    lambda k=iterations: flash_potentials(problem, epsilon, k, tf32=False),
+                    repeats=3,
+                    warm=1,
+                )
+                return row | {"iterations": iterations, "l1": l1}
+        return {"note": f"L1 {l1:.1e} after {iterations} iterations"}
+
+    case = "to L1 1e-5, n = 20000, d = 3, eps = 0.01 mean cost"
+    bench.row(case, "FlashSinkhorn strict, told its iterations", theirs, needs=30)
+
+
+def large(bench: Bench) -> None:
+    import monge
+
+    for d in (3, 64):
+
+        def measure(d: int = d) -> Row:
+            problem = cube_points(1_000_000, d)
+            epsilon = 0.05 * mean_cost(*problem[:2])
+            with Memory() as memory:
+                start = time.perf_counter()
+                got = monge.solve_sample(*problem, epsilon=epsilon, tolerance=1e-3)
+                seconds = time.perf_counter() - start
+            return {
+                "seconds": seconds,
+                "iterations": got.iterations,
+                "passes": got.passes,
+                "status": got.status,
+                "reported": got.marginal_error,
+                "l1": residual(problem, *got.potentials, epsilon, most=512),
+                "mebibytes": memory.mebibytes,
+            }
+
+        bench.row(
+            f"to L1 1e-3, n = 1000000, d = {d}, eps = 0.05 mean cost",
+            "monge accurate",
+            measure,
+            needs=30 if d == 3 else 60,
+        )
+
+
+def photographs(bench: Bench) -> None:
+    def measure() -> Row:
+        from PIL import Image
+
+        folder = bench.arguments.images
+        if not folder or not (folder / "china.jpg").exists():
+            raise Missing("no photographs: --images DIR with china.jpg and flower.jpg")
+        datasets = types.ModuleType(
+            "sklearn.datasets"
+        )  # its two pictures are all that is asked of it
+        datasets.load_sample_image = lambda name: np.asarray(Image.open(folder / name))
+        sys.modules["sklearn.datasets"] = datasets
+        sys.path.insert(0, str(ROOT / "examples"))
+        import color_transfer
+
+        source, target = (
+            color_transfer.palette(datasets.load_sample_image(f"{name}.jpg"))
+            for name in ("china", "flower")
+        )
+
+        def both_ways() -> Any:
+            got = color_transfer.transport(source, target, None, lambda v: torch.tensor(v).cuda())
+            return got, got.a_to_b.cpu().numpy(), got.b_to_a.cpu().numpy()
+
+        row, (got, there, _) = timed(both_ways, repeats=3, warm=1), both_ways()
+        saved = bench.arguments.results.parent / "china_as_flower.png"
+        color_transfer.recolored(source, there).save(saved)
+        return row | {"status": got.status, "passes": got.passes, "reported": got.marginal_error}
+
+    bench.row("two photographs, both ways", "monge accurate", measure, needs=10)
+
+
+def profile() -> None:
+    """Where the time of one call goes: kernels, and calls of the runtime."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as profiler
+
+    for n, d in SHAPES[:1] + SHAPES[2:3]:
+        problem = normal_points(n, d)
+        for _ in range(3):
+            monge_fixed(problem, 0.1)
+        walls = []
+        for _ in range(11):
+            start = time.perf_counter()
+            monge_fixed(problem, 0.1)
+            walls.append(time.perf_counter() - start)
+        print(f"n = {n}, d = {d}: {1e3 * statistics.median(walls):.3f} ms of wall clock")
+        with profiler(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as found:
+            monge_fixed(problem, 0.1)
+            torch.cuda.synchronize()
+        totals: dict[tuple[str, str], list[float]] = {}
+        for event in found.events():
+            on = "device" if event.device_type == torch.autograd.DeviceType.CUDA else "host"
+            spent = event.device_time_total if on == "device" else event.cpu_time_total
+            totals.setdefault((on, event.name[:90]), []).append(spent)
+        for (on, name), times in sorted(totals.items(), key=lambda item: -sum(item[1]))[:40]:
+            print(f"  {on:6} {sum(times):9.1f} us  {len(times):4} x {name}")
+
+
+def versions() -> str:
+    names = ("monge", "flash-sinkhorn", "torch", "triton")
+    found = []
+    for name in names:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            if name == "monge":
+                import monge
+
+                found.insert(0, f"monge {monge.__version__}")
+    return ", ".join(found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--only", default="", metavar="REGEX", help="of the case and the solver")
+    parser.add_argument("--seconds", type=float, default=400, help="time for all of it")
+    parser.add_argument("--images", type=Path, help="folder with china.jpg and flower.jpg")
+    parser.add_argument("--results", type=Path, default=ROOT / "build/gpu_compare.jsonl")
+    parser.add_argument(
+        "--profile", action="store_true", help="one call's kernels, and nothing else"
+    )
+    arguments = parser.parse_args()
+    arguments.results.parent.mkdir(parents=True, exist_ok=True)
+    torch.randn(1, device="cuda")
+    print(f"{torch.cuda.get_device_name()}; {versions()}; {datetime.date.today().isoformat()}")
+    if arguments.profile:
+        return profile()
+
+    bench = Bench(arguments)
+    print("| case | solver | result |\n|---|---|---|")
+    first_calls(bench)
+    for mode in MODES:
+        half_steps(bench, mode)
+    for mode in MODES:
+        errors(bench, f"monge {mode}", lambda p, e, m=mode: monge_fixed(p, e, **monge_mode(m)).potential_a, 3)  # fmt: skip
+    gradients(bench)
+    small_epsilon(bench)
+    photographs(bench)
+    large(bench)
+    flash_small_epsilon(bench)
+    for tf32 in (True, False):
+        flash_half_steps(bench, tf32)
+    for tf32 in (True, False):
+        name = "FlashSinkhorn " + ("TF32" if tf32 else "strict")
+        errors(bench, name, lambda p, e, t=tf32: flash_potentials(p, e, HALF_STEPS // 2, t)[0], 20)
+    flash_gradients(bench)
+    ours = [row for row in bench.rows if row["solver"].startswith("monge accurate")]
+    failed = [row for row in ours if "note" in row]
+    print(f"{len(bench.rows)} rows, {len(failed)} of monge without a figure")
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()
