@@ -32,6 +32,7 @@ def monge(x, y, a, b, epsilon, iterations, tolerance=1e-300, check_every=None) -
     return _monge(
         x, y, a, b, epsilon=epsilon, tolerance=tolerance, max_iterations=iterations,
         check_every=check_every or iterations, annealing="off", acceleration="none",
+        precision="accurate",  # a tolerance out of reach is no wish for double
     )  # fmt: skip
 
 

@@ -38,13 +38,20 @@ def _framework(value: Any) -> ToFramework | None:
     if root == "torch":
         return lambda array: importlib.import_module("torch").from_dlpack(array)
     if root in ("jax", "jaxlib"):
-        return lambda array: importlib.import_module("jax.dlpack").from_dlpack(array)
+        return _to_jax
     if root == "cupy":
         return lambda array: importlib.import_module("cupy").from_dlpack(array)
     if hasattr(value, "__array_namespace__"):
         namespace = value.__array_namespace__()
         return lambda array: namespace.from_dlpack(array)
     return _as_is
+
+
+def _to_jax(array: Any) -> Any:
+    jax = importlib.import_module("jax")
+    if isinstance(array, np.ndarray):  # read-only ones have no DLPack that every JAX takes
+        return jax.device_put(array, jax.devices("cpu")[0])
+    return importlib.import_module("jax.dlpack").from_dlpack(array)
 
 
 def framework_of(*values: Any) -> ToFramework:

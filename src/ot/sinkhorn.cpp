@@ -20,6 +20,7 @@ constexpr int kStallWindow = 100;         // iterations at the target that must
 constexpr double kStallRatio = 0.99;      // reduce the error by this, or mass stands where only
                                           // a larger epsilon moves it
 constexpr int kRelaxedChecks = 10;        // a check costs a plain half-step: not more often
+constexpr int kFirstFinite = 20;          // iterations within which a check must be finite
 constexpr int kFlatChecks = 3;            // checks without progress that make a floor
 
 template <class T>
@@ -172,7 +173,12 @@ class Solve {
       exec_.state.iterations = ++iterations_;
       if (checked || relaxation_.measuring()) {
         const auto check = alternation_.check(exec_);
-        if (!check.finite) return fail(Status::diverged);
+        if (!check.finite) {
+          // At a start far from the plan its mass may overflow: the next steps bring it back.
+          if (has_pair_ || at_target >= kFirstFinite || last) return fail(Status::diverged);
+          alternation_.follow(1, exec_);
+          continue;
+        }
         if (checked && decide(check, last)) return;
         relaxation_.observe(at_target, check.marginal_error, options_.tolerance);
         if (checked && stalled(at_target, check.marginal_error)) {

@@ -408,10 +408,12 @@ class Bar:
 
 def test_progress_moves_within_a_pass():
     rng = np.random.default_rng(0)
-    x, y = rng.random((3000, 3)), rng.random((3000, 3))
+    x, y = rng.random((8000, 3)), rng.random((8000, 3))  # far more than 0.1 s on one thread
     bar = Bar()
     with pytest.warns(monge.ConvergenceWarning):
-        r = monge.solve_sample(x, y, epsilon=0.01, max_iterations=8, annealing="off", progress=bar)
+        r = monge.solve_sample(
+            x, y, epsilon=0.01, max_iterations=8, annealing="off", threads=1, progress=bar
+        )
     assert 0 < bar.total <= r.passes + 1
     assert "epsilon" in bar.postfix and not bar.closed  # the caller's own bar stays open
 
