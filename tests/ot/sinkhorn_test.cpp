@@ -252,10 +252,12 @@ TEST(Sinkhorn, StatusIsHonest) {
 // The first pair has f = -1 against costs of -100: a mass of exp(990).
 TEST(Sinkhorn, AMassThatOverflowsAtFirstIsNoEnd) {
   const double x[] = {10}, y[] = {10, -10}, weights[] = {0.5, 0.5};
-  const Problem<double> problem(PointCloud<double>{{x, 1, 1}, {y, 2, 1}, Dot{}}, {},
-                                {weights, 2}, TV{1}, KL{1});
+  const Problem<double> problem(PointCloud<double>{{x, 1, 1}, {y, 2, 1}, Dot{}}, {}, {weights, 2},
+                                TV{1}, KL{1});
+  SinkhornOptions options;
+  options.epsilon = 0.1;
   Exec exec;
-  const auto result = sinkhorn(problem, {.epsilon = 0.1}, exec);
+  const auto result = sinkhorn(problem, options, exec);
   EXPECT_EQ(result.report.status, Status::converged);
   // f = -1, g = rho/(rho + eps) (f + C_j)
   EXPECT_NEAR(result.f[0], -1, 1e-12);
