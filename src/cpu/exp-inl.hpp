@@ -84,6 +84,14 @@ HWY_INLINE V exp2_fraction(D d, V f) {
   return p[0];
 }
 
+template <class D, class V, class... Coefficients>
+HWY_INLINE V horner(D d, V u, Coefficients... c) {
+  const V one[1] = {u};
+  V p[1];
+  horner(d, one, p, c...);
+  return p[0];
+}
+
 // log2(m), in place, for m in [sqrt(1/2), sqrt(2)); relative error 4.1e-9 in float and 1e-18 in
 // double before rounding.
 template <int R, class D, class V>
@@ -158,9 +166,10 @@ HWY_INLINE V log2_positive(D d, V s) {
 }
 
 // s^q in place, for finite s >= 0: log2 of the mantissa times q, the exponent times q split so that
-// its integer part is exact. s below the normal range counts as 0, and 0^q = 0.
+// its integer part is exact. s below the normal range counts as 0, and 0^q = 0. Not inlined: a
+// compiler would spend minutes on its copies, and a call costs nothing beside it.
 template <int R, class D, class V>
-HWY_INLINE void pow_positive(D d, V (&s)[R], hn::TFromD<D> q) {
+HWY_NOINLINE void pow_positive(D d, V (&s)[R], hn::TFromD<D> q) {
   using T = hn::TFromD<D>;
   using E = ExpTraits<T>;
   const auto each = [](const auto& step) MONGE_LAMBDA { unrolled<R>(step); };

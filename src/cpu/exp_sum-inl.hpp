@@ -182,24 +182,20 @@ class ExpSum {
   template <bool ACCURATE>
   static HWY_INLINE V polynomial(V f) {
     constexpr D d;
-    const auto horner = [&](auto leading, auto... rest) MONGE_LAMBDA {
-      V p = hn::Set(d, static_cast<T>(leading));
-      ((p = hn::MulAdd(p, f, hn::Set(d, static_cast<T>(rest)))), ...);
-      return p;
-    };
     if constexpr (kScale && sizeof(T) == 4) {
-      return horner(0.24022474583246717, 0.69315734356519730, 1.0);
+      return horner(d, f, 0.24022474583246717, 0.69315734356519730, 1.0);
     } else if constexpr (kScale) {
-      return horner(0.00015403304544295042049, 0.0013333818807798421819, 0.0096181291131423176759,
-                    0.055504108652094498855, 0.24022650695909842392, 0.6931471805599468629, 1.0);
+      return horner(d, f, 0.00015403304544295042049, 0.0013333818807798421819,
+                    0.0096181291131423176759, 0.055504108652094498855, 0.24022650695909842392,
+                    0.6931471805599468629, 1.0);
     } else if constexpr (kQuarters<T> && ACCURATE) {
-      return horner(0.009615121031273360119, 0.055530139329412077988, 0.24022658919390624361,
+      return horner(d, f, 0.009615121031273360119, 0.055530139329412077988, 0.24022658919390624361,
                     0.69314707899883604883, 1.0);
     } else if constexpr (kQuarters<T>) {
-      return horner(0.055483278416958856, 0.24037671222383027, 0.69314762796972846,
+      return horner(d, f, 0.055483278416958856, 0.24037671222383027, 0.69314762796972846,
                     0.99999970727061380);
     } else if constexpr (sizeof(T) == 4 && !ACCURATE) {
-      return horner(0.0013276478687573995, 0.0096755417045280200, 0.055507132478029821,
+      return horner(d, f, 0.0013276478687573995, 0.0096755417045280200, 0.055507132478029821,
                     0.24022119713913720, 0.69314696708851291, 1.0000000716584092);
     } else {
       return exp2_fraction(d, f);

@@ -42,17 +42,6 @@ void for_each_chunk(const kernels::Pairs<T>& p, std::int64_t row_block, ColumnRa
   }
 }
 
-/// Scores in units of `unit`, times k: the exponent of 2. k is rounded to T once, and used
-/// everywhere, so that its rounding is a change of eps by at most 2^-24 and not an error that
-/// grows with the exponent.
-template <class T>
-struct Exponent {
-  T unit, k;
-  Exponent(double eps, T unit)
-      : unit(unit), k(static_cast<T>(unit / (eps * 0.69314718055994530942))) {}
-  double per_cost() const { return static_cast<double>(k) / unit; }
-};
-
 /// Costs that are a matrix product.
 template <class T>
 bool is_product(const kernels::Pairs<T>& p) {

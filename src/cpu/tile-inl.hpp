@@ -191,11 +191,6 @@ T shift_of(const TileArgs<T>& args, std::int64_t i) {
   return std::isfinite(args.shift[i]) ? args.shift[i] : -std::numeric_limits<T>::infinity();
 }
 
-template <class T>
-T per_cost(double eps) {
-  return static_cast<T>(1 / (eps * 0.69314718055994530942));
-}
-
 // From costs (SCORES false) or scores. h - c first: the shift restores what is small exactly where
 // the weight matters.
 template <bool SCORES, int R, class T>
@@ -220,7 +215,7 @@ HWY_INLINE void weights_of_rows(const TileArgs<T>& args, const ExpSum<T>& expone
 template <bool SCORES, class T>
 void tile_weights_of(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0,
                      int columns, const T* from, T* out) {
-  const ExpSum<T> exponentials(per_cost<T>(args.eps));
+  const ExpSum<T> exponentials(Exponent<T>(args.eps, T(1)).k);
   if (rows == kTileRows)
     return weights_of_rows<SCORES, kTileRows>(args, exponentials, i0, j0, columns, from, out);
   for (int r = 0; r < rows; ++r)
@@ -238,7 +233,7 @@ HWY_NOINLINE void direct_tile(const TileArgs<T>& args, std::int64_t i0, std::int
   HWY_ALIGN T x[R * D * kLanes<T>];
   broadcast_rows<R, D>(row_coordinates(p.rows, i0), R, x);
   const DirectScores<D, FORM, T> scores{x, p.cols.data + j0 * D, p.power};
-  const ExpSum<T> exponentials(per_cost<T>(args.eps / p.scale));
+  const ExpSum<T> exponentials(Exponent<T>(args.eps, p.scale).k);
   T shift[R] = {};
   if constexpr (WEIGHTS)
     for (int r = 0; r < R; ++r) shift[r] = shift_of(args, i0 + r) / p.scale;

@@ -25,6 +25,17 @@
 namespace monge::cpu {
 inline constexpr int kTileRows = 8;
 
+/// Scores in units of `unit`, times k: the exponent of 2. k is rounded to T once, and used
+/// everywhere, so that its rounding is a change of eps by at most 2^-24 and not an error that
+/// grows with the exponent.
+template <class T>
+struct Exponent {
+  T unit, k;
+  Exponent(double eps, T unit)
+      : unit(unit), k(static_cast<T>(unit / (eps * 0.69314718055994530942))) {}
+  double per_cost() const { return static_cast<double>(k) / unit; }
+};
+
 /// Costs by direct differences in a dimension that has its own loop: that dimension, else 0.
 template <class T>
 int direct_dimension(const kernels::Pairs<T>& p) {
