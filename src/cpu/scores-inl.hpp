@@ -8,7 +8,6 @@
 #endif
 
 #include <algorithm>
-#include <type_traits>
 
 #include "cpu/exp_sum-inl.hpp"
 #include "cpu/tile.hpp"
@@ -32,93 +31,102 @@ const T* row_coordinates(const kernels::Panels<T>& rows, std::int64_t i) {
   return rows.data + i / kPanel * kPanel * rows.dim + i % kPanel;
 }
 
-// x_k of R rows in every lane, vector r * D + k; rows past the last repeat it.
+// Scores are made for R rows from i on, of which `rows` count, against columns from j0 on, in units
+// of the costs' scale.
+
+// -|x - y|^2 by direct differences, D known at compile time.
 template <int R, int D, class T>
-HWY_INLINE void broadcast_rows(const T* from, int rows, T* out) {
-  for (int r = 0; r < R; ++r)
-    for (int k = 0; k < D; ++k)
-      std::fill_n(out + (r * D + k) * kLanes<T>, kLanes<T>,
-                  from[k * kPanel + std::min(r, rows - 1)]);
-}
-
-// By direct differences, D known at compile time, in units of the costs' scale.
-template <int D, Form FORM, class T>
-struct DirectScores {
+class SquaredScores {
   using V = hn::Vec<Tag<T>>;
-  const T* HWY_RESTRICT x;  // of broadcast_rows
-  const T* HWY_RESTRICT y;  // panels, from the first column on
-  T power;
 
-  template <int R>
+ public:
+  SquaredScores(const kernels::Pairs<T>& p, std::int64_t i, int rows, std::int64_t j0)
+      : y_(p.cols.data + j0 * D) {
+    const T* const from = row_coordinates(p.rows, i);
+    for (int r = 0; r < R; ++r)
+      for (int k = 0; k < D; ++k)
+        std::fill_n(x_ + (r * D + k) * kLanes<T>, kLanes<T>,
+                    from[k * kPanel + std::min(r, rows - 1)]);
+  }
+
   HWY_INLINE void at(int t, V h, V (&z)[R]) const {
     constexpr Tag<T> d;
-    const T* const column = y + t / kPanel * kPanel * D + t % kPanel;
+    const T* const column = y_ + t / kPanel * kPanel * D + t % kPanel;
     V yk[D];
     unrolled<D>([&](int k) MONGE_LAMBDA { yk[k] = hn::Load(d, column + k * kPanel); });
-    const auto difference = [&](int r, int k) MONGE_LAMBDA {
-      return hn::Sub(yk[k], hn::Load(d, x + (r * D + k) * kLanes<T>));
-    };
-    if constexpr (FORM == Form::squared) {
-      unrolled<R>([&](int r) MONGE_LAMBDA {
-        z[r] = h;
-        unrolled<D>([&](int k) MONGE_LAMBDA {
-          const V u = difference(r, k);
-          z[r] = hn::NegMulAdd(u, u, z[r]);
-        });
+    unrolled<R>([&](int r) MONGE_LAMBDA {
+      z[r] = h;
+      unrolled<D>([&](int k) MONGE_LAMBDA {
+        const V u = hn::Sub(yk[k], hn::Load(d, x_ + (r * D + k) * kLanes<T>));
+        z[r] = hn::NegMulAdd(u, u, z[r]);
       });
-    } else {
-      constexpr int kStage = FORM == Form::power || R < 4 ? R : 4;
-      unrolled<R / kStage>([&](int stage) MONGE_LAMBDA {
-        V s[kStage];
-        unrolled<kStage>([&](int at) MONGE_LAMBDA {
-          const int r = stage * kStage + at;
-          const V first = difference(r, 0);
-          s[at] = hn::Mul(first, first);
-          unrolled<D - 1>([&](int k) MONGE_LAMBDA {
-            const V u = difference(r, k + 1);
-            s[at] = hn::MulAdd(u, u, s[at]);
-          });
-        });
-        if constexpr (FORM == Form::distance)
-          unrolled<kStage>([&](int at) MONGE_LAMBDA { s[at] = hn::Sqrt(s[at]); });
-        else
-          pow_positive(d, s, power / 2);
-        unrolled<kStage>([&](int at) MONGE_LAMBDA { z[stage * kStage + at] = hn::Sub(h, s[at]); });
-      });
-    }
+    });
   }
+
+ private:
+  HWY_ALIGN T x_[R * D * kLanes<T>];  // vector r * D + k holds x_k of row r in every lane
+  const T* HWY_RESTRICT y_;
 };
 
-// body(dimension, form), compile-time constants, for costs of points that DirectScores computes;
-// false for others.
-template <class T, class Body>
-HWY_INLINE bool with_direct_scores(const kernels::Pairs<T>& p, const Body& body) {
-  const auto with_form = [&](auto dimension) HWY_ATTR {
-    switch (p.form) {
-      case Form::distance:
-        return body(dimension, std::integral_constant<Form, Form::distance>());
-      case Form::power:
-        return body(dimension, std::integral_constant<Form, Form::power>());
-      default:
-        return body(dimension, std::integral_constant<Form, Form::squared>());
+// -|x - y| or -|x - y|^power in any dimension.
+template <int R, Form FORM, class T>
+class DistanceScores {
+  using V = hn::Vec<Tag<T>>;
+
+ public:
+  DistanceScores(const kernels::Pairs<T>& p, std::int64_t i, int, std::int64_t j0)
+      : x_(row_coordinates(p.rows, i)),
+        y_(p.cols.data + j0 * p.cols.dim),
+        dim_(p.cols.dim),
+        power_(p.power) {}
+
+  HWY_INLINE void at(int t, V h, V (&z)[R]) const {
+    constexpr Tag<T> d;
+    const T* const column = y_ + t / kPanel * kPanel * dim_ + t % kPanel;
+    V s[R];
+    unrolled<R>([&](int r) MONGE_LAMBDA { s[r] = hn::Zero(d); });
+    for (int k = 0; k < dim_; ++k) {
+      const V yk = hn::Load(d, column + k * kPanel);
+      unrolled<R>([&](int r) MONGE_LAMBDA {  // rows past the last are those of the panel
+        const V u = hn::Sub(yk, hn::Set(d, x_[k * kPanel + r]));
+        s[r] = hn::MulAdd(u, u, s[r]);
+      });
     }
-  };
-  switch (direct_dimension(p)) {
-    case 1:
-      with_form(std::integral_constant<int, 1>());
-      return true;
-    case 2:
-      with_form(std::integral_constant<int, 2>());
-      return true;
-    case 3:
-      with_form(std::integral_constant<int, 3>());
-      return true;
-    case 4:
-      with_form(std::integral_constant<int, 4>());
-      return true;
-    default:
-      return false;
+    if constexpr (FORM == Form::distance)
+      unrolled<R>([&](int r) MONGE_LAMBDA { s[r] = hn::Sqrt(s[r]); });
+    else
+      pow_positive(d, s, power_ / 2);
+    unrolled<R>([&](int r) MONGE_LAMBDA { z[r] = hn::Sub(h, s[r]); });
   }
+
+ private:
+  const T *HWY_RESTRICT x_, *HWY_RESTRICT y_;
+  int dim_;
+  T power_;
+};
+
+template <class S>
+struct ScoresAre {
+  using type = S;
+};
+
+// body(ScoresAre<...>()) where the costs are direct (is_direct); false elsewhere.
+template <int R, class T, class Body>
+HWY_INLINE bool with_direct_scores(const kernels::Pairs<T>& p, const Body& body) {
+  if (!is_direct(p)) return false;
+  if (p.form == Form::distance)
+    body(ScoresAre<DistanceScores<R, Form::distance, T>>());
+  else if (p.form == Form::power)
+    body(ScoresAre<DistanceScores<R, Form::power, T>>());
+  else if (p.rows.dim == 1)
+    body(ScoresAre<SquaredScores<R, 1, T>>());
+  else if (p.rows.dim == 2)
+    body(ScoresAre<SquaredScores<R, 2, T>>());
+  else if (p.rows.dim == 3)
+    body(ScoresAre<SquaredScores<R, 3, T>>());
+  else
+    body(ScoresAre<SquaredScores<R, 4, T>>());
+  return true;
 }
 }  // namespace monge::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

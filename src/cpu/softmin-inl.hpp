@@ -77,20 +77,17 @@ void broadcast_origins(const T* whole_shift, int rows, T* out) {
                 ExpSum<T>::origin_of(whole_shift[std::min(r, rows - 1)]));
 }
 
-template <int D, Form FORM, class T>
+template <class Scores, class T>
 HWY_NOINLINE void sum_direct(const SoftminArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0,
                              int columns, const T* h, const T* whole_shift,
                              const Exponent<T>& exponent, double* sums) {
-  const auto& p = args.pairs;
   const ExpSum<T> exponentials(exponent.k);
-  HWY_ALIGN T x[kRows * D * kLanes<T>], origin[kRows * kLanes<T>];
+  HWY_ALIGN T origin[kRows * kLanes<T>];
   for (int g = 0; g < rows; g += kRows) {
     const int group = std::min(kRows, rows - g);
-    broadcast_rows<kRows, D>(row_coordinates(p.rows, i0 + g), group, x);
     broadcast_origins(whole_shift + g, group, origin);
     double part[kRows] = {};
-    const DirectScores<D, FORM, T> scores{x, p.cols.data + j0 * D, p.power};
-    sum_chunk(exponentials, scores, h, columns, origin, part);
+    sum_chunk(exponentials, Scores(args.pairs, i0 + g, group, j0), h, columns, origin, part);
     for (int r = 0; r < group; ++r) sums[g + r] += part[r];
   }
 }

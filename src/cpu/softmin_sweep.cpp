@@ -25,8 +25,8 @@ void shifted_sweep(const SoftminArgs<T>& args, std::int64_t i0, int rows, Column
     if (product)
       return sum_products(args, i0, rows, j0, columns, h, whole_shift, exponent, scratch, sums);
     if (transposed) return sum_transposed(args, i0, j0, columns, h, whole_shift, exponent, sums);
-    const bool direct = with_direct_scores(p, [&](auto dimension, auto form) HWY_ATTR {
-      sum_direct<dimension(), form()>(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
+    const bool direct = with_direct_scores<kRows>(p, [&]<class Scores>(ScoresAre<Scores>) HWY_ATTR {
+      sum_direct<Scores>(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
     });
     if (!direct) sum_tiles(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
   });

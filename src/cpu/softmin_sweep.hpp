@@ -53,7 +53,7 @@ bool is_product(const kernels::Pairs<T>& p) {
 template <class T>
 Exponent<T> shifted_exponent(const kernels::SoftminArgs<T>& args) {
   const auto& p = args.pairs;
-  return {args.eps, is_product(p) || direct_dimension(p) ? p.scale : T(1)};
+  return {args.eps, is_product(p) || is_direct(p) ? p.scale : T(1)};
 }
 
 /// sum_j 2^((h_j - c_ij - top) k), top the largest score; -inf for a row without columns.

@@ -223,16 +223,13 @@ void tile_weights_of(const TileArgs<T>& args, std::int64_t i0, int rows, std::in
                                out + r * kColumnBlock);
 }
 
-// Scores or weights of costs by direct differences, which never reach the tile. Everything is in
-// units of the scale.
-template <bool WEIGHTS, int R, int D, Form FORM, class T>
+// Scores or weights of costs that never reach the tile, R rows.
+template <bool WEIGHTS, int R, class Scores, class T>
 HWY_NOINLINE void direct_tile(const TileArgs<T>& args, std::int64_t i0, std::int64_t j0,
                               int columns, T* out) {
   constexpr Tag<T> d;
   const auto& p = args.pairs;
-  HWY_ALIGN T x[R * D * kLanes<T>];
-  broadcast_rows<R, D>(row_coordinates(p.rows, i0), R, x);
-  const DirectScores<D, FORM, T> scores{x, p.cols.data + j0 * D, p.power};
+  const Scores scores(p, i0, R, j0);
   const ExpSum<T> exponentials(Exponent<T>(args.eps, p.scale).k);
   T shift[R] = {};
   if constexpr (WEIGHTS)
@@ -252,16 +249,22 @@ HWY_NOINLINE void direct_tile(const TileArgs<T>& args, std::int64_t i0, std::int
   }
 }
 
+template <bool WEIGHTS, int R, class T>
+bool direct_rows(const TileArgs<T>& args, std::int64_t i0, std::int64_t j0, int columns, T* out) {
+  return with_direct_scores<R>(args.pairs, [&]<class Scores>(ScoresAre<Scores>) HWY_ATTR {
+    direct_tile<WEIGHTS, R, Scores>(args, i0, j0, columns, out);
+  });
+}
+
 template <bool WEIGHTS, class T>
 bool direct_tiles(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0, int columns,
                   T* out) {
-  return with_direct_scores(args.pairs, [&](auto dimension, auto form) HWY_ATTR {
-    if (rows == kTileRows && i0 % kTileRows == 0)
-      return direct_tile<WEIGHTS, kTileRows, dimension(), form()>(args, i0, j0, columns, out);
-    for (int r = 0; r < rows; ++r)
-      direct_tile<WEIGHTS, 1, dimension(), form()>(args, i0 + r, j0, columns,
-                                                   out + r * kColumnBlock);
-  });
+  if (!is_direct(args.pairs)) return false;
+  if (rows == kTileRows && i0 % kTileRows == 0)
+    return direct_rows<WEIGHTS, kTileRows>(args, i0, j0, columns, out);
+  for (int r = 0; r < rows; ++r)
+    direct_rows<WEIGHTS, 1>(args, i0 + r, j0, columns, out + r * kColumnBlock);
+  return true;
 }
 
 template <class T>

@@ -36,13 +36,13 @@ struct Exponent {
   double per_cost() const { return static_cast<double>(k) / unit; }
 };
 
-/// Costs by direct differences in a dimension that has its own loop: that dimension, else 0.
+/// Costs that loops compute themselves, by direct differences, and never write to a tile: distances
+/// and their powers, squares in the dimensions that have a loop each.
 template <class T>
-int direct_dimension(const kernels::Pairs<T>& p) {
+bool is_direct(const kernels::Pairs<T>& p) {
   using kernels::Form;
-  const bool squared = p.form == Form::squared && !p.rows.norms;
-  const bool direct = squared || p.form == Form::distance || p.form == Form::power;
-  return direct && p.rows.dim <= 4 ? p.rows.dim : 0;
+  return p.form == Form::distance || p.form == Form::power ||
+         (p.form == Form::squared && !p.rows.norms && p.rows.dim <= 4);
 }
 
 template <class T>
@@ -70,7 +70,7 @@ struct TileFunctions {
   /// distance and power only. Uses args.pairs alone.
   Function slopes;
   /// The weights from costs or scores that are there already: the same bits as `weights` wherever
-  /// that itself goes through costs, within its rounding elsewhere (direct_dimension). `out` may be
+  /// that itself goes through costs, within its rounding elsewhere (is_direct). `out` may be
   /// `from`.
   Weights weights_of_costs, weights_of_scores;
 };

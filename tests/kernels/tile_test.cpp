@@ -81,7 +81,7 @@ void check_case(const testing::CaseOptions& options, int tile_rows) {
               i, j);
           const Real weight_error = pair.weight * pair.weight_error + std::numeric_limits<T>::min();
           ASSERT_NEAR(b.weights[at], pair.weight, weight_error);
-          if (cpu::direct_dimension(p)) {
+          if (cpu::is_direct(p)) {
             ASSERT_NEAR(b.again[at], b.weights[at], 2 * weight_error);
           } else {
             ASSERT_EQ(b.again[at], b.weights[at]);
