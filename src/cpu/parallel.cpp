@@ -5,13 +5,14 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <exception>
 #include <fstream>
 #include <mutex>
 #include <string>
+
+#include "kernels/poll.hpp"
 
 namespace monge::cpu {
 namespace {
@@ -54,25 +55,20 @@ int thread_count(const Exec& exec) {
 
 void parallel_for(std::int64_t blocks, Exec& exec,
                   const std::function<void(std::int64_t, int)>& body, double work) {
-  using Clock = std::chrono::steady_clock;
   std::atomic<std::int64_t> next{0}, done{0};
   std::atomic<bool> halt{false}, interrupted{false};
   std::exception_ptr error;
   std::mutex guard;
-  static thread_local Clock::time_point
-      last_poll{};  // of calling threads: paces the hook across passes
 
   const auto poll = [&] {
-    const auto now = Clock::now();
-    if (now - last_poll < std::chrono::milliseconds(100)) return;
-    last_poll = now;
+    if (!kernels::hook_is_due()) return;
     exec.state.pass_fraction = static_cast<double>(done) / static_cast<double>(blocks);
     if (!exec.progress(exec.state)) interrupted = halt = true;
   };
   const auto run = [&](int thread) {
     try {
       for (;;) {
-        if (exec.stop && exec.stop->load(std::memory_order_relaxed)) interrupted = halt = true;
+        if (kernels::stopped(exec)) interrupted = halt = true;
         if (thread == 0 && exec.progress) poll();
         if (halt) return;
         const std::int64_t block = next++;

@@ -1,5 +1,6 @@
-// Weights on the device. `Exact` has the bits of src/cpu/exp-inl.hpp on a target with FMA, so that
-// draws agree with the CPU's; otherwise float takes the hardware's 2^z, good to 2 ulp.
+// Weights on the device. `Exact` follows exp2_scaled of src/cpu/exp-inl.hpp, below 2 ulp, so that
+// draws differ from the CPU's only where a number falls within rounding of the edge between two
+// columns; otherwise float takes the hardware's 2^z, good to 2 ulp.
 #pragma once
 #include <cuda_runtime.h>
 

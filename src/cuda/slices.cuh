@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "cuda/launch.cuh"
+#include "kernels/poll.hpp"
 
 namespace monge::cuda::verbs {
 /// launch(first, count) for all `blocks`; one costs `work` multiply-adds.
@@ -14,11 +15,7 @@ void in_slices(std::int64_t blocks, double work, Exec& exec, const Launch& launc
   const auto most = static_cast<std::int64_t>(std::max(1.0, kSlice / std::max(work, 1.0)));
   for (std::int64_t first = 0; first < blocks; first += most) {
     if (first > 0) check(cudaStreamSynchronize(stream_of(exec)), "sweep");
-    if (exec.stop && exec.stop->load(std::memory_order_relaxed)) throw Interrupted();
-    if (first > 0 && exec.progress) {
-      exec.state.pass_fraction = static_cast<double>(first) / static_cast<double>(blocks);
-      if (!exec.progress(exec.state)) throw Interrupted();
-    }
+    kernels::poll(exec, static_cast<double>(first) / static_cast<double>(blocks));
     launch(first, std::min(most, blocks - first));
   }
 }

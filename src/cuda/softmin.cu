@@ -3,6 +3,7 @@
 // the device.
 #include "cuda/current.cuh"
 #include "cuda/softmin_sweep.cuh"
+#include "kernels/poll.hpp"
 
 namespace monge::cuda {
 namespace {
@@ -27,6 +28,12 @@ void softmin(const SoftminArgs<T>& args, Exec& exec) {
   if (p.n <= 0) return;
   const SweepPlan<T> chosen = plan(args);
   const cudaStream_t stream = stream_of(exec);
+  // Of long sweeps one alone is under way when the caller is asked: a solve would queue twenty.
+  constexpr double kLong = 3e11;  // multiply-adds, some 30 ms
+  const double work =
+      static_cast<double>(p.n) * static_cast<double>(p.m) * (p.rows.dim + 16) * sizeof(T) / 4;
+  if (work > kLong) check(cudaStreamSynchronize(stream), "softmin");
+  kernels::poll(exec, 0);
   const std::int64_t partial =
       (static_cast<std::int64_t>(sizeof(double)) * chosen.parts.count * p.n + 255) / 256 * 256;
   const Scratch scratch(exec, partial + chosen.packed_bytes);

@@ -4,7 +4,7 @@
 // A consumer says
 //   G                         its Tile
 //   Args                      what it needs, passed to the kernel by value
-//   kExact                    weights with the CPU's bits
+//   kExact                    exponentials as exp2_scaled of the CPU makes them
 //   kWeightings               whether other weightings than `plain` occur
 //   kSlopes                   whether weights are to be multiplied by |dc/dx| / |x - y| where that
 //                             depends on the pair

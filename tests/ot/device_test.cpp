@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -366,6 +367,22 @@ TEST(Devices, ThatDisagreeAreNamed) {
               sinkhorn(problem, options, here, Start<float>{f, {}});
             }).argument,
             "start");
+}
+
+TEST(Devices, ASolveIsInterruptedWhereverItRuns) {
+  const auto clouds = random_clouds<float>(3000, 3000, 3, 9);
+  SinkhornOptions options;
+  options.epsilon = 1e-4;
+  options.tolerance = 1e-30;
+  testing::on_every_device([&] {
+    Case<float> in(clouds, testing::current_device(), KL{1}, KL{1}, SquaredEuclidean{});
+    in.exec.progress = [](const Progress&) { return false; };
+    EXPECT_THROW(sinkhorn(*in.problem, options, in.exec), Interrupted);
+    const std::atomic<bool> stop{true};
+    in.exec.progress = nullptr;
+    in.exec.stop = &stop;
+    EXPECT_THROW(sinkhorn(*in.problem, options, in.exec), Interrupted);
+  });
 }
 
 TEST(Devices, WithoutABackendAreNotAvailable) {
