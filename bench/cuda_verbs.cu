@@ -738,10 +738,10 @@ void check_inspections(std::int64_t n, std::int64_t dim, bool by_rows, bool unit
   Exec host;
   for (const bool weighted : {false, true}) {
     const VectorView<const T> none;
-    const auto want = cpu::inspect<T>(
+    const auto want = inspect<T>(
         {view(x.data(), {}), weighted ? VectorView<const T>(a.data(), n) : none, unit_length},
         host);
-    const auto got = cuda::inspect<T>(
+    const auto got = inspect<T>(
         {view(dx.data(), exec.device),
          weighted ? VectorView<const T>(da.data(), n, 1, exec.device) : none, unit_length},
         exec);
@@ -758,12 +758,14 @@ void check_inspections(std::int64_t n, std::int64_t dim, bool by_rows, bool unit
       check_close("inspect points", where + " sum", got.sum[k], want.sum[k], 1e-12, 1e-12 * n);
     }
   }
-  const auto weights_want = cpu::inspect<T>(VectorView<const T>(a.data(), n), host);
-  const auto weights_got =
-      cuda::inspect<T>(VectorView<const T>(da.data(), n, 1, exec.device), exec);
-  check_close("inspect weights", where + " bad", weights_got.bad, weights_want.bad, 0);
-  if (weights_want.bad < 0)
-    check_close("inspect weights", where + " sum", weights_got.sum, weights_want.sum, 1e-15);
+  const auto of_weights = [&](const T* data, Exec& on) {
+    return inspect<T>({.points = {nullptr, n, 0}, .weight = {data, n, 1, on.device}}, on);
+  };
+  const auto weights_want = of_weights(a.data(), host), weights_got = of_weights(da.data(), exec);
+  check_close("inspect weights", where + " bad", weights_got.bad_weight, weights_want.bad_weight,
+              0);
+  if (weights_want.bad_weight < 0)
+    check_close("inspect weights", where + " mass", weights_got.mass, weights_want.mass, 1e-15);
 
   for (const bool weighted : {false, true}) {
     InspectMatrixArgs<T> args{view(x.data(), {}), {}, {}};

@@ -10,45 +10,34 @@ namespace monge::kernels::cpu {
 namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// body(i, j) in the order of memory, until it returns false.
-template <class T, class Body>
-void for_each_entry(const MatrixView<const T>& matrix, const Body& body) {
-  const bool by_rows = matrix.col_stride == 1;
-  for (std::int64_t s = 0; s < (by_rows ? matrix.rows : matrix.cols); ++s)
-    for (std::int64_t t = 0; t < (by_rows ? matrix.cols : matrix.rows); ++t)
-      if (!body(by_rows ? s : t, by_rows ? t : s)) return;
-}
+/// A sum and what its rounding lost.
+struct Compensated {
+  double sum = 0, lost = 0;
+
+  void add(double value) {
+    const double corrected = value - lost, next = sum + corrected;
+    lost = (next - sum) - corrected;
+    sum = next;
+  }
+};
 
 template <class T>
-void bound(const InspectMatrixArgs<T>& args, MatrixReport& out) {
-  const auto& matrix = args.matrix;
-  std::vector<T> row_min(matrix.rows, std::numeric_limits<T>::infinity());
-  std::vector<T> col_min(matrix.cols, std::numeric_limits<T>::infinity());
-  for_each_entry(matrix, [&](std::int64_t i, std::int64_t j) {
-    const T cost = matrix(i, j);
-    if (!(args.a[i] > 0 && args.b[j] > 0) || !std::isfinite(cost)) return true;
-    row_min[i] = std::min(row_min[i], cost);
-    col_min[j] = std::min(col_min[j], cost);
-    out.least = std::min<double>(out.least, cost);
-    out.most = std::max<double>(out.most, cost);
-    return true;
-  });
-  for (const auto* minima : {&row_min, &col_min})
-    for (const T cost : *minima)
-      if (std::isfinite(cost)) out.needed = std::max<double>(out.needed, cost);
-}
-}  // namespace
-
-template <class T>
-PointsReport inspect(const InspectPointsArgs<T>& args, Exec&) {
+PointsReport inspected(const InspectPointsArgs<T>& args) {
   const MatrixView<const T>& points = args.points;
   const auto dim = static_cast<std::size_t>(points.cols);
   PointsReport out;
   out.low = out.all_low = std::vector<double>(dim, kInfinity);
   out.high = out.all_high = std::vector<double>(dim, -kInfinity);
   out.origin = out.sum = std::vector<double>(dim, 0.0);
+  Compensated mass;
   for (std::int64_t i = 0; i < points.rows; ++i) {
-    const bool counts = !args.weight.data || args.weight[i] > 0;
+    bool counts = true;
+    if (args.weight.data) {
+      const double weight = args.weight[i];
+      counts = weight > 0;
+      if (out.bad_weight < 0 && !(weight >= 0 && std::isfinite(weight))) out.bad_weight = i;
+      mass.add(weight);
+    }
     double factor = 1;
     if (counts && args.unit_length) {
       factor = inverse_length(points, i);
@@ -70,45 +59,91 @@ PointsReport inspect(const InspectPointsArgs<T>& args, Exec&) {
     }
     if (counts) ++out.count;
   }
+  out.mass = mass.sum;
   return out;
 }
 
+/// What stands in the way of an entry of a row or column: 0 where it counts, else +inf.
 template <class T>
-WeightsReport inspect(VectorView<const T> weights, Exec&) {
-  WeightsReport out;
-  double lost = 0;
-  for (std::int64_t i = 0; i < weights.size; ++i) {
-    const double weight = weights[i];
-    if (!(weight >= 0 && std::isfinite(weight))) {
-      out.bad = i;
-      return out;
-    }
-    const double corrected = weight - lost, next = out.sum + corrected;
-    lost = (next - out.sum) - corrected;
-    out.sum = next;
-  }
+std::vector<T> hurdles(VectorView<const T> weight, std::int64_t count) {
+  std::vector<T> out(count, T(0));
+  for (std::int64_t i = 0; i < weight.size; ++i)
+    if (!(weight[i] > 0)) out[i] = std::numeric_limits<T>::infinity();
   return out;
+}
+
+constexpr std::int64_t kLanes = 16;  // of a line, side by side: its minimum then vectorises
+
+/// One line along the fast axis of memory. Minima and maxima in lanes over lines, `low` in lanes of
+/// this one, `column_low` along it. Returns whether all entries are numbers or +inf.
+template <class T>
+bool take_line(const T* line, const T* hurdle, std::int64_t size, T* low, T* high, T* largest,
+               T* column_low) {
+  constexpr T kNone = std::numeric_limits<T>::infinity();
+  int unsound[kLanes] = {};
+  const auto take = [&](std::int64_t t, std::int64_t lane) {
+    const T cost = line[t], counted = cost + hurdle[t];
+    unsound[lane] |= !(cost >= std::numeric_limits<T>::lowest());
+    largest[lane] = cost > largest[lane] ? cost : largest[lane];
+    low[lane] = counted < low[lane] ? counted : low[lane];
+    column_low[t] = counted < column_low[t] ? counted : column_low[t];
+    const T finite = counted < kNone ? counted : -kNone;
+    high[lane] = finite > high[lane] ? finite : high[lane];
+  };
+  std::int64_t t = 0;
+  for (; t + kLanes <= size; t += kLanes)
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) take(t + lane, lane);
+  for (; t < size; ++t) take(t, 0);
+  return std::all_of(unsound, unsound + kLanes, [](int flag) { return flag == 0; });
+}
+}  // namespace
+
+template <class T>
+void inspect(std::span<const InspectPointsArgs<T>> sets, PointsReport* out, Exec&) {
+  for (const auto& set : sets) *out++ = inspected(set);
 }
 
 template <class T>
 MatrixReport inspect(const InspectMatrixArgs<T>& args, Exec&) {
+  constexpr T kNone = std::numeric_limits<T>::infinity();
+  const MatrixView<const T>& matrix = args.matrix;
+  const bool by_rows = matrix.col_stride == 1 || matrix.cols == 1;
+  const std::int64_t slow = by_rows ? matrix.rows : matrix.cols,
+                     fast = by_rows ? matrix.cols : matrix.rows;
+  const auto along = hurdles(by_rows ? args.b : args.a, fast);
+  const VectorView<const T> across = by_rows ? args.a : args.b;
+  const std::vector<T> closed(fast, kNone);  // a line that does not count
+  T high[kLanes], largest[kLanes], low[kLanes];
+  std::fill_n(high, kLanes, -kNone);
+  std::fill_n(largest, kLanes, -kNone);
+  std::vector<T> column_low(fast, kNone);
   MatrixReport out;
-  for_each_entry(args.matrix, [&](std::int64_t i, std::int64_t j) {
-    const T cost = args.matrix(i, j);
-    if (std::isfinite(cost)) return true;
-    if (cost > 0)
-      out.forbids = true;
-    else
-      out.bad = i * args.matrix.cols + j;
-    return out.bad < 0;
-  });
-  if (out.bad < 0 && args.a.data && args.b.data) bound(args, out);
+  const auto take_least = [&out](T least) {
+    if (!(least < kNone)) return;
+    out.least = std::min<double>(out.least, least);
+    out.needed = std::max<double>(out.needed, least);
+  };
+  for (std::int64_t s = 0; s < slow; ++s) {
+    const T* const line = matrix.data + s * (by_rows ? matrix.row_stride : matrix.col_stride);
+    const bool counts = !across.data || across[s] > 0;
+    std::fill_n(low, kLanes, kNone);
+    if (!take_line(line, (counts ? along : closed).data(), fast, low, high, largest,
+                   column_low.data())) {
+      const T* const bad = std::find_if(
+          line, line + fast, [](T cost) { return !(cost >= std::numeric_limits<T>::lowest()); });
+      out.bad = by_rows ? s * fast + (bad - line) : (bad - line) * slow + s;
+      return out;
+    }
+    take_least(*std::min_element(low, low + kLanes));
+  }
+  for (const T least : column_low) take_least(least);
+  out.most = *std::max_element(high, high + kLanes);
+  out.forbids = *std::max_element(largest, largest + kLanes) == kNone;
   return out;
 }
 
-#define MONGE_INSTANTIATE(T)                                         \
-  template PointsReport inspect(const InspectPointsArgs<T>&, Exec&); \
-  template WeightsReport inspect(VectorView<const T>, Exec&);        \
+#define MONGE_INSTANTIATE(T)                                                          \
+  template void inspect(std::span<const InspectPointsArgs<T>>, PointsReport*, Exec&); \
   template MatrixReport inspect(const InspectMatrixArgs<T>&, Exec&);
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)

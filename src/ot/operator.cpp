@@ -13,6 +13,7 @@
 #include "kernels/inspect.hpp"
 #include "monge/core/error.hpp"
 #include "ot/arrays.hpp"
+#include "ot/inspection.hpp"
 
 namespace monge {
 namespace {
@@ -52,13 +53,19 @@ void refuse_fast(const std::string& why) {
 }  // namespace
 
 template <class T>
-Operator<T>::Operator(const Problem<T>& problem, kernels::Precision precision)
+Operator<T>::Operator(const Problem<T>& problem, kernels::Precision precision) {
+  Exec exec = exec_of(problem);
+  *this = Operator(problem, precision, exec);
+  synchronize(exec.device, exec.stream);
+}
+
+template <class T>
+Operator<T>::Operator(const Problem<T>& problem, kernels::Precision precision, Exec& exec)
     : n_(problem.n()), m_(problem.m()), precision_(precision) {
   if (precision == kernels::Precision::fast)
     if (const auto why = obstacle(problem); !why.empty()) refuse_fast(why);
-  Exec exec = exec_of(problem);
   if (const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry())) {
-    pack_cloud(*cloud, problem.a(), problem.b(), exec);
+    pack_cloud(*cloud, problem.inspection(), exec);
   } else {
     form_.form = kernels::Form::matrix;
     matrix_ = std::get<CostMatrix<T>>(problem.geometry()).values;
@@ -67,8 +74,7 @@ Operator<T>::Operator(const Problem<T>& problem, kernels::Precision precision)
     if (m_ == 1 && matrix_.row_stride != 1) matrix_.col_stride = 1;
     // The cheapest partner of each row and column bounds what a plan needs: a sentinel such as 1e32
     // that no row and no column depends on then starts no annealing and predicts no floor.
-    const auto report =
-        kernels::inspect<T>({.matrix = matrix_, .a = problem.a(), .b = problem.b()}, exec);
+    const kernels::MatrixReport& report = problem.inspection().costs;
     // Soft sides, everything forbidden: the plan is 0, so are the bounds.
     if (report.least <= report.most)
       std::tie(min_cost_, max_cost_, needed_cost_) =
@@ -77,19 +83,13 @@ Operator<T>::Operator(const Problem<T>& problem, kernels::Precision precision)
 }
 
 template <class T>
-void Operator<T>::pack_cloud(const PointCloud<T>& cloud, VectorView<const T> a,
-                             VectorView<const T> b, Exec& exec) {
+void Operator<T>::pack_cloud(const PointCloud<T>& cloud, const Inspection& seen, Exec& exec) {
   form_ = cost_form(cloud.cost);
   dim_ = static_cast<int>(cloud.x.cols);
-  const auto inspected = [&](MatrixView<const T> points, VectorView<const T> weight, Box& box) {
-    auto report = kernels::inspect<T>(
-        {.points = points, .weight = weight, .unit_length = form_.unit_length}, exec);
-    box = Box(report.low, report.high);
-    extent_.add(Box(report.all_low, report.all_high));
-    return report;
-  };
-  extent_ = Box(dim_);
-  const auto x = inspected(cloud.x, a, box_a_), y = inspected(cloud.y, b, box_b_);
+  box_a_ = Box(seen.x.low, seen.x.high);
+  box_b_ = Box(seen.y.low, seen.y.high);
+  extent_ = Box(seen.x.all_low, seen.x.all_high);
+  extent_.add({seen.y.all_low, seen.y.all_high});
   how_ = {.unit_length = form_.unit_length};
   if (form_.form == kernels::Form::squared) {
     exponents_ = exec.device.is_cuda() && sizeof(T) == 4 && dim_ <= kExponentDimension;
@@ -97,7 +97,7 @@ void Operator<T>::pack_cloud(const PointCloud<T>& cloud, VectorView<const T> a,
   }
   how_.split = dim_ > kDirectDimension && (how_.norms || form_.form == kernels::Form::dot);
   if ((dim_ > kDirectDimension && form_.form != kernels::Form::dot) || exponents_) {
-    const auto center = common_center(x, y);
+    const auto center = common_center(seen.x, seen.y);
     for (int k = 0; k < dim_; ++k)
       radius2_ += std::pow(std::max(extent_.high[k] - center[k], center[k] - extent_.low[k]), 2);
     if (form_.unit_length) radius2_ = 4;
@@ -111,7 +111,6 @@ void Operator<T>::pack_cloud(const PointCloud<T>& cloud, VectorView<const T> a,
   target_ = packed(cloud.y);
   bound_costs();
   if (precision_ == kernels::Precision::fast) measure_products(exec);
-  synchronize(exec.device, exec.stream);
 }
 
 template <class T>
@@ -125,11 +124,13 @@ void Operator<T>::measure_products(Exec& exec) {
     largest_product_ /= 2;
     return;
   }
-  for (const auto& side : {source_, target_}) {
-    const MatrixView<const T> norms(side->norms.data(), side->count, 1, 1, 1, exec.device);
-    const auto report = kernels::inspect<T>({.points = norms, .weight = {}}, exec);
-    largest_product_ = std::max(largest_product_, report.all_high[0]);
-  }
+  const auto norms = [&](const PackedPoints<T>& side) -> kernels::InspectPointsArgs<T> {
+    return {.points = {side.norms, side.count, 1, 1, 1, exec.device}, .weight = {}};
+  };
+  const kernels::InspectPointsArgs<T> sets[] = {norms(*source_), norms(*target_)};
+  kernels::PointsReport reports[2];
+  kernels::inspect<T>(sets, reports, exec);
+  largest_product_ = std::max(reports[0].all_high[0], reports[1].all_high[0]);
 }
 
 template <class T>
@@ -208,8 +209,8 @@ void Operator<T>::softmin(Side rows, const T* h, const double* shift, double* ou
                           Exec& exec) const {
   auto p = pairs(rows);
   if (exponents_ && radius2_ * form_.scale <= kExponentRange * std::log(2.0) * eps) {
-    p.rows.norms = (rows == Side::source ? source_ : target_)->norms.data();
-    p.cols.norms = (rows == Side::source ? target_ : source_)->norms.data();
+    p.rows.norms = (rows == Side::source ? source_ : target_)->norms;
+    p.cols.norms = (rows == Side::source ? target_ : source_)->norms;
   }
   kernels::softmin<T>(
       {.pairs = p, .h = h, .shift = shift, .out = out, .eps = eps, .precision = precision_}, exec);
@@ -241,9 +242,9 @@ void Operator<T>::pull(Side rows, const T* h, const T* shift, T* out, double eps
   kernels::pull<T>({.pairs = pairs(rows), .h = h, .shift = shift, .out = out, .eps = eps}, exec);
   if (!form_.unit_length) return;
   const PackedPoints<T>& points = rows == Side::source ? *source_ : *target_;
-  kernels::each(kernels::UnitLengthChainArgs<T>{points.panels(), points.inverse_length.data(),
-                                                how_.center, out},
-                points.count, exec);
+  kernels::each(
+      kernels::UnitLengthChainArgs<T>{points.panels(), points.inverse_length, how_.center, out},
+      points.count, exec);
 }
 
 template <class T>

@@ -26,8 +26,10 @@ template <class T>
 class Operator {
  public:
   /// Packs both sides, where they are: O((n + m) d). Statistics (common mean, cost bounds) are
-  /// taken over points of positive weight. Waits: afterwards every stream may use it. `precision`
-  /// is that of softmin; throws NotAvailable, which says why, where fast does not exist.
+  /// those of the problem, over points of positive weight. `precision` is that of softmin; throws
+  /// NotAvailable, which says why, where fast does not exist. For calls on exec.stream.
+  Operator(const Problem<T>& problem, kernels::Precision precision, Exec& exec);
+  /// Waits: every stream may use it.
   explicit Operator(const Problem<T>& problem,
                     kernels::Precision precision = kernels::Precision::accurate);
   /// The same operator with the points of `side` replaced by z [k, d], all of which count; shares
@@ -68,8 +70,7 @@ class Operator {
 
  private:
   Operator() = default;
-  void pack_cloud(const PointCloud<T>& cloud, VectorView<const T> a, VectorView<const T> b,
-                  Exec& exec);
+  void pack_cloud(const PointCloud<T>& cloud, const Inspection& seen, Exec& exec);
   void bound_costs();
   void measure_products(Exec& exec);
   CostForm form_;

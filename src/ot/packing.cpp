@@ -107,18 +107,23 @@ std::vector<double> common_center(const kernels::PointsReport& x, const kernels:
 template <class T>
 PackedPoints<T> pack(MatrixView<const T> points, const Packing& how, Exec& exec) {
   const std::int64_t padded = kernels::padded(points.rows);
+  const std::int64_t norms_at = padded * points.cols,
+                     lengths_at = norms_at + (how.norms ? padded : 0);
   PackedPoints<T> packed;
   packed.count = points.rows;
   packed.dim = static_cast<int>(points.cols);
-  packed.data = Buffer<T>(padded * points.cols, exec.device);
-  if (how.norms) packed.norms = Buffer<T>(padded, exec.device);
-  if (how.unit_length) packed.inverse_length = Buffer<T>(points.rows, exec.device);
+  packed.memory = Buffer<T>(lengths_at + (how.unit_length ? points.rows : 0), exec.device);
+  T* const data = packed.memory.data();
+  T* const norms = how.norms ? data + norms_at : nullptr;
+  T* const lengths = how.unit_length ? data + lengths_at : nullptr;
+  packed.norms = norms;
+  packed.inverse_length = lengths;
   kernels::pack<T>({.points = points,
                     .center = how.center,
                     .unit_length = how.unit_length,
-                    .data = packed.data.data(),
-                    .norms = packed.norms.data(),
-                    .inverse_length = packed.inverse_length.data()},
+                    .data = data,
+                    .norms = norms,
+                    .inverse_length = lengths},
                    exec);
   if (!how.split) return packed;
   packed.split = Buffer<std::byte>(kernels::split_size(packed.panels(), exec), exec.device);

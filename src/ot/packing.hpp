@@ -54,14 +54,14 @@ void check_overflow(const CostForm& form, const Box& all, const char* room, cons
 /// Packed points of one side, owned.
 template <class T>
 struct PackedPoints {
-  Buffer<T> data, norms;
-  Buffer<std::byte> split;   // empty: the device has no use for it
-  Buffer<T> inverse_length;  // Cosine only: 1/|x|, to chain derivatives to the caller's points
+  Buffer<T> memory;          // panels, then norms, then lengths
+  const T* norms = nullptr;  // where wanted
+  const T* inverse_length =
+      nullptr;              // Cosine only: 1/|x|, to chain derivatives to the caller's points
+  Buffer<std::byte> split;  // empty: the device has no use for it
   std::int64_t count = 0;
   int dim = 0;
-  kernels::Panels<T> panels() const {
-    return {data.data(), norms.data(), count, dim, split.data()};
-  }
+  kernels::Panels<T> panels() const { return {memory.data(), norms, count, dim, split.data()}; }
 };
 
 /// Mean of the points that count of both sides, of their directions where the reports were made so.

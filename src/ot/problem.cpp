@@ -8,9 +8,9 @@
 
 #include <fmt/format.h>
 
-#include "kernels/inspect.hpp"
 #include "ot/arrays.hpp"
 #include "ot/feasibility.hpp"
+#include "ot/inspection.hpp"
 #include "ot/overloaded.hpp"
 #include "ot/packing.hpp"
 
@@ -34,76 +34,113 @@ void check_devices(std::initializer_list<Placed> views) {
           view.name);
 }
 
-/// The box of all points.
 template <class T>
-Box check_points(const char* name, MatrixView<const T> points, Exec& exec) {
-  if (points.rows < 1 || points.cols < 1 || !points.data)
+bool has_entries(MatrixView<const T> matrix) {
+  return matrix.rows >= 1 && matrix.cols >= 1 && matrix.data;
+}
+
+/// Whether the kernels take its strides: one of them is 1, or never used.
+template <class T>
+bool has_lines(MatrixView<const T> cost) {
+  return cost.row_stride == 1 || cost.col_stride == 1 || cost.rows == 1 || cost.cols == 1;
+}
+
+/// Reads all arrays, once, and waits. What is malformed is left out: the checks that follow refuse
+/// its shape before they come to its report.
+template <class T>
+Inspection inspected(const Geometry<T>& geometry, VectorView<const T> a, VectorView<const T> b,
+                     Exec& exec) {
+  const auto fitting = [](VectorView<const T> weights, std::int64_t count) {
+    return weights.size == count ? weights : VectorView<const T>();
+  };
+  Inspection out;
+  kernels::InspectPointsArgs<T> sets[2];
+  if (const auto* cloud = std::get_if<PointCloud<T>>(&geometry)) {
+    const bool directions = std::holds_alternative<Cosine>(cloud->cost);
+    const auto set = [&](MatrixView<const T> points, VectorView<const T> weights) {
+      if (!has_entries(points)) return kernels::InspectPointsArgs<T>{};
+      return kernels::InspectPointsArgs<T>{points, fitting(weights, points.rows), directions};
+    };
+    sets[0] = set(cloud->x, a);
+    sets[1] = set(cloud->y, b);
+  } else {
+    const MatrixView<const T> costs = std::get<CostMatrix<T>>(geometry).values;
+    if (has_entries(costs) && has_lines(costs))
+      out.costs =
+          kernels::inspect<T>({costs, fitting(a, costs.rows), fitting(b, costs.cols)}, exec);
+    sets[0] = {.points = {nullptr, a.size, 0}, .weight = a};
+    sets[1] = {.points = {nullptr, b.size, 0}, .weight = b};
+  }
+  kernels::PointsReport reports[2];
+  kernels::inspect<T>(sets, reports, exec);
+  out.x = std::move(reports[0]);
+  out.y = std::move(reports[1]);
+  return out;
+}
+
+template <class T>
+void check_points(const char* name, MatrixView<const T> points, const kernels::PointsReport& report,
+                  Exec& exec) {
+  if (!has_entries(points))
     throw InvalidArgument(fmt::format("[problem] {} has shape ({}, {}), wanted at least one point "
                                       "and one dimension",
                                       name, points.rows, points.cols),
                           name);
-  auto report = kernels::inspect<T>({.points = points, .weight = {}}, exec);
   if (report.bad >= 0)
     throw InvalidArgument(fmt::format("[problem] {}[{}, {}] is {}, wanted finite coordinates", name,
                                       report.bad / points.cols, report.bad % points.cols,
                                       entry(points, report.bad, exec)),
                           name, report.bad / points.cols);
-  return {std::move(report.all_low), std::move(report.all_high)};
 }
 
-template <class T>
-void check_directions(const char* name, MatrixView<const T> points, VectorView<const T> weights,
-                      Exec& exec) {
-  const auto i = kernels::inspect<T>({points, weights, /*unit_length=*/true}, exec).undirected;
-  if (i >= 0)
+void check_directions(const char* name, const kernels::PointsReport& report) {
+  if (report.undirected >= 0)
     throw InvalidArgument(
         fmt::format("[problem] {}[{}] is a zero vector, or too short or long to have a "
                     "direction, which the cosine cost needs",
-                    name, i),
-        name, i);
+                    name, report.undirected),
+        name, report.undirected);
 }
 
-/// Returns whether a pair is forbidden.
 template <class T>
-bool check_matrix(MatrixView<const T> cost, Exec& exec) {
-  if (cost.rows < 1 || cost.cols < 1 || !cost.data)
+void check_matrix(MatrixView<const T> cost, const kernels::MatrixReport& report, Exec& exec) {
+  if (!has_entries(cost))
     throw InvalidArgument(fmt::format("[problem] C has shape ({}, {}), wanted at least one row "
                                       "and one column",
                                       cost.rows, cost.cols),
                           "C");
-  if (cost.row_stride != 1 && cost.col_stride != 1 && cost.rows > 1 && cost.cols > 1)
+  if (!has_lines(cost))
     throw InvalidArgument(fmt::format("[problem] C has strides ({}, {}), wanted one of them to be "
                                       "1: copy it to a contiguous array",
                                       cost.row_stride, cost.col_stride),
                           "C");
-  const auto report = kernels::inspect<T>({.matrix = cost, .a = {}, .b = {}}, exec);
   if (report.bad >= 0)
     throw InvalidArgument(
         fmt::format("[problem] C[{}, {}] is {}, wanted a number or +infinity for a forbidden pair",
                     report.bad / cost.cols, report.bad % cost.cols, entry(cost, report.bad, exec)),
         "C", report.bad / cost.cols);
-  return report.forbids;
 }
 
-/// The mass. Summed with compensation: a million float weights must meet a tolerance of 1e-12.
+/// The mass.
 template <class T>
 double check_weights(const char* name, VectorView<const T> weights, const char* owner,
-                     std::int64_t count, const char* noun, Exec& exec) {
+                     std::int64_t count, const char* noun, const kernels::PointsReport& report,
+                     Exec& exec) {
   if (weights.size != count)
     throw InvalidArgument(fmt::format("[problem] {} has {} weights but {} has {} {}", name,
                                       weights.size, owner, count, noun),
                           name);
-  const auto [bad, sum] = kernels::inspect<T>(weights, exec);
-  if (bad >= 0) {
+  if (report.bad_weight >= 0) {
     const MatrixView<const T> column(weights.data, count, 1, weights.stride, 1);
     throw InvalidArgument(fmt::format("[problem] {}[{}] is {}, wanted finite weights >= 0", name,
-                                      bad, entry(column, bad, exec)),
-                          name, bad);
+                                      report.bad_weight, entry(column, report.bad_weight, exec)),
+                          name, report.bad_weight);
   }
-  if (!(sum > 0 && std::isfinite(sum)))
+  const double mass = report.mass;
+  if (!(mass > 0 && std::isfinite(mass)))
     throw InvalidArgument(
-        fmt::format("[problem] {} sums to {}, wanted a positive finite mass", name, sum), name);
-  return sum;
+        fmt::format("[problem] {} sums to {}, wanted a positive finite mass", name, mass), name);
+  return mass;
 }
 
 /// The marginal as it acts. An infinite TV stays one where a total mass caps the side.
@@ -166,39 +203,39 @@ Problem<T>::Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<cons
   device_ = first;
   Exec exec = exec_of(*this);
 
-  bool forbids = false;
-  Box all;
-  if (cloud) {
-    all = check_points("x", cloud->x, exec);
-    const Box of_y = check_points("y", cloud->y, exec);
-    if (cloud->x.cols != cloud->y.cols)
-      throw InvalidArgument(fmt::format("[problem] x has dimension {} and y has dimension {}",
-                                        cloud->x.cols, cloud->y.cols),
-                            "y");
-    if (cloud->x.cols > std::numeric_limits<int>::max())
-      throw InvalidArgument(fmt::format("[problem] x has dimension {}", cloud->x.cols), "x");
-    all.add(of_y);
-  } else {
-    forbids = check_matrix(matrix->values, exec);
-  }
-  n_ = cloud ? cloud->x.rows : matrix->values.rows;
-  m_ = cloud ? cloud->y.rows : matrix->values.cols;
-
-  const auto uniform = [&](VectorView<const T>& weights, Buffer<T>& owned, std::int64_t count) {
-    if (weights.data) return;
-    owned = filled(count, T(1) / static_cast<T>(count), exec);
+  const MatrixView<const T> x = cloud ? cloud->x : matrix->values,
+                            y = cloud ? cloud->y : matrix->values.transposed();
+  // Before the one wait, after which every stream may read them.
+  const auto uniform = [&](VectorView<const T>& weights, Buffer<T>& owned, MatrixView<const T> of) {
+    if (weights.data || !has_entries(of)) return;
+    owned = filled(of.rows, T(1) / static_cast<T>(of.rows), exec);
     weights = owned.view();
   };
-  uniform(a_, uniform_a_, n_);
-  uniform(b_, uniform_b_, m_);
-  mass_a_ = check_weights("a", a_, cloud ? "x" : "C", n_, cloud ? "points" : "rows", exec);
-  mass_b_ = check_weights("b", b_, cloud ? "y" : "C", m_, cloud ? "points" : "columns", exec);
+  uniform(a_, uniform_a_, x);
+  uniform(b_, uniform_b_, y);
+  inspection_ = std::make_shared<const Inspection>(inspected(geometry_, a_, b_, exec));
+  const auto& [of_x, of_y, of_costs] = *inspection_;
+  if (cloud) {
+    check_points("x", x, of_x, exec);
+    check_points("y", y, of_y, exec);
+    if (x.cols != y.cols)
+      throw InvalidArgument(
+          fmt::format("[problem] x has dimension {} and y has dimension {}", x.cols, y.cols), "y");
+    if (x.cols > std::numeric_limits<int>::max())
+      throw InvalidArgument(fmt::format("[problem] x has dimension {}", x.cols), "x");
+  } else {
+    check_matrix(matrix->values, of_costs, exec);
+  }
+  n_ = x.rows;
+  m_ = y.rows;
+  mass_a_ = check_weights("a", a_, cloud ? "x" : "C", n_, cloud ? "points" : "rows", of_x, exec);
+  mass_b_ = check_weights("b", b_, cloud ? "y" : "C", m_, cloud ? "points" : "columns", of_y, exec);
   if (cloud) {
     const CostForm form = cost_form(cloud->cost);
-    if (form.unit_length) {
-      check_directions("x", cloud->x, a_, exec);
-      check_directions("y", cloud->y, b_, exec);
-    }
+    check_directions("x", of_x);
+    check_directions("y", of_y);
+    Box all(of_x.all_low, of_x.all_high);
+    all.add({of_y.all_low, of_y.all_high});
     check_overflow<T>(form, all, "problem", "x");
   }
 
@@ -236,7 +273,7 @@ Problem<T>::Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<cons
   const bool balanced_a = std::holds_alternative<Balanced>(marginal_a_);
   const bool balanced_b = std::holds_alternative<Balanced>(marginal_b_);
   if (balanced_a && balanced_b && !capped) check_balance(mass_a_, mass_b_, tolerance);
-  if (!forbids) return;
+  if (!of_costs.forbids) return;
   const HardMass hard{balanced_a, balanced_b, total_mass_, tolerance};
   if (!device_.is_cuda()) {
     check_allowed_pairs(matrix->values, a_, b_, hard);

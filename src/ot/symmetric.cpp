@@ -24,7 +24,7 @@ class SymmetricSolve {
       : problem_(problem),
         options_(options),
         exec_(exec),
-        op_(problem, swept_in(options.precision)),
+        op_(problem, swept_in(options.precision), exec),
         penalty_(penalty_of<T>(problem.marginal_a())),
         log_weight_(log_weights(problem.a(), exec)),
         s_(problem.n(), exec.device),

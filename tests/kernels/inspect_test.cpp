@@ -148,15 +148,19 @@ TYPED_TEST(Inspect, WeightsAreSummedWithCompensation) {
       const auto report = [&] {
         Placed on;
         Exec exec = on.exec();
-        return kernels::inspect<T>({on.in(weight), n, 1, testing::current_device()}, exec);
+        return kernels::inspect<T>(
+            {.points = {nullptr, n, 0}, .weight = {on.in(weight), n, 1, testing::current_device()}},
+            exec);
       };
-      EXPECT_EQ(report().bad, -1);
-      EXPECT_NEAR(report().sum, static_cast<double>(want), 1e-15 * static_cast<double>(want));
+      EXPECT_EQ(report().bad_weight, -1);
+      EXPECT_EQ(report().count,
+                std::count_if(weight.begin(), weight.end(), [](T w) { return w > 0; }));
+      EXPECT_NEAR(report().mass, static_cast<double>(want), 1e-15 * static_cast<double>(want));
       if (n < 100) continue;
       weight[n - 1] = std::numeric_limits<T>::quiet_NaN();
-      EXPECT_EQ(report().bad, n - 1);
+      EXPECT_EQ(report().bad_weight, n - 1);
       weight[n / 2] = -1;
-      EXPECT_EQ(report().bad, n / 2);
+      EXPECT_EQ(report().bad_weight, n / 2);
     }
   });
 }
@@ -191,6 +195,7 @@ TYPED_TEST(Inspect, MatricesAreBoundedOverPairsThatCount) {
           for (const double c : *minima)
             if (std::isfinite(c)) needed = std::max(needed, c);
         const Device device = testing::current_device();
+        std::vector<T> all_a(n, T(1)), all_b(m, T(1));
         const auto report = [&](bool weighted) {
           Placed on;
           Exec exec = on.exec();
@@ -198,6 +203,15 @@ TYPED_TEST(Inspect, MatricesAreBoundedOverPairsThatCount) {
           if (weighted) args.a = {on.in(a), n, 1, device}, args.b = {on.in(b), m, 1, device};
           return kernels::inspect<T>(args, exec);
         };
+        const auto of_all = report(false);  // as with weights that all count
+        std::swap(a, all_a), std::swap(b, all_b);
+        const auto of_ones = report(true);
+        std::swap(a, all_a), std::swap(b, all_b);
+        EXPECT_EQ(of_all.least, of_ones.least);
+        EXPECT_EQ(of_all.most, of_ones.most);
+        EXPECT_EQ(of_all.needed, of_ones.needed);
+        EXPECT_LE(of_all.least, least);
+        EXPECT_GE(of_all.most, most);
         const auto got = report(true);
         EXPECT_EQ(got.bad, -1);
         EXPECT_EQ(got.forbids, forbids);
@@ -210,6 +224,42 @@ TYPED_TEST(Inspect, MatricesAreBoundedOverPairsThatCount) {
         in.at(0, m / 2) = -std::numeric_limits<T>::infinity();
         EXPECT_EQ(report(true).bad, m / 2);
       }
+  });
+}
+
+// What is inspected together is reported as it is alone, whatever its neighbour is like.
+TYPED_TEST(Inspect, SetsAreReportedOneByOne) {
+  using T = TypeParam;
+  testing::on_every_device([&] {
+    Cloud<T> first(3000, 3, true), second(70, 40, false), bare(9000, 1, true);
+    second.weight[69] = T(-1);
+    Placed on;
+    Exec exec = on.exec();
+    const kernels::InspectPointsArgs<T> all[] = {
+        {first.points(on), first.weights(on), true},
+        {second.points(on), second.weights(on), false},
+        {{nullptr, bare.n, 0}, bare.weights(on), false},
+        {},
+    };
+    for (const auto& one : all)
+      for (const auto& two : all) {
+        const kernels::InspectPointsArgs<T> sets[] = {one, two};
+        kernels::PointsReport got[2];
+        kernels::inspect<T>(sets, got, exec);
+        for (int s = 0; s < 2; ++s) {
+          const auto want = kernels::inspect<T>(sets[s], exec);
+          EXPECT_EQ(got[s].bad, want.bad);
+          EXPECT_EQ(got[s].bad_weight, want.bad_weight);
+          EXPECT_EQ(got[s].count, want.count);
+          EXPECT_EQ(got[s].mass, want.mass);
+          EXPECT_EQ(got[s].low, want.low);
+          EXPECT_EQ(got[s].all_high, want.all_high);
+          EXPECT_EQ(got[s].origin, want.origin);
+          EXPECT_EQ(got[s].sum, want.sum);
+        }
+      }
+    EXPECT_EQ(kernels::inspect<T>(all[1], exec).bad_weight, 69);
+    EXPECT_EQ(kernels::inspect<T>(all[3], exec).count, 0);
   });
 }
 

@@ -3,6 +3,7 @@
 // with KL(p | q) = sum p log(p/q) - p + q. A Problem is checked once, here, and never again.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "monge/core/buffer.hpp"
@@ -10,6 +11,8 @@
 #include "monge/ot/marginal.hpp"
 
 namespace monge {
+struct Inspection;
+
 struct ProblemOptions {
   /// Total transported mass M, 0 < M <= min(m_a, m_b), with both sides TV(infinity): classical
   /// partial transport, P 1 <= a and P^T 1 <= b. Where M equals a side's mass (to
@@ -54,6 +57,8 @@ class Problem {
   /// Of every array, and of all results.
   Device device() const { return device_; }
   void* stream() const { return stream_; }
+  /// What was read of the arrays (src/ot/inspection.hpp), for the library itself.
+  const Inspection& inspection() const { return *inspection_; }
 
  private:
   Geometry<T> geometry_;
@@ -65,5 +70,6 @@ class Problem {
   Marginal marginal_a_, marginal_b_;
   std::optional<double> total_mass_;
   double mass_a_ = 0, mass_b_ = 0, mass_tolerance_ = 0;
+  std::shared_ptr<const Inspection> inspection_;
 };
 }  // namespace monge

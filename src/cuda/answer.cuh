@@ -1,0 +1,65 @@
+// Small results for the host: pinned memory of the host that a kernel writes itself, so that
+// nothing is copied and the host waits for that kernel alone.
+#pragma once
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+#include "cuda/launch.cuh"
+
+namespace monge::cuda {
+class Answer {
+ public:
+  explicit Answer(std::int64_t bytes) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex());
+      auto& blocks = free_blocks();
+      const auto fits = std::find_if(blocks.begin(), blocks.end(),
+                                     [&](const Block& block) { return block.bytes >= bytes; });
+      if (fits != blocks.end()) {
+        block_ = *fits;
+        blocks.erase(fits);
+        return;
+      }
+    }
+    block_.bytes = std::max(bytes, kLeast);
+    check(cudaHostAlloc(&block_.data, static_cast<std::size_t>(block_.bytes),
+                        cudaHostAllocPortable | cudaHostAllocMapped),
+          "pinned memory");
+  }
+  Answer(const Answer&) = delete;
+  Answer& operator=(const Answer&) = delete;
+  ~Answer() {
+    if (block_.bytes > kMostKept) {
+      cudaFreeHost(block_.data);
+      return;
+    }
+    const std::lock_guard<std::mutex> lock(mutex());
+    free_blocks().push_back(block_);
+  }
+
+  /// For kernels of any device; for the host after a wait.
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(block_.data);
+  }
+
+ private:
+  struct Block {
+    void* data = nullptr;
+    std::int64_t bytes = 0;
+  };
+  // Pinning takes longer than a small solve: blocks are kept, as many as calls ran at a time.
+  static constexpr std::int64_t kLeast = std::int64_t{64} << 10, kMostKept = std::int64_t{1} << 20;
+  static std::mutex& mutex() {
+    static std::mutex one;
+    return one;
+  }
+  static std::vector<Block>& free_blocks() {
+    static std::vector<Block> blocks;
+    return blocks;
+  }
+
+  Block block_;
+};
+}  // namespace monge::cuda
