@@ -166,6 +166,8 @@ typename Alternation<T>::Check Alternation<T>::check(Exec& exec) const {
   const bool source_leads = lead_.side == Side::source;
   out.residual_a = source_leads ? lead.residual : follow.residual;
   out.residual_b = source_leads ? follow.residual : lead.residual;
+  out.dual_a = source_leads ? lead.dual : follow.dual;
+  out.dual_b = source_leads ? follow.dual : lead.dual;
   const double residual = lead.residual + follow.residual;
   out.marginal_error = residual == 0 ? 0 : residual / out.mass;
   out.dual = lead.dual + follow.dual + mass_terms + eps_ * (lead_.mass * follow_.mass - out.mass);

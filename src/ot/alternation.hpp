@@ -36,8 +36,9 @@ class Alternation {
   /// The pair (f, g) between sweep_following() and follow().
   struct Check {
     double residual_a, residual_b, mass, marginal_error, dual, gap;
-    double mass_shift;  // what both potentials gain to meet the total mass, and
-    double level;       // the level with it; 0 where there is none
+    double dual_a, dual_b;  // sum a conjugate(f) and sum b conjugate(g)
+    double mass_shift;      // what both potentials gain to meet the total mass, and
+    double level;           // the level with it; 0 where there is none
     bool finite;
   };
   Check check(Exec& exec) const;

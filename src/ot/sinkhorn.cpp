@@ -87,21 +87,16 @@ double predicted_floor(const Problem<T>& problem, double range, double eps) {
   return floor;
 }
 
-/// Two Balanced sides leave (f + c, g - c) free: stored with m_b sum a f = m_a sum b g.
+/// Two Balanced sides leave (f + c, g - c) free: stored with m_b sum a f = m_a sum b g. Their
+/// conjugates are f and g themselves.
 template <class T>
-void fix_gauge(const Problem<T>& problem, Buffer<T>& f, Buffer<T>& g, Exec& exec) {
+void fix_gauge(const Problem<T>& problem, double dual_a, double dual_b, Buffer<T>& f, Buffer<T>& g,
+               Exec& exec) {
   if (!std::holds_alternative<Balanced>(problem.marginal_a()) ||
       !std::holds_alternative<Balanced>(problem.marginal_b()))
     return;
-  const auto side = [](VectorView<const T> weight, const Buffer<T>& u) {
-    return kernels::MeasureArgs<T>{
-        .f = u.data(), .s = nullptr, .weight = weight, .penalty = {}};  // dual = sum a f
-  };
-  const kernels::MeasureArgs<T> sides[] = {side(problem.a(), f), side(problem.b(), g)};
-  kernels::Measures sums[2];
-  kernels::measure<T>(sides, sums, exec);
   const double ma = problem.mass_a(), mb = problem.mass_b();
-  const double c = (ma * sums[1].dual - mb * sums[0].dual) / (2 * ma * mb);
+  const double c = (ma * dual_b - mb * dual_a) / (2 * ma * mb);
   kernels::shift(f.data(), f.size(), c, exec);
   kernels::shift(g.data(), g.size(), -c, exec);
 }
@@ -114,7 +109,7 @@ class Solve {
       : problem_(problem),
         options_(options),
         exec_(exec),
-        op_(problem, swept_in(options.precision)),
+        op_(problem, swept_in(options.precision), exec),
         alternation_(problem, op_, options.translate, exec),
         relaxation_(make_relaxation()) {}
 
@@ -260,6 +255,7 @@ class Solve {
   // Makes the current pair the one that is returned.
   void keep(const typename Alternation<T>::Check& check) {
     alternation_.copy_pair(check, f_, g_, exec_);
+    kept_ = check;
     fill(report_, check);
     report_.duality_gap = check.gap;
     report_.mass_level = check.level;
@@ -297,7 +293,7 @@ class Solve {
     report_.iterations = iterations_;
     report_.passes = alternation_.passes();
     report_.omega = relaxation_.omega();
-    fix_gauge(problem_, f_, g_, exec_);
+    fix_gauge(problem_, kept_.dual_a, kept_.dual_b, f_, g_, exec_);
     synchronize(exec_.device, exec_.stream);
     return {std::move(f_), std::move(g_), std::move(report_)};
   }
@@ -310,6 +306,7 @@ class Solve {
   Relaxation relaxation_;
   SinkhornReport report_;
   Buffer<T> f_, g_;
+  typename Alternation<T>::Check kept_{};  // of f_ and g_
   double range_ = 0, level_tolerance_ = kLevelTolerance, window_error_ = 0;
   int iterations_ = 0, flat_ = 0, window_start_ = 0;
   bool has_pair_ = false, annealed_ = false;
