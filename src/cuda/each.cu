@@ -1,5 +1,6 @@
 #include "kernels/each.hpp"
 
+#include "cuda/answer.cuh"
 #include "cuda/current.cuh"
 #include "cuda/reduce.cuh"
 #include "kernels/entries.hpp"
@@ -46,17 +47,16 @@ typename Body::Result sum(const Body& body, std::int64_t n, Exec& exec) {
   using Result = typename Body::Result;
   const Current current(exec);
   const std::int64_t chunks = chunk_count(n);
-  const Scratch memory(exec, (chunks + 1) * static_cast<std::int64_t>(sizeof(Result)));
+  const Scratch memory(exec, chunks * static_cast<std::int64_t>(sizeof(Result)));
+  const Answer answer(sizeof(Result));
   auto* const parts = reinterpret_cast<Result*>(memory.data());
   const cudaStream_t stream = stream_of(exec);
   sum_kernel<<<static_cast<unsigned>(chunks), kReduceThreads, 0, stream>>>(body, n, kChunk, parts);
   sum_kernel<<<1, kReduceThreads, 0, stream>>>(AddParts<Result>{parts}, chunks, chunks,
-                                               parts + chunks);
+                                               answer.as<Result>());
   check_launch("sum");
-  Result out;
-  check(cudaMemcpyAsync(&out, parts + chunks, sizeof out, cudaMemcpyDeviceToHost, stream), "sum");
   check(cudaStreamSynchronize(stream), "sum");
-  return out;
+  return *answer.as<Result>();
 }
 
 #define MONGE_INSTANTIATE(...) template void each(const __VA_ARGS__&, std::int64_t, Exec&);

@@ -2,6 +2,7 @@
 #pragma once
 #include <cuda_runtime.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -20,13 +21,26 @@ inline void check(cudaError_t status, const char* what) {
 /// After a launch: errors of the launch itself. Those of the kernel appear at the next sync.
 inline void check_launch(const char* kernel) { check(cudaGetLastError(), kernel); }
 
-/// Compute capability, 90 for 9.0, of the current device.
-inline int capability() {
-  int device = 0, major = 0, minor = 0;
+inline constexpr int kDevices = 64;
+
+/// The current device, an index below kDevices.
+inline int current_device() {
+  int device = 0;
   check(cudaGetDevice(&device), "device");
+  if (device >= kDevices) throw DeviceError("[cuda] more than 64 devices");
+  return device;
+}
+
+/// Compute capability, 90 for 9.0, of the current device. Asked at every launch, so remembered.
+inline int capability() {
+  static std::atomic<int> known[kDevices] = {};
+  const int device = current_device();
+  if (const int found = known[device].load(std::memory_order_relaxed)) return found;
+  int major = 0, minor = 0;
   check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "device");
   check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "device");
-  return 10 * major + minor;
+  known[device] = 10 * major + minor;
+  return known[device];
 }
 
 /// Launches a kernel that begins with await_previous(): on Hopper its blocks may be set up while
@@ -62,20 +76,14 @@ __device__ __forceinline__ void allow_next() {
 #endif
 
 /// The stream that all work of this Exec is queued on.
-inline cudaStream_t stream_of(const Exec& exec) {
-  return static_cast<cudaStream_t>(exec.stream);
-}
+inline cudaStream_t stream_of(const Exec& exec) { return static_cast<cudaStream_t>(exec.stream); }
 
-inline constexpr int kDevices = 64;
-
-/// Where scratch and arrays of the current device come from: a pool of its own, which keeps what was
-/// freed (up to 64 MiB while nothing runs), so that allocating maps nothing.
+/// Where scratch and arrays of the current device come from: a pool of its own, which keeps what
+/// was freed (up to 64 MiB while nothing runs), so that allocating maps nothing.
 inline cudaMemPool_t scratch_pool() {
   static cudaMemPool_t pools[kDevices] = {};
   static std::mutex mutex;
-  int device = 0;
-  check(cudaGetDevice(&device), "device");
-  if (device >= kDevices) throw DeviceError("[cuda] more than 64 devices");
+  const int device = current_device();
   const std::lock_guard<std::mutex> lock(mutex);
   if (!pools[device]) {
     cudaMemPoolProps properties{};
@@ -96,9 +104,9 @@ class Scratch {
  public:
   Scratch(Exec& exec, std::int64_t bytes) : stream_(stream_of(exec)) {
     if (bytes > 0)
-      check(cudaMallocFromPoolAsync(&data_, static_cast<std::size_t>(bytes), scratch_pool(),
-                                    stream_),
-            "scratch memory");
+      check(
+          cudaMallocFromPoolAsync(&data_, static_cast<std::size_t>(bytes), scratch_pool(), stream_),
+          "scratch memory");
   }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;

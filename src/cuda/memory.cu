@@ -21,6 +21,13 @@ cudaStream_t allocations(Device device) {
   if (!stream) check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "stream");
   return stream;
 }
+
+/// Whether a GPU reads the host's memory where it stands, after the call that said so returned.
+bool is_pinned(const void* data) {
+  cudaPointerAttributes attributes{};
+  check(cudaPointerGetAttributes(&attributes, data), "copy");
+  return attributes.type != cudaMemoryTypeUnregistered;
+}
 }  // namespace
 
 void* allocate(std::int64_t bytes, Device device) {
@@ -57,12 +64,14 @@ void copy(void* to, Device to_device, const void* from, Device from_device, std:
           void* stream) {
   const Current current(to_device.is_cuda() ? to_device : from_device);
   const auto on = static_cast<cudaStream_t>(stream);
-  const auto size = static_cast<std::size_t>(bytes);
-  check(cudaMemcpyAsync(to, from, size, cudaMemcpyDefault, on),
-        ("copy of " + std::to_string(bytes) + " bytes from " + to_string(from_device) + " to " +
-         to_string(to_device))
-            .c_str());
-  if (to_device != from_device) check(cudaStreamSynchronize(on), "copy");
+  const cudaError_t error =
+      cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDefault, on);
+  if (error != cudaSuccess)
+    check(error, ("copy of " + std::to_string(bytes) + " bytes from " + to_string(from_device) +
+                  " to " + to_string(to_device))
+                     .c_str());
+  if (!to_device.is_cuda() || (!from_device.is_cuda() && is_pinned(from)))
+    check(cudaStreamSynchronize(on), "copy");
 }
 
 void synchronize(Device device, void* stream) {

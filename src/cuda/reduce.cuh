@@ -6,7 +6,9 @@
 #include "cuda/launch.cuh"
 
 namespace monge::cuda {
-inline constexpr int kReduceThreads = 256, kChunk = 2048;
+// A chunk gives a thread two entries: an entry's exponentials in double take longer than joining
+// more chunks.
+inline constexpr int kReduceThreads = 256, kChunk = 2 * kReduceThreads;
 
 inline std::int64_t chunk_count(std::int64_t n) { return n > 0 ? (n + kChunk - 1) / kChunk : 1; }
 

@@ -2,8 +2,9 @@
 // block, adds them up and decides, a third acts: nothing waits but measure.
 #include "kernels/update.hpp"
 
-#include <vector>
+#include <algorithm>
 
+#include "cuda/answer.cuh"
 #include "cuda/current.cuh"
 #include "cuda/reduce.cuh"
 
@@ -300,10 +301,10 @@ void measure(std::span<const MeasureArgs<T>> sides, Measures* out, Exec& exec) {
   std::int64_t chunks = 0;
   for (const auto& side : sides) chunks += chunk_count(side.weight.size);
   const auto count = static_cast<std::int64_t>(sides.size());
-  const Scratch memory(exec, chunks * static_cast<std::int64_t>(sizeof(Part)) +
-                                 count * static_cast<std::int64_t>(sizeof(Measures)));
+  const Scratch memory(exec, chunks * static_cast<std::int64_t>(sizeof(Part)));
+  const Answer answer(count * static_cast<std::int64_t>(sizeof(Measures)));
   auto* parts = reinterpret_cast<Part*>(memory.data());
-  auto* const measures = reinterpret_cast<Measures*>(parts + chunks);
+  auto* const measures = answer.as<Measures>();
   for (std::int64_t first = 0; first < count; first += kSides) {
     const auto some = sides.subspan(first, std::min<std::int64_t>(kSides, count - first));
     const auto args = measure_parts(some, parts, stream);
@@ -312,9 +313,8 @@ void measure(std::span<const MeasureArgs<T>> sides, Measures* out, Exec& exec) {
     check_launch("measure");
     for (const auto& side : some) parts += chunk_count(side.weight.size);
   }
-  check(cudaMemcpyAsync(out, measures, count * sizeof(Measures), cudaMemcpyDeviceToHost, stream),
-        "measure");
   check(cudaStreamSynchronize(stream), "measure");
+  std::copy_n(measures, count, out);
 }
 
 template <class T>

@@ -44,7 +44,7 @@ auto on_host(const View& view, Exec& exec) {
   return gathered(view, exec).to(Device{}, exec.stream);
 }
 
-/// A host array where the data are; returns when it is there.
+/// A host array where the data are.
 template <class T>
 Buffer<T> placed(const std::vector<T>& values, Exec& exec) {
   const auto size = static_cast<std::int64_t>(values.size());

@@ -15,7 +15,8 @@ void deallocate(void* data, Device device) noexcept;
 }  // namespace detail
 
 /// Copies in the order of `stream`, a cudaStream_t of the GPU that takes part (null: its legacy
-/// default stream). Returns when the bytes are there, but within one GPU does not wait.
+/// default stream). To the host it returns when the bytes are there; to a GPU it does not wait for
+/// that, only until memory of the host that it reads may change.
 void copy(void* to, Device to_device, const void* from, Device from_device, std::int64_t bytes,
           void* stream = nullptr);
 /// Waits for all work on `stream`; the CPU has none that is pending.
