@@ -7,6 +7,7 @@ Nothing is copied where the layout allows; the caller's arrays are never written
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ Array = npt.NDArray[Any]  # or a DeviceArray, which stands in for one on a GPU
 ToFramework = Callable[[Any], Any]
 
 _CPU_DEVICES = (1, 3)  # DLPack: kDLCPU, kDLCUDAHost (pinned, read as any other memory)
+_UNREAD = re.compile("float16|complex|float8|float4")
 _WIDE = {"float16": "float32", "bfloat16": "float32", "longdouble": "float64"}
 
 
@@ -89,7 +91,7 @@ def _from_dlpack(value: Any, name: str) -> npt.NDArray[Any] | DeviceArray:
     kind, index = (int(part) for part in value.__dlpack_device__())
     _check_device(kind, index, name)
     type_name = str(getattr(value, "dtype", ""))
-    if any(short in type_name for short in ("float16", "complex", "float8", "float4")):
+    if _UNREAD.search(type_name):
         raise _refuse(name, type_name)
     if getattr(value, "requires_grad", False):
         value = value.detach()  # monge keeps no tape: a result carries gradient() instead
@@ -181,8 +183,9 @@ def _with_dims(array: Array, dims: int, name: str, wanted: str) -> Array:
 
 def same_type(arrays: dict[str, Array]) -> None:
     """Refuses float32 beside float64 points."""
-    names, types = list(arrays), [array.dtype.name for array in arrays.values()]
-    if len(set(types)) > 1:
+    first, *others = (array.dtype for array in arrays.values())
+    if any(other != first for other in others):
+        names, types = list(arrays), [array.dtype.name for array in arrays.values()]
         short = names[types.index("float32")]
         raise InvalidArgument(
             f"[arrays] {names[0]} is {types[0]} but {names[1]} is {types[1]}: cast one of them, as by "
@@ -225,4 +228,5 @@ def cost_matrix(value: Any) -> Array:
 
 def is_float32(value: Any) -> bool:
     """Whether weights were given in a shorter type than double: their masses agree less closely."""
-    return "float32" in str(getattr(value, "dtype", ""))
+    dtype = getattr(value, "dtype", "")
+    return dtype == np.float32 if isinstance(dtype, np.dtype) else "float32" in str(dtype)

@@ -26,6 +26,9 @@ class ProblemF32:
     def device(self) -> str: ...
 
     @property
+    def stream(self) -> int: ...
+
+    @property
     def mass_a(self) -> float: ...
 
     @property
@@ -58,6 +61,9 @@ class ProblemF64:
 
     @property
     def device(self) -> str: ...
+
+    @property
+    def stream(self) -> int: ...
 
     @property
     def mass_a(self) -> float: ...

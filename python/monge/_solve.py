@@ -86,7 +86,7 @@ def _finish(
             f,
             g,
             checked_callback(callback),
-            _core.Call(count, hook, current_stream(problem.device)),
+            _core.Call(count, hook, problem.stream),
         )
     solution = Solution(
         problem,

@@ -23,6 +23,8 @@ void bind(nb::module_& m, const char* name) {
       .def_prop_ro("n", &Problem<T>::n)
       .def_prop_ro("m", &Problem<T>::m)
       .def_prop_ro("device", [](const Problem<T>& p) { return to_string(p.device()); })
+      .def_prop_ro("stream",
+                   [](const Problem<T>& p) { return reinterpret_cast<std::uintptr_t>(p.stream()); })
       .def_prop_ro("mass_a", &Problem<T>::mass_a)
       .def_prop_ro("mass_b", &Problem<T>::mass_b)
       .def_prop_ro("marginal_a", [](const Problem<T>& p) { return from_marginal(p.marginal_a()); })

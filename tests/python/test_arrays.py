@@ -299,6 +299,13 @@ def test_arrays_on_a_gpu_are_described_and_exported_on_the_callers_stream(monkey
     assert _device.current_stream("cuda:5") == 105
     assert _device.current_stream("cpu") == 0
 
+    # torch's own arrays are read on torch's stream: it is not asked to wait for itself.
+    tensor = type("Tensor", (OnGpu,), {"__module__": "torch"})(np.ones((4, 3), np.float32), 2)
+    exporter = types.SimpleNamespace(to_dlpack=lambda value: ("capsule", value))
+    monkeypatch.setitem(sys.modules, "torch.utils.dlpack", exporter)
+    assert _device.DeviceArray(tensor).__dlpack__() == ("capsule", tensor)
+    assert tensor.streams == []
+
 
 def test_arrays_of_several_devices_are_named(clouds, monkeypatch):
     # With every device allowed in, the core is the one that refuses.
