@@ -72,7 +72,9 @@ std::vector<T> hurdles(VectorView<const T> weight, std::int64_t count) {
   return out;
 }
 
-constexpr std::int64_t kLanes = 16;  // of a line, side by side: its minimum then vectorises
+// Entries of a line side by side: its minimum then vectorises.
+template <class T>
+constexpr std::int64_t kLanes = 64 / sizeof(T);
 
 /// One line along the fast axis of memory. Minima and maxima in lanes over lines, `low` in lanes of
 /// this one, `column_low` along it. Returns whether all entries are numbers or +inf.
@@ -80,10 +82,10 @@ template <class T>
 bool take_line(const T* line, const T* hurdle, std::int64_t size, T* low, T* high, T* largest,
                T* column_low) {
   constexpr T kNone = std::numeric_limits<T>::infinity();
-  int unsound[kLanes] = {};
+  T unsound[kLanes<T>] = {};  // of type T so that flags are as wide as what they are made from
   const auto take = [&](std::int64_t t, std::int64_t lane) {
     const T cost = line[t], counted = cost + hurdle[t];
-    unsound[lane] |= !(cost >= std::numeric_limits<T>::lowest());
+    unsound[lane] = cost >= std::numeric_limits<T>::lowest() ? unsound[lane] : T(1);
     largest[lane] = cost > largest[lane] ? cost : largest[lane];
     low[lane] = counted < low[lane] ? counted : low[lane];
     column_low[t] = counted < column_low[t] ? counted : column_low[t];
@@ -91,10 +93,10 @@ bool take_line(const T* line, const T* hurdle, std::int64_t size, T* low, T* hig
     high[lane] = finite > high[lane] ? finite : high[lane];
   };
   std::int64_t t = 0;
-  for (; t + kLanes <= size; t += kLanes)
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) take(t + lane, lane);
+  for (; t + kLanes<T> <= size; t += kLanes<T>)
+    for (std::int64_t lane = 0; lane < kLanes<T>; ++lane) take(t + lane, lane);
   for (; t < size; ++t) take(t, 0);
-  return std::all_of(unsound, unsound + kLanes, [](int flag) { return flag == 0; });
+  return std::all_of(unsound, unsound + kLanes<T>, [](T flag) { return flag == 0; });
 }
 }  // namespace
 
@@ -113,9 +115,9 @@ MatrixReport inspect(const InspectMatrixArgs<T>& args, Exec&) {
   const auto along = hurdles(by_rows ? args.b : args.a, fast);
   const VectorView<const T> across = by_rows ? args.a : args.b;
   const std::vector<T> closed(fast, kNone);  // a line that does not count
-  T high[kLanes], largest[kLanes], low[kLanes];
-  std::fill_n(high, kLanes, -kNone);
-  std::fill_n(largest, kLanes, -kNone);
+  T high[kLanes<T>], largest[kLanes<T>], low[kLanes<T>];
+  std::fill_n(high, kLanes<T>, -kNone);
+  std::fill_n(largest, kLanes<T>, -kNone);
   std::vector<T> column_low(fast, kNone);
   MatrixReport out;
   const auto take_least = [&out](T least) {
@@ -126,7 +128,7 @@ MatrixReport inspect(const InspectMatrixArgs<T>& args, Exec&) {
   for (std::int64_t s = 0; s < slow; ++s) {
     const T* const line = matrix.data + s * (by_rows ? matrix.row_stride : matrix.col_stride);
     const bool counts = !across.data || across[s] > 0;
-    std::fill_n(low, kLanes, kNone);
+    std::fill_n(low, kLanes<T>, kNone);
     if (!take_line(line, (counts ? along : closed).data(), fast, low, high, largest,
                    column_low.data())) {
       const T* const bad = std::find_if(
@@ -134,11 +136,11 @@ MatrixReport inspect(const InspectMatrixArgs<T>& args, Exec&) {
       out.bad = by_rows ? s * fast + (bad - line) : (bad - line) * slow + s;
       return out;
     }
-    take_least(*std::min_element(low, low + kLanes));
+    take_least(*std::min_element(low, low + kLanes<T>));
   }
   for (const T least : column_low) take_least(least);
-  out.most = *std::max_element(high, high + kLanes);
-  out.forbids = *std::max_element(largest, largest + kLanes) == kNone;
+  out.most = *std::max_element(high, high + kLanes<T>);
+  out.forbids = *std::max_element(largest, largest + kLanes<T>) == kNone;
   return out;
 }
 
