@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "monge/ot/derivatives.hpp"
@@ -377,6 +379,8 @@ TEST(Devices, ASolveIsInterruptedWhereverItRuns) {
   testing::on_every_device([&] {
     Case<float> in(clouds, testing::current_device(), KL{1}, KL{1}, SquaredEuclidean{});
     in.exec.progress = [](const Progress&) { return false; };
+    // It is asked at most every 0.1 s, and a GPU may be done before the next time.
+    std::this_thread::sleep_for(std::chrono::milliseconds(110));
     EXPECT_THROW(sinkhorn(*in.problem, options, in.exec), Interrupted);
     const std::atomic<bool> stop{true};
     in.exec.progress = nullptr;

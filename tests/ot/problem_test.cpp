@@ -128,6 +128,49 @@ TEST(Problem, RefusesNegativeAndNonFiniteWeights) {
   }
 }
 
+// Everything is read at once, and judged in the order of the arguments: points, then weights, then
+// what the cost asks of both.
+TEST(Problem, NamesTheFirstOfManyFaults) {
+  auto clouds = random_clouds<double>(5, 4, 3, 1);
+  std::int64_t cols_y = 3, size_a = 5;
+  const auto refused = [&] {
+    return refusal([&] {
+             Problem<double>(
+                 PointCloud<double>{clouds.source(), {clouds.y.data(), 4, cols_y}, Cosine{}},
+                 {clouds.a.data(), size_a}, {clouds.b.data(), 4}, KL{1}, KL{1});
+           })
+        .argument;
+  };
+  // From the last that is looked at to the first.
+  for (int k = 0; k < 3; ++k) clouds.y[k] = 0;
+  EXPECT_EQ(refused(), "y");
+  for (int k = 0; k < 3; ++k) clouds.x[k] = 0;
+  EXPECT_EQ(refused(), "x");
+  clouds.b[3] = -1;
+  EXPECT_EQ(refused(), "b");
+  clouds.a[0] = kInf;
+  EXPECT_EQ(refused(), "a");
+  size_a = 4;
+  EXPECT_EQ(refused(), "a");
+  clouds.y[5] = kNan;
+  EXPECT_EQ(refused(), "y");
+  cols_y = 0;
+  EXPECT_EQ(refused(), "y");
+  clouds.x[7] = kNan;
+  EXPECT_EQ(refused(), "x");
+
+  Matrix matrix{2, 3, {0, 1, 2, 3, 4, kNan}, {1, -1, 1}, {1, 1, -1}};
+  const auto blamed = [&] { return refusal([&] { matrix.problem(KL{1}, KL{1}); }); };
+  EXPECT_EQ(blamed().argument, "C");
+  EXPECT_EQ(blamed().index, 1);
+  matrix.C[5] = kInf;
+  EXPECT_TRUE(blamed().says("a has 3 weights"));
+  matrix.a = {1, -1};
+  EXPECT_EQ(blamed().argument, "a");
+  matrix.a = {1, 1};
+  EXPECT_EQ(blamed().argument, "b");
+}
+
 TEST(Problem, RefusesASideWithoutMass) {
   auto clouds = random_clouds<double>(5, 4, 3, 1);
   clouds.b.assign(4, 0.0);
