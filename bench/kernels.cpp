@@ -1,5 +1,7 @@
 // Time, pairs per second, shares of what this device can do, and error of each kernel, over sizes
-// and dimensions: bench_kernels --help. A time is that of all n rows.
+// and dimensions: bench_kernels --help. A time is that of all n rows. `cold` is softmin without a
+// shift, as the first half-step has none; `fast` is one product on tensor cores; a row with the
+// name of a cost is softmin with it.
 // `/peak` is pairs per second over the multiply-add peak in lanes, times d it is the share that the
 // products of coordinates alone would take; on a GPU `/peak` is over the exponentials that its unit
 // can do. `/softmin` is the rate over that of softmin with the squared Euclidean cost at the same
