@@ -37,12 +37,12 @@ enum class Shift { given, none };
 
 template <class T>
 std::vector<double> run(const KernelCase<T>& in, Shift shift, int threads = 1,
-                        Precision precision = Precision::accurate) {
+                        Precision precision = Precision::accurate, bool split = false) {
   const std::vector<double> shifts(in.shift.begin(), in.shift.end());
   std::vector<double> out(in.options().n, std::numeric_limits<double>::quiet_NaN());
   testing::Placed on;
   Exec exec = on.exec(threads);
-  kernels::softmin(SoftminArgs<T>{on.pairs(in.pairs()), on.in(in.h),
+  kernels::softmin(SoftminArgs<T>{on.pairs(in.pairs(), split), on.in(in.h),
                                   shift == Shift::given ? on.in(shifts) : nullptr, on.out(out),
                                   in.eps, precision},
                    exec);
@@ -90,14 +90,18 @@ void expect_exact(const KernelCase<T>& in, bool shifted = true, bool unshifted =
     tolerance[i] = bound(in, i, want[i], precision);
   }
   testing::on_every_target([&] {
-    for (const bool with_shift : {true, false}) {
-      if (!(with_shift ? shifted : unshifted)) continue;
-      const auto got = run(in, with_shift ? Shift::given : Shift::none, threads, precision);
+    // From halves too, where tensor cores take them.
+    const bool halves = sizeof(T) == 4 && testing::current_device().is_cuda();
+    for (const int way : {0, 1, 2, 3}) {
+      const bool with_shift = way % 2 == 0, split = way >= 2;
+      if (!(with_shift ? shifted : unshifted) || (split && !halves)) continue;
+      const auto got = run(in, with_shift ? Shift::given : Shift::none, threads, precision, split);
       for (std::int64_t i = 0; i < p.n; ++i)
         if (std::isinf(want[i])) {
           ASSERT_EQ(got[i], kInfinity) << "row " << i;
         } else {
-          ASSERT_NEAR(got[i], want[i], tolerance[i]) << "row " << i << ", shift " << with_shift;
+          ASSERT_NEAR(got[i], want[i], tolerance[i])
+              << "row " << i << ", shift " << with_shift << ", halves " << split;
         }
     }
   });
