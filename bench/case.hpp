@@ -1,4 +1,4 @@
-// What the kernels are measured on: uniform points of the unit cube, or a matrix of their costs,
+// What the kernels are measured on: uniform points of a cube about 0, or a matrix of their costs,
 // with h and shift as in the middle of a solve; and sampled rows of the same in a longer type.
 #pragma once
 #include <algorithm>
@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <tuple>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/math.hpp"
@@ -17,91 +19,126 @@ namespace monge::bench {
 template <class T>
 using Real = std::conditional_t<sizeof(T) == 4, double, long double>;
 
-/// n rows against m columns. `shift` is the softmin of h, `center` the mean target.
+/// On the host: coordinates of (-1/2, 1/2).
 template <class T>
-struct Case {
+struct Points {
   std::int64_t n, m;
   int dim;
-  Cost cost;
+  Buffer<T> x, y;
+
+  Points(std::int64_t n, std::int64_t m, int dim)
+      : n(n), m(m), dim(dim), x(uniform(n * dim, 1)), y(uniform(m * dim, 2)) {}
+
+ private:
+  Buffer<T> uniform(std::int64_t count, std::uint64_t seed) const {
+    Buffer<T> out(count);
+#pragma omp parallel for
+    for (std::int64_t e = 0; e < count; ++e)
+      out[e] = static_cast<T>(philox_uniform(seed, dim, e) - 0.5);
+    return out;
+  }
+};
+
+/// Where the costs are: computed from points, or a matrix with contiguous rows or columns.
+enum class Layout { points, rows, columns };
+
+/// A row that is checked: its weights exp((h_j + shift_i - c_ij) / eps).
+template <class T>
+struct Sample {
+  std::int64_t i;
+  std::vector<Real<T>> weights;
+};
+
+/// `shift` is the softmin of h. h, shift, softmin and matrix are where the kernels run.
+template <class T>
+struct Case {
+  const Points<T>& points;
   double eps;
-  Buffer<T> x, y, h, shift, center, matrix;
+  Buffer<T> x, y, h, shift, matrix;
   Buffer<double> softmin;
+  std::vector<Sample<T>> samples;
   std::optional<Problem<T>> problem;
   std::optional<Operator<T>> op;
 
-  Case(std::int64_t n, std::int64_t m, int dim, const Cost& cost, bool as_matrix, Exec& exec)
-      : n(n),
-        m(m),
-        dim(dim),
-        cost(cost),
-        x(n * dim),
-        y(m * dim),
-        h(kernels::padded(m), -std::numeric_limits<T>::infinity()),
-        shift(n),
-        center(n * dim, T(0.5)),
-        softmin(n) {
-    std::uint64_t draw = 0;
-    for (auto* points : {&x, &y})
-      for (T& value : *points) value = static_cast<T>(philox_uniform(1, dim, draw++));
+  Case(const Points<T>& points, const Cost& cost, Layout layout, kernels::Precision precision,
+       Exec& exec)
+      : points(points), form_(cost_form(cost)) {
+    const auto [n, m, dim] = std::tuple(points.n, points.m, points.dim);
     eps = mean_cost() / 10;
-    for (std::int64_t j = 0; j < m; ++j) h[j] = static_cast<T>(-eps * philox_uniform(2, dim, j));
-    if (as_matrix) {
-      matrix = Buffer<T>(n * m);
-      for (std::int64_t i = 0; i < n; ++i)
-        for (std::int64_t j = 0; j < m; ++j) matrix[i * m + j] = static_cast<T>(cost_of(i, j));
-      problem.emplace(CostMatrix<T>{{matrix.data(), n, m}}, VectorView<const T>{},
-                      VectorView<const T>{}, Balanced{}, Balanced{});
+    Buffer<T> bias(kernels::padded(m), -std::numeric_limits<T>::infinity());
+    for (std::int64_t j = 0; j < m; ++j) bias[j] = static_cast<T>(-eps * philox_uniform(3, dim, j));
+    h = bias.to(exec.device);
+    if (layout == Layout::points) {
+      x = points.x.to(exec.device);
+      y = points.y.to(exec.device);
+      problem.emplace(PointCloud<T>{{x.data(), n, dim, dim, 1, exec.device},
+                                    {y.data(), m, dim, dim, 1, exec.device},
+                                    cost},
+                      VectorView<const T>{}, VectorView<const T>{}, Balanced{}, Balanced{});
     } else {
-      problem.emplace(PointCloud<T>{{x.data(), n, dim}, {y.data(), m, dim}, cost},
+      const bool rows = layout == Layout::rows;
+      matrix = costs(rows).to(exec.device);
+      problem.emplace(CostMatrix<T>{{matrix.data(), n, m, rows ? m : 1, rows ? 1 : n, exec.device}},
                       VectorView<const T>{}, VectorView<const T>{}, Balanced{}, Balanced{});
     }
-    op.emplace(*problem);
+    op.emplace(*problem, precision);
+    softmin = Buffer<double>(n, exec.device);
     op->softmin(Side::source, h.data(), nullptr, softmin.data(), eps, exec);
-    for (std::int64_t i = 0; i < n; ++i) shift[i] = static_cast<T>(softmin[i]);
-  }
-
-  Real<T> cost_of(std::int64_t i, std::int64_t j) const {
-    Real<T> squared = 0, dot = 0, xx = 0, yy = 0;
-    for (int k = 0; k < dim; ++k) {
-      const Real<T> xk = x[i * dim + k], yk = y[j * dim + k];
-      squared += (xk - yk) * (xk - yk);
-      dot += xk * yk;
-      xx += xk * xk;
-      yy += yk * yk;
-    }
-    if (std::holds_alternative<HalfSquaredEuclidean>(cost)) return squared / 2;
-    if (std::holds_alternative<Euclidean>(cost)) return std::sqrt(squared);
-    if (const auto* power = std::get_if<Power>(&cost))
-      return std::pow(squared, static_cast<Real<T>>(power->p) / 2);
-    if (std::holds_alternative<Cosine>(cost)) return 1 - dot / std::sqrt(xx * yy);
-    if (std::holds_alternative<Dot>(cost)) return -dot;
-    return squared;
-  }
-
-  /// w_ij = exp((h_j + shift_i - c_ij) / eps) of one row.
-  std::vector<Real<T>> weights(std::int64_t i) const {
-    std::vector<Real<T>> out(m);
-    for (std::int64_t j = 0; j < m; ++j)
-      out[j] = std::exp((static_cast<Real<T>>(h[j]) + shift[i] - cost_of(i, j)) /
-                        static_cast<Real<T>>(eps));
-    return out;
-  }
-
-  /// Rows that are checked.
-  std::vector<std::int64_t> sample() const {
-    std::vector<std::int64_t> rows;
-    for (std::int64_t s = 0; s < kRows; ++s) rows.push_back(s * n / kRows);
-    return rows;
+    Buffer<T> near(n);
+    const auto result = softmin.to(Device{});
+    for (std::int64_t i = 0; i < n; ++i) near[i] = static_cast<T>(result[i]);
+    sample(bias, near, layout);
+    shift = std::move(near).to(exec.device);
   }
 
  private:
   static constexpr std::int64_t kRows = 16;
 
+  Real<T> cost_of(std::int64_t i, std::int64_t j) const {
+    Real<T> squared = 0, dot = 0, xx = 0, yy = 0;
+    for (int k = 0; k < points.dim; ++k) {
+      const Real<T> xk = points.x[i * points.dim + k], yk = points.y[j * points.dim + k];
+      squared += (xk - yk) * (xk - yk);
+      dot += xk * yk;
+      xx += xk * xk;
+      yy += yk * yk;
+    }
+    if (form_.form == kernels::Form::dot) return -dot;
+    if (form_.unit_length) squared = 2 - 2 * dot / std::sqrt(xx * yy);
+    return kernels::cost_of_squared<Real<T>>(form_.form, form_.scale, form_.power, squared);
+  }
+
   double mean_cost() const {
     double sum = 0;
     for (std::int64_t s = 0; s < 256; ++s)
-      sum += std::abs(static_cast<double>(cost_of(s * n / 256, (s * 97) % m)));
+      sum += std::abs(static_cast<double>(cost_of(s * points.n / 256, s * 97 % points.m)));
     return sum / 256;
   }
+
+  Buffer<T> costs(bool by_rows) const {
+    Buffer<T> out(points.n * points.m);
+#pragma omp parallel for
+    for (std::int64_t i = 0; i < points.n; ++i)
+      for (std::int64_t j = 0; j < points.m; ++j)
+        out[by_rows ? i * points.m + j : i + j * points.n] = static_cast<T>(cost_of(i, j));
+    return out;
+  }
+
+  void sample(const Buffer<T>& h, const Buffer<T>& shift, Layout layout) {
+    samples.resize(kRows);
+#pragma omp parallel for
+    for (std::int64_t s = 0; s < kRows; ++s) {
+      const std::int64_t i = s * points.n / kRows;
+      samples[s] = {i, std::vector<Real<T>>(points.m)};
+      for (std::int64_t j = 0; j < points.m; ++j) {
+        Real<T> cost = cost_of(i, j);
+        if (layout != Layout::points) cost = static_cast<T>(cost);
+        samples[s].weights[j] =
+            std::exp((static_cast<Real<T>>(h[j]) + shift[i] - cost) / static_cast<Real<T>>(eps));
+      }
+    }
+  }
+
+  CostForm form_;
 };
 }  // namespace monge::bench

@@ -1,323 +1,369 @@
-// Time, pairs per second, shares of what this machine can do, and error of each kernel, over sizes
-// and dimensions:
-//   bench_kernels [--quick] [--threads T] [--kernel NAME] [--dim D] [--size N]
-// `/peak` is pairs per second over the multiply-add peak in lanes; times d it is the share that the
-// products of coordinates alone would take. `/softmin` is the rate over that of softmin with the
-// squared Euclidean cost at the same shape; for a cost matrix `/read` is its bytes per second over
-// those of a plain read of the same bytes. Errors are root mean squares over sampled rows, against
-// double (for double: long double): absolute in out / eps for softmin, relative for sums of
-// weights; for draw the share of draws that exact weights would not have given.
+// Time, pairs per second, shares of what this device can do, and error of each kernel, over sizes
+// and dimensions: bench_kernels --help. A time is that of all n rows. `cold` is softmin without a
+// shift, as the first half-step has none; `fast` is one product on tensor cores; a row with the
+// name of a cost is softmin with it.
+// `/peak` is pairs per second over the multiply-add peak in lanes, times d it is the share that the
+// products of coordinates alone would take; on a GPU `/peak` is over the exponentials that its unit
+// can do. `/softmin` is the rate over that of softmin with the squared Euclidean cost at the same
+// shape; for a cost matrix `/read` is its bytes per second over those of a plain read of the same
+// bytes. Errors are root mean squares over sampled rows, against double (for double: long double):
+// absolute in out / eps for softmin; over the sum of magnitudes for sums of weights; for draw how
+// far the uniform number lies outside of what the cumulative sum gives to the column.
 #include "peak.hpp"
 
-#if HWY_ONCE
 #include <cstdio>
-#include <cstdlib>
 #include <functional>
+#include <numeric>
 #include <string>
 
 #include "case.hpp"
-#include "cpu/parallel.hpp"
+#include "options.hpp"
+#include "ot/arrays.hpp"
 
 namespace monge::bench {
 namespace {
-struct Options {
-  bool quick = false;
-  int threads = 0, dim = 0;
-  std::int64_t size = 0;
-  std::string kernel;
-  double budget() const { return quick ? 0.1 : 0.4; }  // seconds a repeat; more pairs: fewer rows
-  bool wants(const std::string& name) const { return kernel.empty() || kernel == name; }
-};
+constexpr int kTopK = 32;
+constexpr int kLargestMoments = 8;  // d^2 numbers a row: not meant for large d
+constexpr std::uint64_t kSeed = 7;
 
-/// A kernel: its name, one run of it, and its error on the sampled rows.
-template <class T>
 struct Kernel {
   std::string name;
-  std::function<void(const Case<T>&, Exec&)> run;
-  std::function<double(const Case<T>&)> error;
+  std::function<void()> run;
+  std::function<double()> error;  ///< of what the last run left
 };
 
-/// sqrt(mean of squares of error(row)).
-template <class T, class Error>
-double over_rows(const Case<T>& in, const Error& error) {
-  double sum = 0;
-  for (const std::int64_t i : in.sample()) sum += std::pow(static_cast<double>(error(i)), 2);
-  return std::sqrt(sum / static_cast<double>(in.sample().size()));
-}
-
-/// The kernels, with their outputs.
+/// The verbs on a case, with their outputs; what is packed or copied for one stands outside its
+/// time.
 template <class T>
 class Kernels {
  public:
-  static constexpr int kTopK = 32;
+  Kernels(const Case<T>& in, Exec& exec)
+      : in_(in),
+        exec_(exec),
+        n_(in.points.n),
+        m_(in.points.m),
+        dim_(in.points.dim),
+        softmin_(in.softmin.copy()),
+        out_(n_ * std::max({dim_, kTopK, kLargestMoments * kLargestMoments}), exec.device),
+        indices_(n_ * kTopK, exec.device) {}
 
-  explicit Kernels(const Case<T>& in)
-      : softmin_(in.n), out_(in.n * std::max(in.dim, kTopK)), indices_(in.n * kTopK) {
-    if (in.dim <= kLargestMoments) second_ = Buffer<T>(in.n * in.dim * in.dim);
-    rows_.resize(in.n);
-    counts_.assign(in.n, 1);
-    for (std::int64_t i = 0; i < in.n; ++i) rows_[i] = i;
-  }
-
-  Kernel<T> softmin() {
-    return {"softmin",
-            [this](const Case<T>& in, Exec& exec) {
-              in.op->softmin(Side::source, in.h.data(), in.softmin.data(), softmin_.data(), in.eps,
-                             exec);
+  Kernel softmin(const std::string& name = "softmin", bool warm = true) {
+    return {name,
+            [=, this] {
+              in_.op->softmin(Side::source, in_.h.data(), warm ? in_.softmin.data() : nullptr,
+                              softmin_.data(), in_.eps, exec_);
             },
-            [this](const Case<T>& in) {
-              return over_rows(in, [&](std::int64_t i) {
-                const Real<T> scale = static_cast<Real<T>>(in.eps);
-                return (softmin_[i] - in.shift[i]) / scale + std::log(sum(in.weights(i)));
+            [this] {
+              const auto got = softmin_.to({});
+              const auto shift = in_.shift.to({});
+              return over_rows([&](std::int64_t i, const auto& w) {
+                return (got[i] - shift[i]) / static_cast<Real<T>>(in_.eps) + std::log(sum(w));
               });
             }};
   }
 
-  Kernel<T> apply() {
-    return {"apply(1)",
-            [this](const Case<T>& in, Exec& exec) {
-              in.op->apply(Side::source, in.h.data(), in.shift.data(), kernels::Weighting::plain,
-                           {in.y.data(), in.m, 1, in.dim, 1}, out_.data(), in.eps, exec);
+  Kernel apply(int k) {
+    return {"apply(" + std::to_string(k) + ")",
+            [=, this] {
+              in_.op->apply(Side::source, in_.h.data(), in_.shift.data(), kernels::Weighting::plain,
+                            {in_.y.data(), m_, k, dim_, 1, exec_.device}, out_.data(), in_.eps,
+                            exec_);
             },
-            [this](const Case<T>& in) {
-              return over_rows(in, [&](std::int64_t i) {
-                const auto w = in.weights(i);
-                Real<T> want = 0;
-                for (std::int64_t j = 0; j < in.m; ++j) want += w[j] * in.y[j * in.dim];
-                return out_[i] / want - 1;
-              });
+            [=, this] {
+              return error_of_sum(k, [this](auto, auto j) { return in_.points.y[j * dim_]; });
             }};
   }
 
-  Kernel<T> pull() {
+  Kernel pull() {
     return {"pull",
-            [this](const Case<T>& in, Exec& exec) {
-              in.op->pull(Side::source, in.h.data(), in.shift.data(), out_.data(), in.eps, exec);
+            [this] {
+              in_.op->pull(Side::source, in_.h.data(), in_.shift.data(), out_.data(), in_.eps,
+                           exec_);
             },
-            [this](const Case<T>& in) {  // over the sum of |terms|: the sum itself may cancel
-              return over_rows(in, [&](std::int64_t i) {
-                const auto w = in.weights(i);
-                Real<T> want = 0, size = 0;
-                for (std::int64_t j = 0; j < in.m; ++j) {
-                  const Real<T> u = static_cast<Real<T>>(in.x[i * in.dim]) - in.y[j * in.dim];
-                  want += 2 * w[j] * u;
-                  size += std::abs(2 * w[j] * u);
-                }
-                return (out_[i * in.dim] - want) / size;
+            [this] {
+              return error_of_sum(dim_, [this](auto i, auto j) {
+                return 2 * (static_cast<Real<T>>(in_.points.x[i * dim_]) - in_.points.y[j * dim_]);
               });
             }};
   }
 
-  Kernel<T> moments() {
+  Kernel moments() {
+    values_ = pack<T>({in_.y.data(), m_, dim_, dim_, 1, exec_.device}, {}, exec_);
+    center_ = filled(n_ * dim_, T(0), exec_);  // the mean of the targets
+    mass_ = Buffer<T>(n_, exec_.device);
+    first_ = Buffer<T>(n_ * dim_, exec_.device);
     return {"moments",
-            [this](const Case<T>& in, Exec& exec) {
-              in.op->moments(Side::source, in.h.data(), in.shift.data(),
-                             {in.y.data(), in.m, in.dim}, in.center.data(), mass(in), first(in),
-                             second_.data(), in.eps, exec);
+            [this] {
+              kernels::moments<T>({.pairs = in_.op->pairs(Side::source),
+                                   .h = in_.h.data(),
+                                   .shift = in_.shift.data(),
+                                   .values = values_.panels(),
+                                   .center = center_.data(),
+                                   .mass = mass_.data(),
+                                   .first = first_.data(),
+                                   .second = out_.data(),
+                                   .eps = in_.eps},
+                                  exec_);
             },
-            [this](const Case<T>& in) {
-              return over_rows(in, [&](std::int64_t i) {
-                const auto w = in.weights(i);
-                Real<T> want = 0;
-                for (std::int64_t j = 0; j < in.m; ++j) {
-                  const Real<T> u = static_cast<Real<T>>(in.y[j * in.dim]) - in.center[i * in.dim];
-                  want += w[j] * u * u;
-                }
-                return second_[i * in.dim * in.dim] / want - 1;
+            [this] {
+              return error_of_sum(dim_ * dim_, [this](auto, auto j) {
+                const Real<T> y = in_.points.y[j * dim_];
+                return y * y;
               });
             }};
   }
 
-  Kernel<T> top_k() {
-    return {"top_k(32)",
-            [this](const Case<T>& in, Exec& exec) {
-              in.op->top_k(Side::source, in.h.data(), in.shift.data(), kTopK, indices_.data(),
-                           out_.data(), nullptr, in.eps, exec);
+  Kernel top_k() {
+    return {"top_k(" + std::to_string(kTopK) + ")",
+            [this] {
+              in_.op->top_k(Side::source, in_.h.data(), in_.shift.data(), kTopK, indices_.data(),
+                            out_.data(), nullptr, in_.eps, exec_);
             },
-            [this](const Case<T>& in) {
-              return over_rows(in, [&](std::int64_t i) {
-                auto w = in.weights(i);
+            [this] {
+              const auto got = out_.to({});
+              return over_rows([&](std::int64_t i, auto w) {
                 std::nth_element(w.begin(), w.begin() + kTopK - 1, w.end(), std::greater<>());
-                return out_[i * kTopK + kTopK - 1] / w[kTopK - 1] - 1;
+                return got[i * kTopK + kTopK - 1] / w[kTopK - 1] - 1;
               });
             }};
   }
 
-  Kernel<T> draw() {
+  Kernel draw() {
+    std::vector<std::int64_t> rows(n_);
+    for (std::int64_t i = 0; i < n_; ++i) rows[i] = i;
+    rows_ = placed(rows, exec_);
+    counts_ = placed(std::vector<std::int64_t>(n_, 1), exec_);
     return {"draw(1)",
-            [this](const Case<T>& in, Exec& exec) {
-              in.op->draw(Side::source, in.h.data(), in.shift.data(), rows_, counts_, kSeed,
-                          indices_.data(), in.eps, exec);
+            [this] {
+              kernels::draw<T>({.pairs = in_.op->pairs(Side::source),
+                                .h = in_.h.data(),
+                                .shift = in_.shift.data(),
+                                .rows = rows_.data(),
+                                .counts = counts_.data(),
+                                .offsets = rows_.data(),
+                                .requests = n_,
+                                .seed = kSeed,
+                                .out = indices_.data(),
+                                .eps = in_.eps},
+                               exec_);
             },
-            [this](const Case<T>& in) {
-              double differ = 0;
-              for (const std::int64_t i : in.sample()) {
-                const auto w = in.weights(i);
-                Real<T> left = sum(w) * static_cast<Real<T>>(philox_uniform(kSeed, i, 0));
-                std::int64_t j = 0;
-                while (j + 1 < in.m && left > w[j]) left -= w[j++];
-                differ += j != indices_[i];
-              }
-              return differ / static_cast<double>(in.sample().size());
+            [this] {
+              const auto got = indices_.to({});
+              return over_rows([&](std::int64_t i, const auto& w) {
+                if (got[i] < 0) return Real<T>(1);
+                const Real<T> all = sum(w), at = all * philox_uniform(kSeed, i, 0);
+                const Real<T> low = std::accumulate(w.begin(), w.begin() + got[i], Real<T>(0));
+                return std::max({low - at, at - low - w[got[i]], Real<T>(0)}) / all;
+              });
             }};
   }
-
-  static bool has_moments(int dim) { return dim <= kLargestMoments; }
 
  private:
-  static constexpr int kLargestMoments = 8;  // d^2 numbers a row: not meant for large d
-  static constexpr std::uint64_t kSeed = 7;
-
   static Real<T> sum(const std::vector<Real<T>>& w) {
-    Real<T> total = 0;
-    for (const Real<T> value : w) total += value;
-    return total;
+    return std::accumulate(w.begin(), w.end(), Real<T>(0));
   }
-  T* mass(const Case<T>&) { return out_.data(); }
-  T* first(const Case<T>& in) { return out_.data() + in.n; }
 
+  /// sqrt(mean of squares of error(i, weights of row i)).
+  template <class Error>
+  double over_rows(const Error& error) const {
+    double sum = 0;
+    for (const auto& row : in_.samples)
+      sum += std::pow(static_cast<double>(error(row.i, row.weights)), 2);
+    return std::sqrt(sum / static_cast<double>(in_.samples.size()));
+  }
+
+  /// Of out_[i * stride], a sum of w_ij term(i, j).
+  template <class Term>
+  double error_of_sum(int stride, const Term& term) const {
+    const auto got = out_.to({});
+    return over_rows([&](std::int64_t i, const auto& w) {
+      Real<T> want = 0, size = 0;
+      for (std::int64_t j = 0; j < m_; ++j) {
+        const Real<T> value = w[j] * term(i, j);
+        want += value;
+        size += std::abs(value);
+      }
+      return (got[i * stride] - want) / size;
+    });
+  }
+
+  const Case<T>& in_;
+  Exec& exec_;
+  const std::int64_t n_, m_;
+  const int dim_;
   Buffer<double> softmin_;
-  Buffer<T> out_, second_;
-  Buffer<std::int64_t> indices_;
-  std::vector<std::int64_t> rows_, counts_;
+  PackedPoints<T> values_;
+  Buffer<T> out_, center_, mass_, first_;
+  Buffer<std::int64_t> indices_, rows_, counts_;
 };
 
 template <class T>
 class Table {
  public:
-  Table(const Options& options, double peak) : options_(options), peak_(peak) {
-    exec_.threads = options.threads;
-  }
+  Table(Options& options, const Machine& machine)
+      : options_(options), exec_(options.exec), machine_(machine) {}
 
   void measure(std::int64_t size, int dim) {
     softmin_rate_ = 0;
+    const Points<T> points(rows_of(size, dim), size, dim);
     {
-      const Case<T> in(rows_of(size, dim), size, dim, SquaredEuclidean{}, false, exec_);
-      Kernels<T> kernels(in);
-      row(in, kernels.softmin());
-      row(in, kernels.apply());
+      const auto in = on(points, SquaredEuclidean{});
+      Kernels<T> kernels(in, exec_);
+      softmin_rate_ = row(in, kernels.softmin());
+      row(in, kernels.softmin("cold", false));
+      row(in, kernels.apply(1));
+      if (dim > 1) row(in, kernels.apply(dim));
       row(in, kernels.pull());
-      if (Kernels<T>::has_moments(dim)) row(in, kernels.moments());
+      if (dim <= kLargestMoments) row(in, kernels.moments());
       row(in, kernels.top_k());
       row(in, kernels.draw());
     }
+    if (exec_.device.is_cuda() && sizeof(T) == 4 && dim > kDirectDimension) measure_fast(points);
     for (const Cost& cost : {Cost{HalfSquaredEuclidean{}}, Cost{Euclidean{}}, Cost{Power{1.5}},
-                             Cost{Cosine{}}, Cost{Dot{}}}) {
-      const Case<T> in(rows_of(size, dim), size, dim, cost, false, exec_);
-      Kernels<T> kernels(in);
-      auto kernel = kernels.softmin();
-      kernel.name = cost_name(cost);
-      row(in, kernel);
-    }
+                             Cost{Cosine{}}, Cost{Dot{}}})
+      measure_softmin(cost_name(cost), points, cost);
   }
 
   // One dimension suffices: the costs are read.
   void measure_matrix(std::int64_t size) {
     if (!options_.wants("matrix")) return;
-    const std::int64_t n = std::min<std::int64_t>(size, 400000000 / sizeof(T) / size / 64 * 64);
-    const Case<T> in(n, size, 3, SquaredEuclidean{}, true, exec_);
-    Kernels<T> kernels(in);
-    auto kernel = kernels.softmin();
-    kernel.name = "matrix";
-    softmin_rate_ = 0;
-    const double bytes = static_cast<double>(n) * static_cast<double>(size) * sizeof(T);
-    const double read = read_peak(in.matrix.data(), static_cast<std::size_t>(bytes),
-                                  monge::cpu::thread_count(exec_));
-    const double rate = row(in, kernel);
-    std::printf("%-14s %-6s %8lld %4s %10s %10.3e bytes/s read plainly, /read %.3f\n", "", type(),
-                static_cast<long long>(size), "", "", read, rate * sizeof(T) / read);
+    const double bytes_wanted = std::max(4e8, 8 * machine_.cache);
+    const auto rows = static_cast<std::int64_t>(bytes_wanted / sizeof(T)) / size;
+    const Points<T> points(std::clamp<std::int64_t>(rows, 1, size), size, 3);
+    for (const Layout layout : {Layout::rows, Layout::columns}) {
+      softmin_rate_ = 0;
+      const auto in = on(points, SquaredEuclidean{}, layout);
+      Kernels<T> kernels(in, exec_);
+      const double rate =
+          row(in, kernels.softmin(layout == Layout::rows ? "matrix(rows)" : "matrix(columns)"));
+      const double bytes = static_cast<double>(in.matrix.size()) * sizeof(T);
+      const double read = read_peak(in.matrix.data(), in.matrix.size() * sizeof(T), exec_);
+      std::printf("%15s /read %.3f: %.3e bytes/s of %.3e bytes read plainly, %s\n", "",
+                  rate * sizeof(T) / read, read, bytes, where(bytes));
+    }
   }
 
- private:
-  static const char* type() { return sizeof(T) == 4 ? "float" : "double"; }
+  int printed() const { return printed_; }
 
-  // What the budget allows at half the peak, whole blocks of rows.
+ private:
+  Case<T> on(const Points<T>& points, const Cost& cost, Layout layout = Layout::points,
+             kernels::Precision precision = kernels::Precision::accurate) {
+    return {points, cost, layout, precision, exec_};
+  }
+
+  void measure_softmin(const std::string& name, const Points<T>& points, const Cost& cost,
+                       kernels::Precision precision = kernels::Precision::accurate) {
+    if (!options_.wants(name)) return;
+    const auto in = on(points, cost, Layout::points, precision);
+    Kernels<T> kernels(in, exec_);
+    row(in, kernels.softmin(name));
+  }
+
+  void measure_fast(const Points<T>& points) {
+    try {
+      measure_softmin("fast", points, SquaredEuclidean{}, kernels::Precision::fast);
+    } catch (const NotAvailable& why) {
+      std::printf("%-16s %s\n", "fast", why.what());
+    }
+  }
+
+  const char* where(double bytes) const {
+    if (machine_.cache == 0) return "of a cache that is not told";
+    if (bytes > 4 * machine_.cache) return "from memory";
+    return bytes < machine_.cache / 2 ? "from the cache" : "partly from the cache";
+  }
+
+  double budget() const { return options_.quick ? 0.1 : 0.4; }  // seconds a row of the table
+
+  // What the budget allows at half the peak, whole blocks of rows. A GPU does all of them.
   std::int64_t rows_of(std::int64_t size, int dim) const {
-    const double rows = options_.budget() * (peak_ / 2) / (dim + 14.0) / static_cast<double>(size);
+    if (exec_.device.is_cuda()) return size;
+    const double rows = budget() * (machine_.peak<T>() / 2) / (dim + 14.0) / size;
     if (rows >= static_cast<double>(size)) return size;
     return std::max<std::int64_t>(128, static_cast<std::int64_t>(rows) / 64 * 64);
   }
 
-  double row(const Case<T>& in, const Kernel<T>& kernel) {
-    const bool reference = kernel.name == "softmin";
-    if (!options_.wants(kernel.name) && !reference) return 0;
-    kernel.run(in, exec_);
-    const double error = kernel.error(in);
+  // The best of many. On a GPU each is a batch of launches that outlasts the wait for its end.
+  double time_of(const std::function<void()>& run) const {
+    constexpr double kBatch = 0.01;
     double best = std::numeric_limits<double>::infinity(), spent = 0;
-    for (int repeat = 0; repeat < 5 || (spent < options_.budget() && repeat < 200); ++repeat) {
+    for (int repeat = 0, batch = 1; repeat < 5 || (spent < budget() && repeat < 200); ++repeat) {
       const double start = seconds();
-      kernel.run(in, exec_);
+      for (int k = 0; k < batch; ++k) run();
+      synchronize(exec_.device, exec_.stream);
       const double time = seconds() - start;
-      best = std::min(best, time);
+      best = std::min(best, time / batch);
       spent += time;
+      if (exec_.device.is_cuda() && time < kBatch) batch *= 2, repeat = 0;
     }
-    const double rate = static_cast<double>(in.n) * static_cast<double>(in.m) / best;
-    if (reference) softmin_rate_ = rate;
-    if (!options_.wants(kernel.name)) return rate;
-    const double all_rows = static_cast<double>(in.m) / static_cast<double>(in.n);
-    std::printf("%-14s %-6s %7lld%s %4d %10.3f %10.3e %8.4f %7.1f%%", kernel.name.c_str(), type(),
-                static_cast<long long>(in.m), in.n < in.m ? "*" : " ", in.dim,
-                1e3 * best * all_rows, rate, rate / peak_, 100 * rate * in.dim / peak_);
-    if (softmin_rate_ > 0)
-      std::printf(" %8.2f", rate / softmin_rate_);
-    else
-      std::printf(" %8s", "");
+    return best;
+  }
+
+  // Pairs per second. The first softmin of a shape is measured though it is not wanted.
+  double row(const Case<T>& in, const Kernel& kernel) {
+    const bool wanted = options_.wants(kernel.name);
+    if (!wanted && kernel.name != "softmin") return 0;
+    kernel.run();
+    const double error = kernel.error(), time = time_of(kernel.run);
+    const auto [n, m, dim] = std::tuple(in.points.n, in.points.m, in.points.dim);
+    const double rate = static_cast<double>(n) * static_cast<double>(m) / time;
+    if (!wanted) return rate;
+    const bool read = in.matrix.size() > 0;
+    std::printf("%-16s %-6s %8lld%s %4s %10.3f %10.3e", kernel.name.c_str(),
+                sizeof(T) == 4 ? "float" : "double", static_cast<long long>(m), n < m ? "*" : " ",
+                read ? "" : std::to_string(dim).c_str(), 1e3 * time * m / n, rate);
+    const double peak = machine_.peak<T>();
+    column(peak > 0, "%8.4f", rate / peak);
+    column(!read && !exec_.device.is_cuda(), "%7.1f%%", 100 * rate * dim / peak);
+    column(softmin_rate_ > 0, "%8.2f", rate / softmin_rate_);
     std::printf(" %9.1e\n", error);
     std::fflush(stdout);
+    ++printed_;
     return rate;
   }
+  static void column(bool known, const char* format, double value) {
+    char text[32] = "";
+    if (known) std::snprintf(text, sizeof text, format, value);
+    std::printf(" %8s", text);
+  }
 
-  const Options& options_;
-  const double peak_;
+  Options& options_;
+  Exec& exec_;
+  const Machine& machine_;
   double softmin_rate_ = 0;
-  Exec exec_;
+  int printed_ = 0;
 };
 
-int run(const Options& options) {
-  Exec exec;
-  exec.threads = options.threads;
-  const int threads = monge::cpu::thread_count(exec);
-  const double peak = fma_peak<float>(threads), peak64 = fma_peak<double>(threads);
-  std::printf("target %s, %d threads, multiply-add peak %.3e float and %.3e double lanes/s\n",
-              monge::cpu::target_name(), threads, peak, peak64);
-  std::printf("%-14s %-6s %8s %4s %10s %10s %8s %8s %8s %9s\n", "kernel", "type", "n = m", "d",
+void run(Options& options) {
+  const Machine machine = monge::bench::machine(options.exec);
+  std::printf("%s\n", machine.text.c_str());
+  std::printf("%-16s %-6s %8s  %4s %10s %10s %8s %8s %8s %9s\n", "kernel", "type", "n = m", "d",
               "ms", "pairs/s", "/peak", "d /peak", "/softmin", "error");
-  Table<float> floats(options, peak);
-  Table<double> doubles(options, peak64);
-  for (const std::int64_t size : {1000, 10000, 100000}) {
-    if (options.size && options.size != size) continue;
-    for (const int dim : {1, 2, 3, 8, 64, 512}) {
-      if (options.dim && options.dim != dim) continue;
-      floats.measure(size, dim);
-      doubles.measure(size, dim);
+  Table<float> floats(options, machine);
+  Table<double> doubles(options, machine);
+  for (const std::int64_t size : options.sizes_or_default()) {
+    const bool points = options.only != std::vector<std::string>{"matrix"};
+    for (const int dim : points ? options.dims : std::vector<int>{}) {
+      if (options.wants<float>()) floats.measure(size, dim);
+      if (options.wants<double>()) doubles.measure(size, dim);
     }
-    floats.measure_matrix(size);
-    doubles.measure_matrix(size);
+    if (options.wants<float>()) floats.measure_matrix(size);
+    if (options.wants<double>()) doubles.measure_matrix(size);
   }
+  if (floats.printed() + doubles.printed() == 0)
+    throw NotAvailable("[bench_kernels] none of these rows exists in these cases on " +
+                       to_string(options.exec.device));
   std::printf("* fewer rows than columns: the time of all rows is extrapolated\n");
-  return 0;
 }
 }  // namespace
 }  // namespace monge::bench
 
 int main(int count, char** words) {
+  CLI::App app("Time, rate and error of each kernel", "bench_kernels");
   monge::bench::Options options;
-  for (int at = 1; at < count; ++at) {
-    const std::string word = words[at];
-    const auto value = [&] { return at + 1 < count ? words[++at] : ""; };
-    if (word == "--quick")
-      options.quick = true;
-    else if (word == "--threads")
-      options.threads = std::atoi(value());
-    else if (word == "--kernel")
-      options.kernel = value();
-    else if (word == "--dim")
-      options.dim = std::atoi(value());
-    else if (word == "--size")
-      options.size = std::atoll(value());
-    else
-      return std::fprintf(stderr, "bench_kernels: unknown option %s\n", words[at]), 2;
-  }
-  return monge::bench::run(options);
+  monge::bench::add_cases(app, options,
+                          {"softmin", "cold", "apply", "pull", "moments", "top_k", "draw", "fast",
+                           "half_sqeuclidean", "euclidean", "power", "cosine", "dot", "matrix"});
+  monge::bench::add_device(app, options.exec);
+  return monge::bench::parse_and_run(app, count, words, [&] { monge::bench::run(options); });
 }
-#endif

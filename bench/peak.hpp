@@ -1,6 +1,6 @@
-// What one machine can do at most on the current target and a number of threads: fused
-// multiply-adds per second, counted in lanes, and bytes read per second. Compiled once per target;
-// to be included once per program.
+// What a device can do at most: on the CPU fused multiply-adds per second on the current target,
+// counted in lanes, on a GPU exponentials per second; and bytes read per second. Compiled once per
+// target; to be included once per program.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "peak.hpp"
 #include "cpu/target.hpp"
@@ -53,6 +53,18 @@ HWY_AFTER_NAMESPACE();
 #include <omp.h>
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <string>
+#ifdef MONGE_WITH_CUDA
+#include <cuda_runtime_api.h>
+#endif
+
+#include "cpu/parallel.hpp"
+#include "kernels/backend.hpp"
+#include "monge/core/buffer.hpp"
+#include "monge/core/exec.hpp"
+#include "monge/info.hpp"
 
 namespace monge::bench {
 inline double seconds() {
@@ -85,21 +97,101 @@ double fma_peak(int threads) {
   return best;
 }
 
-/// Bytes per second of reading `bytes` at `data` in order: the best of five, what is cached
-/// included.
-inline double read_peak(const void* data, std::size_t bytes, int threads) {
+/// Bytes of the last cache that one core reads through, 0 where it is not told. sysconf() counts
+/// those of other cores too.
+inline double last_cache() {
+  double bytes = 0;
+  for (int index = 0; index < 5; ++index) {
+    std::ifstream file("/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) +
+                       "/size");
+    double kibibytes = 0;
+    if (file >> kibibytes) bytes = std::max(bytes, 1024 * kibibytes);
+  }
+  return bytes;
+}
+
+struct Machine {
+  std::string text{};       // a line for the top of a table
+  double f32 = 0, f64 = 0;  // operations a second: multiply-adds, or exponentials of a GPU, whose
+                            // unit knows float alone
+  double cache = 0;         // bytes of the last level
+
+  template <class T>
+  double peak() const {
+    return sizeof(T) == 4 ? f32 : f64;
+  }
+};
+
+#ifdef MONGE_WITH_CUDA
+inline Machine gpu(Device device) {
+  const auto attribute = [&](cudaDeviceAttr what) {
+    int value = 0;
+    const cudaError_t status = cudaDeviceGetAttribute(&value, what, device.index);
+    if (status != cudaSuccess)
+      throw DeviceError("[bench] " + to_string(device) + ": " + cudaGetErrorString(status));
+    return value;
+  };
+  const int units = attribute(cudaDevAttrMultiProcessorCount);
+  const double clock = 1e3 * attribute(cudaDevAttrClockRate);
+  Machine out{.f32 = 16 * units * clock,
+              .cache = static_cast<double>(attribute(cudaDevAttrL2CacheSize))};
+  char text[200];
+  std::snprintf(
+      text, sizeof text,
+      ", %.3e exponentials/s: 16 a clock on %d multiprocessors at %.3f GHz, their highest", out.f32,
+      units, 1e-9 * clock);
+  out.text = info().devices.at(device.index + 1) + text;
+  return out;
+}
+#endif
+
+inline Machine machine(const Exec& exec) {
+#ifdef MONGE_WITH_CUDA
+  if (exec.device.is_cuda()) return gpu(exec.device);
+#else
+  kernels::require_cpu(exec.device);
+#endif
+  const int threads = monge::cpu::thread_count(exec);
+  Machine out{
+      .f32 = fma_peak<float>(threads), .f64 = fma_peak<double>(threads), .cache = last_cache()};
+  char text[200];
+  std::snprintf(text, sizeof text,
+                "target %s, %d threads, multiply-add peak %.3e float and %.3e double lanes/s",
+                monge::cpu::target_name(), threads, out.f32, out.f64);
+  out.text = text;
+  return out;
+}
+
+/// Bytes per second of reading `bytes` at `data` in order, the best of five, what is cached
+/// included. On a GPU twice the rate of a copy, which reads and writes.
+inline double read_peak(const void* data, std::size_t bytes, const Exec& exec) {
+  double fastest = 0;
+  const auto best_of_five = [&](double moved, const auto& run) {
+    for (int repeat = 0; repeat < 5; ++repeat) {
+      const double start = seconds();
+      run();
+      fastest = std::max(fastest, moved / (seconds() - start));
+    }
+    return fastest;
+  };
+  if (exec.device.is_cuda()) {
+    constexpr int kCopies = 20;
+    Buffer<std::byte> to(bytes, exec.device);
+    return best_of_five(2.0 * kCopies * bytes, [&] {
+      for (int k = 0; k < kCopies; ++k)
+        copy(to.data(), exec.device, data, exec.device, bytes, exec.stream);
+      synchronize(exec.device, exec.stream);
+    });
+  }
+  const int threads = monge::cpu::thread_count(exec);
   constexpr std::size_t kStep = 64;  // four vectors of the widest target
   const std::size_t share = bytes / sizeof(float) / threads / kStep * kStep;
-  double fastest = 0;
   volatile float keep = 0;
-  for (int repeat = 0; repeat < 5; ++repeat) {
-    const double start = seconds();
+  best_of_five(static_cast<double>(share * threads * sizeof(float)), [&] {
 #pragma omp parallel for num_threads(threads)
     for (int part = 0; part < threads; ++part)
       keep = MONGE_PICK(read_floats)(static_cast<const float*>(data) + part * share, share);
-    const double rate = static_cast<double>(share * threads * sizeof(float)) / (seconds() - start);
-    fastest = std::max(fastest, rate);
-  }
+  });
   (void)keep;
   return fastest;
 }

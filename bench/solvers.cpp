@@ -1,5 +1,5 @@
 // Time, passes and pairs per second of whole solves, from the arrays to the result:
-//   bench_solvers [--quick] [--threads T] [--dim D] [--size N]
+// bench_solvers --help.
 // Uniform points of the unit cube with random weights, epsilon = 0.05 of the mean cost, tolerance
 // 1e-6 in double and 1e-4 in float. `/peak` is pairs per second over the multiply-add peak in
 // lanes; `L1` the marginal error of the returned pair, evaluated in double whatever the type. At
@@ -7,24 +7,16 @@
 // solves; the gradient is that of a plan that is there.
 #include "peak.hpp"
 
-#if HWY_ONCE
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 
-#include "cpu/parallel.hpp"
 #include "monge/core/random.hpp"
 #include "monge/monge.hpp"
+#include "options.hpp"
 
 namespace monge::bench {
 namespace {
-struct Options {
-  bool quick = false;
-  int threads = 0, dim = 0;
-  std::int64_t size = 0;
-};
-
 template <class T>
 struct Data {
   Buffer<T> x, y, a, b;
@@ -72,29 +64,27 @@ SinkhornOptions options_of(const Data<T>& in) {
 template <class T>
 class Table {
  public:
-  Table(const Options& options, double peak) : options_(options), peak_(peak) {
-    exec_.threads = options.threads;
-  }
+  Table(Options& options, double peak) : options_(options), exec_(options.exec), peak_(peak) {}
 
   void measure(std::int64_t n, int dim) {
     const Data<T> in(n, dim);
     const double pairs = static_cast<double>(n) * static_cast<double>(n);
     for (const Marginal& marginal : {Marginal{Balanced{}}, Marginal{KL{in.dim / 6.0}}}) {
       const bool balanced = std::holds_alternative<Balanced>(marginal);
+      if (!options_.wants(balanced ? "balanced" : "KL")) continue;
       SinkhornResult<T> result;
       const double time =
           best([&] { result = sinkhorn(in.problem(marginal), options_of(in), exec_); });
       const auto& report = result.report;
       row(balanced ? "balanced" : "KL", in, time, report.passes,
           pairs * static_cast<double>(report.passes), balanced ? residual(in, result) : NAN);
-      if (balanced) {
-        const auto problem = in.problem(marginal);
-        const Plan<T> plan(problem, result);
-        const double gradient_time = best([&] { gradient(plan, exec_); });
-        row("gradient", in, gradient_time, 0, 0, NAN);
-      }
     }
-    if (n >= 100000) return;
+    if (options_.wants("gradient")) {
+      const auto problem = in.problem(Balanced{});
+      const Plan<T> plan(problem, sinkhorn(problem, options_of(in), exec_));
+      row("gradient", in, best([&] { gradient(plan, exec_); }), 0, 0, NAN);
+    }
+    if (n >= 100000 || !options_.wants("divergence")) return;
     std::int64_t passes = 0;
     const double time = best([&] {
       DivergenceOptions options;
@@ -154,51 +144,35 @@ class Table {
     std::fflush(stdout);
   }
 
-  const Options& options_;
+  Options& options_;
+  Exec& exec_;
   const double peak_;
-  Exec exec_;
 };
 
-int run(const Options& options) {
-  Exec exec;
-  exec.threads = options.threads;
-  const int threads = monge::cpu::thread_count(exec);
-  const double peak = fma_peak<float>(threads), peak64 = fma_peak<double>(threads);
-  std::printf("target %s, %d threads, multiply-add peak %.3e float and %.3e double lanes/s\n",
-              monge::cpu::target_name(), threads, peak, peak64);
+void run(Options& options) {
+  const Machine machine = monge::bench::machine(options.exec);
+  std::printf("%s\n", machine.text.c_str());
   std::printf("%-10s %-6s %8s %4s %9s %6s %10s %8s %9s\n", "solver", "type", "n = m", "d", "s",
               "passes", "pairs/s", "/peak", "L1");
-  Table<float> floats(options, peak);
-  Table<double> doubles(options, peak64);
-  for (const std::int64_t size : {1000, 10000, 100000})
-    for (const int dim : {1, 2, 3, 8, 64, 512}) {
-      if (options.size && options.size != size) continue;
-      if (options.dim && options.dim != dim) continue;
-      if (size * dim > 8000000) continue;  // minutes a pass
-      floats.measure(size, dim);
-      doubles.measure(size, dim);
+  Table<float> floats(options, machine.f32);
+  Table<double> doubles(options, machine.f64);
+  for (const std::int64_t size : options.sizes_or_default())
+    for (const int dim : options.dims) {
+      if (size * dim > 8000000) {
+        std::printf("n = m = %lld, d = %d left out: minutes a pass\n", static_cast<long long>(size),
+                    dim);
+        continue;
+      }
+      if (options.wants<float>()) floats.measure(size, dim);
+      if (options.wants<double>()) doubles.measure(size, dim);
     }
-  return 0;
 }
 }  // namespace
 }  // namespace monge::bench
 
 int main(int count, char** words) {
+  CLI::App app("Time, passes and rate of whole solves", "bench_solvers");
   monge::bench::Options options;
-  for (int at = 1; at < count; ++at) {
-    const std::string word = words[at];
-    const auto value = [&] { return at + 1 < count ? words[++at] : ""; };
-    if (word == "--quick")
-      options.quick = true;
-    else if (word == "--threads")
-      options.threads = std::atoi(value());
-    else if (word == "--dim")
-      options.dim = std::atoi(value());
-    else if (word == "--size")
-      options.size = std::atoll(value());
-    else
-      return std::fprintf(stderr, "bench_solvers: unknown option %s\n", words[at]), 2;
-  }
-  return monge::bench::run(options);
+  monge::bench::add_cases(app, options, {"balanced", "KL", "gradient", "divergence"});
+  return monge::bench::parse_and_run(app, count, words, [&] { monge::bench::run(options); });
 }
-#endif

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "monge/core/error.hpp"
 
 namespace monge::cli {
@@ -34,6 +36,13 @@ bool in_float(const Files& files, const Flags& flags) {
                                       flags.source, x.stored, flags.target, y.stored),
                           "precision");
   return x.is_float();
+}
+
+Buffer<double> widened(const Buffer<float>& from) {
+  const Buffer<float> here = from.to(Device{});
+  Buffer<double> out(here.size());
+  std::copy(here.begin(), here.end(), out.begin());
+  return out.to(from.device());
 }
 
 double mass_tolerance(const Files& files) {

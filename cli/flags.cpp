@@ -128,8 +128,11 @@ void add_flags(CLI::App& command, Flags& f) {
   command
       .add_option(
           "--precision", f.precision,
-          "automatic (default): accurate, but double with a tolerance below 1e-7; accurate: the "
-          "type of the points; fast: one product on tensor cores; double: float32 is widened")
+          "automatic (default): accurate, but double with a tolerance below 1e-7, and a solve of "
+          "float32 that ends at its floor goes on in mixed; accurate: the type of the points; "
+          "fast: "
+          "one product on tensor cores; mixed: float64 with exponentials in float32; double: "
+          "float64")
       ->option_text("NAME")
       ->group(kRun);
   command

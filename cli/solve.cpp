@@ -67,11 +67,11 @@ std::string summary_of(const SolveFlags& flags, const Problem<T>& problem, const
   return out;
 }
 
+/// `begun`: the same solve in float, where it ended at its floor.
 template <class T>
-int run(const SolveFlags& flags, Files files, std::optional<io::ResultDirectory>& directory) {
-  const ProblemOptions options{flags.mass, mass_tolerance(files)};
-  const Device device = parse_device(flags.device);
-  const Cloud<T> source(std::move(files.source), device), target(std::move(files.target), device);
+int run(const SolveFlags& flags, const Cloud<T>& source, const Cloud<T>& target,
+        const ProblemOptions& options, std::optional<io::ResultDirectory>& directory,
+        const SinkhornResult<float>* begun = nullptr) {
   const Measure<T> a = source.measure(), b = target.measure();
   constexpr TV kPartial{std::numeric_limits<double>::infinity()};
   const Problem<T> problem(PointCloud<T>{a.points, b.points, flags.ground_cost()}, a.weights,
@@ -87,7 +87,17 @@ int run(const SolveFlags& flags, Files files, std::optional<io::ResultDirectory>
   auto line = std::make_optional<ProgressLine>(flags);
   Exec exec = line->exec(flags);
   defer_signals();
-  SinkhornResult<T> result = sinkhorn(solved, how, exec);
+  SinkhornResult<T> result;
+  if constexpr (sizeof(T) == 4) {
+    result = sinkhorn(solved, how, exec);
+    if (goes_on(how, result.report)) {
+      line.reset();
+      return run<double>(flags, Cloud<double>(source), Cloud<double>(target), options, directory,
+                         &result);
+    }
+  } else {
+    result = begun ? sinkhorn(solved, how, exec, *begun) : sinkhorn(solved, how, exec);
+  }
   const Plan<T> plan(solved, result);
   if (referenced) result = referenced->map.to_asked(result);
   line->stage("plan");
@@ -111,6 +121,14 @@ int run(const SolveFlags& flags, Files files, std::optional<io::ResultDirectory>
   print(flags.json ? to_text(report)
                    : summary_of(flags, problem, source, target, result.report, terms));
   return result.report.converged ? kOk : kNotConverged;
+}
+
+template <class T>
+int run(const SolveFlags& flags, Files files, std::optional<io::ResultDirectory>& directory) {
+  const ProblemOptions options{flags.mass, mass_tolerance(files)};
+  const Device device = parse_device(flags.device);
+  const Cloud<T> source(std::move(files.source), device), target(std::move(files.target), device);
+  return run<T>(flags, source, target, options, directory);
 }
 }  // namespace
 

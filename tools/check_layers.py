@@ -41,11 +41,11 @@ LIBRARIES: list[tuple[str, tuple[str, ...]]] = [
     (r"(omp\.h)$", ("src/cpu/parallel.cpp", "bench/peak.hpp")),
     (r"(zip|png)\w*\.h$", ("src/io/",)),
     (r"nlohmann/", ("src/io/", "cli/")),
-    (r"CLI/", ("cli/",)),
+    (r"CLI/", ("cli/", "bench/")),
     (r"(nanobind|dlpack)/|Python\.h$|dlpack\.h$", ("python/",)),
     (
         r"(cuda|cub|thrust|cutlass|cute)/|(cuda|cublas|cusolver)\w*\.h$|mma\.h$",
-        ("src/cuda/", "bench/cuda_"),
+        ("src/cuda/", "bench/peak.hpp"),
     ),
     (r"torch/", ("src/dynamics/", "src/bridge/torchscript")),
     (r"(mpi|nccl)\.h$", ("src/distributed/",)),

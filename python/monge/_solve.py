@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def report_unmet(solution: Solution, tolerance: float, stacklevel: int) -> None:
 
 
 def _finish(
-    problem: Any,
+    problem_in: Callable[[np.dtype[Any]], Any],
     options: _core.SinkhornOptions,
     *,
     cost: Cost | None,
@@ -72,22 +73,26 @@ def _finish(
     to: ToFramework,
     dtype: np.dtype[Any],
 ) -> Solution:
-    name, r_a, r_b = reference_of(reference, dtype)
-    referenced = (
-        None if name == "product" else _core.with_reference(problem, options.epsilon, r_a, r_b)
-    )
+    def prepared(dtype: np.dtype[Any]) -> tuple[Any, Any, str]:
+        problem = problem_in(dtype)
+        name, r_a, r_b = reference_of(reference, dtype)
+        referenced = (
+            None if name == "product" else _core.with_reference(problem, options.epsilon, r_a, r_b)
+        )
+        return problem, referenced, name
+
+    problem, referenced, name = prepared(dtype)
     f, g = start_of(start, dtype)
     count = thread_count(threads)
+    checked = checked_callback(callback)
     logger.debug("solving %d x %d in %s, epsilon %g", problem.n, problem.m, dtype, options.epsilon)
     with _progress.hook(progress, "monge") as hook:
-        result = _core.sinkhorn(
-            problem if referenced is None else referenced,
-            options,
-            f,
-            g,
-            checked_callback(callback),
-            _core.Call(count, hook, problem.stream),
-        )
+        call = _core.Call(count, hook, problem.stream)
+        result = _core.sinkhorn(referenced or problem, options, f, g, checked, call)
+        if dtype == np.float32 and _core.goes_on(options, result.report):
+            logger.debug("float32 is at its floor after %d iterations", result.report.iterations)
+            problem, referenced, name = prepared(np.dtype(np.float64))
+            result = _core.go_on(referenced or problem, options, result, checked, call)
     solution = Solution(
         problem,
         referenced,
@@ -152,16 +157,19 @@ def solve(
     """
     values = widened(cost_matrix(C), precision, tolerance)
     side_a, side_b = marginals_of(marginals, total_mass)
-    problem = _core.matrix_problem(
-        values,
-        vector(a, "a", values.dtype),
-        vector(b, "b", values.dtype),
-        to_spec(side_a),
-        to_spec(side_b),
-        None if total_mass is None else number(total_mass, "total_mass"),
-        mass_tolerance(values.dtype, a, b),
-        current_stream(device_of(values)),
-    )
+
+    def problem_in(dtype: np.dtype[Any]) -> Any:
+        return _core.matrix_problem(
+            values.astype(dtype, copy=False),
+            vector(a, "a", dtype),
+            vector(b, "b", dtype),
+            to_spec(side_a),
+            to_spec(side_b),
+            None if total_mass is None else number(total_mass, "total_mass"),
+            mass_tolerance(values.dtype, a, b),
+            current_stream(device_of(values)),
+        )
+
     options = fill(
         _core.SinkhornOptions(),
         epsilon=number(epsilon, "epsilon"),
@@ -174,7 +182,7 @@ def solve(
         translate=translate,
     )
     return _finish(
-        problem,
+        problem_in,
         options,
         cost=None,
         reference=reference,
@@ -251,19 +259,22 @@ def solve_sample(
     ground = Ground.of(cost, cost_factor)
     strength = epsilon_of(epsilon, blur, ground)
     side_a, side_b = marginals_of_reach(marginals, total_mass, reach, ground)
-    problem = _core.point_problem(
-        source,
-        target,
-        ground.name,
-        ground.power,
-        vector(a, "a", source.dtype),
-        vector(b, "b", source.dtype),
-        to_spec(side_a),
-        to_spec(side_b),
-        None if total_mass is None else number(total_mass, "total_mass"),
-        mass_tolerance(source.dtype, a, b),
-        current_stream(device_of(source)),
-    )
+
+    def problem_in(dtype: np.dtype[Any]) -> Any:
+        return _core.point_problem(
+            source.astype(dtype, copy=False),
+            target.astype(dtype, copy=False),
+            ground.name,
+            ground.power,
+            vector(a, "a", dtype),
+            vector(b, "b", dtype),
+            to_spec(side_a),
+            to_spec(side_b),
+            None if total_mass is None else number(total_mass, "total_mass"),
+            mass_tolerance(source.dtype, a, b),
+            current_stream(device_of(source)),
+        )
+
     options = fill(
         _core.SinkhornOptions(),
         epsilon=strength,
@@ -276,7 +287,7 @@ def solve_sample(
         translate=translate,
     )
     return _finish(
-        problem,
+        problem_in,
         options,
         cost=ground.spec,
         reference=reference,

@@ -47,6 +47,7 @@ void bind_options(nb::module_& m) {
       .value("automatic", Precision::automatic)
       .value("accurate", Precision::accurate)
       .value("fast", Precision::fast)
+      .value("mixed", Precision::mixed)
       .value("double", Precision::double_);
   m.def("widens", &widens, "precision"_a, "tolerance"_a,
         "Whether float32 arrays are to be solved as a copy in float64.");
@@ -60,6 +61,8 @@ void bind_options(nb::module_& m) {
       .def_rw("annealing", &SinkhornOptions::annealing)
       .def_rw("acceleration", &SinkhornOptions::acceleration)
       .def_rw("precision", &SinkhornOptions::precision);
+  m.def("goes_on", &goes_on, "options"_a, "report"_a,
+        "Whether a solve in float32 ended where one in float64 is to go on.");
 }
 
 template <class T>
@@ -92,5 +95,14 @@ void bind_sinkhorn(nb::module_& m) {
   bind_options(m);
   bind<float>(m, "SinkhornResultF32");
   bind<double>(m, "SinkhornResultF64");
+  m.def(
+      "go_on",
+      [](const Problem<double>& problem, const SinkhornOptions& options,
+         const SinkhornResult<float>& begun, nb::object on_check, const Call& call) {
+        const SinkhornOptions checked = with_callback(options, on_check);
+        return run(call, problem.device(),
+                   [&](Exec& exec) { return sinkhorn(problem, checked, exec, begun); });
+      },
+      "problem"_a, "options"_a, "begun"_a, "on_check"_a.none(), "call"_a);
 }
 }  // namespace monge::python

@@ -1,7 +1,7 @@
 // The exponentials of the hot loops, several vectors at a time: 2^(z k) as weights, and
 // sum_j 2^(z_j k + N) for an integer N, a row's shift in units of log 2. Cheaper than exp2_scaled:
 // a table in registers takes part of the fraction, and in sums N is folded into the constant that
-// rounds and 2^n is a factor of the FMA that adds.
+// rounds and 2^n is a factor of the FMA that adds. ExpSum and MixedSum answer the same calls.
 #if defined(MONGE_CPU_EXP_SUM_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef MONGE_CPU_EXP_SUM_INL
 #undef MONGE_CPU_EXP_SUM_INL
@@ -82,19 +82,18 @@ class ExpSum {
   // as 0 below the normal range, +inf above it; NaN only where |z k| > 1e18.
   template <int R>
   HWY_INLINE void add(const V (&z)[R], const T* HWY_RESTRICT origin, V (&sum)[R]) const {
-    staged<kSumStage, R>([&](const auto& each) MONGE_LAMBDA {
-      V rounded[kSumStage], f[kSumStage], p[kSumStage], power[kSumStage];
-      each([&](int s, int r) MONGE_LAMBDA {
-        rounded[s] = hn::MulAdd(z[r], k_, hn::Load(D(), origin + r * hn::MaxLanes(D())));
-      });
-      each([&](int s, int r) MONGE_LAMBDA {
-        f[s] = hn::Sub(rounded[s], hn::Load(D(), origin + r * hn::MaxLanes(D())));
-      });
-      each([&](int s, int r) MONGE_LAMBDA { f[s] = hn::MulSub(z[r], k_, f[s]); });
-      each([&](int s, int) MONGE_LAMBDA { power[s] = power_of_2(clamped(rounded[s])); });
-      each([&](int s, int) MONGE_LAMBDA { p[s] = polynomial<false>(f[s]); });
-      each([&](int s, int r) MONGE_LAMBDA { sum[r] = hn::MulAdd(p[s], power[s], sum[r]); });
-    });
+    factors<false>(
+        z, [&](int r) MONGE_LAMBDA { return hn::Load(D(), origin + r * hn::MaxLanes(D())); },
+        [&](int r, V p, V power) MONGE_LAMBDA { sum[r] = hn::MulAdd(p, power, sum[r]); });
+  }
+
+  // take(r, 2^(z[r] k)), in the range of add() and as exact as weights().
+  template <int R, class Take>
+  HWY_INLINE void powers(const V (&z)[R], const Take& take) const {
+    const V origin = hn::Set(D(), origin_of(0));
+    factors<true>(
+        z, [&](int) MONGE_LAMBDA { return origin; },
+        [&](int r, V p, V power) MONGE_LAMBDA { take(r, hn::Mul(p, power)); });
   }
 
   // take(r, w) with w = 2^(z[r] k), at most 2.6 ulp in float and 2 in double; at half the smallest
@@ -120,6 +119,21 @@ class ExpSum {
   static T origin_of(double shift) { return E::magic + E::bias + static_cast<T>(shift); }
 
  private:
+  // take(r, p, 2^n) with 2^(z[r] k + N_r) = p 2^n, p in [1/sqrt(2), sqrt(2)], for origins
+  // origin(r).
+  template <bool ACCURATE, int R, class Origin, class Take>
+  HWY_INLINE void factors(const V (&z)[R], const Origin& origin, const Take& take) const {
+    staged<kSumStage, R>([&](const auto& each) MONGE_LAMBDA {
+      V rounded[kSumStage], f[kSumStage], p[kSumStage], power[kSumStage];
+      each([&](int s, int r) MONGE_LAMBDA { rounded[s] = hn::MulAdd(z[r], k_, origin(r)); });
+      each([&](int s, int r) MONGE_LAMBDA { f[s] = hn::Sub(rounded[s], origin(r)); });
+      each([&](int s, int r) MONGE_LAMBDA { f[s] = hn::MulSub(z[r], k_, f[s]); });
+      each([&](int s, int) MONGE_LAMBDA { power[s] = power_of_2(clamped(rounded[s])); });
+      each([&](int s, int) MONGE_LAMBDA { p[s] = polynomial<ACCURATE>(f[s]); });
+      each([&](int s, int r) MONGE_LAMBDA { take(r, p[s], power[s]); });
+    });
+  }
+
   // body(each) for groups of STAGE vectors, where each(step) is step(s, r) for vector s of the
   // group, r of all.
   template <int STAGE, int R, class Body>
@@ -203,6 +217,53 @@ class ExpSum {
   }
 
   V k_, least_, most_, table_, upper_table_;
+};
+
+// Scores, exponents and sums in double, exponentials in float. An exponent e is rounded to float
+// relative to its row's sum, which is about 1: what that moves the sum by, 2^e |e| 2^-25 log 2 at
+// most, is below the rounding of the exponentials.
+class MixedSum {
+  using D = hn::CappedTag<double, kernels::kPanel>;
+  using Singles = ExpSum<float>;
+  static constexpr int kJoined = HWY_TARGET == HWY_SCALAR ? 1 : 2;  // vectors to one of floats
+
+ public:
+  using V = hn::Vec<D>;
+
+  explicit MixedSum(double k) : k_(hn::Set(D(), k)), singles_(1) {}
+
+  // As ExpSum::add.
+  template <int R>
+  HWY_INLINE void add(const V (&z)[R], const double* HWY_RESTRICT origin, V (&sum)[R]) const {
+    constexpr D d;
+    [[maybe_unused]] constexpr hn::CappedTag<float, kernels::kPanel> df;
+    [[maybe_unused]] constexpr hn::Rebind<float, D> half;
+    const auto exponents = [&](int r) MONGE_LAMBDA {
+      return hn::DemoteTo(half, hn::MulAdd(z[r], k_, hn::Load(d, origin + r * hn::MaxLanes(d))));
+    };
+    Singles::V e[R / kJoined];
+    unrolled<R / kJoined>([&](int v) MONGE_LAMBDA {
+#if HWY_TARGET == HWY_SCALAR
+      e[v] = exponents(v);
+#else
+      e[v] = hn::Combine(df, exponents(2 * v + 1), exponents(2 * v));
+#endif
+    });
+    singles_.powers(e, [&](int v, Singles::V power) MONGE_LAMBDA {
+#if HWY_TARGET == HWY_SCALAR
+      sum[v] = hn::Add(sum[v], hn::PromoteTo(d, power));
+#else
+      sum[2 * v] = hn::Add(sum[2 * v], hn::PromoteTo(d, hn::LowerHalf(power)));
+      sum[2 * v + 1] = hn::Add(sum[2 * v + 1], hn::PromoteTo(d, hn::UpperHalf(half, power)));
+#endif
+    });
+  }
+
+  static double origin_of(double shift) { return shift; }
+
+ private:
+  V k_;
+  Singles singles_;
 };
 }  // namespace monge::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

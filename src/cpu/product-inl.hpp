@@ -85,9 +85,9 @@ struct ProductBlock {
 };
 
 // The exponentials of one vector of columns, R rows from the block's row g.
-template <int R, class T>
-HWY_INLINE void add_products(const ExpSum<T>& exponentials, hn::Vec<Tag<T>> factor,
-                             hn::Vec<Tag<T>> h, int g, int vector, ProductBlock<T>& block) {
+template <int R, class E, class T>
+HWY_INLINE void add_products(const E& exponentials, hn::Vec<Tag<T>> factor, hn::Vec<Tag<T>> h,
+                             int g, int vector, ProductBlock<T>& block) {
   constexpr Tag<T> d;
   using V = hn::Vec<Tag<T>>;
   V z[R], sum[R];
@@ -102,7 +102,7 @@ HWY_INLINE void add_products(const ExpSum<T>& exponentials, hn::Vec<Tag<T>> fact
 }
 
 // `x`: the block's rows, packed. h: as prepare_h leaves it.
-template <class T>
+template <class E, class T>
 HWY_NOINLINE void sum_products(const SoftminArgs<T>& args, std::int64_t i0, int rows,
                                std::int64_t j0, int columns, T* h, const T* whole_shift,
                                const Exponent<T>& exponent, const T* x, double* sums) {
@@ -111,7 +111,7 @@ HWY_NOINLINE void sum_products(const SoftminArgs<T>& args, std::int64_t i0, int 
   const auto& p = args.pairs;
   const int dim = p.rows.dim;
   const bool squared = p.form == Form::squared;
-  const ExpSum<T> exponentials(exponent.k);
+  const E exponentials(exponent.k);
   const auto factor = hn::Set(d, squared ? T(2) : T(1));
   if (squared)
     for (int t = 0; t < columns; t += kLane)
@@ -120,7 +120,7 @@ HWY_NOINLINE void sum_products(const SoftminArgs<T>& args, std::int64_t i0, int 
   const int padded_rows = packed_rows(rows);
   for (int r = 0; r < padded_rows; ++r) {
     const int row = std::min(r, rows - 1);
-    std::fill_n(block.origins + r * kLane, kLane, ExpSum<T>::origin_of(whole_shift[row]));
+    std::fill_n(block.origins + r * kLane, kLane, E::origin_of(whole_shift[row]));
     std::fill_n(block.sums + r * kLane, kLane, T(0));
     block.norms[r] = squared ? p.rows.norms[i0 + row] : T(0);
   }

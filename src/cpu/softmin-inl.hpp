@@ -51,11 +51,12 @@ struct CostScores {
   }
 };
 
+// The exponentials E of the sums below: ExpSum<T> or MixedSum.
+
 // sums[r] += sum over the chunk of 2^(score k + N_r).
-template <class T, class Scores>
-HWY_INLINE void sum_chunk(const ExpSum<T>& exponentials, const Scores& scores,
-                          const T* HWY_RESTRICT h, int columns, const T* HWY_RESTRICT origin,
-                          double* HWY_RESTRICT sums) {
+template <class E, class T, class Scores>
+HWY_INLINE void sum_chunk(const E& exponentials, const Scores& scores, const T* HWY_RESTRICT h,
+                          int columns, const T* HWY_RESTRICT origin, double* HWY_RESTRICT sums) {
   constexpr Tag<T> d;
   using V = hn::Vec<Tag<T>>;
   V sum[kRows];
@@ -70,22 +71,21 @@ HWY_INLINE void sum_chunk(const ExpSum<T>& exponentials, const Scores& scores,
 }
 
 // Origins of kRows rows from `whole_shift`, in every lane; rows past the last repeat it.
-template <class T>
+template <class E, class T>
 void broadcast_origins(const T* whole_shift, int rows, T* out) {
   for (int r = 0; r < kRows; ++r)
-    std::fill_n(out + r * kLanes<T>, kLanes<T>,
-                ExpSum<T>::origin_of(whole_shift[std::min(r, rows - 1)]));
+    std::fill_n(out + r * kLanes<T>, kLanes<T>, E::origin_of(whole_shift[std::min(r, rows - 1)]));
 }
 
-template <class Scores, class T>
+template <class E, class Scores, class T>
 HWY_NOINLINE void sum_direct(const SoftminArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0,
                              int columns, const T* h, const T* whole_shift,
                              const Exponent<T>& exponent, double* sums) {
-  const ExpSum<T> exponentials(exponent.k);
+  const E exponentials(exponent.k);
   HWY_ALIGN T origin[kRows * kLanes<T>];
   for (int g = 0; g < rows; g += kRows) {
     const int group = std::min(kRows, rows - g);
-    broadcast_origins(whole_shift + g, group, origin);
+    broadcast_origins<E>(whole_shift + g, group, origin);
     double part[kRows] = {};
     sum_chunk(exponentials, Scores(args.pairs, i0 + g, group, j0), h, columns, origin, part);
     for (int r = 0; r < group; ++r) sums[g + r] += part[r];
@@ -94,18 +94,18 @@ HWY_NOINLINE void sum_direct(const SoftminArgs<T>& args, std::int64_t i0, int ro
 
 // Any other cost: one tile at a time through its costs. Whole rows of a matrix that is stored by
 // rows are read in place.
-template <class T>
+template <class E, class T>
 void sum_tiles(const SoftminArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0, int columns,
                const T* h, const T* whole_shift, const Exponent<T>& exponent, double* sums) {
   const auto& p = args.pairs;
   const TileArgs<T> tile_args{.pairs = p, .h = args.h, .eps = args.eps};
-  const ExpSum<T> exponentials(exponent.k);
+  const E exponentials(exponent.k);
   const T low = far_below(exponent.k);
   HWY_ALIGN T costs[kRows * kColumnBlock];
   HWY_ALIGN T origin[kRows * kLanes<T>];
   for (int g = 0; g < rows; g += kRows) {
     const int group = std::min(kRows, rows - g);
-    broadcast_origins(whole_shift + g, group, origin);
+    broadcast_origins<E>(whole_shift + g, group, origin);
     double part[kRows] = {};
     int done = 0;
     if (p.form == Form::matrix && p.col_stride == 1 && group == kRows) {
@@ -125,7 +125,7 @@ void sum_tiles(const SoftminArgs<T>& args, std::int64_t i0, int rows, std::int64
 }
 
 // Costs down contiguous columns, all kRowBlock rows: a lane is a row, nothing is transposed.
-template <class T>
+template <class E, class T>
 void sum_transposed(const SoftminArgs<T>& args, std::int64_t i0, std::int64_t j0, int columns,
                     const T* h, const T* whole_shift, const Exponent<T>& exponent, double* sums) {
   constexpr Tag<T> d;
@@ -133,11 +133,11 @@ void sum_transposed(const SoftminArgs<T>& args, std::int64_t i0, std::int64_t j0
   constexpr int kStep = kRows * kLanes<T> < kRowBlock ? kRows * kLanes<T> : kRowBlock;
   constexpr int kVectors = kStep / kLanes<T>;
   const auto& p = args.pairs;
-  const ExpSum<T> exponentials(exponent.k);
+  const E exponentials(exponent.k);
   const V low = hn::Set(d, far_below(exponent.k));
   const int inside = static_cast<int>(std::min<std::int64_t>(columns, p.m - j0));
   HWY_ALIGN T origin[kRowBlock], lane_sums[kRowBlock];
-  for (int r = 0; r < kRowBlock; ++r) origin[r] = ExpSum<T>::origin_of(whole_shift[r]);
+  for (int r = 0; r < kRowBlock; ++r) origin[r] = E::origin_of(whole_shift[r]);
   for (int t0 = 0; t0 < inside; t0 += kColumnBlock) {
     const int end = std::min(inside, t0 + kColumnBlock);
     for (int first = 0; first < kRowBlock; first += kStep) {

@@ -11,9 +11,9 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace monge::cpu::HWY_NAMESPACE {
-template <class T>
-void shifted_sweep(const SoftminArgs<T>& args, std::int64_t i0, int rows, ColumnRange range,
-                   const T* whole_shift, T* scratch, double* sums) {
+template <class E, class T>
+void shifted_sweep_by(const SoftminArgs<T>& args, std::int64_t i0, int rows, ColumnRange range,
+                      const T* whole_shift, T* scratch, double* sums) {
   const auto& p = args.pairs;
   const auto exponent = shifted_exponent(args);
   const bool product = is_product(p);
@@ -23,13 +23,22 @@ void shifted_sweep(const SoftminArgs<T>& args, std::int64_t i0, int rows, Column
   for_each_chunk(p, i0 / kRowBlock, range, [&](std::int64_t j0, int columns) {
     prepare_h(args, exponent, j0, columns, h);
     if (product)
-      return sum_products(args, i0, rows, j0, columns, h, whole_shift, exponent, scratch, sums);
-    if (transposed) return sum_transposed(args, i0, j0, columns, h, whole_shift, exponent, sums);
+      return sum_products<E>(args, i0, rows, j0, columns, h, whole_shift, exponent, scratch, sums);
+    if (transposed) return sum_transposed<E>(args, i0, j0, columns, h, whole_shift, exponent, sums);
     const bool direct = with_direct_scores<kRows>(p, [&]<class Scores>(ScoresAre<Scores>) HWY_ATTR {
-      sum_direct<Scores>(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
+      sum_direct<E, Scores>(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
     });
-    if (!direct) sum_tiles(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
+    if (!direct) sum_tiles<E>(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
   });
+}
+
+template <class T>
+void shifted_sweep(const SoftminArgs<T>& args, std::int64_t i0, int rows, ColumnRange range,
+                   const T* whole_shift, T* scratch, double* sums) {
+  if constexpr (sizeof(T) == 8)
+    if (args.precision == kernels::Precision::mixed)
+      return shifted_sweep_by<MixedSum>(args, i0, rows, range, whole_shift, scratch, sums);
+  shifted_sweep_by<ExpSum<T>>(args, i0, rows, range, whole_shift, scratch, sums);
 }
 
 template <class T>

@@ -8,21 +8,23 @@ namespace {
 constexpr int kThreads = 256, kWarps = kThreads / 32, kRowsOfWarp = kRowBlock / kWarps;
 constexpr int kGroups = kThreads / kRowBlock;  // of columns, where a lane is a row
 
-template <class T, bool LARGEST>
-__device__ void add(T& value, T score, T k, T origin) {
+// Exponentials and sums of blocks are of type V.
+template <bool LARGEST, class V, class T>
+__device__ void add(V& value, T score, T k, T origin) {
   if constexpr (LARGEST)
     value = max(value, score);
   else
-    value += exp2_fast(fma(score, k, origin));
+    value += exp2_fast(static_cast<V>(fma(score, k, origin)));
 }
 
 // Rows are contiguous: a warp takes 8 rows, a lane every 32nd column.
-template <class T, bool LARGEST>
+template <class T, class V, bool LARGEST>
 __global__ void __launch_bounds__(kThreads) rows_kernel(const Sweep<T> sweep, BlockList list) {
   const auto& p = sweep.args.pairs;
   const int part = blockIdx.y, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const std::int64_t i0 = static_cast<std::int64_t>(blockIdx.x) * kRowBlock + warp * kRowsOfWarp;
-  T origin[kRowsOfWarp], value[kRowsOfWarp];
+  T origin[kRowsOfWarp];
+  V value[kRowsOfWarp];
   double total[kRowsOfWarp];
   const T* row[kRowsOfWarp];
 #pragma unroll
@@ -39,12 +41,12 @@ __global__ void __launch_bounds__(kThreads) rows_kernel(const Sweep<T> sweep, Bl
     const std::int64_t j0 = walk.next() * std::int64_t{kColumnBlock},
                        end = min(j0 + kColumnBlock, p.m);
 #pragma unroll
-    for (int r = 0; r < kRowsOfWarp; ++r) value[r] = LARGEST ? static_cast<T>(-INFINITY) : T(0);
+    for (int r = 0; r < kRowsOfWarp; ++r) value[r] = LARGEST ? static_cast<V>(-INFINITY) : V(0);
     for (std::int64_t j = j0 + lane; j < end; j += 32) {
       const T h = sweep.args.h[j];
 #pragma unroll
       for (int r = 0; r < kRowsOfWarp; ++r)
-        add<T, LARGEST>(value[r], h - row[r][j * p.col_stride], sweep.k, origin[r]);
+        add<LARGEST>(value[r], h - row[r][j * p.col_stride], sweep.k, origin[r]);
     }
 #pragma unroll
     for (int r = 0; r < kRowsOfWarp; ++r) {
@@ -63,7 +65,7 @@ __global__ void __launch_bounds__(kThreads) rows_kernel(const Sweep<T> sweep, Bl
 }
 
 // Columns are contiguous: a thread is a row, four groups of threads share the columns.
-template <class T, bool LARGEST>
+template <class T, class V, bool LARGEST>
 __global__ void __launch_bounds__(kThreads) columns_kernel(const Sweep<T> sweep, BlockList list) {
   __shared__ double totals[kGroups][kRowBlock];
   const auto& p = sweep.args.pairs;
@@ -78,11 +80,11 @@ __global__ void __launch_bounds__(kThreads) columns_kernel(const Sweep<T> sweep,
   while (!walk.done()) {
     const std::int64_t j0 = walk.next() * std::int64_t{kColumnBlock},
                        end = min(j0 + kColumnBlock, p.m);
-    T value = LARGEST ? static_cast<T>(-INFINITY) : T(0);
+    V value = LARGEST ? static_cast<V>(-INFINITY) : V(0);
 #pragma unroll 8
     for (std::int64_t j = j0 + group; j < end; j += kGroups)
-      add<T, LARGEST>(value, sweep.args.h[j] - p.matrix[i * p.row_stride + j * p.col_stride],
-                      sweep.k, origin);
+      add<LARGEST>(value, sweep.args.h[j] - p.matrix[i * p.row_stride + j * p.col_stride], sweep.k,
+                   origin);
     total = LARGEST ? fmax(total, static_cast<double>(value)) : total + static_cast<double>(value);
   }
   totals[group][r] = total;
@@ -93,18 +95,26 @@ __global__ void __launch_bounds__(kThreads) columns_kernel(const Sweep<T> sweep,
   sweep.partial[part * p.n + i] = total;
 }
 
-template <class T>
-void launch(const Sweep<T>& sweep, bool largest, cudaStream_t stream) {
+template <class V, bool LARGEST, class T>
+void start(const Sweep<T>& sweep, cudaStream_t stream) {
   const auto& p = sweep.args.pairs;
   const dim3 grid(static_cast<unsigned>((p.n + kRowBlock - 1) / kRowBlock), sweep.parts.count);
   const BlockList list = p.list ? *p.list : BlockList{};
   if (p.col_stride == 1)
-    largest ? rows_kernel<T, true><<<grid, kThreads, 0, stream>>>(sweep, list)
-            : rows_kernel<T, false><<<grid, kThreads, 0, stream>>>(sweep, list);
+    rows_kernel<T, V, LARGEST><<<grid, kThreads, 0, stream>>>(sweep, list);
   else
-    largest ? columns_kernel<T, true><<<grid, kThreads, 0, stream>>>(sweep, list)
-            : columns_kernel<T, false><<<grid, kThreads, 0, stream>>>(sweep, list);
+    columns_kernel<T, V, LARGEST><<<grid, kThreads, 0, stream>>>(sweep, list);
   check_launch("softmin of a matrix");
+}
+
+template <class T>
+void launch(const Sweep<T>& sweep, bool largest, cudaStream_t stream) {
+  if (largest)
+    start<T, true>(sweep, stream);
+  else if (sizeof(T) == 8 && sweep.args.precision == kernels::Precision::mixed)
+    start<float, false>(sweep, stream);
+  else
+    start<T, false>(sweep, stream);
 }
 }  // namespace
 

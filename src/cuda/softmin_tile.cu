@@ -24,7 +24,8 @@ __device__ void stage(const kernels::Panels<T>& points, std::int64_t i0, int k0,
   }
 }
 
-template <class T, bool PRODUCT, bool LARGEST>
+// Exponentials and sums of blocks are of type V.
+template <class T, class V, bool PRODUCT, bool LARGEST>
 __global__ void __launch_bounds__(kThreads) tile_kernel(const Sweep<T> sweep, BlockList list) {
   __shared__ __align__(16) T xs[kDepth][kSide];
   __shared__ __align__(16) T ys[kDepth][kSide];
@@ -33,7 +34,8 @@ __global__ void __launch_bounds__(kThreads) tile_kernel(const Sweep<T> sweep, Bl
   const int part = blockIdx.y, tx = threadIdx.x % 16, ty = threadIdx.x / 16;
   const int dim = p.rows.dim;
   const T infinity = static_cast<T>(INFINITY);
-  T origin[kEach], x2[kEach], value[kEach];
+  T origin[kEach], x2[kEach];
+  V value[kEach];
   double total[kEach] = {};
 #pragma unroll
   for (int r = 0; r < kEach; ++r) {
@@ -41,7 +43,7 @@ __global__ void __launch_bounds__(kThreads) tile_kernel(const Sweep<T> sweep, Bl
     origin[r] =
         LARGEST ? T(0) : static_cast<T>(whole_shift<T>(sweep.args.shift, i, sweep.per_cost));
     x2[r] = PRODUCT && p.form == Form::squared ? p.rows.norms[i] : T(0);
-    value[r] = LARGEST ? -infinity : T(0);
+    value[r] = LARGEST ? -infinity : V(0);
   }
   BlockWalk walk(list, p.list != nullptr, blockIdx.x, part * sweep.parts.part_blocks,
                  min(sweep.parts.column_blocks, (part + 1) * sweep.parts.part_blocks));
@@ -91,7 +93,7 @@ __global__ void __launch_bounds__(kThreads) tile_kernel(const Sweep<T> sweep, Bl
           if constexpr (LARGEST)
             value[r] = max(value[r], score);
           else
-            value[r] += exp2_fast(fma(score, sweep.k, origin[r]));
+            value[r] += exp2_fast(static_cast<V>(fma(score, sweep.k, origin[r])));
         }
       }
     }
@@ -121,8 +123,12 @@ void launch(const Sweep<T>& sweep, bool largest, cudaStream_t stream) {
   const auto& p = sweep.args.pairs;
   const dim3 grid(static_cast<unsigned>((p.n + kRowBlock - 1) / kRowBlock), sweep.parts.count);
   const BlockList list = p.list ? *p.list : BlockList{};
-  largest ? tile_kernel<T, PRODUCT, true><<<grid, kThreads, 0, stream>>>(sweep, list)
-          : tile_kernel<T, PRODUCT, false><<<grid, kThreads, 0, stream>>>(sweep, list);
+  if (largest)
+    tile_kernel<T, T, PRODUCT, true><<<grid, kThreads, 0, stream>>>(sweep, list);
+  else if (sizeof(T) == 8 && sweep.args.precision == kernels::Precision::mixed)
+    tile_kernel<T, float, PRODUCT, false><<<grid, kThreads, 0, stream>>>(sweep, list);
+  else
+    tile_kernel<T, T, PRODUCT, false><<<grid, kThreads, 0, stream>>>(sweep, list);
   check_launch("softmin of tiles");
 }
 }  // namespace

@@ -108,6 +108,13 @@ struct RoundArgs {
   MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] = static_cast<T>(from[i]); }
 };
 
+struct WidenArgs {
+  const float* from;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] = from[i]; }
+};
+
 /// Row i of values [n, k] times weight_i: exactly 0 at weight 0, also where the row overflowed.
 template <class T>
 struct ScaleRowsArgs {
@@ -303,7 +310,7 @@ struct DebiasedGradientArgs {
 };
 }  // namespace monge::kernels
 
-// X(body) for every body, in both types.
+// X(body) for every body, in both types where it has one.
 #define MONGE_EACH_BODIES_OF(X, T) \
   X(FillArgs<T>)                   \
   X(GatherArgs<T>)                 \
@@ -325,7 +332,8 @@ struct DebiasedGradientArgs {
   X(LogWeightArgs<T>)              \
   X(BiasArgs<T>)                   \
   X(ShiftArgs<T>)
-#define MONGE_EACH_BODIES(X) MONGE_EACH_BODIES_OF(X, float) MONGE_EACH_BODIES_OF(X, double)
+#define MONGE_EACH_BODIES(X) \
+  MONGE_EACH_BODIES_OF(X, float) MONGE_EACH_BODIES_OF(X, double) X(WidenArgs)
 #define MONGE_SUM_BODIES_OF(X, T) \
   X(RatioSumsArgs<T>)             \
   X(ColumnSumsArgs<T>)            \

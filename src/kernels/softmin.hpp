@@ -12,9 +12,11 @@
 #include "monge/core/exec.hpp"
 
 namespace monge::kernels {
-// Of products in float on tensor cores. accurate: three products of half-precision parts, as exact
-// as float; fast: one product, an error of 2^-11 of the coordinates.
-enum class Precision : std::uint8_t { accurate, fast };
+// accurate: the type throughout; of float products on tensor cores three of half-precision parts,
+// as exact as float. fast: one such product, an error of 2^-11 of the coordinates. mixed, of
+// double: scores in double, their exponentials and the sums of a block in float; elsewhere
+// accurate.
+enum class Precision : std::uint8_t { accurate, fast, mixed };
 
 template <class T>
 struct SoftminArgs {

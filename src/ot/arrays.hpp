@@ -62,6 +62,12 @@ void assign(Buffer<T>& to, const Buffer<T>& from, Exec& exec) {
        exec.stream);
 }
 
+inline Buffer<double> widened(const Buffer<float>& from, Exec& exec) {
+  Buffer<double> out(from.size(), exec.device);
+  kernels::each(kernels::WidenArgs{from.data(), out.data()}, out.size(), exec);
+  return out;
+}
+
 /// values [n, k] times the weight of their row.
 template <class T>
 void scale_rows(VectorView<const T> weights, Buffer<T>& values, Exec& exec) {

@@ -19,7 +19,8 @@
 
 namespace monge {
 constexpr kernels::Precision swept_in(Precision precision) {
-  return precision == Precision::fast ? kernels::Precision::fast : kernels::Precision::accurate;
+  if (precision == Precision::fast) return kernels::Precision::fast;
+  return precision == Precision::mixed ? kernels::Precision::mixed : kernels::Precision::accurate;
 }
 
 template <class T>
@@ -45,6 +46,12 @@ class Operator {
   /// The largest cost a feasible plan is sure to use at most (row and column minima): where
   /// annealing starts and what the precision floor is predicted from.
   double needed_cost() const { return needed_cost_; }
+  /// The L1 marginal error below which rounding of scores keeps a solve from going
+  /// (docs/numerics.md).
+  double floor(double eps) const;
+  /// The L1 marginal error that rounding of the exponentials hides from a solve, which measures by
+  /// the same ones; 0 in double.
+  double resolution() const;
   /// Estimate of the relative error of transport weights by one softmin at precision fast; else 0.
   double weight_error(double eps) const;
 

@@ -17,6 +17,8 @@ std::string to_string(Precision precision) {
       return "accurate";
     case Precision::fast:
       return "fast";
+    case Precision::mixed:
+      return "mixed";
     case Precision::double_:
       return "double";
   }
@@ -24,17 +26,18 @@ std::string to_string(Precision precision) {
 }
 
 Precision parse_precision(const std::string& name) {
-  for (const auto precision :
-       {Precision::automatic, Precision::accurate, Precision::fast, Precision::double_})
+  for (const auto precision : {Precision::automatic, Precision::accurate, Precision::fast,
+                               Precision::mixed, Precision::double_})
     if (name == to_string(precision)) return precision;
   throw InvalidArgument(
-      fmt::format("[options] precision is '{}', wanted one of automatic, accurate, fast and double",
+      fmt::format("[options] precision is '{}', wanted one of automatic, accurate, fast, mixed and "
+                  "double",
                   name),
       "precision");
 }
 
 bool widens(Precision precision, double tolerance) {
-  return precision == Precision::double_ ||
+  return precision == Precision::mixed || precision == Precision::double_ ||
          (precision == Precision::automatic && tolerance < kFloatTolerance);
 }
 }  // namespace monge

@@ -49,10 +49,12 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
         "[sinkhorn] criterion gap with two Balanced sides: the gap is infinite until both "
         "marginals are exact; wanted criterion residual",
         "criterion");
-  if (sizeof(T) == 4 && o.precision == Precision::double_)
+  if (sizeof(T) == 4 && (o.precision == Precision::double_ || o.precision == Precision::mixed))
     throw InvalidArgument(
-        "[sinkhorn] precision is double and the problem is in float32: its potentials would be "
-        "rounded; make the problem from float64 arrays",
+        fmt::format(
+            "[sinkhorn] precision is {} and the problem is in float32: its potentials would "
+            "be rounded; make the problem from float64 arrays",
+            to_string(o.precision)),
         "precision");
   check_device("sinkhorn", "the problem", problem.device(), exec);
   const auto check = [&](VectorView<const T> v, std::int64_t size, const char* name) {
@@ -75,11 +77,9 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
   check(start.g, problem.m(), "g");
 }
 
-/// docs/numerics.md, "Precision": 4e-9 range/eps in float32, the same multiple of u in double; two
-/// Balanced sides cannot agree better than their masses do.
+/// That of rounding; and two Balanced sides cannot agree better than their masses do.
 template <class T>
-double predicted_floor(const Problem<T>& problem, double range, double eps) {
-  double floor = (sizeof(T) == 4 ? 4e-9 : 7.5e-18) * range / eps;
+double predicted_floor(const Problem<T>& problem, double floor) {
   if (std::holds_alternative<Balanced>(problem.marginal_a()) &&
       std::holds_alternative<Balanced>(problem.marginal_b()))
     floor = std::max(floor, std::abs(problem.mass_a() - problem.mass_b()) /
@@ -113,17 +113,23 @@ class Solve {
         alternation_(problem, op_, options.translate, exec),
         relaxation_(make_relaxation()) {}
 
+  /// Counts what was done before.
+  void count(const SinkhornReport& begun) {
+    iterations_ = begun.iterations;
+    passes_before_ = begun.passes;
+    report_.trace = begun.trace;
+  }
+
   SinkhornResult<T> run(const Start<T>& start) {
     exec_.state = {};
-    const double range =
-        std::max(0.0, std::min(op_.max_cost(), op_.needed_cost()) - op_.min_cost());
-    report_.predicted_floor = predicted_floor(problem_, range, options_.epsilon);
+    const double floor = predicted_floor(problem_, op_.floor(options_.epsilon));
+    flat_below_ = std::max(4 * floor, op_.resolution());
+    report_.predicted_floor = std::max(floor, op_.resolution());
     report_.weight_error = op_.weight_error(options_.epsilon);
     alternation_.start(start, exec_);
     const bool cold = !start.f.size && !start.g.size;
     bool going = true;
     annealed_ = options_.annealing == Annealing::automatic && cold;
-    range_ = range;
     if (annealed_) going = anneal(kLevelIterations);
     if (going) target();
     return finish();
@@ -132,7 +138,8 @@ class Solve {
  private:
   // Halves epsilon from the range of the costs to the target. False: stop.
   bool anneal(int level_iterations) {
-    for (double eps = range_; eps > options_.epsilon; eps /= 2)
+    const double range = std::min(op_.max_cost(), op_.needed_cost()) - op_.min_cost();
+    for (double eps = range; eps > options_.epsilon; eps /= 2)
       if (!level(eps, level_iterations)) return false;
     return true;
   }
@@ -202,7 +209,7 @@ class Solve {
     const bool flat = error > kStallRatio * window_error_;
     window_start_ = at_target;
     window_error_ = error;
-    return flat && error > 4 * report_.predicted_floor;
+    return flat && error > flat_below_;
   }
 
   Relaxation make_relaxation() const {
@@ -221,7 +228,7 @@ class Solve {
       report_.status = Status::converged;
     } else if (!go_on) {
       return !stop(check);
-    } else if (flat_ >= kFlatChecks && report_.marginal_error < 4 * report_.predicted_floor) {
+    } else if (flat_ >= kFlatChecks && report_.marginal_error < flat_below_) {
       report_.status = Status::precision_floor;
     } else if (last) {
       report_.status = Status::max_iterations;
@@ -233,7 +240,7 @@ class Solve {
 
   bool meets(const typename Alternation<T>::Check& check) const {
     if (options_.criterion == Criterion::residual)
-      return check.marginal_error <= options_.tolerance;
+      return std::max(check.marginal_error, op_.resolution()) <= options_.tolerance;
     const double scale = std::max(std::abs(check.dual), options_.epsilon * check.mass);
     return check.gap <= options_.tolerance * scale;
   }
@@ -264,7 +271,7 @@ class Solve {
 
   void fill(SinkhornCheck& to, const typename Alternation<T>::Check& check) const {
     to.iterations = iterations_;
-    to.passes = alternation_.passes();
+    to.passes = passes();
     to.epsilon = alternation_.epsilon();
     to.marginal_error = check.marginal_error;
     to.residual_a = check.residual_a;
@@ -291,12 +298,14 @@ class Solve {
   SinkhornResult<T> finish() {
     report_.converged = report_.status == Status::converged;
     report_.iterations = iterations_;
-    report_.passes = alternation_.passes();
+    report_.passes = passes();
     report_.omega = relaxation_.omega();
     fix_gauge(problem_, kept_.dual_a, kept_.dual_b, f_, g_, exec_);
     synchronize(exec_.device, exec_.stream);
     return {std::move(f_), std::move(g_), std::move(report_)};
   }
+
+  std::int64_t passes() const { return passes_before_ + alternation_.passes(); }
 
   const Problem<T>& problem_;
   const SinkhornOptions& options_;
@@ -307,8 +316,10 @@ class Solve {
   SinkhornReport report_;
   Buffer<T> f_, g_;
   typename Alternation<T>::Check kept_{};  // of f_ and g_
-  double range_ = 0, level_tolerance_ = kLevelTolerance, window_error_ = 0;
+  double flat_below_ = 0;  // an error that stands still below it has met its floor
+  double level_tolerance_ = kLevelTolerance, window_error_ = 0;
   int iterations_ = 0, flat_ = 0, window_start_ = 0;
+  std::int64_t passes_before_ = 0;
   bool has_pair_ = false, annealed_ = false;
 };
 }  // namespace
@@ -335,6 +346,24 @@ SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& opt
   validate(problem, options, start, exec);
   return Solve<T>(problem, options, exec).run(start);
 }
+
+bool goes_on(const SinkhornOptions& options, const SinkhornReport& report) {
+  return options.precision == Precision::automatic && report.status == Status::precision_floor &&
+         report.iterations < options.max_iterations;
+}
+
+SinkhornResult<double> sinkhorn(const Problem<double>& problem, const SinkhornOptions& options,
+                                Exec& exec, const SinkhornResult<float>& begun) {
+  SinkhornOptions mixed = options;
+  mixed.precision = Precision::mixed;
+  const auto f = widened(begun.f, exec), g = widened(begun.g, exec);
+  const Start<double> start{f.view(), g.view()};
+  validate(problem, mixed, start, exec);
+  Solve<double> solve(problem, mixed, exec);
+  solve.count(begun.report);
+  return solve.run(start);
+}
+
 template SinkhornResult<float> sinkhorn(const Problem<float>&, const SinkhornOptions&, Exec&,
                                         const Start<float>&);
 template SinkhornResult<double> sinkhorn(const Problem<double>&, const SinkhornOptions&, Exec&,

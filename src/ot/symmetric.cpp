@@ -30,9 +30,9 @@ class SymmetricSolve {
         s_(problem.n(), exec.device),
         f_(start(problem, penalty_, exec)),
         h_(padded_buffer<T>(problem.n(), exec)) {
-    const double range = std::min(op_.max_cost(), op_.needed_cost()) - op_.min_cost();
-    report_.predicted_floor =
-        (sizeof(T) == 4 ? 4e-9 : 7.5e-18) * std::max(range, 0.0) / options.epsilon;
+    const double floor = op_.floor(options.epsilon);
+    flat_below_ = std::max(4 * floor, op_.resolution());
+    report_.predicted_floor = std::max(floor, op_.resolution());
     report_.weight_error = op_.weight_error(options.epsilon);
   }
 
@@ -111,7 +111,7 @@ class SymmetricSolve {
 
   bool meets(const Check& check) const {
     if (options_.criterion == Criterion::residual)
-      return check.marginal_error <= options_.tolerance;
+      return std::max(check.marginal_error, op_.resolution()) <= options_.tolerance;
     return check.gap <= options_.tolerance * std::max(std::abs(check.dual_value),
                                                       options_.epsilon * check.transported_mass);
   }
@@ -161,7 +161,7 @@ class SymmetricSolve {
       keep(check);
       return end(Status::stopped);
     }
-    if (flat_ >= kFlatChecks && report_.marginal_error < 4 * report_.predicted_floor)
+    if (flat_ >= kFlatChecks && report_.marginal_error < flat_below_)
       return end(Status::precision_floor);
     return last && end(Status::max_iterations);
   }
@@ -179,6 +179,7 @@ class SymmetricSolve {
   Buffer<double> log_weight_, s_;
   Buffer<T> f_, h_, best_;
   SinkhornReport report_;
+  double flat_below_ = 0;  // as in sinkhorn()
   double checked_error_ = std::numeric_limits<double>::infinity();
   int iterations_ = 0, flat_ = 0;
 };

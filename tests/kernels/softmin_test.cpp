@@ -13,6 +13,7 @@
 namespace monge {
 namespace {
 using kernels::Form;
+using kernels::Precision;
 using kernels::SoftminArgs;
 using reference::Real;
 using testing::CaseOptions;
@@ -35,15 +36,16 @@ T& entry(const KernelCase<T>& in, std::int64_t i, std::int64_t j) {
 enum class Shift { given, none };
 
 template <class T>
-std::vector<double> run(const KernelCase<T>& in, Shift shift, int threads = 1) {
+std::vector<double> run(const KernelCase<T>& in, Shift shift, int threads = 1,
+                        Precision precision = Precision::accurate, bool split = false) {
   const std::vector<double> shifts(in.shift.begin(), in.shift.end());
   std::vector<double> out(in.options().n, std::numeric_limits<double>::quiet_NaN());
   testing::Placed on;
   Exec exec = on.exec(threads);
-  kernels::softmin(
-      SoftminArgs<T>{on.pairs(in.pairs()), on.in(in.h),
-                     shift == Shift::given ? on.in(shifts) : nullptr, on.out(out), in.eps},
-      exec);
+  kernels::softmin(SoftminArgs<T>{on.pairs(in.pairs(), split), on.in(in.h),
+                                  shift == Shift::given ? on.in(shifts) : nullptr, on.out(out),
+                                  in.eps, precision},
+                   exec);
   on.finish();
   return out;
 }
@@ -53,10 +55,15 @@ std::vector<double> run(const KernelCase<T>& in, Shift shift, int threads = 1) {
 // among columns that matter counts: those within 40 eps of the best. The sum of at most 1024
 // columns in T loses at most 1024 + 8 roundings, the exponentials a few more; eps as used is off by
 // one rounding, which moves the result by eps log m at most; then the result is rounded.
+//
+// In mixed the sum, its exponentials and their exponents are of float: a sum that is taken has a
+// logarithm within 60 units of log 2, so exponents that matter are below 60 + 40 / log 2 < 128.
 template <class T>
-Real bound(const KernelCase<T>& in, std::int64_t i, Real exact) {
+Real bound(const KernelCase<T>& in, std::int64_t i, Real exact, Precision precision) {
   const auto p = in.pairs();
   const Real u = std::numeric_limits<T>::epsilon() / 2;
+  const bool mixed = precision == Precision::mixed;
+  const Real u_sum = mixed ? Real{0x1p-24} : u;
   Real best = -kInfinity, error = 0;
   for (std::int64_t j = 0; j < p.m; ++j)
     if (reference::swept(p, i, j)) best = std::max(best, in.h[j] - reference::cost(p, i, j));
@@ -67,30 +74,34 @@ Real bound(const KernelCase<T>& in, std::int64_t i, Real exact) {
                                 3 * u * (std::abs(c) + std::abs(static_cast<Real>(in.h[j]))));
   }
   const Real columns = std::min<std::int64_t>(p.m, 1024);
-  return error + in.eps * u * (columns + 16 + std::log(static_cast<Real>(p.m))) +
-         2 * u * std::abs(exact);
+  return error + in.eps * u * std::log(static_cast<Real>(p.m)) +
+         in.eps * u_sum * (columns + 16 + (mixed ? 128 : 0)) + 2 * u * std::abs(exact);
 }
 
 // Runs the case on every target, with its shifts and, where `unshifted`, without.
 template <class T>
 void expect_exact(const KernelCase<T>& in, bool shifted = true, bool unshifted = false,
-                  int threads = 1) {
+                  int threads = 1, Precision precision = Precision::accurate) {
   SCOPED_TRACE(in.name());
   const auto p = in.pairs();
   std::vector<Real> want(p.n), tolerance(p.n);
   for (std::int64_t i = 0; i < p.n; ++i) {
     want[i] = reference::softmin_row(p, in.h.data(), in.eps, i);
-    tolerance[i] = bound(in, i, want[i]);
+    tolerance[i] = bound(in, i, want[i], precision);
   }
   testing::on_every_target([&] {
-    for (const bool with_shift : {true, false}) {
-      if (!(with_shift ? shifted : unshifted)) continue;
-      const auto got = run(in, with_shift ? Shift::given : Shift::none, threads);
+    // From halves too, where tensor cores take them.
+    const bool halves = sizeof(T) == 4 && testing::current_device().is_cuda();
+    for (const int way : {0, 1, 2, 3}) {
+      const bool with_shift = way % 2 == 0, split = way >= 2;
+      if (!(with_shift ? shifted : unshifted) || (split && !halves)) continue;
+      const auto got = run(in, with_shift ? Shift::given : Shift::none, threads, precision, split);
       for (std::int64_t i = 0; i < p.n; ++i)
         if (std::isinf(want[i])) {
           ASSERT_EQ(got[i], kInfinity) << "row " << i;
         } else {
-          ASSERT_NEAR(got[i], want[i], tolerance[i]) << "row " << i << ", shift " << with_shift;
+          ASSERT_NEAR(got[i], want[i], tolerance[i])
+              << "row " << i << ", shift " << with_shift << ", halves " << split;
         }
     }
   });
@@ -125,20 +136,52 @@ TYPED_TEST(Softmin, MatchesReferenceOnEveryTarget) {
     }
 }
 
+TEST(SoftminMixed, MatchesReferenceOnEveryTarget) {
+  for (CaseOptions options : cases())
+    for (const double eps : {1e-6, 1e-2, 1e2}) {
+      options.eps = eps;
+      expect_exact(KernelCase<double>(options), true, eps == 1e-2, 1, Precision::mixed);
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+}
+
+// Its sums are of float, everywhere: never within a hundredth of float's rounding of double's.
+TEST(SoftminMixed, IsNotDouble) {
+  testing::on_every_target([] {
+    for (CaseOptions options : testing::all_forms()) {
+      options.n = 64, options.m = 500, options.dim = 3, options.eps = 0.1,
+      options.bad_shift = false;
+      const KernelCase<double> in(options);
+      const auto accurate = run(in, Shift::given),
+                 mixed = run(in, Shift::given, 1, Precision::mixed);
+      double difference = 0;
+      for (std::size_t i = 0; i < mixed.size(); ++i)
+        if (std::isfinite(mixed[i]))
+          difference = std::max(difference, std::abs(mixed[i] - accurate[i]));
+      EXPECT_GT(difference, 0x1p-31 * options.eps) << in.name();
+    }
+  });
+}
+
 // Every way a shift can be wrong: exponents that overflow into the sign bit and beyond it, that all
 // vanish, that are too large for the rounding constant or for an integer.
-TYPED_TEST(Softmin, RedoesRowsWhoseShiftDoesNotFit) {
+template <class T>
+void expect_redone(Precision precision) {
   for (CaseOptions options : testing::all_forms()) {
     options.n = 80, options.m = 100, options.dim = 3, options.eps = 0.01, options.bad_shift = false;
-    KernelCase<TypeParam> in(options);
+    KernelCase<T> in(options);
     const double off[] = {40,   -40, 85,   95,  110, 130, 160, -110, -700,  720,  750, 1e4,
                           -1e4, 1e6, -1e6, 280, 360, 500, 200, 1e12, -1e12, 1e30, -90, -1e30};
     for (std::int64_t i = 0; i < options.n; ++i)
-      if (i % 3) in.shift[i] += static_cast<TypeParam>(options.eps * off[i % std::size(off)]);
-    expect_exact(in);
+      if (i % 3) in.shift[i] += static_cast<T>(options.eps * off[i % std::size(off)]);
+    expect_exact(in, true, false, 1, precision);
     if (::testing::Test::HasFatalFailure()) return;
   }
 }
+TYPED_TEST(Softmin, RedoesRowsWhoseShiftDoesNotFit) {
+  expect_redone<TypeParam>(Precision::accurate);
+}
+TEST(SoftminMixed, RedoesRowsWhoseShiftDoesNotFit) { expect_redone<double>(Precision::mixed); }
 
 // A single column far above all others must not wrap around to a small weight.
 TYPED_TEST(Softmin, SeesOneHugeTerm) {

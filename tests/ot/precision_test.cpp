@@ -21,7 +21,7 @@ using ::testing::IsSubstring;
 using testing::random_clouds;
 
 TEST(Precision, NamesRoundTrip) {
-  const std::vector<std::string> names{"automatic", "accurate", "fast", "double"};
+  const std::vector<std::string> names{"automatic", "accurate", "fast", "mixed", "double"};
   for (const auto& name : names) EXPECT_EQ(to_string(parse_precision(name)), name);
   try {
     parse_precision("half");
@@ -37,6 +37,7 @@ TEST(Precision, AutomaticWidensBelowWhatFloatReaches) {
     EXPECT_EQ(widens(Precision::automatic, tolerance), tolerance < 1e-7) << tolerance;
     EXPECT_FALSE(widens(Precision::accurate, tolerance));
     EXPECT_FALSE(widens(Precision::fast, tolerance));
+    EXPECT_TRUE(widens(Precision::mixed, tolerance));
     EXPECT_TRUE(widens(Precision::double_, tolerance));
   }
 }
@@ -64,13 +65,13 @@ struct Here {
   Problem<T> problem;
 
   explicit Here(const Clouds<T>& clouds, Cost cost = SquaredEuclidean{},
-                Device device = testing::current_device())
+                Device device = testing::current_device(), Marginal marginal = KL{1})
       : x(on(clouds.x, device)),
         y(on(clouds.y, device)),
         a(on(clouds.a, device)),
         b(on(clouds.b, device)),
         problem(PointCloud<T>{points(x, clouds.d), points(y, clouds.d), cost}, a.view(), b.view(),
-                KL{1}, KL{1}) {
+                marginal, marginal) {
     exec.device = device;
   }
   static MatrixView<const T> points(const Buffer<T>& values, std::int64_t d) {
@@ -207,13 +208,88 @@ TEST(Precision, NamesOfTheSameArithmeticGiveTheSameBits) {
       EXPECT_EQ(solved(single, Precision::automatic), solved(single, Precision::accurate));
       EXPECT_EQ(solved(wide, Precision::automatic), solved(wide, Precision::accurate));
       EXPECT_EQ(solved(wide, Precision::automatic), solved(wide, Precision::double_));
-      try {
-        sinkhorn(single.problem, options_in(Precision::double_), single.exec);
-        FAIL();
-      } catch (const InvalidArgument& error) {
-        EXPECT_EQ(error.argument(), "precision");
-        EXPECT_PRED_FORMAT2(IsSubstring, "float64", error.what());
+      for (const auto precision : {Precision::mixed, Precision::double_}) try {
+          sinkhorn(single.problem, options_in(precision), single.exec);
+          FAIL();
+        } catch (const InvalidArgument& error) {
+          EXPECT_EQ(error.argument(), "precision");
+          EXPECT_PRED_FORMAT2(IsSubstring, to_string(precision) + " and", error.what());
+          EXPECT_PRED_FORMAT2(IsSubstring, "float64", error.what());
+        }
+    }
+  });
+}
+
+/// (|P 1 - a|_1 + |P^T 1 - b|_1) / |P|_1 of a plan with Balanced sides, without the solver.
+template <class T>
+double marginal_error(const Clouds<double>& in, const SinkhornResult<T>& result, double eps) {
+  const auto f = result.f.to(Device{}), g = result.g.to(Device{});
+  std::vector<double> rows(in.n), columns(in.m);
+  double mass = 0, error = 0;
+  for (std::int64_t i = 0; i < in.n; ++i)
+    for (std::int64_t j = 0; j < in.m; ++j) {
+      double cost = 0;
+      for (std::int64_t k = 0; k < in.d; ++k)
+        cost += std::pow(in.x[i * in.d + k] - in.y[j * in.d + k], 2);
+      const double p = in.a[i] * in.b[j] * std::exp((f.data()[i] + g.data()[j] - cost) / eps);
+      rows[i] += p, columns[j] += p, mass += p;
+    }
+  for (std::int64_t i = 0; i < in.n; ++i) error += std::abs(rows[i] - in.a[i]);
+  for (std::int64_t j = 0; j < in.m; ++j) error += std::abs(columns[j] - in.b[j]);
+  return error / mass;
+}
+
+// Where float ends at its floor mixed goes on, from there, and means what it says: its exponentials
+// are rounded to float at random, so that the error left in the marginals is below 2^-24 a side.
+TEST(Precision, MixedGoesOnWhereFloatEndsAtItsFloor) {
+  testing::on_every_device([] {
+    for (const int d : {2, 9}) {
+      Clouds<float> clouds = random_clouds<float>(300, 260, d, 8);
+      for (auto* side : {&clouds.a, &clouds.b}) {  // multiples of 2^-20 with sum 1
+        const auto last = side->size() - 1;
+        double rest = 1;
+        for (std::size_t i = 0; i < last; ++i) {
+          (*side)[i] = std::round((*side)[i] / 1.5F * 0x1p20F / (last + 1)) * 0x1p-20F;
+          rest -= (*side)[i];
+        }
+        (*side)[last] = static_cast<float>(rest);
       }
+      const Clouds<double> wide{clouds.n,
+                                clouds.m,
+                                clouds.d,
+                                {clouds.x.begin(), clouds.x.end()},
+                                {clouds.y.begin(), clouds.y.end()},
+                                {clouds.a.begin(), clouds.a.end()},
+                                {clouds.b.begin(), clouds.b.end()}};
+      const double eps = 2e-3 * d;
+      Here<float> single(clouds, SquaredEuclidean{}, testing::current_device(), Balanced{});
+      Here<double> doubles(wide, SquaredEuclidean{}, testing::current_device(), Balanced{});
+      const auto options = options_in(Precision::automatic, eps, 1.2e-7);
+      const auto begun = sinkhorn(single.problem, options, single.exec);
+      ASSERT_EQ(begun.report.status, Status::precision_floor);
+      ASSERT_TRUE(goes_on(options, begun.report));
+
+      const auto mixed = sinkhorn(doubles.problem, options, doubles.exec, begun);
+      EXPECT_EQ(mixed.report.status, Status::converged) << mixed.report.marginal_error;
+      EXPECT_FALSE(goes_on(options, mixed.report));
+      EXPECT_GT(mixed.report.iterations, begun.report.iterations);
+      EXPECT_LE(mixed.report.iterations, begun.report.iterations + 100);
+      EXPECT_GT(mixed.report.passes, begun.report.passes);
+      EXPECT_GT(mixed.report.trace.size(), begun.report.trace.size());
+      EXPECT_EQ(mixed.report.trace.front().epsilon, begun.report.trace.front().epsilon);
+      EXPECT_LT(marginal_error(wide, mixed, eps), options.tolerance + 2 * 0x1p-24);
+      EXPECT_GT(marginal_error(wide, begun, eps), options.tolerance + 2 * 0x1p-24);
+
+      // By itself as well; asked for float or for double nothing goes on.
+      const auto alone =
+          sinkhorn(doubles.problem, options_in(Precision::mixed, eps, 1.2e-7), doubles.exec);
+      EXPECT_TRUE(alone.report.converged);
+      EXPECT_GE(alone.report.predicted_floor, 0x1p-24);
+      // Below what its exponentials resolve nothing has converged, whatever is measured.
+      auto finer = options_in(Precision::mixed, eps, 1e-8);
+      finer.max_iterations = 2000;
+      EXPECT_FALSE(sinkhorn(doubles.problem, finer, doubles.exec).report.converged);
+      EXPECT_FALSE(goes_on(options_in(Precision::accurate), begun.report));
     }
   });
 }

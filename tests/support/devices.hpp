@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kernels/pairs.hpp"
+#include "kernels/split.hpp"
 #include "monge/core/buffer.hpp"
 #include "monge/core/exec.hpp"
 #include "monge/info.hpp"
@@ -98,12 +99,19 @@ class Placed {
     return data;
   }
 
+  /// With `split` points stand in halves as well, where the device has a use for them.
   template <class T>
-  kernels::Pairs<T> pairs(kernels::Pairs<T> p) {
+  kernels::Pairs<T> pairs(kernels::Pairs<T> p, bool split = false) {
     for (kernels::Panels<T>* side : {&p.rows, &p.cols}) {
       const std::int64_t padded = kernels::padded(side->count);
       side->data = in(side->data, padded * side->dim);
       side->norms = in(side->norms, padded);
+      if (!split || !device_.is_cuda() || p.form == kernels::Form::matrix) continue;
+      Exec on = exec();
+      memory_.emplace_back(kernels::split_size(*side, on), device_);
+      if (memory_.back().size() == 0) continue;
+      kernels::split(*side, memory_.back().data(), on);
+      side->split = memory_.back().data();
     }
     p.matrix = in(p.matrix, p.n * p.m);
     if (p.list && device_.is_cuda()) {

@@ -90,11 +90,20 @@ struct SinkhornResult {
   SinkhornReport report;
 };
 
-/// Throws InvalidArgument for options out of range (of a Problem<float> precision double is one),
-/// NotAvailable for precision fast where it does not exist, Error when the very first check is
-/// already non-finite, Interrupted when exec says stop. Running out of iterations is a result.
+/// Throws InvalidArgument for options out of range (of a Problem<float> precisions mixed and double
+/// are), NotAvailable for precision fast where it does not exist, Error when the very first check
+/// is already non-finite, Interrupted when exec says stop. Running out of iterations is a result.
 /// Defined for float and double.
 template <class T>
 SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
                            const Start<T>& start = {});
+
+/// Whether a solve in float that could choose its precision ended at its floor with iterations
+/// left: a caller who may choose the type then goes on in double, by the overload below.
+bool goes_on(const SinkhornOptions& options, const SinkhornReport& report);
+
+/// Goes on in precision mixed from where a solve of the same problem in float ended; iterations,
+/// passes and the trace go on as well.
+SinkhornResult<double> sinkhorn(const Problem<double>& problem, const SinkhornOptions& options,
+                                Exec& exec, const SinkhornResult<float>& begun);
 }  // namespace monge
