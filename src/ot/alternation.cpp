@@ -23,10 +23,15 @@ typename Alternation<T>::Half Alternation<T>::make_half(const Problem<T>& proble
   half.weight = source ? problem.a() : problem.b();
   half.mass = source ? problem.mass_a() : problem.mass_b();
   half.penalty = penalty_of<T>(source ? problem.marginal_a() : problem.marginal_b());
-  half.log_weight = log_weights(half.weight, exec);
-  half.potential = filled(half.weight.size, T(0), exec);
-  half.softmin = Buffer<double>(half.weight.size, exec.device);
-  half.h = padded_buffer<T>(half.weight.size, exec);
+  const std::int64_t n = half.weight.size, padded = kernels::padded(n);
+  half.in_double = Buffer<double>(2 * n, exec.device);
+  half.softmin = half.in_double.data();
+  half.log_weight = half.softmin + n;
+  half.in_type = Buffer<T>(padded + n, exec.device);
+  half.h = half.in_type.data();
+  half.potential = half.h + padded;
+  kernels::log_weights<T>({half.weight, half.log_weight}, exec);
+  kernels::each(kernels::FillArgs<T>{T(0), half.potential}, n, exec);
   return half;
 }
 
@@ -61,7 +66,7 @@ void Alternation<T>::start(const Start<T>& start, Exec& exec) {
   const auto take = [&](Half& half, VectorView<const T> from) {
     kernels::Penalty penalty = half.penalty;
     penalty.level = level;
-    kernels::each(kernels::FeasibleArgs<T>{from, penalty, half.potential.data()}, from.size, exec);
+    kernels::each(kernels::FeasibleArgs<T>{from, penalty, half.potential}, from.size, exec);
   };
   take(lead_, lead_.side == Side::source ? start.f : start.g);
   take(follow_, follow_.side == Side::source ? start.f : start.g);
@@ -72,12 +77,10 @@ void Alternation<T>::start(const Start<T>& start, Exec& exec) {
 template <class T>
 void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
   if (!from.has_bias)
-    kernels::bias<T>(
-        {from.potential.data(), from.log_weight.data(), from.potential.size(), eps_, from.h.data()},
-        exec);
+    kernels::bias<T>({from.potential, from.log_weight, from.weight.size, eps_, from.h}, exec);
   from.has_bias = true;
-  op_.softmin(half.side, from.h.data(), half.has_softmin ? half.softmin.data() : nullptr,
-              half.softmin.data(), eps_, exec);
+  op_.softmin(half.side, from.h, half.has_softmin ? half.softmin : nullptr, half.softmin, eps_,
+              exec);
   half.has_softmin = true;
   exec.state.passes = ++passes_;
 }
@@ -85,16 +88,16 @@ void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
 // The bias comes with the step, unless the potential still `moves`.
 template <class T>
 void Alternation<T>::update(Half& half, double omega, bool moves, Exec& exec) {
-  kernels::half_step<T>({.s = half.softmin.data(),
-                         .f = half.potential.data(),
+  kernels::half_step<T>({.s = half.softmin,
+                         .f = half.potential,
                          .weight = half.weight,
                          .mass = half.mass,
                          .penalty = half.penalty,
                          .level = level_.data(),
                          .eps = eps_,
                          .omega = omega,
-                         .log_weight = half.log_weight.data(),
-                         .h = moves ? nullptr : half.h.data()},
+                         .log_weight = half.log_weight,
+                         .h = moves ? nullptr : half.h},
                         exec);
   half.has_bias = !moves;
 }
@@ -134,8 +137,8 @@ bool Alternation<T>::translates() const {
 
 template <class T>
 kernels::MeasureArgs<T> Alternation<T>::measured(const Half& half) const {
-  return {.f = half.potential.data(),
-          .s = half.softmin.data(),
+  return {.f = half.potential,
+          .s = half.softmin,
           .weight = half.weight,
           .penalty = half.penalty,
           .level = level_.data(),
@@ -179,7 +182,7 @@ typename Alternation<T>::Check Alternation<T>::check(Exec& exec) const {
 template <class T>
 void Alternation<T>::copy_pair(const Check& check, Buffer<T>& f, Buffer<T>& g, Exec& exec) const {
   const auto take = [&](const Half& half, Buffer<T>& out) {
-    assign(out, half.potential, exec);
+    assign<T>(out, {half.potential, half.weight.size, 1, exec.device}, exec);
     kernels::shift(out.data(), out.size(), check.mass_shift, exec);
   };
   take(lead_, lead_.side == Side::source ? f : g);

@@ -53,13 +53,13 @@ class Alternation {
     VectorView<const T> weight;
     double mass = 0;
     kernels::Penalty penalty;
-    Buffer<double> log_weight;
-    Buffer<double> softmin;
-    Buffer<T> potential, h;
+    // Two arrays share a Buffer: on a GPU making and freeing one costs as much as a small sweep.
+    Buffer<double> in_double;
+    Buffer<T> in_type;
+    double *softmin, *log_weight;  // [n]
+    T *h, *potential;              // [padded(n)], [n]
 
-    kernels::MovedSide<T> moved() {
-      return {potential.data(), softmin.data(), weight, mass, penalty};
-    }
+    kernels::MovedSide<T> moved() { return {potential, softmin, weight, mass, penalty}; }
     bool has_softmin = false;  // an earlier softmin is a shift for the next
     bool has_bias = false;     // h is that of the potential
   };

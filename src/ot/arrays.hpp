@@ -54,11 +54,12 @@ Buffer<T> placed(const std::vector<T>& values, Exec& exec) {
   return out;
 }
 
-/// Copies into `to`, whose memory is kept where its size fits: for what is kept check after check.
+/// Copies adjacent values into `to`, whose memory is kept where its size fits: for what is kept
+/// check after check.
 template <class T>
-void assign(Buffer<T>& to, const Buffer<T>& from, Exec& exec) {
-  if (to.size() != from.size()) to = Buffer<T>(from.size(), exec.device);
-  copy(to.data(), exec.device, from.data(), from.device(), from.size() * std::int64_t{sizeof(T)},
+void assign(Buffer<T>& to, VectorView<const T> from, Exec& exec) {
+  if (to.size() != from.size) to = Buffer<T>(from.size, exec.device);
+  copy(to.data(), exec.device, from.data, from.device, from.size * std::int64_t{sizeof(T)},
        exec.stream);
 }
 

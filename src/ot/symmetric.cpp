@@ -119,7 +119,7 @@ class SymmetricSolve {
   // Makes the current pair the one that is returned. Zero weights, which no residual watches, get
   // their plain half-step.
   void keep(const Check& check) {
-    assign(best_, f_, exec_);
+    assign<T>(best_, f_.view(), exec_);
     kernels::each(kernels::ZeroWeightArgs<T>{problem_.a(), s_.data(), penalty_, options_.epsilon,
                                              best_.data()},
                   best_.size(), exec_);
