@@ -144,10 +144,8 @@ MatrixReport inspect(const InspectMatrixArgs<T>& args, Exec&) {
   return out;
 }
 
-#define MONGE_INSTANTIATE(T)                                                          \
-  template void inspect(std::span<const InspectPointsArgs<T>>, PointsReport*, Exec&); \
-  template MatrixReport inspect(const InspectMatrixArgs<T>&, Exec&);
-MONGE_INSTANTIATE(float)
-MONGE_INSTANTIATE(double)
-#undef MONGE_INSTANTIATE
+template void inspect(std::span<const InspectPointsArgs<float>>, PointsReport*, Exec&);
+template void inspect(std::span<const InspectPointsArgs<double>>, PointsReport*, Exec&);
+template MatrixReport inspect(const InspectMatrixArgs<float>&, Exec&);
+template MatrixReport inspect(const InspectMatrixArgs<double>&, Exec&);
 }  // namespace monge::kernels::cpu
