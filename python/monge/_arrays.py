@@ -64,6 +64,18 @@ def framework_of(*values: Any) -> ToFramework:
     return _as_is
 
 
+def rounded_to(dtype: np.dtype[Any], to: ToFramework) -> ToFramework:
+    """`to`, of float arrays in this type."""
+
+    def convert(array: Any) -> Any:
+        if isinstance(array, np.ndarray):
+            return to(array.astype(dtype, copy=False) if array.dtype.kind == "f" else array)
+        found = to(array)
+        return DeviceArray(found).astype(dtype).value if "float" in str(found.dtype) else found
+
+    return convert
+
+
 def _refuse(name: str, type_name: str) -> InvalidArgument:
     cast = next((to for short, to in _WIDE.items() if short in type_name), None)
     way_out = f"cast it with .astype('{cast}')" if cast else "wanted float32, float64 or integers"
@@ -199,7 +211,7 @@ def new_points(value: Any, dtype: npt.DTypeLike) -> Array:
     array = points(value, "z")
     if "float" in str(getattr(value, "dtype", "")):
         same_type({"z": array, "the plan": np.empty(0, dtype)})
-    return array.astype(dtype, copy=False)
+    return array
 
 
 def vector(value: Any, name: str, dtype: npt.DTypeLike) -> Array | None:

@@ -162,7 +162,9 @@ class Precision(enum.Enum):
 
     fast = 2
 
-    double = 3
+    mixed = 3
+
+    double = 4
 
 def widens(precision: Precision, tolerance: float) -> bool:
     """Whether float32 arrays are to be solved as a copy in float64."""
@@ -218,6 +220,9 @@ class SinkhornOptions:
     @precision.setter
     def precision(self, arg: Precision, /) -> None: ...
 
+def goes_on(options: SinkhornOptions, report: SinkhornReport) -> bool:
+    """Whether a solve in float32 ended where one in float64 is to go on."""
+
 class SinkhornResultF32:
     @property
     def f(self) -> Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)]: ...
@@ -249,6 +254,12 @@ class SinkhornResultF64:
 
     @property
     def report(self) -> SinkhornReport: ...
+
+@overload
+def go_on(problem: ProblemF64, options: SinkhornOptions, begun: SinkhornResultF32, on_check: object | None, call: Call) -> SinkhornResultF64: ...
+
+@overload
+def go_on(problem: ReferencedProblemF64, options: SinkhornOptions, begun: SinkhornResultF32, on_check: object | None, call: Call) -> SinkhornResultF64: ...
 
 class ReferencedProblemF32:
     @property

@@ -255,6 +255,7 @@ def divergence(
             reference="product",
             to=to,
             threads=count,
+            dtype=source.dtype,
         )
 
     alpha, beta = (source, weights_a), (target, weights_b)

@@ -99,7 +99,8 @@ OPTIONS = (
         "precision",
         "automatic",
         "'automatic': 'accurate', but 'double' where the tolerance is below 1e-7, and a solve of float32 "
-        "input that ends at its floor goes on in 'mixed'; 'accurate': in the type of the input; 'fast': one product in half precision on tensor cores, whose error is "
+        "input that ends at its floor goes on in 'mixed', its arrays being rounded to float32 at the end; "
+        "'accurate': in the type of the input; 'fast': one product in half precision on tensor cores, whose error is "
         "estimated in weight_error, NotAvailable but for float32 points of dimension > 4 with a cost "
         "that is a product on a GPU of compute capability 9.0; 'mixed': float64 with exponentials in "
         "float32; 'double': float64. For both, float32 input is copied to float64, and results are "

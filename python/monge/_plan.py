@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import _core
-from ._arrays import ToFramework, as_array, framework_of, matrix, new_points
+from ._arrays import ToFramework, as_array, framework_of, matrix, new_points, rounded_to
 from ._device import current_stream
 from ._errors import NotAvailable
 
@@ -59,21 +59,32 @@ class SparsePlan:
 
 class _Rows:
     """What a plan and its transpose share: every operation streams over all pairs, nothing of size
-    n x m is ever allocated but by ``dense``. A float32 plan answers in float32."""
+    n x m is ever allocated but by ``dense``. A float32 plan answers in float32, also where it was
+    solved and is computed in float64."""
 
     def __init__(
-        self, core: CorePlan, side: _core.Side, to: ToFramework, threads: int, referenced: bool
+        self,
+        core: CorePlan,
+        side: _core.Side,
+        to: ToFramework,
+        threads: int,
+        referenced: bool,
+        dtype: np.dtype[Any],
     ):
         self._core = core
         self._side = side
-        self._to = to
+        self._to = rounded_to(dtype, to)
         self._threads = threads
         self._referenced = referenced
+        self.dtype = dtype
+        """float32 or float64."""
 
     @property
-    def dtype(self) -> np.dtype[Any]:
-        """float32 or float64."""
+    def _computed_in(self) -> np.dtype[Any]:
         return np.dtype(np.float32 if isinstance(self._core, _core.PlanF32) else np.float64)
+
+    def _new_points(self, z: Any) -> Any:
+        return new_points(z, self.dtype).astype(self._computed_in, copy=False)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -92,8 +103,8 @@ class _Rows:
         """``P @ V`` for signed V of shape (m,) or (m, k), in the kind of V; one pass."""
         array = as_array(values, "V")
         columns = array[:, None] if array.ndim == 1 else array
-        out = self._core.apply(self._side, matrix(columns, "V", self.dtype), self._call())
-        to = framework_of(values)
+        out = self._core.apply(self._side, matrix(columns, "V", self._computed_in), self._call())
+        to = rounded_to(self.dtype, framework_of(values))
         if array.ndim == 2:
             return to(out)
         # What is on a GPU is an array that can be indexed only once the framework has it.
@@ -110,14 +121,14 @@ class _Rows:
         limit, so that images are finite averages at every point; ``valid`` tells these rows.
         Without values NotAvailable on a cost matrix, which has no points.
         """
-        given = None if values is None else matrix(values, "values", self.dtype)
+        given = None if values is None else matrix(values, "values", self._computed_in)
         images, valid = self._core.barycentric(self._side, given, self._call())
         return Images(self._to(images), self._to(valid))
 
     def moments(self, values: Any = None) -> Moments:
         """Conditional mean (n, k) and covariance (n, k, k) of the other side's points, or of values
         (m, k) given there, under each row; one pass."""
-        given = None if values is None else matrix(values, "values", self.dtype)
+        given = None if values is None else matrix(values, "values", self._computed_in)
         mean, covariance = self._core.moments(self._side, given, self._call())
         return Moments(self._to(mean), self._to(covariance))
 
@@ -125,15 +136,15 @@ class _Rows:
         """(k,) potential at new points z (k, d) of this side: the half-step there, in units of the
         cost. NotAvailable on a cost matrix and under a reference other than the product."""
         self._product_only("a potential at new points")
-        return framework_of(z)(
-            self._core.potential(self._side, new_points(z, self.dtype), self._call())
-        )
+        out = self._core.potential(self._side, self._new_points(z), self._call())
+        return rounded_to(self.dtype, framework_of(z))(out)
 
     def map(self, z: Any) -> Any:
         """(k, d) images of new points z (k, d) of this side: the entropic map
         ``sum_j w_j y_j / sum_j w_j``, ``w_j = b_j exp((g_j - c(z, y_j))/epsilon)``; on a training point it
         equals ``barycentric``. NotAvailable on a cost matrix."""
-        return framework_of(z)(self._core.map(self._side, new_points(z, self.dtype), self._call()))
+        out = self._core.map(self._side, self._new_points(z), self._call())
+        return rounded_to(self.dtype, framework_of(z))(out)
 
     def dense(self, limit: int = _core.DENSE_LIMIT) -> Any:
         """The (n, m) array; a ValueError above ``limit`` entries, before anything is allocated."""
@@ -148,7 +159,7 @@ class TransposedPlan(_Rows):
 
     @property
     def T(self) -> Plan:
-        return Plan(self._core, self._to, self._threads, self._referenced)
+        return Plan(self._core, self._to, self._threads, self._referenced, self.dtype)
 
     def __repr__(self) -> str:
         return f"TransposedPlan(shape={self.shape}, dtype={self.dtype})"
@@ -161,14 +172,21 @@ class Plan(_Rows):
     while it is in use.
     """
 
-    def __init__(self, core: CorePlan, to: ToFramework, threads: int, referenced: bool):
-        super().__init__(core, _core.Side.source, to, threads, referenced)
+    def __init__(
+        self,
+        core: CorePlan,
+        to: ToFramework,
+        threads: int,
+        referenced: bool,
+        dtype: np.dtype[Any],
+    ):
+        super().__init__(core, _core.Side.source, to, threads, referenced, dtype)
 
     @property
     def T(self) -> TransposedPlan:
         """The transpose, an operator again."""
         return TransposedPlan(
-            self._core, _core.Side.target, self._to, self._threads, self._referenced
+            self._core, _core.Side.target, self._to, self._threads, self._referenced, self.dtype
         )
 
     @property

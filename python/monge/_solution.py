@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from . import _core
-from ._arrays import ToFramework
+from ._arrays import ToFramework, rounded_to
 from ._device import current_stream
 from ._marginals import Balanced, Marginal, from_spec
 from ._plan import Images, Plan
@@ -58,6 +60,7 @@ class Solution:
         reference: str,
         to: ToFramework,
         threads: int,
+        dtype: np.dtype[Any],
     ):
         # The equivalent result goes on making plans; the one that was asked for is shown.
         self._problem = problem
@@ -65,7 +68,8 @@ class Solution:
         self._solved = result
         self._result = result if referenced is None else referenced.to_asked(result)
         self._report: _core.SinkhornReport = self._result.report
-        self._to = to
+        self._to = rounded_to(dtype, to)
+        self._dtype = dtype
         self._threads = threads
         self.cost = cost
         """The cost, as the keyword names it; None for a cost matrix."""
@@ -136,7 +140,8 @@ class Solution:
     @cached_property
     def plan(self) -> Plan:
         """The plan as an operator: ``plan @ V``, ``plan.T @ U``, ``plan.top_k(k)``, ..."""
-        return Plan(self._core_plan, self._to, self._threads, self._referenced is not None)
+        referenced = self._referenced is not None
+        return Plan(self._core_plan, self._to, self._threads, referenced, self._dtype)
 
     @property
     def a_to_b(self) -> Any:

@@ -102,6 +102,7 @@ def _finish(
         reference=name,
         to=to,
         threads=count,
+        dtype=dtype,
     )
     logger.info("%r", solution)
     report_unmet(solution, options.tolerance, stacklevel=3)

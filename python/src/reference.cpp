@@ -7,6 +7,16 @@
 
 namespace monge::python {
 namespace {
+/// The callback is told what was asked for.
+template <class T>
+SinkhornOptions as_asked(const ReferencedProblem<T>& r, SinkhornOptions options) {
+  if (options.on_check)
+    options.on_check = [&r, asked = std::move(options.on_check)](const SinkhornReport& report) {
+      return asked(r.map.to_asked(report));
+    };
+  return options;
+}
+
 template <class T>
 void bind(nb::module_& m, const char* name) {
   using R = ReferencedProblem<T>;
@@ -32,12 +42,7 @@ void bind(nb::module_& m, const char* name) {
       "sinkhorn",
       [](const R& r, const SinkhornOptions& options, const std::optional<Vector<T>>& start_f,
          const std::optional<Vector<T>>& start_g, nb::object on_check, const Call& call) {
-        SinkhornOptions checked = with_callback(options, std::move(on_check));
-        if (checked.on_check)
-          checked.on_check = [&r,
-                              asked = std::move(checked.on_check)](const SinkhornReport& report) {
-            return asked(r.map.to_asked(report));
-          };
+        const SinkhornOptions checked = as_asked(r, with_callback(options, std::move(on_check)));
         const auto f = r.map.from_asked(Side::source, view(start_f));
         const auto g = r.map.from_asked(Side::target, view(start_g));
         return run(call, r.problem->device(), [&](Exec& exec) {
@@ -46,6 +51,16 @@ void bind(nb::module_& m, const char* name) {
       },
       "problem"_a, "options"_a, "start_f"_a.noconvert().none(), "start_g"_a.noconvert().none(),
       "on_check"_a.none(), "call"_a);
+  if constexpr (sizeof(T) == 8)
+    m.def(
+        "go_on",
+        [](const R& r, const SinkhornOptions& options, const SinkhornResult<float>& begun,
+           nb::object on_check, const Call& call) {
+          const SinkhornOptions checked = as_asked(r, with_callback(options, std::move(on_check)));
+          return run(call, r.problem->device(),
+                     [&](Exec& exec) { return sinkhorn(*r.problem, checked, exec, begun); });
+        },
+        "problem"_a, "options"_a, "begun"_a, "on_check"_a.none(), "call"_a);
   m.def(
       "gradient",
       [](const Plan<T>& plan, const R& r, const Call& call) {

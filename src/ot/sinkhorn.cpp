@@ -101,6 +101,23 @@ void fix_gauge(const Problem<T>& problem, double dual_a, double dual_b, Buffer<T
   kernels::shift(g.data(), g.size(), -c, exec);
 }
 
+/// How many checks in a row said the same to the bit: potentials that stand wherever rounding let
+/// them.
+class Repeats {
+ public:
+  template <class Check>
+  int of(const Check& check) {
+    const bool same = check.marginal_error == error_ && check.dual == dual_;
+    error_ = check.marginal_error;
+    dual_ = check.dual;
+    return count_ = same ? count_ + 1 : 0;
+  }
+
+ private:
+  double error_ = std::numeric_limits<double>::quiet_NaN(), dual_ = 0;
+  int count_ = 0;
+};
+
 /// One solve: the schedule, the checks and what they decide.
 template <class T>
 class Solve {
@@ -146,6 +163,7 @@ class Solve {
 
   bool level(double eps, int iterations) {
     alternation_.set_epsilon(eps);
+    Repeats repeats;
     for (int i = 0; i < iterations; ++i) {
       if (iterations_ + 1 >= options_.max_iterations)
         return true;  // the last iteration is the target's
@@ -157,7 +175,7 @@ class Solve {
       const bool done = check.marginal_error < level_tolerance_;
       if (done && !record(check)) return stop(check);
       alternation_.follow(1, exec_);
-      if (done) break;
+      if (done || repeats.of(check) >= kFlatChecks) break;
     }
     return true;
   }
@@ -186,7 +204,7 @@ class Solve {
         if (checked && stalled(at_target, check.marginal_error)) {
           // An outlier's mass, say, that a loose level left on the wrong partner: its potential has
           // a distance of thousands of epsilon to go. Anneal again, each level further.
-          level_tolerance_ = std::max(level_tolerance_ / 100, options_.tolerance);
+          level_tolerance_ = std::max(level_tolerance_ / 100, finest_level());
           if (!anneal(kStallWindow * kLevelIterations)) return;
           alternation_.set_epsilon(options_.epsilon);
           relaxation_ = make_relaxation();
@@ -198,9 +216,12 @@ class Solve {
     }
   }
 
+  double finest_level() const { return std::max(options_.tolerance, flat_below_); }
+  bool may_anneal() const { return annealed_ && level_tolerance_ > finest_level(); }
+
   // Whether the last window brought nothing, and tighter levels may.
   bool stalled(int at_target, double error) {
-    if (!annealed_ || level_tolerance_ <= options_.tolerance) return false;
+    if (!may_anneal()) return false;
     if (at_target == 1) {
       window_start_ = 1;
       window_error_ = error;
@@ -222,13 +243,15 @@ class Solve {
     const bool better = !has_pair_ || check.marginal_error < report_.marginal_error;
     flat_ = better ? 0 : flat_ + 1;
     if (better) keep(check);
+    const int repeated = repeats_.of(check);
     const bool go_on = record(check);
     if (meets(check)) {
       keep(check);
       report_.status = Status::converged;
     } else if (!go_on) {
       return !stop(check);
-    } else if (flat_ >= kFlatChecks && report_.marginal_error < flat_below_) {
+    } else if ((flat_ >= kFlatChecks && report_.marginal_error < flat_below_) ||
+               (repeated >= kFlatChecks && !may_anneal())) {
       report_.status = Status::precision_floor;
     } else if (last) {
       report_.status = Status::max_iterations;
@@ -316,6 +339,7 @@ class Solve {
   SinkhornReport report_;
   Buffer<T> f_, g_;
   typename Alternation<T>::Check kept_{};  // of f_ and g_
+  Repeats repeats_;
   double flat_below_ = 0;  // an error that stands still below it has met its floor
   double level_tolerance_ = kLevelTolerance, window_error_ = 0;
   int iterations_ = 0, flat_ = 0, window_start_ = 0;

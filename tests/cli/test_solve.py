@@ -201,3 +201,14 @@ def test_full_standard_output_is_an_io_error(monge, clouds):
     with open("/dev/full", "w") as full:
         result = monge("solve", "x.npy", "y.npy", "--epsilon", 0.1, stdout=full, code=5)
     assert "standard output" in result.stderr
+
+
+def test_float_goes_on_in_double_where_it_ends(monge, tmp_path):
+    rng = np.random.default_rng(4)
+    for name in ("x", "y"):
+        np.save(tmp_path / f"{name}32.npy", rng.random((200, 2), dtype="float32"))
+    report = monge.report(
+        "solve", "x32.npy", "y32.npy", "--epsilon", 0.002, "--tolerance", 2e-7, "--out", "out"
+    )
+    assert report["converged"] and report["problem"]["type"] == "float64"
+    assert load(tmp_path / "out")["f"].dtype == np.float64

@@ -309,6 +309,36 @@ def test_automatic_precision_widens_below_what_float32_reaches(clouds):
     assert single.potential_a.dtype == np.float32 and single.status == "precision_floor"
 
 
+@pytest.mark.parametrize("reference", ["product", "counting"])
+def test_automatic_precision_goes_on_where_float32_ends(reference):
+    rng = np.random.default_rng(4)
+    x, y = rng.random((300, 2), dtype="float32"), rng.random((240, 2), dtype="float32") ** 2
+    cost = ((x[:, None].astype("float64") - y[None]) ** 2).sum(-1)
+    options = {"epsilon": 2e-3, "tolerance": 2e-7, "reference": reference}
+    with pytest.warns(monge.ConvergenceWarning, match="precision_floor"):
+        single = monge.solve_sample(x, y, precision="accurate", **options)
+    for solution, tolerance in (
+        (monge.solve_sample(x, y, **options), 2e-7),
+        (monge.solve_sample(x, y, precision="mixed", **options), 2e-7),
+        (monge.solve(cost.astype("float32"), **options), 2e-6),  # its costs are those of float32
+    ):
+        assert solution.converged
+        plan = solution.plan.dense().astype(
+            "float64"
+        )  # its entries are rounded, not its potentials
+        assert abs(plan.sum(1) - 1 / 300).sum() + abs(plan.sum(0) - 1 / 240).sum() < 2 * tolerance
+    on = monge.solve_sample(x, y, **options)
+    assert on.iterations > single.iterations and on.passes > single.passes
+    assert len(on.trace) > len(single.trace)
+    for array in (*on.potentials, on.plan @ y, on.plan.T @ x[:, 0], on.marginal_a, on.a_to_b,
+                  on.plan.map(x[:3]), on.plan.moments().covariance, on.plan.top_k(2).data):  # fmt: skip
+        assert array.dtype == np.float32 == on.plan.dtype
+    assert on.a_to_b_valid.dtype == bool and on.plan.top_k(2).indices.dtype == np.int64
+    with pytest.raises(ValueError, match="the plan is float32"):
+        on.plan.map(x.astype("float64"))
+    assert (on.plan @ y.astype("float64")).dtype == np.float32
+
+
 def test_fast_precision_is_never_something_else(clouds):
     x, y, a, b = clouds.astype("float32")
     with pytest.raises(monge.NotAvailable, match="the problem is on cpu"):

@@ -90,6 +90,18 @@ def test_fast_precision_states_its_error_or_says_what_it_needs():
         monge.solve_sample(x[:, :3], y[:, :3], precision="fast", **options)
 
 
+def test_automatic_precision_goes_on_where_float32_ends():
+    torch = _torch()
+    points = np.random.default_rng(4).random((2, 300, 2), dtype="float32")
+    x, y = (torch.from_numpy(p).cuda() for p in points)
+    result = monge.solve_sample(x, y, epsilon=2e-3, tolerance=2e-7)
+    assert result.converged and result.potential_a.is_cuda
+    for array in (result.potential_a, result.plan @ y, result.a_to_b, result.plan.map(x[:3])):
+        assert array.dtype == torch.float32
+    exact = monge.solve_sample(*points.astype("float64"), epsilon=2e-3, tolerance=1e-10)
+    assert result.value == pytest.approx(exact.value, rel=1e-7)
+
+
 def test_the_callers_stream_is_the_one(clouds):
     torch = _torch()
     x, y, _, _ = (torch.from_numpy(v) for v in clouds.astype("float32"))
