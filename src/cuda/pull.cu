@@ -4,6 +4,7 @@
 #include "cuda/dispatch.cuh"
 #include "cuda/products.cuh"
 #include "cuda/pull_few.cuh"
+#include "cuda/pull_tensor.cuh"
 
 namespace monge::kernels::cuda {
 using namespace monge::cuda;         // NOLINT(google-build-using-namespace): the backend's own
@@ -25,6 +26,10 @@ void pull_many(const PullArgs<T>& a, Exec& exec) {
         SweepArgs<T>(a.pairs, a.h, a.shift, a.eps),
         {{k0}, {a.out + k0, dim, std::min(kWide, dim - k0), slope_factor(a.pairs)}}, exec);
 }
+
+bool on_tensor_cores(const Pairs<float>& p) {
+  return is_product(p) && p.m > 0 && p.rows.split && p.cols.split && capability() == 90;
+}
 }  // namespace
 
 template <class T>
@@ -41,6 +46,8 @@ void pull(const PullArgs<T>& a, Exec& exec) {
     case 4:
       return pull_few<4>(a, exec);
     default:
+      if constexpr (sizeof(T) == 4)
+        if (on_tensor_cores(a.pairs)) return tensor_pull(a, exec);
       return pull_many(a, exec);
   }
 }

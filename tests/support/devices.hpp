@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kernels/pairs.hpp"
+#include "kernels/split.hpp"
 #include "monge/core/buffer.hpp"
 #include "monge/core/exec.hpp"
 #include "monge/info.hpp"
@@ -112,6 +113,21 @@ class Placed {
       list_ = std::make_unique<kernels::BlockList>(
           kernels::BlockList{in(host.offsets, blocks + 1), in(host.blocks, host.offsets[blocks])});
       p.list = list_.get();
+    }
+    return p;
+  }
+
+  /// pairs() with the points once more as the device's matrix units read them, where it has some.
+  template <class T>
+  kernels::Pairs<T> split(kernels::Pairs<T> p) {
+    p = pairs(p);
+    Exec exec = this->exec();
+    for (kernels::Panels<T>* side : {&p.rows, &p.cols}) {
+      const std::int64_t bytes = kernels::split_size(*side, exec);
+      if (bytes == 0) continue;
+      memory_.emplace_back(bytes, device_);
+      kernels::split(*side, memory_.back().data(), exec);
+      side->split = memory_.back().data();
     }
     return p;
   }
