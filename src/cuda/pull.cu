@@ -4,7 +4,7 @@
 #include "cuda/dispatch.cuh"
 #include "cuda/products.cuh"
 #include "cuda/pull_few.cuh"
-#include "cuda/pull_tensor.cuh"
+#include "cuda/tensor_sums.cuh"
 
 namespace monge::kernels::cuda {
 using namespace monge::cuda;         // NOLINT(google-build-using-namespace): the backend's own
@@ -26,16 +26,16 @@ void pull_many(const PullArgs<T>& a, Exec& exec) {
         SweepArgs<T>(a.pairs, a.h, a.shift, a.eps),
         {{k0}, {a.out + k0, dim, std::min(kWide, dim - k0), slope_factor(a.pairs)}}, exec);
 }
-
-bool on_tensor_cores(const Pairs<float>& p) {
-  return is_product(p) && p.m > 0 && p.rows.split && p.cols.split && capability() == 90;
-}
 }  // namespace
 
 template <class T>
 void pull(const PullArgs<T>& a, Exec& exec) {
   if (a.pairs.n == 0) return;
   const Current current(exec);
+  if constexpr (sizeof(T) == 4)
+    if (on_tensor_cores(a.pairs))
+      return tensor_sums({a.pairs, a.h, a.shift, a.eps, a.out, a.mass, a.cost}, exec);
+  sum_apart(a, exec);
   switch (a.pairs.rows.dim) {
     case 1:
       return pull_few<1>(a, exec);
@@ -46,8 +46,6 @@ void pull(const PullArgs<T>& a, Exec& exec) {
     case 4:
       return pull_few<4>(a, exec);
     default:
-      if constexpr (sizeof(T) == 4)
-        if (on_tensor_cores(a.pairs)) return tensor_pull(a, exec);
       return pull_many(a, exec);
   }
 }

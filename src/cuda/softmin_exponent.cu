@@ -71,7 +71,7 @@ void launch_exponent(const Sweep<float>& sweep, bool largest, cudaStream_t strea
                sweep.k, sweep.per_cost, largest, row_tiles, rows, cols);
   TensorArgs args{{.rows = {rows, kStepBytes, row_tiles, 1, nullptr, nullptr},
                    .cols = {cols, kStepBytes, col_tiles, 1, nullptr, nullptr},
-                   .biases = nullptr,
+                   .columns = nullptr,
                    .n = a.pairs.n,
                    .column_blocks = sweep.parts.column_blocks,
                    .words = static_cast<int>((sweep.parts.column_blocks + 31) / 32)},

@@ -8,7 +8,7 @@ template <int STEPS>
 void launch_products(const Sweep<float>& sweep, bool largest, cudaStream_t stream) {
   const auto& a = sweep.args;
   constexpr int kAccurate = consumers(3, STEPS), kFast = consumers(1, STEPS);
-  const TensorArgs args{tiles_of(a.pairs, a.h, sweep.k, sweep.per_cost, sweep.packed, stream),
+  const TensorArgs args{tiles_of(a.pairs, a.h, sweep.k, sweep.per_cost, 1, sweep.packed, stream),
                         sweep};
   const bool accurate = a.precision == kernels::Precision::accurate;
   // The largest scores come from the same products as the sums: relative to others these could
@@ -33,7 +33,7 @@ SweepPlan<float> tensor_sweep(const SoftminArgs<float>& args) {
   const int groups = tensor::consumers(args.precision == kernels::Precision::accurate ? 3 : 1,
                                        steps <= kChunkSteps ? static_cast<int>(steps) : 0);
   plan.parts = tensor::parts_of(p, groups);
-  plan.packed_bytes = tensor::bias_bytes(p) + tensor::member_bytes(p);
+  plan.packed_bytes = tensor::column_bytes(p, 1) + tensor::member_bytes(p);
   return plan;
 }
 }  // namespace monge::cuda

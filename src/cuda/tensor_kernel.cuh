@@ -12,7 +12,8 @@
 // A consumer says
 //   kProducts, kSteps, kGroups  of its Scores
 //   kStageBytes                 of shared memory
-//   kBiased                     whether columns have biases
+//   kColumnValues               floats for each column, which come with the tiles: 0, a bias, or a
+//                               bias and k |y_j|^2
 //   kStreamsValues              whether each tile is followed by one more stage, its coordinates of
 //                               the chunk that args names
 // and, made of (args, memory, group), start() and segment(row tile, first, last column block).
@@ -61,19 +62,20 @@ __device__ void produce_tiles(const Args& args, const Memory& memory) {
 }
 
 template <class Consumer>
-__device__ void produce_biases(const Tiles& args, const Memory& memory) {
-  constexpr std::uint32_t kBytes = kTile * sizeof(float);
-  Ring ring{kBiases};
+__device__ void produce_columns(const Tiles& args, const Memory& memory) {
+  constexpr int kFloats = Consumer::kColumnValues * kTile;
+  constexpr std::uint32_t kBytes = kFloats * sizeof(float);
+  Ring ring{kColumnStages};
   for_each_segment(args, [&](std::int64_t row_tile, std::int64_t first, std::int64_t last) {
     TileWalk<Consumer::kGroups> walk(args, row_tile, first, last);
     std::int32_t tile;
     unsigned members;
     while (walk.next(tile, members)) {
-      memory.bias_empty[ring.at].wait(ring.phase ^ 1);
-      memory.bias_full[ring.at].arrive_and_expect(kBytes);
-      hopper::copy_bulk(memory.biases + ring.at * kTile,
-                        args.biases + static_cast<std::int64_t>(tile) * kTile, kBytes,
-                        memory.bias_full + ring.at);
+      memory.columns_empty[ring.at].wait(ring.phase ^ 1);
+      memory.columns_full[ring.at].arrive_and_expect(kBytes);
+      hopper::copy_bulk(memory.columns + ring.at * kFloats,
+                        args.columns + static_cast<std::int64_t>(tile) * kFloats, kBytes,
+                        memory.columns_full + ring.at);
       ring.advance();
     }
   });
@@ -83,18 +85,19 @@ template <class Consumer, class Args>
 __device__ __forceinline__ void run(const Args& args) {
   constexpr int kGroups = Consumer::kGroups;
   extern __shared__ __align__(128) std::byte shared[];
-  __shared__ __align__(128) float biases[kBiases * kTile];
-  __shared__ hopper::Barrier full[kMostStages], empty[kMostStages], bias_full[kBiases],
-      bias_empty[kBiases];
-  const Memory memory{shared, biases, full, empty, bias_full, bias_empty};
+  constexpr int kColumnValues = Consumer::kColumnValues;
+  __shared__ __align__(128) float columns[kColumnStages * kTile * std::max(kColumnValues, 1)];
+  __shared__ hopper::Barrier full[kMostStages], empty[kMostStages], columns_full[kColumnStages],
+      columns_empty[kColumnStages];
+  const Memory memory{shared, columns, full, empty, columns_full, columns_empty};
   if (threadIdx.x == 0) {
     for (int s = 0; s < args.stages; ++s) {
       full[s].init(1);
       empty[s].init(4 * kGroups);
     }
-    for (int s = 0; s < kBiases; ++s) {
-      bias_full[s].init(1);
-      bias_empty[s].init(4 * kGroups);
+    for (int s = 0; s < kColumnStages; ++s) {
+      columns_full[s].init(1);
+      columns_empty[s].init(4 * kGroups);
     }
     hopper::fence_barrier_init();
   }
@@ -105,7 +108,7 @@ __device__ __forceinline__ void run(const Args& args) {
   if (group == 0) {
     hopper::give_registers<producer_registers(kGroups)>();
     if (threadIdx.x == 0) produce_tiles<Consumer>(args, memory);
-    if (Consumer::kBiased && threadIdx.x == 32) produce_biases<Consumer>(args, memory);
+    if (kColumnValues > 0 && threadIdx.x == 32) produce_columns<Consumer>(args, memory);
   } else {
     hopper::take_registers<consumer_registers(kGroups)>();
     Consumer consumer(args, memory, group - 1);
@@ -150,19 +153,21 @@ inline void list_members(Tiles& args, const Pairs<float>& p, std::byte* memory,
 }
 
 // Once for all row tiles: a producer that computed them would be slower than the consumers.
-static __global__ void bias_kernel(const float* h, std::int64_t m, double per_cost,
-                                   double norm_factor, const double* norms, std::int64_t padded,
-                                   float* biases) {
+static __global__ void column_kernel(const float* h, std::int64_t m, double per_cost,
+                                     double norm_factor, const double* norms, int values,
+                                     std::int64_t padded, float* columns) {
   await_previous();
   allow_next();
   const std::int64_t j = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (j >= padded) return;
-  const double bias = j < m ? h[j] * per_cost - norm_factor * norms[j] : -INFINITY;
-  biases[j] = fmaxf(static_cast<float>(bias), kRemoved);
+  const double norm = norm_factor * norms[j], bias = j < m ? h[j] * per_cost - norm : -INFINITY;
+  float* const to = columns + j / kTile * values * kTile + j % kTile;
+  to[0] = fmaxf(static_cast<float>(bias), kRemoved);
+  if (values == 2) to[kTile] = static_cast<float>(norm);
 }
 
-inline std::int64_t bias_bytes(const Pairs<float>& p) {
-  return (p.m + kTile - 1) / kTile * kTile * std::int64_t{sizeof(float)};
+inline std::int64_t column_bytes(const Pairs<float>& p, int values) {
+  return (p.m + kTile - 1) / kTile * kTile * values * std::int64_t{sizeof(float)};
 }
 
 inline TiledPoints tiled(const kernels::Panels<float>& points) {
@@ -176,22 +181,23 @@ inline TiledPoints tiled(const kernels::Panels<float>& points) {
           .header = static_cast<const SplitHeader*>(points.split)};
 }
 
-// Both sides and, at `memory`, bias_bytes() and then member_bytes() of what columns and lists need;
-// k: of an exponent of 2, per_cost of it for a unit of cost.
-inline Tiles tiles_of(const Pairs<float>& p, const float* h, float k, double per_cost,
+// Both sides and, at `memory`, column_bytes() and then member_bytes() of what columns and lists
+// need; k: of an exponent of 2, per_cost of it for a unit of cost.
+inline Tiles tiles_of(const Pairs<float>& p, const float* h, float k, double per_cost, int values,
                       std::byte* memory, cudaStream_t stream) {
   const std::int64_t blocks = (p.m + kColumnBlock - 1) / kColumnBlock;
   Tiles tiles{.rows = tiled(p.rows),
               .cols = tiled(p.cols),
-              .biases = reinterpret_cast<const float*>(memory),
+              .columns = reinterpret_cast<const float*>(memory),
               .n = p.n,
               .column_blocks = blocks,
               .words = static_cast<int>((blocks + 31) / 32)};
   const std::int64_t columns = tiles.cols.count * kTile;
   const double norm_factor = p.form == Form::squared ? static_cast<double>(k) : 0.0;
-  cuda::launch(bias_kernel, static_cast<unsigned>((columns + 255) / 256), 256, 0, stream, h, p.m,
-               per_cost, norm_factor, tiles.cols.norms, columns, reinterpret_cast<float*>(memory));
-  list_members(tiles, p, memory + bias_bytes(p), stream);
+  cuda::launch(column_kernel, static_cast<unsigned>((columns + 255) / 256), 256, 0, stream, h, p.m,
+               per_cost, norm_factor, tiles.cols.norms, values, columns,
+               reinterpret_cast<float*>(memory));
+  list_members(tiles, p, memory + column_bytes(p, values), stream);
   return tiles;
 }
 

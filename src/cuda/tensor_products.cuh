@@ -1,6 +1,7 @@
-// Sums of weighted coordinates on Hopper's tensor cores: out_ik = sum_j w_ij y_jk and mass_i =
-// sum_j w_ij. The weights of a tile, made of its first product, stay in registers as the left
-// operand of a second one, whose right operand is the tile of points once more, summed over points.
+// Sums of a row's weights on Hopper's tensor cores: mass_i = sum_j w_ij, cost_i = sum_j w_ij c_ij
+// and, where wanted, sum_j w_ij y_jk. For these the weights of a tile, made of its first product,
+// stay in registers as the left operand of a second one, whose right operand is the tile of points
+// once more, summed over points.
 //
 // Float accuracy takes halves twice: w 2^E = hi + lo as y is split, and hi hi + hi lo + lo hi. What
 // halves cannot hold below 2^-24 costs a weight at most 2^-25, so m of them 2^-25 m beside their
@@ -20,12 +21,19 @@ namespace monge::cuda::tensor {
 constexpr int kProductGroups = 2, kProductRows = kProductGroups * kRowBlock;
 constexpr int kProductFlush = 4;  // tiles
 
+/// Coordinates of which a launch makes the sums.
+MONGE_HOST_DEVICE constexpr int width_of(int steps) {
+  return kStep * (steps > 0 ? steps : kChunkSteps);
+}
+
 struct ProductArgs : Tiles {
-  float factor;                   // of products, in the exponent of 2
-  const float* origins;           // [rows of the launch]; -inf: no weights
-  int chunk;                      // of the coordinates that are summed
-  double* sums;                   // [parts, rows of the launch, width]
-  double* masses;                 // [parts, rows of the launch]
+  float factor;          // of products, in the exponent of 2
+  const float* origins;  // [rows of the launch]; -inf: no weights
+  int chunk = 0;         // of the coordinates that are summed
+  double* sums;          // [parts, rows of the launch, width]
+  double* masses;        // [parts, rows of the launch]
+  double* costs;         // the same, in units of the exponent of 2, without |x_i|^2
+
   __device__ int depth() const {  // steps of the chunk
     return min(+kChunkSteps, cols.steps - chunk * kChunkSteps);
   }
@@ -42,13 +50,13 @@ struct PartRange {
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 /// STEPS 0: any dimension, 64 coordinates of it summed.
-template <int STEPS>
+template <int STEPS, bool VALUES>
 class ProductConsumer {
  public:
   static constexpr int kProducts = 3, kSteps = STEPS, kGroups = kProductGroups;
   static constexpr int kStageBytes = stage_bytes(kProducts, STEPS);
-  static constexpr bool kBiased = true, kStreamsValues = STEPS == 0;
-  static constexpr int kWidth = STEPS > 0 ? kStep* STEPS : kStep* kChunkSteps;
+  static constexpr int kColumnValues = 2;
+  static constexpr bool kStreamsValues = VALUES && STEPS == 0;
 
   __device__ __forceinline__ ProductConsumer(const ProductArgs& args, const Memory& memory,
                                              int group)
@@ -59,7 +67,7 @@ class ProductConsumer {
         quad_(threadIdx.x % 4),
         row_(group * kRowBlock + threadIdx.x % 128 / 32 * 16 + lane_ / 4),
         scores_(args, memory, group),
-        bias_{kBiases},
+        column_{kColumnStages},
         low_(STEPS > 0 ? STEPS * kBytes : args.depth() * kBytes),
         factor_(args.factor / args.rows.header->scale / args.cols.header->scale) {}
 
@@ -82,20 +90,21 @@ class ProductConsumer {
         scores_.release();
         values = scores_.await_stage();
       }
-      memory_.bias_full[bias_.at].wait(bias_.phase);
+      memory_.columns_full[column_.at].wait(column_.phase);
       if (members >> group_ & 1) {
         add(acc, values);
         if (++since_flush_ == kProductFlush) flush();
       }
       scores_.release();
       __syncwarp();
-      if (lane_ == 0) memory_.bias_empty[bias_.at].arrive();
-      bias_.advance();
+      if (lane_ == 0) memory_.columns_empty[column_.at].arrive();
+      column_.advance();
     }
     finish();
   }
 
  private:
+  static constexpr int kWidth = VALUES ? width_of(STEPS) : 0;  // coordinates that are summed
   static constexpr int kBytes = static_cast<int>(kStepBytes);
 
   __device__ __forceinline__ void begin(std::int64_t row_tile) {
@@ -108,7 +117,7 @@ class ProductConsumer {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       origin_[r] = args_.origins[local * kProductRows + row_ + 8 * r];
-      total_[r] = 0;
+      mass_total_[r] = cost_total_[r] = 0;
     }
     clear();
     scores_.load_rows(row_tile * kProductRows + row_);
@@ -118,39 +127,49 @@ class ProductConsumer {
 #pragma unroll
     for (int t = 0; t < kWidth / 2; ++t) sum_[t] = 0;
 #pragma unroll
-    for (int r = 0; r < 2; ++r) mass_[r][0] = mass_[r][1] = 0;
+    for (int r = 0; r < 2; ++r) mass_[r][0] = mass_[r][1] = cost_[r][0] = cost_[r][1] = 0;
   }
 
   // 16 columns at a time, so that the products of some run beside the exponentials of the next.
   __device__ __forceinline__ void add(const float (&acc)[64], std::uint32_t values) {
-    const float* const biases = memory_.biases + bias_.at * kTile + 2 * quad_;
+    const float* const columns = memory_.columns + column_.at * (kColumnValues * kTile) + 2 * quad_;
 #pragma unroll
     for (int s = 0; s < kTile / 16; ++s) {
       std::uint32_t hi[4], lo[4];
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
         const int t = 2 * s + e / 2, r = e % 2;
-        const float2 b = *reinterpret_cast<const float2*>(biases + 8 * t);
-        const float w0 = exp2_fast(fmaf(acc[4 * t + 2 * r], factor_, b.x) + origin_[r]);
-        const float w1 = exp2_fast(fmaf(acc[4 * t + 2 * r + 1], factor_, b.y) + origin_[r]);
+        const float2 b = *reinterpret_cast<const float2*>(columns + 8 * t);
+        const float2 n = *reinterpret_cast<const float2*>(columns + kTile + 8 * t);
+        const float p0 = acc[4 * t + 2 * r], p1 = acc[4 * t + 2 * r + 1];
+        const float w0 = exp2_fast(fmaf(p0, factor_, b.x) + origin_[r]);
+        const float w1 = exp2_fast(fmaf(p1, factor_, b.y) + origin_[r]);
         mass_[r][0] += w0;
         mass_[r][1] += w1;
-        const __half2 high = __floats2half2_rn(w0, w1);
-        const float2 held = __half22float2(high);
-        const __half2 low = __floats2half2_rn(w0 - held.x, w1 - held.y);
-        hi[e] = *reinterpret_cast<const std::uint32_t*>(&high);
-        lo[e] = *reinterpret_cast<const std::uint32_t*>(&low);
+        cost_[r][0] = fmaf(w0, fmaf(p0, -factor_, n.x), cost_[r][0]);
+        cost_[r][1] = fmaf(w1, fmaf(p1, -factor_, n.y), cost_[r][1]);
+        if constexpr (VALUES) {
+          const __half2 high = __floats2half2_rn(w0, w1);
+          const float2 held = __half22float2(high);
+          const __half2 low = __floats2half2_rn(w0 - held.x, w1 - held.y);
+          hi[e] = *reinterpret_cast<const std::uint32_t*>(&high);
+          lo[e] = *reinterpret_cast<const std::uint32_t*>(&low);
+        }
       }
-      const std::uint32_t at = values + s * 256;  // 16 points of 16 bytes
-      const std::uint64_t y = hopper::operand_over_points(at, kBytes / 2);
-      hopper::wgmma_fence();
-      hopper::wgmma_over_points(sum_, lo, y);
-      hopper::wgmma_over_points(sum_, hi, hopper::operand_over_points(at + low_, kBytes / 2));
-      hopper::wgmma_over_points(sum_, hi, y);
+      if constexpr (VALUES) {
+        const std::uint32_t at = values + s * 256;  // 16 points of 16 bytes
+        const std::uint64_t y = hopper::operand_over_points(at, kBytes / 2);
+        hopper::wgmma_fence();
+        hopper::wgmma_over_points(sum_, lo, y);
+        hopper::wgmma_over_points(sum_, hi, hopper::operand_over_points(at + low_, kBytes / 2));
+        hopper::wgmma_over_points(sum_, hi, y);
+      }
     }
-    hopper::wgmma_commit();
-    hopper::wgmma_wait<0>();
-    hopper::settle(sum_);
+    if constexpr (VALUES) {
+      hopper::wgmma_commit();
+      hopper::wgmma_wait<0>();
+      hopper::settle(sum_);
+    }
   }
 
   // A row's sums belong to one thread block until it has swept its part: no other is in the way.
@@ -167,7 +186,10 @@ class ProductConsumer {
         *to = sum;
       }
 #pragma unroll
-    for (int r = 0; r < 2; ++r) total_[r] += static_cast<double>(mass_[r][0] + mass_[r][1]);
+    for (int r = 0; r < 2; ++r) {
+      mass_total_[r] += static_cast<double>(mass_[r][0] + mass_[r][1]);
+      cost_total_[r] += static_cast<double>(cost_[r][0] + cost_[r][1]);
+    }
     since_flush_ = 0;
     fresh_ = false;
     clear();
@@ -177,9 +199,14 @@ class ProductConsumer {
     flush();
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      double mass = total_[r];
-      for (int step = 1; step < 4; step *= 2) mass += __shfl_xor_sync(0xffffffffu, mass, step);
-      if (quad_ == 0) args_.masses[at_ + 8 * r] = mass;
+      double mass = mass_total_[r], cost = cost_total_[r];
+      for (int step = 1; step < 4; step *= 2) {
+        mass += __shfl_xor_sync(0xffffffffu, mass, step);
+        cost += __shfl_xor_sync(0xffffffffu, cost, step);
+      }
+      if (quad_ != 0) continue;
+      args_.masses[at_ + 8 * r] = mass;
+      args_.costs[at_ + 8 * r] = cost;
     }
   }
 
@@ -187,33 +214,34 @@ class ProductConsumer {
   const Memory& memory_;
   const int group_, lane_, quad_, row_;  // row_ of a row tile, and row_ + 8
   Scores<kProducts, STEPS, kGroups> scores_;
-  Ring bias_;
+  Ring column_;
   const int low_;  // bytes from hi to lo
   const float factor_;
   std::int64_t at_;  // the row among all parts
-  float origin_[2], mass_[2][2], sum_[kWidth / 2];
-  double total_[2];
+  float origin_[2], mass_[2][2], cost_[2][2], sum_[kWidth > 0 ? kWidth / 2 : 1];
+  double mass_total_[2], cost_total_[2];
   int since_flush_;
   bool fresh_;
 };
 #endif
 
-template <int STEPS>
+template <int STEPS, bool VALUES>
 __global__ void __launch_bounds__(threads(kProductGroups), 1)
     product_kernel(const __grid_constant__ ProductArgs args) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  run<ProductConsumer<STEPS>>(args);
+  run<ProductConsumer<STEPS, VALUES>>(args);
 #endif
 }
 
-template <int STEPS>
+template <int STEPS, bool VALUES>
 void start_products(ProductArgs args, std::int64_t workers, cudaStream_t stream) {
   const int bytes = stage_bytes(3, STEPS);
   args.stages = static_cast<int>(std::min<std::int64_t>(kMostStages, kStageMemory / bytes));
-  check(cudaFuncSetAttribute(product_kernel<STEPS>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+  const auto kernel = product_kernel<STEPS, VALUES>;
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                              args.stages * bytes),
         "products on tensor cores");
-  cuda::launch(product_kernel<STEPS>, static_cast<unsigned>(workers), threads(kProductGroups),
-               args.stages * bytes, stream, args);
+  cuda::launch(kernel, static_cast<unsigned>(workers), threads(kProductGroups), args.stages * bytes,
+               stream, args);
 }
 }  // namespace monge::cuda::tensor

@@ -15,7 +15,8 @@ class Consumer {
  public:
   static constexpr int kProducts = PRODUCTS, kSteps = STEPS, kGroups = GROUPS;
   static constexpr int kStageBytes = stage_bytes(PRODUCTS, STEPS);
-  static constexpr bool kBiased = PRODUCTS != kExponent, kStreamsValues = false;
+  static constexpr int kColumnValues = PRODUCTS == kExponent ? 0 : 1;
+  static constexpr bool kStreamsValues = false;
 
   __device__ __forceinline__ Consumer(const TensorArgs& args, const Memory& memory, int group)
       : args_(args),
@@ -25,7 +26,7 @@ class Consumer {
         quad_(threadIdx.x % 4),
         row_(group * kRowBlock + threadIdx.x % 128 / 32 * 16 + lane_ / 4),
         scores_(args, memory, group),
-        bias_{kBiases} {
+        bias_{kColumnStages} {
     if (kComplete) return;
     const bool squared = args.sweep.args.pairs.form == Form::squared;
     factor_ =
@@ -126,9 +127,9 @@ class Consumer {
 
   __device__ __forceinline__ void add(float (&acc)[64], unsigned members) {
     hopper::settle(acc);
-    if (!kComplete) memory_.bias_full[bias_.at].wait(bias_.phase);
+    if (!kComplete) memory_.columns_full[bias_.at].wait(bias_.phase);
     if (members >> group_ & 1) {
-      const float* const biases = memory_.biases + bias_.at * kTile + 2 * quad_;
+      const float* const biases = memory_.columns + bias_.at * kTile + 2 * quad_;
 #pragma unroll
       for (int t = 0; t < 16; ++t) {
         const float2 b = kComplete ? float2{} : *reinterpret_cast<const float2*>(biases + 8 * t);
@@ -157,7 +158,7 @@ class Consumer {
     }
     if (kComplete) return;
     __syncwarp();
-    if (lane_ == 0) memory_.bias_empty[bias_.at].arrive();
+    if (lane_ == 0) memory_.columns_empty[bias_.at].arrive();
     bias_.advance();
   }
 

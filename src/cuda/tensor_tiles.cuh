@@ -9,7 +9,7 @@
 
 namespace monge::cuda::tensor {
 constexpr int kMultiprocessors = 132;  // of an H100 or H200; fixed, as results depend on it
-constexpr int kBiases = 8;             // tiles whose biases are under way
+constexpr int kColumnStages = 8;       // tiles whose columns' values are under way
 constexpr int kMostStages = 8;
 constexpr std::int64_t kStageMemory = 192 * 1024;
 constexpr int kExponent = 0;        // in place of a number of products: see exponent_sweep
@@ -31,7 +31,7 @@ struct TiledPoints {
 
 struct Tiles {
   TiledPoints rows, cols;
-  const float* biases;  // [cols.count, kTile]
+  const float* columns;  // [cols.count, values, kTile]: see tensor_kernel.cuh
   std::int64_t n, column_blocks;
   int words;                               // of a row block's members
   const std::uint32_t* members = nullptr;  // [row blocks, words] bits of column blocks; null: all
@@ -161,8 +161,8 @@ __device__ __forceinline__ float exp2_polynomial(float x) {
 
 struct Memory {
   std::byte* stages;
-  float* biases;  // [kBiases][kTile]
-  hopper::Barrier *full, *empty, *bias_full, *bias_empty;
+  float* columns;  // [kColumnStages, values, kTile]
+  hopper::Barrier *full, *empty, *columns_full, *columns_empty;
 };
 
 #endif

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "reference/apply.hpp"
 #include "reference/pull.hpp"
 #include "support/kernel_case.hpp"
 #include "support/runs.hpp"
@@ -185,6 +186,55 @@ TYPED_TEST(Pull, SplitPointsOfDistantClouds) {
   in.pack_points();
   in.set_shift();
   expect_split_matches_reference(in);
+}
+
+// mass and cost are what apply gives for ones, whatever else the pass makes.
+TYPED_TEST(Pull, MassesAndCosts) {
+  using T = TypeParam;
+  for (CaseOptions options : testing::all_forms(/*matrices=*/false))
+    for (const auto& [dim, points] : {std::pair{3, Points::plain},
+                                      {9, Points::plain},
+                                      {9, Points::split},
+                                      {64, Points::split},
+                                      {90, Points::split}}) {
+      options.n = 140, options.m = 530, options.dim = dim, options.eps = 0.1 * dim;
+      options.lists = dim == 9;
+      KernelCase<T> in(options);
+      if (dim == 64)  // rows that are swept again
+        for (std::int64_t i = 0; i < 140; i += 3) in.shift[i] += static_cast<T>(20 * options.eps);
+      SCOPED_TRACE(in.name());
+      const auto sums_of = [&](kernels::Weighting weighting) {
+        return reference::apply<T>({.pairs = in.pairs(),
+                                    .h = in.h.data(),
+                                    .shift = in.shift.data(),
+                                    .weighting = weighting,
+                                    .v = nullptr,
+                                    .out = nullptr,
+                                    .eps = in.eps});
+      };
+      const auto masses = sums_of(kernels::Weighting::plain);
+      const auto costs = sums_of(kernels::Weighting::cost);
+      testing::on_every_target([&] {
+        std::vector<T> mass(140, testing::poison<T>()), cost = mass, out(140 * dim);
+        testing::Placed on;
+        auto a = arguments(in);
+        a.h = on.in(a.h, kernels::padded(a.pairs.m));
+        a.shift = on.in(a.shift, a.pairs.n);
+        a.pairs = points == Points::split ? on.split(a.pairs) : on.pairs(a.pairs);
+        a.out = on.out(out), a.mass = on.out(mass), a.cost = on.out(cost);
+        Exec exec = on.exec();
+        kernels::pull(a, exec);
+        on.finish();
+        for (std::int64_t i = 0; i < 140; ++i) {
+          ASSERT_NEAR(mass[i], static_cast<double>(masses[i].value),
+                      static_cast<double>(reference::sum_tolerance<T>(masses[i], 530)))
+              << i;
+          ASSERT_NEAR(cost[i], static_cast<double>(costs[i].value),
+                      static_cast<double>(reference::sum_tolerance<T>(costs[i], 530, 1e3)))
+              << i;
+        }
+      });
+    }
 }
 
 TYPED_TEST(Pull, EmptyRowsAreZero) {
