@@ -148,6 +148,8 @@ MONGE_WGMMA_OVER_POINTS(16, "32", "{" MONGE_D16_NAMES "}", "{%16, %17, %18, %19}
                         MONGE_D16(d, 0))
 MONGE_WGMMA_OVER_POINTS(32, "64", "{" MONGE_D32_NAMES "}", "{%32, %33, %34, %35}", "%36", "%37",
                         MONGE_D16(d, 0), MONGE_D16(d, 16))
+MONGE_WGMMA_OVER_POINTS(64, "128", MONGE_D64_NAMES, "{%64, %65, %66, %67}", "%68", "%69",
+                        MONGE_D64(d))
 #undef MONGE_WGMMA_OVER_POINTS
 #undef MONGE_D8_NAMES
 #undef MONGE_D16_NAMES

@@ -15,7 +15,7 @@
 //   kColumnValues               floats for each column, which come with the tiles: 0, a bias, or a
 //                               bias and k |y_j|^2
 //   kStreamsValues              whether each tile is followed by one more stage, its coordinates of
-//                               the chunk that args names
+//                               kWideChunks chunks from that which args names
 // and, made of (args, memory, group), start() and segment(row tile, first, last column block).
 #pragma once
 #include "cuda/launch.cuh"
@@ -52,10 +52,20 @@ __device__ void produce_tiles(const Args& args, const Memory& memory) {
         });
       }
       if constexpr (Consumer::kStreamsValues) {
-        const auto bytes = static_cast<std::uint32_t>(2 * args.depth() * int(kStepBytes));
-        stage(bytes, [&](std::byte* to, hopper::Barrier* full) {
-          hopper::copy_bulk(to, args.cols.chunk(tile, args.chunk), bytes, full);
-        });
+        // All hi, then all lo, as they stand where there is one chunk.
+        constexpr std::int64_t kChunk = kChunkSteps * kStepBytes;
+        const int left = steps - args.chunk * kChunkSteps;
+        const int all = min(left, kWideChunks * kChunkSteps);
+        stage(static_cast<std::uint32_t>(2 * all * int(kStepBytes)),
+              [&](std::byte* to, hopper::Barrier* full) {
+                for (int c = 0; c * kChunkSteps < all; ++c, to += kChunk) {
+                  const std::byte* const from = args.cols.chunk(tile, args.chunk + c);
+                  const auto bytes = static_cast<std::uint32_t>(
+                      min(+kChunkSteps, left - c * kChunkSteps) * int(kStepBytes));
+                  hopper::copy_bulk(to, from, bytes, full);
+                  hopper::copy_bulk(to + kWideChunks * kChunk, from + bytes, bytes, full);
+                }
+              });
       }
     }
   });

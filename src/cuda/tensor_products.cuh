@@ -9,6 +9,10 @@
 // and rows whose mass turns out not to fit are swept again with an E of their own: then 2^E mass_i
 // is 2^14 to 2^15. Errors are relative to mass_i max |y|, not to each coordinate's own size.
 //
+// hi and lo of y stand side by side and could be one operand: two wide products instead of three.
+// But that takes 64 sums for 64 coordinates, and beside the rows in registers ptxas 13.0 made code
+// of it that lost these.
+//
 // Products are summed in float over kProductFlush tiles, as tensor cores do (towards zero, up to
 // 2^-23 for each of 24 additions a tile), then in double.
 #pragma once
@@ -21,35 +25,29 @@ namespace monge::cuda::tensor {
 constexpr int kProductGroups = 2, kProductRows = kProductGroups * kRowBlock;
 constexpr int kProductFlush = 4;  // tiles
 
-/// Coordinates of which a launch makes the sums.
+/// Coordinates of which a launch makes the sums: all of up to 64, else those of two chunks, as many
+/// as the registers hold.
 MONGE_HOST_DEVICE constexpr int width_of(int steps) {
-  return kStep * (steps > 0 ? steps : kChunkSteps);
+  return kStep * (steps > 0 ? steps : kWideChunks * kChunkSteps);
 }
 
 struct ProductArgs : Tiles {
-  float factor;          // of products, in the exponent of 2
-  const float* origins;  // [rows of the launch]; -inf: no weights
-  int chunk = 0;         // of the coordinates that are summed
-  double* sums;          // [parts, rows of the launch, width]
-  double* masses;        // [parts, rows of the launch]
-  double* costs;         // the same, in units of the exponent of 2, without |x_i|^2
-
-  __device__ int depth() const {  // steps of the chunk
-    return min(+kChunkSteps, cols.steps - chunk * kChunkSteps);
-  }
+  float factor = 1;                            // of products, in the exponent of 2
+  const float* origins = nullptr;              // [rows of the launch]; -inf: no weights
+  int chunk = 0;                               // the first of those that are summed
+  double* sums = nullptr;                      // [parts, kProductRows, width]
+  double *masses = nullptr, *costs = nullptr;  // [parts, kProductRows]; costs in units of the
+                                               // exponent of 2, without those of |x_i|^2
 };
 
-/// Parts of a row tile: the thread blocks that share it.
-struct PartRange {
-  std::int64_t first;
-  int count;
-  MONGE_HOST_DEVICE PartRange(const Shares& shares, std::int64_t row_tile, std::int64_t blocks)
-      : first(shares.worker_of(row_tile * blocks)),
-        count(static_cast<int>(shares.worker_of((row_tile + 1) * blocks - 1) - first) + 1) {}
-};
+/// Each thread block has a part of each row tile that it shares. In their sequence either number
+/// grows, so that the sum of both names a part.
+MONGE_HOST_DEVICE constexpr std::int64_t part_of(std::int64_t worker, std::int64_t tile) {
+  return worker + tile;
+}
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-/// STEPS 0: any dimension, 64 coordinates of it summed.
+/// STEPS 0: any dimension, two chunks of it summed.
 template <int STEPS, bool VALUES>
 class ProductConsumer {
  public:
@@ -68,7 +66,6 @@ class ProductConsumer {
         row_(group * kRowBlock + threadIdx.x % 128 / 32 * 16 + lane_ / 4),
         scores_(args, memory, group),
         column_{kColumnStages},
-        low_(STEPS > 0 ? STEPS * kBytes : args.depth() * kBytes),
         factor_(args.factor / args.rows.header->scale / args.cols.header->scale) {}
 
   __device__ __forceinline__ void start() { scores_.start(); }
@@ -106,12 +103,11 @@ class ProductConsumer {
  private:
   static constexpr int kWidth = VALUES ? width_of(STEPS) : 0;  // coordinates that are summed
   static constexpr int kBytes = static_cast<int>(kStepBytes);
+  static constexpr int kLow = width_of(STEPS) / kStep * kBytes;  // from hi to lo
 
   __device__ __forceinline__ void begin(std::int64_t row_tile) {
     const std::int64_t local = row_tile - args_.first_tile;
-    const PartRange parts({args_.row_tiles * args_.column_blocks, gridDim.x}, local,
-                          args_.column_blocks);
-    at_ = ((blockIdx.x - parts.first) * args_.row_tiles + local) * kProductRows + row_;
+    at_ = part_of(blockIdx.x, local) * kProductRows + row_;
     since_flush_ = 0;
     fresh_ = true;
 #pragma unroll
@@ -161,7 +157,7 @@ class ProductConsumer {
         const std::uint64_t y = hopper::operand_over_points(at, kBytes / 2);
         hopper::wgmma_fence();
         hopper::wgmma_over_points(sum_, lo, y);
-        hopper::wgmma_over_points(sum_, hi, hopper::operand_over_points(at + low_, kBytes / 2));
+        hopper::wgmma_over_points(sum_, hi, hopper::operand_over_points(at + kLow, kBytes / 2));
         hopper::wgmma_over_points(sum_, hi, y);
       }
     }
@@ -215,7 +211,6 @@ class ProductConsumer {
   const int group_, lane_, quad_, row_;  // row_ of a row tile, and row_ + 8
   Scores<kProducts, STEPS, kGroups> scores_;
   Ring column_;
-  const int low_;  // bytes from hi to lo
   const float factor_;
   std::int64_t at_;  // the row among all parts
   float origin_[2], mass_[2][2], cost_[2][2], sum_[kWidth > 0 ? kWidth / 2 : 1];

@@ -33,6 +33,7 @@ struct Origins {
 
 __global__ void origin_kernel(const Origins origins, std::int64_t rows, int exponent, int* wanted) {
   await_previous();
+  allow_next();
   const std::int64_t local = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (local >= rows) return;
   origins.set(local, exponent);
@@ -56,16 +57,19 @@ struct Results {
 __global__ void result_kernel(const ProductArgs a, const Origins origins, const Results r,
                               bool may_want, int* wanted) {
   await_previous();
+  allow_next();
   const std::int64_t at = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   const std::int64_t local = at / r.count, i = origins.first + local;
   const int k = static_cast<int>(at % r.count);
   const std::int64_t tile = local / kProductRows;
   if (tile >= a.row_tiles || i >= origins.n || (a.wanted && !a.wanted[tile])) return;
-  const PartRange parts({a.row_tiles * a.column_blocks, r.workers}, tile, a.column_blocks);
+  const Shares shares{a.row_tiles * a.column_blocks, r.workers};
+  const std::int64_t first = shares.worker_of(tile * a.column_blocks),
+                     last = shares.worker_of((tile + 1) * a.column_blocks - 1);
   const auto sum = [&](const double* of, std::int64_t stride, int at) {
     double total = 0;
-    for (int part = 0; part < parts.count; ++part)
-      total += of[(part * a.row_tiles * kProductRows + local) * stride + at];
+    for (std::int64_t worker = first; worker <= last; ++worker)
+      total += of[(part_of(worker, tile) * kProductRows + local % kProductRows) * stride + at];
     return total;
   };
   const double mass = sum(a.masses, 1, 0);
@@ -122,11 +126,14 @@ void tensor_sums(const TensorSums& a, Exec& exec) {
   const int dim = p.rows.dim, steps = static_cast<int>(SplitLayout(p.n, dim).steps);
   const int width = values ? width_of(steps > kChunkSteps ? 0 : steps) : 0;
   const std::int64_t all_tiles = row_tiles_of(p, kProductGroups);
-  const std::int64_t most_tiles = std::min<std::int64_t>(all_tiles, kMultiprocessors);
+  // Of a launch: its parts take up to 22 MiB.
+  const std::int64_t most_tiles =
+      std::min<std::int64_t>(all_tiles, !values      ? 16 * kMultiprocessors
+                                        : width > 64 ? kMultiprocessors / 4
+                                                     : kMultiprocessors);
   const std::int64_t blocks = (p.m + kColumnBlock - 1) / kColumnBlock;
 
-  // Tiles and thread blocks of a launch make at most so many parts of tiles.
-  const std::int64_t most_parts = 2 * most_tiles + kMultiprocessors;
+  const std::int64_t most_parts = part_of(kMultiprocessors - 1, most_tiles - 1) + 1;
   std::int64_t bytes = 0;
   const auto reserve = [&](std::int64_t size) {
     return std::exchange(bytes, bytes + (size + 255) / 256 * 256);
@@ -188,7 +195,7 @@ void tensor_sums(const TensorSums& a, Exec& exec) {
                  rows, exponent, wanted);
     if (!values) return sweep(false, nullptr);
     for (int k0 = 0; k0 < dim; k0 += width) {
-      args.chunk = k0 / width;
+      args.chunk = k0 / (kStep * kChunkSteps);
       results.k0 = k0, results.count = std::min(width, dim - k0);
       sweep(k0 == 0, nullptr);
       if (k0 == 0) sweep(false, wanted);
@@ -198,6 +205,6 @@ void tensor_sums(const TensorSums& a, Exec& exec) {
   const double sweeps = values ? static_cast<double>((dim + width - 1) / width) : 1.0;
   const double work =
       static_cast<double>(kProductRows) * static_cast<double>(p.m) * (dim + width) * sweeps / 8;
-  verbs::in_slices(all_tiles, work, exec, launch, kMultiprocessors);
+  verbs::in_slices(all_tiles, work, exec, launch, most_tiles);
 }
 }  // namespace monge::cuda

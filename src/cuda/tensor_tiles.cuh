@@ -11,6 +11,7 @@ namespace monge::cuda::tensor {
 constexpr int kMultiprocessors = 132;  // of an H100 or H200; fixed, as results depend on it
 constexpr int kColumnStages = 8;       // tiles whose columns' values are under way
 constexpr int kMostStages = 8;
+constexpr int kWideChunks = 2;  // of values to a stage, where rows do not fit registers
 constexpr std::int64_t kStageMemory = 192 * 1024;
 constexpr int kExponent = 0;        // in place of a number of products: see exponent_sweep
 constexpr float kOut = 60000;       // an exponent that no pair of that kind has
