@@ -232,8 +232,8 @@ void Operator<T>::apply(Side rows, const T* h, const T* shift, kernels::Weightin
 }
 
 template <class T>
-void Operator<T>::pull(Side rows, const T* h, const T* shift, T* out, T* mass, T* cost, double eps,
-                       Exec& exec) const {
+void Operator<T>::pull(Side rows, const T* h, const T* shift, T* out, double eps, Exec& exec,
+                       T* mass, T* cost) const {
   if (!has_points())
     throw NotAvailable(
         "[operator] a cost matrix has no coordinates to differentiate in; the "

@@ -117,8 +117,8 @@ PointGradient<T> point_gradient(const Plan<T>& plan, Side rows, bool costs, Exec
   const std::int64_t size = plan.op().size(rows);
   PointGradient<T> out{Buffer<T>(size * plan.op().dim(), exec.device), Buffer<T>(size, exec.device),
                        Buffer<T>(costs ? size : 0, exec.device)};
-  plan.op().pull(rows, h.data(), potential_of(plan, rows).data, out.points.data(), out.ratio.data(),
-                 out.cost.data(), plan.epsilon(), exec);
+  plan.op().pull(rows, h.data(), potential_of(plan, rows).data, out.points.data(), plan.epsilon(),
+                 exec, out.ratio.data(), out.cost.data());
   scale_rows(weights_of(plan.problem(), rows), out.points, exec);
   return out;
 }

@@ -390,7 +390,7 @@ TYPED_TEST(OperatorTest, PullsInTheCallersCoordinates) {
         const auto h = padded_bias(m, T(0));
         const std::vector<T> shift(n, T(0));
         std::vector<T> got(n * d);
-        op.pull(rows, h.data(), shift.data(), got.data(), nullptr, nullptr, 2.0, exec);
+        op.pull(rows, h.data(), shift.data(), got.data(), 2.0, exec);
         const auto& own = source ? clouds.x : clouds.y;
         const auto& others = source ? clouds.y : clouds.x;
         for (std::int64_t i = 0; i < n; ++i)
@@ -422,8 +422,7 @@ TEST(Operator, AMatrixHasNoDerivativesAndNoNewPoints) {
   Exec exec;
   const auto h = padded_bias(2, 0.0);
   double out[2];
-  EXPECT_THROW(op.pull(Side::source, h.data(), out, out, nullptr, nullptr, 1.0, exec),
-               NotAvailable);
+  EXPECT_THROW(op.pull(Side::source, h.data(), out, out, 1.0, exec), NotAvailable);
   EXPECT_THROW(op.with_points(Side::source, {C.data(), 2, 2}, exec), NotAvailable);
 }
 
