@@ -30,6 +30,7 @@ struct TiledPoints {
   }
 };
 
+/// What the producers and consumers of a sweep share.
 struct Tiles {
   TiledPoints rows, cols;
   const float* columns;  // [cols.count, values, kTile]: see tensor_kernel.cuh
