@@ -74,6 +74,7 @@ using namespace monge::cpu;  // NOLINT(google-build-using-namespace): the backen
 
 template <class T>
 void pull(const PullArgs<T>& a, Exec& exec) {
+  sum_apart(a, exec);
   const auto& p = a.pairs;
   const int dim = p.rows.dim;
   const auto tiles = tile_functions<T>();

@@ -1,10 +1,12 @@
-// apply: few columns of V stay in registers, more of them are a second product.
+// apply: few columns of V stay in registers, more of them are a second product; tensor cores, whose
+// halves would lose small products of small weights, sum weights alone.
 #include "kernels/apply.hpp"
 
 #include "cuda/apply_few.cuh"
 #include "cuda/current.cuh"
 #include "cuda/dispatch.cuh"
 #include "cuda/products.cuh"
+#include "cuda/tensor_sums.cuh"
 
 namespace monge::kernels::cuda {
 using namespace monge::cuda;         // NOLINT(google-build-using-namespace): the backend's own
@@ -42,6 +44,13 @@ template <class T>
 void apply(const ApplyArgs<T>& a, Exec& exec) {
   if (a.pairs.n == 0) return;
   const Current current(exec);
+  if constexpr (sizeof(T) == 4)
+    if (!a.v && a.weighting != Weighting::squared && on_tensor_cores(a.pairs)) {
+      const bool plain = a.weighting == Weighting::plain;
+      return tensor_sums(
+          {a.pairs, a.h, a.shift, a.eps, nullptr, plain ? a.out : nullptr, plain ? nullptr : a.out},
+          exec);
+    }
   if (a.k == 1) return apply_few<1>(a, 0, 1, exec);
   // Where costs are cheap, three sweeps of 8 columns are faster than one of kWide.
   if (a.k > (a.pairs.rows.dim > 4 ? 8 : 24)) {

@@ -73,17 +73,27 @@ __device__ __forceinline__ void wgmma_wait() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(PENDING) : "memory");
 }
 // Keeps uses of accumulators behind the wait.
-__device__ __forceinline__ void settle(float (&d)[64]) {
+template <int N>
+__device__ __forceinline__ void settle(float (&d)[N]) {
 #pragma unroll
-  for (int t = 0; t < 64; ++t) asm volatile("" : "+f"(d[t])::"memory");
+  for (int t = 0; t < N; ++t) asm volatile("" : "+f"(d[t])::"memory");
 }
 
-// An operand whose groups of 8 coordinates stand `octet_bytes` apart, in them 8 points of 16 bytes
-// each contiguous, without a swizzle.
-__device__ __forceinline__ std::uint64_t operand(std::uint32_t address, int octet_bytes) {
+// A matrix in shared memory without a swizzle, of 8 x 8 halves contiguous each: `leading` bytes
+// from one to the next along the sum, `stride` across it.
+__device__ __forceinline__ std::uint64_t matrix(std::uint32_t address, int leading, int stride) {
   return static_cast<std::uint64_t>(address >> 4 & 0x3fff) |
-         static_cast<std::uint64_t>(octet_bytes >> 4) << 16 |
-         static_cast<std::uint64_t>(128 >> 4) << 32;
+         static_cast<std::uint64_t>(leading >> 4) << 16 |
+         static_cast<std::uint64_t>(stride >> 4) << 32;
+}
+// Points whose groups of 8 coordinates stand `octet_bytes` apart, in them 8 points of 16 bytes
+// each contiguous: as an operand that is summed over coordinates, or over points.
+__device__ __forceinline__ std::uint64_t operand(std::uint32_t address, int octet_bytes) {
+  return matrix(address, octet_bytes, 128);
+}
+__device__ __forceinline__ std::uint64_t operand_over_points(std::uint32_t address,
+                                                             int octet_bytes) {
+  return matrix(address, 128, octet_bytes);
 }
 
 #define MONGE_D4(d, t) "+f"(d[t]), "+f"(d[t + 1]), "+f"(d[t + 2]), "+f"(d[t + 3])
@@ -115,6 +125,35 @@ __device__ __forceinline__ void wgmma(float (&d)[64], std::uint64_t a, std::uint
       : MONGE_D64(d)
       : "l"(a), "l"(b), "r"(add));
 }
+
+// d (64 x 2 N) += a b over 16 points, a in registers, b an operand_over_points.
+#define MONGE_WGMMA_OVER_POINTS(N, COLUMNS, NAMES, A, B, ADD, ...)                            \
+  __device__ __forceinline__ void wgmma_over_points(float(&d)[N], const std::uint32_t(&a)[4], \
+                                                    std::uint64_t b) {                        \
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, " ADD                                      \
+                 ", 0;\n"                                                                     \
+                 "wgmma.mma_async.sync.aligned.m64n" COLUMNS "k16.f32.f16.f16 " NAMES ", " A  \
+                 ", " B ", p, 1, 1, 1;\n}"                                                    \
+                 : __VA_ARGS__                                                                \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));               \
+  }
+#define MONGE_D8_NAMES "%0, %1, %2, %3, %4, %5, %6, %7"
+#define MONGE_D16_NAMES MONGE_D8_NAMES ", %8, %9, %10, %11, %12, %13, %14, %15"
+#define MONGE_D32_NAMES \
+  MONGE_D16_NAMES       \
+  ", %16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+MONGE_WGMMA_OVER_POINTS(8, "16", "{" MONGE_D8_NAMES "}", "{%8, %9, %10, %11}", "%12", "%13",
+                        MONGE_D4(d, 0), MONGE_D4(d, 4))
+MONGE_WGMMA_OVER_POINTS(16, "32", "{" MONGE_D16_NAMES "}", "{%16, %17, %18, %19}", "%20", "%21",
+                        MONGE_D16(d, 0))
+MONGE_WGMMA_OVER_POINTS(32, "64", "{" MONGE_D32_NAMES "}", "{%32, %33, %34, %35}", "%36", "%37",
+                        MONGE_D16(d, 0), MONGE_D16(d, 16))
+MONGE_WGMMA_OVER_POINTS(64, "128", MONGE_D64_NAMES, "{%64, %65, %66, %67}", "%68", "%69",
+                        MONGE_D64(d))
+#undef MONGE_WGMMA_OVER_POINTS
+#undef MONGE_D8_NAMES
+#undef MONGE_D16_NAMES
+#undef MONGE_D32_NAMES
 #undef MONGE_D4
 #undef MONGE_D16
 #undef MONGE_D64

@@ -4,6 +4,7 @@
 #include "cuda/dispatch.cuh"
 #include "cuda/products.cuh"
 #include "cuda/pull_few.cuh"
+#include "cuda/tensor_sums.cuh"
 
 namespace monge::kernels::cuda {
 using namespace monge::cuda;         // NOLINT(google-build-using-namespace): the backend's own
@@ -31,6 +32,10 @@ template <class T>
 void pull(const PullArgs<T>& a, Exec& exec) {
   if (a.pairs.n == 0) return;
   const Current current(exec);
+  if constexpr (sizeof(T) == 4)
+    if (on_tensor_cores(a.pairs))
+      return tensor_sums({a.pairs, a.h, a.shift, a.eps, a.out, a.mass, a.cost}, exec);
+  sum_apart(a, exec);
   switch (a.pairs.rows.dim) {
     case 1:
       return pull_few<1>(a, exec);

@@ -3,20 +3,29 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 
 #include "cuda/launch.cuh"
 #include "kernels/poll.hpp"
 
 namespace monge::cuda::verbs {
-/// launch(first, count) for all `blocks`; one costs `work` multiply-adds.
+/// launch(first, count) for all `blocks`, at most `most` at a time; one costs `work` multiply-adds.
 template <class Launch>
-void in_slices(std::int64_t blocks, double work, Exec& exec, const Launch& launch) {
+void in_slices(std::int64_t blocks, double work, Exec& exec, const Launch& launch,
+               std::int64_t most = std::numeric_limits<std::int64_t>::max()) {
   constexpr double kSlice = 1e12;
-  const auto most = static_cast<std::int64_t>(std::max(1.0, kSlice / std::max(work, 1.0)));
+  most = std::min(most, static_cast<std::int64_t>(std::max(1.0, kSlice / std::max(work, 1.0))));
+  double queued = 0;
+  kernels::poll(exec, 0);
   for (std::int64_t first = 0; first < blocks; first += most) {
-    if (first > 0) check(cudaStreamSynchronize(stream_of(exec)), "sweep");
-    kernels::poll(exec, static_cast<double>(first) / static_cast<double>(blocks));
-    launch(first, std::min(most, blocks - first));
+    const std::int64_t count = std::min(most, blocks - first);
+    queued += work * static_cast<double>(count);
+    if (first > 0 && queued > kSlice) {
+      queued = work * static_cast<double>(count);
+      check(cudaStreamSynchronize(stream_of(exec)), "sweep");
+      kernels::poll(exec, static_cast<double>(first) / static_cast<double>(blocks));
+    }
+    launch(first, count);
   }
 }
 }  // namespace monge::cuda::verbs

@@ -2,7 +2,7 @@
 // the whole exponent, so that nothing is left to do for a pair but its exponential.
 #include <cuda_fp16.h>
 
-#include "cuda/tensor_kernel.cuh"
+#include "cuda/tensor_softmin.cuh"
 
 namespace monge::cuda {
 namespace tensor {
@@ -69,15 +69,14 @@ void launch_exponent(const Sweep<float>& sweep, bool largest, cudaStream_t strea
   std::byte* const cols = rows + row_tiles * kStepBytes;
   cuda::launch(pack_kernel, static_cast<unsigned>(row_tiles + col_tiles), kTile, 0, stream, a,
                sweep.k, sweep.per_cost, largest, row_tiles, rows, cols);
-  TensorArgs args{.sweep = sweep,
-                  .rows = {rows, kStepBytes, row_tiles, 1, nullptr, nullptr},
-                  .cols = {cols, kStepBytes, col_tiles, 1, nullptr, nullptr},
-                  .biases = nullptr,
-                  .members = nullptr,
-                  .words = static_cast<int>((sweep.parts.column_blocks + 31) / 32),
-                  .row_tiles = 0,
-                  .stages = 0};
-  list_members(args, cols + col_tiles * kStepBytes, stream);
+  TensorArgs args{{.rows = {rows, kStepBytes, row_tiles, 1, nullptr, nullptr},
+                   .cols = {cols, kStepBytes, col_tiles, 1, nullptr, nullptr},
+                   .columns = nullptr,
+                   .n = a.pairs.n,
+                   .column_blocks = sweep.parts.column_blocks,
+                   .words = static_cast<int>((sweep.parts.column_blocks + 31) / 32)},
+                  sweep};
+  list_members(args, a.pairs, cols + col_tiles * kStepBytes, stream);
   if (largest) return start<kExponent, 1, true, 0, kExponentGroups>(args, stream);
   start<kExponent, 1, false, kExponentPolynomial, kExponentGroups>(args, stream);
 }

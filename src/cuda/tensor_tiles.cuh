@@ -1,5 +1,5 @@
-// What the softmin of tensor cores is made of: tiles of points, the share of each thread block, and
-// the walk over tiles that producers and consumers take alike.
+// What sweeps on tensor cores are made of: tiles of points, the share of each thread block, and the
+// walk over tiles that producers and consumers take alike.
 #pragma once
 #include <algorithm>
 
@@ -9,8 +9,9 @@
 
 namespace monge::cuda::tensor {
 constexpr int kMultiprocessors = 132;  // of an H100 or H200; fixed, as results depend on it
-constexpr int kBiases = 8;             // tiles whose biases are under way
+constexpr int kColumnStages = 8;       // tiles whose columns' values are under way
 constexpr int kMostStages = 8;
+constexpr int kWideChunks = 2;  // of values to a stage, where rows do not fit registers
 constexpr std::int64_t kStageMemory = 192 * 1024;
 constexpr int kExponent = 0;        // in place of a number of products: see exponent_sweep
 constexpr float kOut = 60000;       // an exponent that no pair of that kind has
@@ -29,14 +30,16 @@ struct TiledPoints {
   }
 };
 
-struct TensorArgs {
-  Sweep<float> sweep;
+/// What the producers and consumers of a sweep share.
+struct Tiles {
   TiledPoints rows, cols;
-  const float* biases;           // [cols.count, kTile]
-  const std::uint32_t* members;  // [row blocks, words] bits of column blocks; null: all
-  int words;
-  std::int64_t row_tiles;
-  int stages;
+  const float* columns;  // [cols.count, values, kTile]: see tensor_kernel.cuh
+  std::int64_t n, column_blocks;
+  int words;                               // of a row block's members
+  const std::uint32_t* members = nullptr;  // [row blocks, words] bits of column blocks; null: all
+  std::int64_t first_tile = 0, row_tiles = 0;  // the row tiles of a launch
+  const int* wanted = nullptr;                 // [row_tiles] 0: left out; null: none is
+  int stages = 0;
 };
 
 /// Rows to a thread block: 64 to each consumer. What fits the registers: accumulators of 64, and
@@ -73,7 +76,7 @@ MONGE_HOST_DEVICE constexpr int stage_bytes(int products, int steps) {
 template <int GROUPS>
 class TileWalk {
  public:
-  __device__ TileWalk(const TensorArgs& args, std::int64_t row_tile, std::int64_t first,
+  __device__ TileWalk(const Tiles& args, std::int64_t row_tile, std::int64_t first,
                       std::int64_t last)
       : args_(args),
         row_block_(static_cast<std::int32_t>(row_tile) * GROUPS),
@@ -100,12 +103,12 @@ class TileWalk {
 #pragma unroll
     for (int g = 0; g < GROUPS; ++g) {
       const std::int64_t row_block = row_block_ + g;
-      if (row_block * kRowBlock < args_.sweep.args.pairs.n)
+      if (row_block * kRowBlock < args_.n)
         members |= (args_.members[row_block * args_.words + block / 32] >> block % 32 & 1) << g;
     }
     return members;
   }
-  const TensorArgs& args_;
+  const Tiles& args_;
   std::int32_t row_block_, tile_, end_;
   unsigned members_ = ~0u;
 };
@@ -121,15 +124,15 @@ struct Ring {
 
 // body(row tile, first column block, one past the last) for this thread block's stretch.
 template <class Body>
-__device__ void for_each_segment(const TensorArgs& args, const Body& body) {
-  const std::int64_t blocks = args.sweep.parts.column_blocks;
+__device__ void for_each_segment(const Tiles& args, const Body& body) {
+  const std::int64_t blocks = args.column_blocks;
   const Shares shares{args.row_tiles * blocks, gridDim.x};
   std::int64_t unit = shares.begin(blockIdx.x);
   const std::int64_t end = shares.begin(blockIdx.x + 1);
   while (unit < end) {
     const std::int64_t row_tile = unit / blocks, first = unit - row_tile * blocks;
     const std::int64_t last = min(blocks, first + (end - unit));
-    body(row_tile, first, last);
+    if (!args.wanted || args.wanted[row_tile]) body(args.first_tile + row_tile, first, last);
     unit += last - first;
   }
 }
@@ -160,8 +163,8 @@ __device__ __forceinline__ float exp2_polynomial(float x) {
 
 struct Memory {
   std::byte* stages;
-  float* biases;  // [kBiases][kTile]
-  hopper::Barrier *full, *empty, *bias_full, *bias_empty;
+  float* columns;  // [kColumnStages, values, kTile]
+  hopper::Barrier *full, *empty, *columns_full, *columns_empty;
 };
 
 #endif

@@ -1,5 +1,5 @@
 // split: points once more, as the matrix units of a backend read them (cuda/split.hpp): made once
-// per set of points, read by every softmin that is a product.
+// per set of points, read by every softmin and pull that is a product.
 #pragma once
 #include <cstdint>
 

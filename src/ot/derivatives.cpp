@@ -1,5 +1,7 @@
 #include "monge/ot/derivatives.hpp"
 
+#include <utility>
+
 #include "ot/plan_parts.hpp"
 
 namespace monge {
@@ -17,18 +19,26 @@ Buffer<T> weight_gradient(const Plan<T>& plan, Side side, const Buffer<T>& ratio
 
 template <class T>
 Gradient<T> gradient(const Plan<T>& plan, Exec& exec) {
-  const auto ratio_a = marginal_ratio(plan, Side::source, exec);
-  const auto ratio_b = marginal_ratio(plan, Side::target, exec);
   Gradient<T> out;
+  Buffer<T> ratio_a, ratio_b, costs;
   if (plan.op().has_points()) {
-    out.dx = point_gradient(plan, Side::source, exec);
-    out.dy = point_gradient(plan, Side::target, exec);
+    auto source = point_gradient(plan, Side::source, /*costs=*/true, exec);
+    auto target = point_gradient(plan, Side::target, /*costs=*/false, exec);
+    out.dx = std::move(source.points);
+    out.dy = std::move(target.points);
+    ratio_a = std::move(source.ratio);
+    ratio_b = std::move(target.ratio);
+    costs = std::move(source.cost);
+  } else {
+    ratio_a = marginal_ratio(plan, Side::source, exec);
+    ratio_b = marginal_ratio(plan, Side::target, exec);
+    costs = cost_ratio(plan, Side::source, exec);
   }
   out.da = weight_gradient(plan, Side::source, ratio_a, exec);
   out.db = weight_gradient(plan, Side::target, ratio_b, exec);
   const RatioSums a = ratio_sums(plan, Side::source, ratio_a, exec);
   const RatioSums b = ratio_sums(plan, Side::target, ratio_b, exec);
-  out.depsilon = plan_entropy(plan, a, b, exec).entropy;
+  out.depsilon = plan_entropy(plan, a, b, costs, exec).entropy;
   out.drho_a = a.divergence;
   out.drho_b = b.divergence;
   return out;

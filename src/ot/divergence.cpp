@@ -58,11 +58,11 @@ class Debiased {
   /// In points and weights. Both slots of the self term move with the measure: the half in front
   /// of it cancels where they move alike.
   std::pair<Buffer<T>, Buffer<T>> gradients(const Plan<T>& cross, const Plan<T>& self) const {
-    auto points = point_gradient(cross, side_, exec_);
-    auto ratio = marginal_ratio(cross, side_, exec_);
+    auto sums = point_gradient(cross, side_, /*costs=*/false, exec_);
     const auto debias = [&](Side slot, T share) {
-      add(points, -share, point_gradient(self, slot, exec_), exec_);
-      add(ratio, -share, marginal_ratio(self, slot, exec_), exec_);
+      const auto own = point_gradient(self, slot, /*costs=*/false, exec_);
+      add(sums.points, -share, own.points, exec_);
+      add(sums.ratio, -share, own.ratio, exec_);
     };
     if (term_.symmetric) {
       debias(Side::source, T(1));
@@ -70,11 +70,11 @@ class Debiased {
       debias(Side::source, T(0.5));
       debias(Side::target, T(0.5));
     }
-    Buffer<T> weights(ratio.size(), exec_.device);
+    Buffer<T> weights(sums.ratio.size(), exec_.device);
     kernels::each(
-        kernels::DebiasedGradientArgs<T>{term_, ratio.data(), cross.epsilon(), weights.data()},
+        kernels::DebiasedGradientArgs<T>{term_, sums.ratio.data(), cross.epsilon(), weights.data()},
         weights.size(), exec_);
-    return {std::move(points), std::move(weights)};
+    return {std::move(sums.points), std::move(weights)};
   }
 
  private:

@@ -252,13 +252,20 @@ void Operator<T>::apply(Side rows, const T* h, const T* shift, kernels::Weightin
 }
 
 template <class T>
-void Operator<T>::pull(Side rows, const T* h, const T* shift, T* out, double eps,
-                       Exec& exec) const {
+void Operator<T>::pull(Side rows, const T* h, const T* shift, T* out, double eps, Exec& exec,
+                       T* mass, T* cost) const {
   if (!has_points())
     throw NotAvailable(
         "[operator] a cost matrix has no coordinates to differentiate in; the "
         "derivative in the costs is the plan");
-  kernels::pull<T>({.pairs = pairs(rows), .h = h, .shift = shift, .out = out, .eps = eps}, exec);
+  kernels::pull<T>({.pairs = pairs(rows),
+                    .h = h,
+                    .shift = shift,
+                    .out = out,
+                    .eps = eps,
+                    .mass = mass,
+                    .cost = cost},
+                   exec);
   if (!form_.unit_length) return;
   const PackedPoints<T>& points = rows == Side::source ? *source_ : *target_;
   kernels::each(

@@ -61,8 +61,9 @@ class Operator {
                Exec& exec) const;
   void apply(Side rows, const T* h, const T* shift, kernels::Weighting weighting,
              MatrixView<const T> v, T* out, double eps, Exec& exec) const;  // v empty: ones
-  /// In the caller's coordinates. NotAvailable on a CostMatrix.
-  void pull(Side rows, const T* h, const T* shift, T* out, double eps, Exec& exec) const;
+  /// In the caller's coordinates; mass and cost where not null. NotAvailable on a CostMatrix.
+  void pull(Side rows, const T* h, const T* shift, T* out, double eps, Exec& exec,
+            T* mass = nullptr, T* cost = nullptr) const;
   void moments(Side rows, const T* h, const T* shift, MatrixView<const T> values, const T* center,
                T* mass, T* first, T* second, double eps, Exec& exec) const;
   void draw(Side rows, const T* h, const T* shift, const std::vector<std::int64_t>& requested_rows,

@@ -132,7 +132,8 @@ PlanTerms Plan<T>::terms(Exec& exec) const {
     return ratio_sums(*this, side, marginal_ratio(*this, side, exec), exec);
   };
   const RatioSums a = sums(Side::source), b = sums(Side::target);
-  const auto [linear, entropy] = plan_entropy(*this, a, b, exec);
+  const auto [linear, entropy] =
+      plan_entropy(*this, a, b, cost_ratio(*this, Side::source, exec), exec);
   return {linear, entropy, penalty_value(*this, Side::source, a),
           penalty_value(*this, Side::target, b)};
 }

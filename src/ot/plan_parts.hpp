@@ -95,29 +95,43 @@ Buffer<double> row_masses(const Plan<T>& plan, Side rows, const Buffer<T>& softm
   return std::move(mass).to(Device{}, exec.stream);
 }
 
-/// sum_j P_ij d c(x_i, y_j) / d x_i, [n, d]; for the target side in y_j, [m, d]. One pass.
+/// sum_j w_ij c_ij of `rows`, w = P / a; one pass.
 template <class T>
-Buffer<T> point_gradient(const Plan<T>& plan, Side rows, Exec& exec) {
+Buffer<T> cost_ratio(const Plan<T>& plan, Side rows, Exec& exec) {
   const auto h = column_bias(plan, rows, exec);
-  Buffer<T> gradient(plan.op().size(rows) * plan.op().dim(), exec.device);
-  plan.op().pull(rows, h.data(), potential_of(plan, rows).data, gradient.data(), plan.epsilon(),
-                 exec);
-  scale_rows(weights_of(plan.problem(), rows), gradient, exec);
-  return gradient;
+  Buffer<T> costs(plan.op().size(rows), exec.device);
+  plan.op().apply(rows, h.data(), potential_of(plan, rows).data, kernels::Weighting::cost, {},
+                  costs.data(), plan.epsilon(), exec);
+  return costs;
 }
 
-/// <P, C> and KL(P | a b^T), from the sums of both sides and one pass over the costs:
+/// sum_j P_ij d c(x_i, y_j) / d x_i, [n, d], for the target side in y_j, [m, d]; with the ratios
+/// p / a of that side and, if wanted, its cost_ratio. One pass.
+template <class T>
+struct PointGradient {
+  Buffer<T> points, ratio, cost;
+};
+template <class T>
+PointGradient<T> point_gradient(const Plan<T>& plan, Side rows, bool costs, Exec& exec) {
+  const auto h = column_bias(plan, rows, exec);
+  const std::int64_t size = plan.op().size(rows);
+  PointGradient<T> out{Buffer<T>(size * plan.op().dim(), exec.device), Buffer<T>(size, exec.device),
+                       Buffer<T>(costs ? size : 0, exec.device)};
+  plan.op().pull(rows, h.data(), potential_of(plan, rows).data, out.points.data(), plan.epsilon(),
+                 exec, out.ratio.data(), out.cost.data());
+  scale_rows(weights_of(plan.problem(), rows), out.points, exec);
+  return out;
+}
+
+/// <P, C> and KL(P | a b^T), from the sums of both sides and the source's cost_ratio:
 /// eps KL = sum p f + sum q g - <P, C> + eps (m_a m_b - m_pi).
 struct PlanEntropy {
   double linear, entropy;
 };
 template <class T>
-PlanEntropy plan_entropy(const Plan<T>& plan, const RatioSums& a, const RatioSums& b, Exec& exec) {
+PlanEntropy plan_entropy(const Plan<T>& plan, const RatioSums& a, const RatioSums& b,
+                         const Buffer<T>& costs, Exec& exec) {
   const Problem<T>& problem = plan.problem();
-  const auto h = column_bias(plan, Side::source, exec);
-  Buffer<T> costs(plan.n(), exec.device);
-  plan.op().apply(Side::source, h.data(), plan.f().data, kernels::Weighting::cost, {}, costs.data(),
-                  plan.epsilon(), exec);
   const double linear = ratio_sums(plan, Side::source, costs, exec).mass;
   const double score = a.paired + b.paired - linear;
   return {linear, score / plan.epsilon() - a.mass + problem.mass_a() * problem.mass_b()};

@@ -43,14 +43,16 @@ ApplyArgs<T> arguments(const KernelCase<T>& in, const Buffer<T>& v, Layout layou
   return a;
 }
 
+enum class Points { plain, split };  // split: for matrix units too, where the device has some
+
 template <class T>
-std::vector<T> run(ApplyArgs<T> a, int threads) {
+std::vector<T> run(ApplyArgs<T> a, int threads, Points points = Points::plain) {
   std::vector<T> out(a.pairs.n * a.k, testing::poison<T>());
   testing::Placed on;
   a.h = on.in(a.h, kernels::padded(a.pairs.m));
   a.shift = on.in(a.shift, a.pairs.n);
   a.v = on.in(a.v, a.pairs.m * a.k);
-  a.pairs = on.pairs(a.pairs);
+  a.pairs = points == Points::split ? on.split(a.pairs) : on.pairs(a.pairs);
   a.out = on.out(out);
   Exec exec = on.exec(threads);
   kernels::apply(a, exec);
@@ -59,20 +61,21 @@ std::vector<T> run(ApplyArgs<T> a, int threads) {
 }
 
 template <class T>
-void expect_matches_reference(const KernelCase<T>& in, Layout layout, int k, Weighting weighting) {
+void expect_matches_reference(const KernelCase<T>& in, Layout layout, int k, Weighting weighting,
+                              Points points = Points::plain) {
   const CaseOptions& options = in.options();
   SCOPED_TRACE(in.name() + ", k " + std::to_string(k));
   const auto v = testing::random_values<T>(options.m * k, options.seed, 9);
   const auto a = arguments(in, v, layout, k, weighting);
   const auto want = reference::apply(a);
   testing::on_every_target([&] {
-    const auto got = run(a, 1);
+    const auto got = run(a, 1, points);
     for (std::int64_t at = 0; at < options.n * k; ++at)
       ASSERT_NEAR(got[at], static_cast<double>(want[at].value),
                   static_cast<double>(reference::sum_tolerance<T>(want[at], options.m)))
           << "row " << at / k << ", column " << at % k;
   });
-  testing::expect_same_on_any_threads([&](int threads) { return run(a, threads); });
+  testing::expect_same_on_any_threads([&](int threads) { return run(a, threads, points); });
 }
 
 TYPED_TEST(Apply, MatchesReferenceOnAwkwardShapes) {
@@ -111,6 +114,22 @@ TYPED_TEST(Apply, LargeDimension) {
     options.n = 33, options.m = 270, options.dim = 70, options.eps = 10;
     expect_matches_reference(KernelCase<TypeParam>(options), Layout::columns, 4, Weighting::plain);
   }
+}
+
+// Sums of weights alone, plain and weighted by cost, have a kernel of their own on matrix units;
+// the other cases are there to see that they do not meet it.
+TYPED_TEST(Apply, SplitPoints) {
+  for (CaseOptions options : testing::all_forms(/*matrices=*/false))
+    for (const auto& [n, m, dim] :
+         {testing::Shape{1, 1, 5}, {63, 127, 16}, {129, 129, 17}, {65, 1100, 64}, {300, 600, 70}}) {
+      options.n = n, options.m = m, options.dim = dim;
+      options.eps = n == 65 ? 0.02 * dim : n == 63 ? 1e2 : 1;
+      options.lists = n == 300;
+      const KernelCase<TypeParam> in(options);
+      for (const auto weighting : {Weighting::plain, Weighting::squared, Weighting::cost})
+        expect_matches_reference(in, Layout::ones, 1, weighting, Points::split);
+      expect_matches_reference(in, Layout::rows, 9, Weighting::plain, Points::split);
+    }
 }
 
 // The contract: a row whose shift is not finite gets 0, and so does a row without columns.

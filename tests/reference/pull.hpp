@@ -6,7 +6,9 @@
 
 namespace monge::reference {
 /// [n, dim], as kernels::pull. The gradient of scale t^(q/2), t = |x - y|^2, is
-/// scale q t^(q/2 - 1) (x - y); of -scale x.y it is -scale y.
+/// scale q t^(q/2 - 1) (x - y); of -scale x.y it is -scale y. With norms the result is a difference
+/// of two sums of the same weights: what these lose counts against |x - y|, what the sums round
+/// against |x| + |y|.
 template <class T>
 std::vector<Bounded> pull(const kernels::PullArgs<T>& a) {
   const auto& p = a.pairs;
@@ -32,8 +34,11 @@ std::vector<Bounded> pull(const kernels::PullArgs<T>& a) {
       }
       for (int k = 0; k < dim; ++k) {
         const Real y = coordinate(p.cols, j, k);
-        out[i * dim + k].add(w * factor * (p.form == Form::dot ? y : coordinate(p.rows, i, k) - y),
-                             error);
+        const Real x = p.form == Form::dot ? 0 : coordinate(p.rows, i, k);
+        Bounded& sum = out[i * dim + k];
+        sum.add(w * factor * (p.form == Form::dot ? y : x - y), error);
+        if (p.rows.norms)
+          sum.magnitude += w * factor * (std::abs(x) + std::abs(y) - std::abs(x - y));
       }
     }
   return out;

@@ -124,6 +124,21 @@ class Placed {
     return p;
   }
 
+  /// pairs() with the points once more as the device's matrix units read them, where it has some.
+  template <class T>
+  kernels::Pairs<T> split(kernels::Pairs<T> p) {
+    p = pairs(p);
+    Exec exec = this->exec();
+    for (kernels::Panels<T>* side : {&p.rows, &p.cols}) {
+      const std::int64_t bytes = kernels::split_size(*side, exec);
+      if (bytes == 0) continue;
+      memory_.emplace_back(bytes, device_);
+      kernels::split(*side, memory_.back().data(), exec);
+      side->split = memory_.back().data();
+    }
+    return p;
+  }
+
   /// Waits, and brings the outputs back.
   void finish() {
     synchronize(device_);

@@ -1,13 +1,23 @@
-// The consumers of softmin on tensor cores: they multiply, take exponentials and add up.
+// softmin on tensor cores: consumers that multiply, take exponentials and add up.
 #pragma once
-#include "cuda/tensor_tiles.cuh"
+#include "cuda/tensor_kernel.cuh"
+#include "cuda/tensor_scores.cuh"
 
 namespace monge::cuda::tensor {
+struct TensorArgs : Tiles {
+  Sweep<float> sweep;
+};
+
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 /// One of the warpgroups that multiply and add up exponentials.
 template <int PRODUCTS, int STEPS, bool LARGEST, int POLYNOMIAL, int GROUPS>
 class Consumer {
  public:
+  static constexpr int kProducts = PRODUCTS, kSteps = STEPS, kGroups = GROUPS;
+  static constexpr int kStageBytes = stage_bytes(PRODUCTS, STEPS);
+  static constexpr int kColumnValues = PRODUCTS == kExponent ? 0 : 1;
+  static constexpr bool kStreamsValues = false;
+
   __device__ __forceinline__ Consumer(const TensorArgs& args, const Memory& memory, int group)
       : args_(args),
         memory_(memory),
@@ -15,11 +25,8 @@ class Consumer {
         lane_(threadIdx.x % 32),
         quad_(threadIdx.x % 4),
         row_(group * kRowBlock + threadIdx.x % 128 / 32 * 16 + lane_ / 4),
-        steps_(args.rows.steps),
-        chunks_(STEPS > 0 ? 1 : (steps_ + kChunkSteps - 1) / kChunkSteps),
-        ring_{args.stages},
-        freed_{args.stages},
-        bias_{kBiases} {
+        scores_(args, memory, group),
+        bias_{kColumnStages} {
     if (kComplete) return;
     const bool squared = args.sweep.args.pairs.form == Form::squared;
     factor_ =
@@ -37,9 +44,7 @@ class Consumer {
   }
 
   // Before the first segment.
-  __device__ __forceinline__ void start() {
-    if (kTurns && group_ == GROUPS - 1) hopper::named_arrive<256>(1);
-  }
+  __device__ __forceinline__ void start() { scores_.start(); }
 
  private:
   using Walk = TileWalk<GROUPS>;
@@ -49,9 +54,9 @@ class Consumer {
     std::int32_t tile;
     unsigned members;
     while (walk.next(tile, members)) {
-      multiply(acc, 0);
+      scores_.multiply(acc, 0);
       hopper::wgmma_wait<0>();
-      release();
+      scores_.release();
       add(acc, members);
     }
   }
@@ -63,46 +68,42 @@ class Consumer {
     unsigned members0, members1, members2;
     if (walk.next(tile, members0)) {
       bool one = walk.next(tile, members1), two = one && walk.next(tile, members2);
-      multiply(acc0, 0);
-      multiply_rest(acc0);
+      scores_.multiply(acc0, 0);
+      scores_.multiply_rest(acc0);
       // No branch between a product and its wait, or the compiler serialises them.
       while (two) {
-        multiply(acc1, 0);
+        scores_.multiply(acc1, 0);
         hopper::wgmma_wait<1>();
-        release();
+        scores_.release();
         add(acc0, members0);
-        multiply_rest(acc1);
-        multiply(acc0, 0);
+        scores_.multiply_rest(acc1);
+        scores_.multiply(acc0, 0);
         hopper::wgmma_wait<1>();
-        release();
+        scores_.release();
         add(acc1, members1);
-        multiply_rest(acc0);
+        scores_.multiply_rest(acc0);
         members0 = members2;
         one = walk.next(tile, members1);
         two = one && walk.next(tile, members2);
       }
       if (one) {
-        multiply(acc1, 0);
+        scores_.multiply(acc1, 0);
         hopper::wgmma_wait<1>();
-        release();
+        scores_.release();
         add(acc0, members0);
-        multiply_rest(acc1);
+        scores_.multiply_rest(acc1);
         hopper::wgmma_wait<0>();
-        release();
+        scores_.release();
         add(acc1, members1);
       } else {
         hopper::wgmma_wait<0>();
-        release();
+        scores_.release();
         add(acc0, members0);
       }
     }
   }
 
   static constexpr bool kComplete = PRODUCTS == kExponent;
-  static constexpr bool kTurns = STEPS > 0 && !kComplete;
-  static constexpr int kStageBytes = stage_bytes(PRODUCTS, STEPS);
-  static constexpr int kBytes = static_cast<int>(kStepBytes);  // of a step in shared memory
-  static constexpr int kHeld = STEPS > 0 ? STEPS : 1;
 
   __device__ __forceinline__ void begin(std::int64_t row_tile) {
     const auto& a = args_.sweep.args;
@@ -117,85 +118,18 @@ class Consumer {
       const double whole = LARGEST ? 0 : whole_shift<float>(a.shift, i, args_.sweep.per_cost);
       origin_[r] = LARGEST ? 0.0f : static_cast<float>(whole - norm_factor_ * args_.rows.norms[i]);
     }
-    if constexpr (STEPS > 0) {
-      const std::int64_t at_row = row_tile * (GROUPS * kRowBlock) + row_;
-      const std::byte* const from = args_.rows.chunk(min(at_row / kTile, args_.rows.count - 1), 0) +
-                                    at_row % kTile * 16 + quad_ * 4;
-#pragma unroll
-      for (int s = 0; s < STEPS; ++s)
-#pragma unroll
-        for (int e = 0; e < 4; ++e) {
-          const std::byte* const at = from + s * kBytes + e / 2 * (kBytes / 2) + e % 2 * 128;
-          hi_[s][e] = *reinterpret_cast<const std::uint32_t*>(at);
-          if (PRODUCTS == 3)
-            lo_[s][e] = *reinterpret_cast<const std::uint32_t*>(at + STEPS * kBytes);
-        }
-    }
-  }
-
-  static __device__ __forceinline__ std::uint64_t operand(std::uint32_t base, int step) {
-    return hopper::operand(base + step * kBytes, kBytes / 2);
-  }
-
-  // Queues the products of one chunk. Small ones first where all rows are at hand: what they add
-  // is then not lost beside the large one.
-  __device__ __forceinline__ void multiply(float (&acc)[64], int chunk) {
-    memory_.full[ring_.at].wait(ring_.phase);
-    const std::uint32_t base = hopper::shared_address(memory_.stages + ring_.at * kStageBytes);
-    if (kTurns) hopper::named_wait<256>(1 + group_);
-    hopper::wgmma_fence();
-    if constexpr (STEPS > 0) {
-      if constexpr (PRODUCTS == 3) {
-#pragma unroll
-        for (int s = 0; s < STEPS; ++s) hopper::wgmma(acc, lo_[s], operand(base, s), s > 0);
-#pragma unroll
-        for (int s = 0; s < STEPS; ++s) hopper::wgmma(acc, hi_[s], operand(base, STEPS + s), 1);
-      }
-#pragma unroll
-      for (int s = 0; s < STEPS; ++s)
-        hopper::wgmma(acc, hi_[s], operand(base, s), PRODUCTS == 3 || s > 0);
-      if (kTurns) hopper::named_arrive<256>(group_ == GROUPS - 1 ? 1 : 2 + group_);
-    } else {
-      const int depth = min(kChunkSteps, steps_ - chunk * kChunkSteps);
-      const std::uint32_t left = base + group_ * kRowBlock * 16;
-      const std::uint32_t right = base + (PRODUCTS == 3 ? 2 : 1) * depth * kBytes;
-      for (int s = 0; s < depth; ++s) {
-        hopper::wgmma_fence();
-        if constexpr (PRODUCTS == 3) {
-          hopper::wgmma(acc, operand(left, depth + s), operand(right, s), chunk + s > 0);
-          hopper::wgmma(acc, operand(left, s), operand(right, depth + s), 1);
-        }
-        hopper::wgmma(acc, operand(left, s), operand(right, s), PRODUCTS == 3 || chunk + s > 0);
-      }
-    }
-    hopper::wgmma_commit();
-    ring_.advance();
-  }
-
-  __device__ __forceinline__ void multiply_rest(float (&acc)[64]) {
-    if constexpr (STEPS == 0) {
-      for (int chunk = 1; chunk < chunks_; ++chunk) {
-        multiply(acc, chunk);
-        hopper::wgmma_wait<1>();
-        release();
-      }
-    }
+    scores_.load_rows(row_tile * (GROUPS * kRowBlock) + row_);
   }
 
   static __device__ __forceinline__ float sum_of(const float (&v)[4]) {
     return LARGEST ? fmaxf(fmaxf(v[0], v[1]), fmaxf(v[2], v[3])) : (v[0] + v[1]) + (v[2] + v[3]);
   }
 
-  __device__ __forceinline__ void release() {
-    if (lane_ == 0) memory_.empty[freed_.at].arrive();
-    freed_.advance();
-  }
-
   __device__ __forceinline__ void add(float (&acc)[64], unsigned members) {
     hopper::settle(acc);
-    if (!kComplete) memory_.bias_full[bias_.at].wait(bias_.phase);
+    if (!kComplete) memory_.columns_full[bias_.at].wait(bias_.phase);
     if (members >> group_ & 1) {
-      const float* const biases = memory_.biases + bias_.at * kTile + 2 * quad_;
+      const float* const biases = memory_.columns + bias_.at * kTile + 2 * quad_;
 #pragma unroll
       for (int t = 0; t < 16; ++t) {
         const float2 b = kComplete ? float2{} : *reinterpret_cast<const float2*>(biases + 8 * t);
@@ -224,13 +158,13 @@ class Consumer {
     }
     if (kComplete) return;
     __syncwarp();
-    if (lane_ == 0) memory_.bias_empty[bias_.at].arrive();
+    if (lane_ == 0) memory_.columns_empty[bias_.at].arrive();
     bias_.advance();
   }
 
   __device__ __forceinline__ void finish(std::int64_t row_tile, std::int64_t last) {
     const auto& a = args_.sweep.args;
-    const std::int64_t blocks = args_.sweep.parts.column_blocks;
+    const std::int64_t blocks = args_.column_blocks;
     const Shares shares{args_.row_tiles * blocks, gridDim.x};
     const auto part = static_cast<int>(blockIdx.x - shares.worker_of(row_tile * blocks));
 #pragma unroll
@@ -262,15 +196,45 @@ class Consumer {
   const TensorArgs& args_;
   const Memory& memory_;
   const int group_, lane_, quad_, row_;  // row_ of a row tile, and row_ + 8
-  const int steps_, chunks_;
-  Ring ring_, freed_, bias_;
+  Scores<PRODUCTS, STEPS, GROUPS> scores_;
+  Ring bias_;
   float factor_;
   double norm_factor_;
-  std::uint32_t hi_[kHeld][4], lo_[kHeld][4];  // the rows, where they fit
   float origin_[2], value_[2][4];  // sums apart: short chains, or each waits for the last
   double total_[2];
   int since_flush_ = 0;
 };
 
 #endif
+
+template <int PRODUCTS, int STEPS, bool LARGEST, int POLYNOMIAL, int GROUPS>
+__global__ void __launch_bounds__(threads(GROUPS), 1)
+    tensor_kernel(const __grid_constant__ TensorArgs args) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  run<Consumer<PRODUCTS, STEPS, LARGEST, POLYNOMIAL, GROUPS>>(args);
+#endif
+}
+
+inline Parts parts_of(const Pairs<float>& p, int groups) {
+  const std::int64_t row_tiles = row_tiles_of(p, groups);
+  const std::int64_t workers = shares_of(p, groups).workers;
+  Parts parts;
+  parts.column_blocks = parts.part_blocks = (p.m + kColumnBlock - 1) / kColumnBlock;
+  parts.count = static_cast<int>((workers + row_tiles - 1) / row_tiles) + 1;
+  return parts;
+}
+
+template <int PRODUCTS, int STEPS, bool LARGEST, int POLYNOMIAL, int GROUPS>
+void start(TensorArgs args, cudaStream_t stream) {
+  const auto& p = args.sweep.args.pairs;
+  const int bytes = stage_bytes(PRODUCTS, STEPS);
+  args.stages = static_cast<int>(std::min<std::int64_t>(kMostStages, kStageMemory / bytes));
+  args.row_tiles = row_tiles_of(p, GROUPS);
+  const auto kernel = tensor_kernel<PRODUCTS, STEPS, LARGEST, POLYNOMIAL, GROUPS>;
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                             args.stages * bytes),
+        "softmin on tensor cores");
+  cuda::launch(kernel, static_cast<unsigned>(shares_of(p, GROUPS).workers), threads(GROUPS),
+               args.stages * bytes, stream, args);
+}
 }  // namespace monge::cuda::tensor
