@@ -26,8 +26,10 @@ class Relaxation {
   Relaxation(bool enabled, bool automatic) : enabled_(enabled), automatic_(automatic) {}
 
   double omega() const { return omega_; }
-  /// Whether the next decisions need residuals at every iteration.
-  bool measuring() const { return enabled_ && omega_ == 1; }
+  /// Whether its decisions need the residual after that many iterations at the target.
+  bool measures(int iterations) const {
+    return enabled_ && omega_ == 1 && iterations % kWindow == 0;
+  }
 
   /// A residual after `iterations` iterations at the target epsilon; `tolerance` is what it has to
   /// reach. Call at every check.
@@ -41,7 +43,7 @@ class Relaxation {
       else
         adapt(iterations, rate);
     }
-    if (iterations - last_iterations_ >= kWindow || last_residual_ < 0) {
+    if (iterations % kWindow == 0 || last_residual_ < 0) {
       last_residual_ = residual;
       last_iterations_ = iterations;
     }

@@ -16,12 +16,13 @@ namespace monge {
 namespace {
 constexpr double kLevelTolerance = 1e-2;  // marginal error that ends an annealing level
 constexpr int kLevelIterations = 50;      // a level is a start, never a finish
-constexpr int kStallWindow = 100;         // iterations at the target that must
-constexpr double kStallRatio = 0.99;      // reduce the error by this, or mass stands where only
-                                          // a larger epsilon moves it
-constexpr int kRelaxedChecks = 10;        // a check costs a plain half-step: not more often
-constexpr int kFirstFinite = 20;          // iterations within which a check must be finite
-constexpr int kFlatChecks = 3;            // checks without progress that make a floor
+constexpr double kSkippedLevels = 32;  // of the first annealing: plain steps are fast up to there
+constexpr int kStallWindow = 100;      // iterations at the target that must
+constexpr double kStallRatio = 0.99;   // reduce the error by this, or mass stands where only
+                                       // a larger epsilon moves it
+constexpr int kRelaxedChecks = 10;     // a check costs a plain half-step: not more often
+constexpr int kFirstFinite = 20;       // iterations within which a check must be finite
+constexpr int kFlatChecks = 3;         // checks without progress that make a floor
 
 template <class T>
 void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T>& start,
@@ -147,16 +148,17 @@ class Solve {
     const bool cold = !start.f.size && !start.g.size;
     bool going = true;
     annealed_ = options_.annealing == Annealing::automatic && cold;
-    if (annealed_) going = anneal(kLevelIterations);
+    if (annealed_) going = anneal(range() / kSkippedLevels, kLevelIterations);
     if (going) target();
     return finish();
   }
 
  private:
-  // Halves epsilon from the range of the costs to the target. False: stop.
-  bool anneal(int level_iterations) {
-    const double range = std::min(op_.max_cost(), op_.needed_cost()) - op_.min_cost();
-    for (double eps = range; eps > options_.epsilon; eps /= 2)
+  double range() const { return std::min(op_.max_cost(), op_.needed_cost()) - op_.min_cost(); }
+
+  // Halves epsilon from `first` to the target. False: stop.
+  bool anneal(double first, int level_iterations) {
+    for (double eps = first; eps > options_.epsilon; eps /= 2)
       if (!level(eps, level_iterations)) return false;
     return true;
   }
@@ -182,16 +184,14 @@ class Solve {
 
   void target() {
     alternation_.set_epsilon(options_.epsilon);
+    next_check_ = 1;
     for (int at_target = 1;; ++at_target) {
-      const bool relaxed = relaxation_.omega() > 1;
-      const int every =
-          relaxed ? std::max(options_.check_every, kRelaxedChecks) : options_.check_every;
       const bool last = iterations_ + 1 >= options_.max_iterations;
-      const bool checked = last || at_target == 1 || at_target % every == 0;
+      const bool checked = last || at_target >= next_check_;
       alternation_.lead(checked ? 1 : relaxation_.omega(), exec_);
       alternation_.sweep_following(exec_);
       exec_.state.iterations = ++iterations_;
-      if (checked || relaxation_.measuring()) {
+      if (checked || relaxation_.measures(at_target)) {
         const auto check = alternation_.check(exec_);
         if (!check.finite) {
           // At a start far from the plan its mass may overflow: the next steps bring it back.
@@ -199,13 +199,14 @@ class Solve {
           alternation_.follow(1, exec_);
           continue;
         }
-        if (checked && decide(check, last)) return;
+        if ((checked || meets(check)) && decide(check, last)) return;
         relaxation_.observe(at_target, check.marginal_error, options_.tolerance);
+        if (checked) plan_check(at_target, check.marginal_error);
         if (checked && stalled(at_target, check.marginal_error)) {
           // An outlier's mass, say, that a loose level left on the wrong partner: its potential has
           // a distance of thousands of epsilon to go. Anneal again, each level further.
           level_tolerance_ = std::max(level_tolerance_ / 100, finest_level());
-          if (!anneal(kStallWindow * kLevelIterations)) return;
+          if (!anneal(range(), kStallWindow * kLevelIterations)) return;
           alternation_.set_epsilon(options_.epsilon);
           relaxation_ = make_relaxation();
           at_target = 0;
@@ -214,6 +215,25 @@ class Solve {
       }
       alternation_.follow(relaxation_.omega(), exec_);
     }
+  }
+
+  // When to look again: at multiples of check_every, and before where the fall of the error so far
+  // says that it will have met the tolerance. Relaxed steps pause for a check: not more often.
+  void plan_check(int at_target, double error) {
+    const bool relaxed = relaxation_.omega() > 1;
+    const int every =
+        relaxed ? std::max(options_.check_every, kRelaxedChecks) : options_.check_every;
+    next_check_ = at_target + every - at_target % every;
+    if (!relaxed && options_.criterion == Criterion::residual) {
+      double steps = 1;  // after the first check, to see it fall
+      if (at_target > 1) {
+        const double fall = std::log(seen_error_ / error) / (at_target - seen_at_);
+        steps = fall > 0 ? std::ceil(std::log(error / options_.tolerance) / fall) : every;
+      }
+      next_check_ = std::min<double>(next_check_, at_target + std::max(1.0, steps));
+    }
+    seen_at_ = at_target;
+    seen_error_ = error;
   }
 
   double finest_level() const { return std::max(options_.tolerance, flat_below_); }
@@ -342,7 +362,8 @@ class Solve {
   Repeats repeats_;
   double flat_below_ = 0;  // an error that stands still below it has met its floor
   double level_tolerance_ = kLevelTolerance, window_error_ = 0;
-  int iterations_ = 0, flat_ = 0, window_start_ = 0;
+  int iterations_ = 0, flat_ = 0, window_start_ = 0, next_check_ = 1, seen_at_ = 0;
+  double seen_error_ = 0;
   std::int64_t passes_before_ = 0;
   bool has_pair_ = false, annealed_ = false;
 };
