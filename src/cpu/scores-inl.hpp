@@ -9,7 +9,7 @@
 
 #include <algorithm>
 
-#include "cpu/exp_sum-inl.hpp"
+#include "cpu/pow-inl.hpp"
 #include "cpu/tile.hpp"
 
 HWY_BEFORE_NAMESPACE();
