@@ -129,7 +129,7 @@ class ExpSum {
       const V origin = hn::Set(d, origin_of(0));
       V bounded[kWeightStage], rounded[kWeightStage], f[kWeightStage], p[kWeightStage];
       V power[kWeightStage];
-      each([&](int s, int r) MONGE_LAMBDA { bounded[s] = hn::Max(hn::Min(z[r], most_), least_); });
+      each([&](int s, int r) MONGE_LAMBDA { bounded[s] = bound(z[r]); });
       each([&](int s, int) MONGE_LAMBDA { rounded[s] = hn::MulAdd(bounded[s], k_, origin); });
       each([&](int s, int)
                MONGE_LAMBDA { f[s] = hn::MulSub(bounded[s], k_, hn::Sub(rounded[s], origin)); });
@@ -166,6 +166,19 @@ class ExpSum {
         });
       });
     });
+  }
+
+  // To what the range reduction takes.
+  HWY_INLINE V bound(V z) const {
+#if HWY_TARGET == HWY_AVX3
+    constexpr int kLeastMagnitude = 2;  // with the sign of z
+    if constexpr (sizeof(T) == 4)
+      return V{_mm512_range_ps(z.raw, most_.raw, kLeastMagnitude)};
+    else
+      return V{_mm512_range_pd(z.raw, most_.raw, kLeastMagnitude)};
+#else
+    return hn::Max(hn::Min(z, most_), least_);
+#endif
   }
 
   // To exponents that power_of_2 takes.

@@ -132,23 +132,6 @@ void rank(const T* HWY_RESTRICT v, int count, std::int32_t* HWY_RESTRICT ranks) 
   }
 }
 
-// sums[r] += sum_t w[r][t], one column block in T.
-template <class T>
-void add_sums(const T* w, int rows, int columns, double* sums) {
-  const hn::CappedTag<T, kPanel> d;
-  const int lanes = static_cast<int>(hn::Lanes(d));
-  for (int r = 0; r < rows; ++r) {
-    auto even = hn::Zero(d), odd = hn::Zero(d);
-    int t = 0;
-    for (; t + 2 * lanes <= columns; t += 2 * lanes) {
-      even = hn::Add(even, hn::Load(d, w + r * kColumnBlock + t));
-      odd = hn::Add(odd, hn::Load(d, w + r * kColumnBlock + t + lanes));
-    }
-    if (t < columns) even = hn::Add(even, hn::Load(d, w + r * kColumnBlock + t));
-    sums[r] += sum_of_lanes(d, hn::Add(even, odd));
-  }
-}
-
 // tops[r] = max(tops[r], max_t scores[r][t])
 template <class T>
 void raise_tops(const T* scores, int rows, int columns, T* tops) {

@@ -1,5 +1,6 @@
 // pull: out_ik = sum_j w_ij dc/dx_k (x_i, y_j), w as in apply.hpp; squared costs by direct
-// differences, never as a difference of sums. 0 where x_i = y_j and the derivative is not unique.
+// differences where norms are null; else 2 scale (mass_i x_i - sum_j w_ij y_j) from coordinates
+// that the caller has centred. 0 where x_i = y_j and the derivative is not unique.
 #pragma once
 #include "kernels/backend.hpp"
 #include "kernels/pairs.hpp"
