@@ -14,31 +14,46 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace monge::cpu::HWY_NAMESPACE {
-// |x - y|^2 (PRODUCT false) or x.y (true), R rows against `columns` columns. D = 0: any dimension.
-template <bool PRODUCT, int R, int D, class T>
-HWY_INLINE void sweep_points(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y, int dimension,
-                             int columns, T* HWY_RESTRICT out) {
-  const hn::CappedTag<T, kPanel> d;
-  const int lanes = static_cast<int>(hn::Lanes(d));
+// |x - y|^2 (PRODUCT false) or x.y (true), R rows against C vectors of columns from t on. D = 0:
+// any dimension.
+template <bool PRODUCT, int R, int C, int D, class T>
+HWY_INLINE void sweep_vectors(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y, int dimension,
+                              int t, T* HWY_RESTRICT out) {
+  constexpr Tag<T> d;
+  using V = hn::Vec<Tag<T>>;
   const int dim = D ? D : dimension;
-  for (int t = 0; t < columns; t += lanes) {
-    const T* const column = y + t / kPanel * kPanel * dim + t % kPanel;
-    hn::Vec<decltype(d)> sum[R];
-    for (int r = 0; r < R; ++r) sum[r] = hn::Zero(d);
-    for (int k = 0; k < dim; ++k) {
-      const auto yk = hn::Load(d, column + k * kPanel);
-      for (int r = 0; r < R; ++r) {
-        const auto xk = hn::Set(d, x[k * kPanel + r]);
-        if constexpr (PRODUCT) {
-          sum[r] = hn::MulAdd(xk, yk, sum[r]);
-        } else {
-          const auto difference = hn::Sub(xk, yk);
-          sum[r] = hn::MulAdd(difference, difference, sum[r]);
-        }
-      }
-    }
-    for (int r = 0; r < R; ++r) hn::Store(sum[r], d, out + r * kColumnBlock + t);
+  const T* column[C];
+  V sum[R * C];
+  unrolled<C>([&](int c) MONGE_LAMBDA {
+    const int at = t + c * kLanes<T>;
+    column[c] = y + at / kPanel * kPanel * dim + at % kPanel;
+  });
+  unrolled<R * C>([&](int i) MONGE_LAMBDA { sum[i] = hn::Zero(d); });
+  for (int k = 0; k < dim; ++k) {
+    V yk[C];
+    unrolled<C>([&](int c) MONGE_LAMBDA { yk[c] = hn::Load(d, column[c] + k * kPanel); });
+    unrolled<R>([&](int r) MONGE_LAMBDA {
+      const V xk = hn::Set(d, x[k * kPanel + r]);
+      unrolled<C>([&](int c) MONGE_LAMBDA {
+        const V difference = PRODUCT ? yk[c] : hn::Sub(xk, yk[c]);
+        sum[r * C + c] = hn::MulAdd(PRODUCT ? xk : difference, difference, sum[r * C + c]);
+      });
+    });
   }
+  unrolled<R * C>([&](int i) MONGE_LAMBDA {
+    hn::Store(sum[i], d, out + i / C * kColumnBlock + t + i % C * kLanes<T>);
+  });
+}
+
+// Two vectors of columns share what is loaded of the rows, where the registers hold their sums.
+template <bool PRODUCT, int R, int D, class T>
+HWY_INLINE void sweep_points(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y, int dim, int columns,
+                             T* HWY_RESTRICT out) {
+  constexpr int kVectors = HWY_TARGET == HWY_AVX3 ? 2 : 1;
+  int t = 0;
+  for (; t + kVectors * kLanes<T> <= columns; t += kVectors * kLanes<T>)
+    sweep_vectors<PRODUCT, R, kVectors, D>(x, y, dim, t, out);
+  for (; t < columns; t += kLanes<T>) sweep_vectors<PRODUCT, R, 1, D>(x, y, dim, t, out);
 }
 
 template <bool PRODUCT, int R, class T>
