@@ -98,12 +98,6 @@ HWY_NOINLINE void pow_positive(D d, V (&s)[R], hn::TFromD<D> q) {
     s[r] = hn::IfThenElseZero(normal, l[r]);
   });
 }
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V pow_positive(D d, V s, hn::TFromD<D> q) {
-  V one[1] = {s};
-  pow_positive(d, one, q);
-  return one[0];
-}
 }  // namespace monge::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif

@@ -139,6 +139,25 @@ void matrix_costs(const kernels::Pairs<T>& p, std::int64_t i0, int rows, std::in
       out[r * kColumnBlock + t] = from[r * p.row_stride + t * p.col_stride];
 }
 
+// out = factor out^q over the tile.
+template <int R, class T>
+HWY_INLINE void powers_of_rows(int columns, T q, T factor, T* out) {
+  constexpr Tag<T> d;
+  for (int t = 0; t < columns; t += kLanes<T>) {
+    hn::Vec<Tag<T>> s[R];
+    unrolled<R>([&](int r) MONGE_LAMBDA { s[r] = hn::Load(d, out + r * kColumnBlock + t); });
+    pow_positive(d, s, q);
+    unrolled<R>([&](int r) MONGE_LAMBDA {
+      hn::Store(hn::Mul(hn::Set(d, factor), s[r]), d, out + r * kColumnBlock + t);
+    });
+  }
+}
+template <class T>
+void tile_powers(int rows, int columns, T q, T factor, T* out) {
+  if (rows == kTileRows) return powers_of_rows<kTileRows>(columns, q, factor, out);
+  for (int r = 0; r < rows; ++r) powers_of_rows<1>(columns, q, factor, out + r * kColumnBlock);
+}
+
 template <class T>
 void tile_costs(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0, int columns,
                 T* out) {
@@ -171,9 +190,7 @@ void tile_costs(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t
                        [&](V s, int, int) HWY_ATTR { return hn::Mul(scale, hn::Sqrt(s)); });
     case Form::power:
       sweep<false>(p, i0, rows, j0, columns, out);
-      return transform(rows, columns, out, [&](V s, int, int) HWY_ATTR {
-        return hn::Mul(scale, pow_positive(d, s, p.power / 2));
-      });
+      return tile_powers(rows, columns, p.power / 2, p.scale, out);
   }
 }
 
@@ -194,10 +211,7 @@ void tile_slopes(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_
       return hn::IfThenElseZero(hn::Gt(s, hn::Zero(d)), hn::Div(scale, hn::Sqrt(s)));
     });
   }
-  const V factor = hn::Set(d, p.scale * p.power);
-  transform(rows, columns, out, [&](V s, int, int) HWY_ATTR {
-    return hn::Mul(factor, pow_positive(d, s, p.power / 2 - 1));
-  });
+  tile_powers(rows, columns, p.power / 2 - 1, p.scale * p.power, out);
 }
 
 // What is added to the scores of row i: -inf, so that every weight is 0, where it is not finite.
