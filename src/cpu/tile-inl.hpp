@@ -45,15 +45,18 @@ HWY_INLINE void sweep_vectors(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y, 
   });
 }
 
-// Two vectors of columns share what is loaded of the rows, where the registers hold their sums.
+// Two vectors of columns share what is loaded of the rows, as many as the registers hold sums of.
 template <bool PRODUCT, int R, int D, class T>
 HWY_INLINE void sweep_points(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y, int dim, int columns,
                              T* HWY_RESTRICT out) {
-  constexpr int kVectors = HWY_TARGET == HWY_AVX3 ? 2 : 1;
-  int t = 0;
-  for (; t + kVectors * kLanes<T> <= columns; t += kVectors * kLanes<T>)
-    sweep_vectors<PRODUCT, R, kVectors, D>(x, y, dim, t, out);
-  for (; t < columns; t += kLanes<T>) sweep_vectors<PRODUCT, R, 1, D>(x, y, dim, t, out);
+  constexpr int kSome = HWY_TARGET == HWY_AVX3 ? R : std::min(R, 4);
+  for (int r = 0; r < R; r += kSome) {
+    int t = 0;
+    for (; t + 2 * kLanes<T> <= columns; t += 2 * kLanes<T>)
+      sweep_vectors<PRODUCT, kSome, 2, D>(x + r, y, dim, t, out + r * kColumnBlock);
+    for (; t < columns; t += kLanes<T>)
+      sweep_vectors<PRODUCT, kSome, 1, D>(x + r, y, dim, t, out + r * kColumnBlock);
+  }
 }
 
 template <bool PRODUCT, int R, class T>
