@@ -25,7 +25,9 @@ struct PackedValues {
   Buffer<T> data;
   std::int64_t stride;
   bool ones;
-  const T* at(std::int64_t j0) const { return data.data() + (ones ? 0 : j0); }
+  Values<T> at(std::int64_t j0) const {
+    return {data.data() + (ones ? 0 : j0), stride, kernels::kPanel};
+  }
 };
 
 template <class T>
@@ -68,7 +70,7 @@ void apply(const ApplyArgs<T>& a, Exec& exec) {
           tiles.weights(args, i0, rows, j0, columns, w);
           if (a.weighting == Weighting::squared) times(w, rows, columns, w);
         }
-        add(w, rows, v.at(j0), v.stride, a.k, columns, &sums[(i0 - range.first) * a.k], a.k);
+        add(w, rows, v.at(j0), a.k, columns, &sums[(i0 - range.first) * a.k], a.k);
       });
     });
     std::copy(sums.begin(), sums.end(), a.out + range.first * a.k);

@@ -52,44 +52,34 @@ HWY_INLINE void horner(D d, const V (&u)[R], V (&p)[R], double leading, Rest... 
   (step(rest), ...);
 }
 
-// p = 2^f for |f| <= 1/2: minimax in the relative error, 1.9e-9 in float, 3.1e-18 in double (the
-// constant term rounds to 1, so that 2^0 = 1 exactly).
-template <int R, class D, class V>
-HWY_INLINE void exp2_fractions(D d, const V (&fractions)[R], V (&p)[R]) {
-  if constexpr (sizeof(hn::TFromD<D>) == 4) {
-    horner(d, fractions, p, 0.00015345812158740182, 0.0013399931209474140, 0.0096184889565227916,
-           0.055503287769976638, 0.24022646890639572, 0.69314720573725268, 1.0);
-  } else {
-    // Estrin: the chain of eleven dependent steps is what limits Horner's form.
-    unrolled<R>([&](int r) MONGE_LAMBDA {
-      const V f = fractions[r];
-      const auto pair = [&](double c0, double c1)
-                            HWY_ATTR { return hn::MulAdd(f, hn::Set(d, c1), hn::Set(d, c0)); };
-      const V f2 = hn::Mul(f, f), f4 = hn::Mul(f2, f2), f8 = hn::Mul(f4, f4);
-      const V low = hn::MulAdd(pair(0.24022650695910156205, 0.055504108664819921483), f2,
-                               pair(1.0, 0.69314718055994533046));
-      const V middle = hn::MulAdd(pair(0.00015403530462514613026, 0.0000152527334899608046), f2,
-                                  pair(0.0096181291075883350833, 0.0013333558146789950323));
-      const V high = hn::MulAdd(pair(7.0741056262456593708e-9, 4.4352809446103361611e-10), f2,
-                                pair(1.3215433089594629037e-6, 1.0178198033328527662e-7));
-      p[r] = hn::MulAdd(high, f8, hn::MulAdd(middle, f4, low));
-    });
-  }
-}
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V exp2_fraction(D d, V f) {
-  const V fractions[1] = {f};
-  V p[1];
-  exp2_fractions(d, fractions, p);
-  return p[0];
-}
-
 template <class D, class V, class... Coefficients>
 HWY_INLINE V horner(D d, V u, Coefficients... c) {
   const V one[1] = {u};
   V p[1];
   horner(d, one, p, c...);
   return p[0];
+}
+
+// 2^f for |f| <= 1/2: minimax in the relative error, 1.9e-9 in float, 3.1e-18 in double (the
+// constant term rounds to 1, so that 2^0 = 1 exactly).
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V exp2_fraction(D d, V f) {
+  if constexpr (sizeof(hn::TFromD<D>) == 4) {
+    return horner(d, f, 0.00015345812158740182, 0.0013399931209474140, 0.0096184889565227916,
+                  0.055503287769976638, 0.24022646890639572, 0.69314720573725268, 1.0);
+  } else {
+    // Estrin: the chain of eleven dependent steps is what limits Horner's form.
+    const auto pair = [&](double c0, double c1)
+                          HWY_ATTR { return hn::MulAdd(f, hn::Set(d, c1), hn::Set(d, c0)); };
+    const V f2 = hn::Mul(f, f), f4 = hn::Mul(f2, f2), f8 = hn::Mul(f4, f4);
+    const V low = hn::MulAdd(pair(0.24022650695910156205, 0.055504108664819921483), f2,
+                             pair(1.0, 0.69314718055994533046));
+    const V middle = hn::MulAdd(pair(0.00015403530462514613026, 0.0000152527334899608046), f2,
+                                pair(0.0096181291075883350833, 0.0013333558146789950323));
+    const V high = hn::MulAdd(pair(7.0741056262456593708e-9, 4.4352809446103361611e-10), f2,
+                              pair(1.3215433089594629037e-6, 1.0178198033328527662e-7));
+    return hn::MulAdd(high, f8, hn::MulAdd(middle, f4, low));
+  }
 }
 
 // log2(m), in place, for m in [sqrt(1/2), sqrt(2)); relative error 4.1e-9 in float and 1e-18 in
@@ -163,45 +153,6 @@ HWY_INLINE V log2_positive(D d, V s) {
   const V e = split_exponent(d, s, m[0]);
   log2_mantissa(d, m);
   return hn::Add(e, m[0]);
-}
-
-// s^q in place, for finite s >= 0: log2 of the mantissa times q, the exponent times q split so that
-// its integer part is exact. s below the normal range counts as 0, and 0^q = 0. Not inlined: a
-// compiler would spend minutes on its copies, and a call costs nothing beside it.
-template <int R, class D, class V>
-HWY_NOINLINE void pow_positive(D d, V (&s)[R], hn::TFromD<D> q) {
-  using T = hn::TFromD<D>;
-  using E = ExpTraits<T>;
-  const auto each = [](const auto& step) MONGE_LAMBDA { unrolled<R>(step); };
-  const V magic = hn::Set(d, E::magic);
-  V exponent[R], log2_m[R];
-  each([&](int r) MONGE_LAMBDA { exponent[r] = split_exponent(d, s[r], log2_m[r]); });
-  log2_mantissa(d, log2_m);
-
-  // q = high + low where high has so few bits that high * exponent is exact.
-  const T high = static_cast<T>(std::round(q * 1024)) / 1024, low = q - high;
-  V n[R], rest[R], p[R];
-  each([&](int r) MONGE_LAMBDA {
-    const V a = hn::Mul(exponent[r], hn::Set(d, high));
-    const V whole = hn::Sub(hn::Add(a, magic), magic);
-    rest[r] = hn::Add(hn::Sub(a, whole),
-                      hn::MulAdd(exponent[r], hn::Set(d, low), hn::Mul(log2_m[r], hn::Set(d, q))));
-    const V whole_rest = hn::Sub(hn::Add(rest[r], magic), magic);
-    n[r] =
-        hn::Min(hn::Max(hn::Add(whole, whole_rest), hn::Set(d, E::lowest)), hn::Set(d, E::highest));
-    rest[r] = hn::Sub(rest[r], whole_rest);
-  });
-  exp2_fractions(d, rest, p);
-  each([&](int r) MONGE_LAMBDA {
-    s[r] = hn::IfThenElseZero(hn::Ge(s[r], hn::Set(d, std::numeric_limits<T>::min())),
-                              times_power_of_2(d, p[r], hn::Add(n[r], magic)));
-  });
-}
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V pow_positive(D d, V s, hn::TFromD<D> q) {
-  V one[1] = {s};
-  pow_positive(d, one, q);
-  return one[0];
 }
 }  // namespace monge::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

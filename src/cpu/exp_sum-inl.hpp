@@ -52,6 +52,29 @@ struct Powers {
 template <class T, int BITS>
 inline constexpr Powers<T, BITS> kPowers;
 
+#if HWY_TARGET == HWY_AVX3
+// A table in two registers.
+template <class T, class V = hn::Vec<hn::CappedTag<T, kernels::kPanel>>>
+class Lookup {
+ public:
+  Lookup() = default;
+  explicit Lookup(const T* table)
+      : low_(hn::Load(hn::DFromV<V>(), table)),
+        high_(hn::Load(hn::DFromV<V>(), table + hn::MaxLanes(hn::DFromV<V>()))) {}
+  // By the lowest bits of `index`.
+  template <class I>
+  HWY_INLINE V at(I index) const {
+    if constexpr (sizeof(T) == 4)
+      return V{_mm512_permutex2var_ps(low_.raw, index.raw, high_.raw)};
+    else
+      return V{_mm512_permutex2var_pd(low_.raw, index.raw, high_.raw)};
+  }
+
+ private:
+  V low_, high_;
+};
+#endif
+
 // Vectors whose steps alternate, to hide latency; as many as the registers hold.
 inline constexpr int kSumStage = kScale ? 8 : HWY_TARGET == HWY_AVX2 ? 2 : 4;
 inline constexpr int kWeightStage = 2;
@@ -66,8 +89,7 @@ class ExpSum {
   explicit ExpSum(T k)
       : k_(hn::Set(D(), k)), least_(hn::Set(D(), E::least / k)), most_(hn::Set(D(), E::most / k)) {
     if constexpr (kScale) {
-      table_ = hn::Load(D(), kPowers<T, E::fraction_bits>.of);
-      upper_table_ = hn::Load(D(), kPowers<T, E::fraction_bits>.of + hn::MaxLanes(D()));
+      table_ = Table(kPowers<T, E::fraction_bits>.of);
     } else if constexpr (kQuarters<T>) {
       // Bits of 2^(q/4) less what the shifted index contributes.
       const hn::RebindToSigned<D> di;
@@ -106,7 +128,7 @@ class ExpSum {
       const V origin = hn::Set(d, origin_of(0));
       V bounded[kWeightStage], rounded[kWeightStage], f[kWeightStage], p[kWeightStage];
       V power[kWeightStage];
-      each([&](int s, int r) MONGE_LAMBDA { bounded[s] = hn::Max(hn::Min(z[r], most_), least_); });
+      each([&](int s, int r) MONGE_LAMBDA { bounded[s] = bound(z[r]); });
       each([&](int s, int) MONGE_LAMBDA { rounded[s] = hn::MulAdd(bounded[s], k_, origin); });
       each([&](int s, int)
                MONGE_LAMBDA { f[s] = hn::MulSub(bounded[s], k_, hn::Sub(rounded[s], origin)); });
@@ -114,6 +136,19 @@ class ExpSum {
       each([&](int s, int) MONGE_LAMBDA { p[s] = polynomial<true>(f[s]); });
       each([&](int s, int r) MONGE_LAMBDA { take(r, hn::Mul(p[s], power[s])); });
     });
+  }
+
+  // z = 2^(z + n) for integers n and |z| < 1e5; ranges as in `weights`.
+  template <int R>
+  HWY_INLINE void exp2(const V (&n)[R], V (&z)[R]) const {
+    constexpr D d;
+    const V origin = hn::Set(d, origin_of(0));
+    V power[R];
+    unrolled<R>([&](int r) MONGE_LAMBDA { power[r] = hn::Add(z[r], origin); });
+    unrolled<R>([&](int r) MONGE_LAMBDA { z[r] = hn::Sub(z[r], hn::Sub(power[r], origin)); });
+    unrolled<R>([&](int r)
+                    MONGE_LAMBDA { power[r] = power_of_2(clamped(hn::Add(power[r], n[r]))); });
+    unrolled<R>([&](int r) MONGE_LAMBDA { z[r] = hn::Mul(polynomial<true>(z[r]), power[r]); });
   }
 
   static T origin_of(double shift) { return E::magic + E::bias + static_cast<T>(shift); }
@@ -147,6 +182,19 @@ class ExpSum {
     });
   }
 
+  // To what the range reduction takes.
+  HWY_INLINE V bound(V z) const {
+#if HWY_TARGET == HWY_AVX3
+    constexpr int kLeastMagnitude = 2;  // with the sign of z
+    if constexpr (sizeof(T) == 4)
+      return V{_mm512_range_ps(z.raw, most_.raw, kLeastMagnitude)};
+    else
+      return V{_mm512_range_pd(z.raw, most_.raw, kLeastMagnitude)};
+#else
+    return hn::Max(hn::Min(z, most_), least_);
+#endif
+  }
+
   // To exponents that power_of_2 takes.
   static HWY_INLINE V clamped(V rounded) {
     constexpr D d;
@@ -174,13 +222,11 @@ class ExpSum {
     const V n = hn::Sub(rounded, hn::Set(d, E::magic));
     // Subnormal results would be slow.
     const auto normal = hn::Gt(n, hn::Set(d, E::least)).raw;
-    if constexpr (sizeof(T) == 4) {
-      const auto fraction = _mm512_permutex2var_ps(table_.raw, bits.raw, upper_table_.raw);
+    const auto fraction = table_.at(bits).raw;
+    if constexpr (sizeof(T) == 4)
       return V{_mm512_maskz_scalef_ps(normal, fraction, n.raw)};
-    } else {
-      const auto fraction = _mm512_permutex2var_pd(table_.raw, bits.raw, upper_table_.raw);
+    else
       return V{_mm512_maskz_scalef_pd(normal, fraction, n.raw)};
-    }
 #else
     const auto exponent = hn::ShiftLeft<E::shift>(bits);
 #if HWY_TARGET == HWY_AVX2
@@ -216,7 +262,13 @@ class ExpSum {
     }
   }
 
-  V k_, least_, most_, table_, upper_table_;
+#if HWY_TARGET == HWY_AVX3
+  using Table = Lookup<T>;
+#else
+  using Table = V;
+#endif
+  V k_, least_, most_;
+  Table table_;
 };
 
 // Scores, exponents and sums in double, exponentials in float. An exponent e is rounded to float

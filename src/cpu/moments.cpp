@@ -19,35 +19,36 @@ namespace {
 // The sums of a row are [dim + 1, dim]: second moments (upper triangle), then the first, then the
 // mass behind them.
 
-// One row in registers: mass, D first and D (D + 1) / 2 second moments.
+// One row in registers: D (D + 1) / 2 second and D first moments, and the mass.
 template <int D, class T>
 HWY_INLINE void add_moments_row(const T* HWY_RESTRICT w, const T* HWY_RESTRICT values,
                                 const T* center, int columns, double* sums) {
   const hn::CappedTag<T, kPanel> d;
   using V = hn::Vec<decltype(d)>;
-  V mass = hn::Zero(d), origin[D], first[D], second[D][D];
-  for (int k = 0; k < D; ++k) {
-    origin[k] = hn::Set(d, center[k]);
-    first[k] = hn::Zero(d);
-    for (int l = k; l < D; ++l) second[k][l] = hn::Zero(d);
-  }
+  constexpr int kSums = (D + 1) * (D + 2) / 2;
+  V sum[kSums], origin[D];
+  unrolled<kSums>([&](int i) MONGE_LAMBDA { sum[i] = hn::Zero(d); });
+  unrolled<D>([&](int k) MONGE_LAMBDA { origin[k] = hn::Set(d, center[k]); });
   for (int t = 0; t < columns; t += static_cast<int>(hn::Lanes(d))) {
     const T* const z = values + t / kPanel * kPanel * D + t % kPanel;
     const V weight = hn::Load(d, w + t);
-    mass = hn::Add(mass, weight);
     V u[D];
-    for (int k = 0; k < D; ++k) u[k] = hn::Sub(hn::Load(d, z + k * kPanel), origin[k]);
+    unrolled<D>([&](int k)
+                    MONGE_LAMBDA { u[k] = hn::Sub(hn::Load(d, z + k * kPanel), origin[k]); });
+    int i = 0;
     for (int k = 0; k < D; ++k) {
       const V wu = hn::Mul(weight, u[k]);
-      first[k] = hn::Add(first[k], wu);
-      for (int l = k; l < D; ++l) second[k][l] = hn::MulAdd(wu, u[l], second[k][l]);
+      for (int l = k; l < D; ++l, ++i) sum[i] = hn::MulAdd(wu, u[l], sum[i]);
+      sum[kSums - 1 - D + k] = hn::Add(sum[kSums - 1 - D + k], wu);
     }
+    sum[kSums - 1] = hn::Add(sum[kSums - 1], weight);
   }
-  for (int k = 0; k < D; ++k) {
-    for (int l = k; l < D; ++l) sums[k * D + l] += sum_of_lanes(d, second[k][l]);
-    sums[D * D + k] += sum_of_lanes(d, first[k]);
-  }
-  sums[D * D + D] += sum_of_lanes(d, mass);
+  double total[kSums];
+  sums_of_lanes(sum, [&](int i, double of_lanes) MONGE_LAMBDA { total[i] = of_lanes; });
+  const double* next = total;
+  for (int k = 0; k < D; ++k)
+    for (int l = k; l < D; ++l) sums[k * D + l] += *next++;
+  for (int k = 0; k <= D; ++k) sums[D * D + k] += *next++;
 }
 
 // One row of any dimension. `scratch` holds (dim + 1 + kTileRows) column blocks: u and a row of
@@ -65,15 +66,15 @@ void add_moments_any(const T* w, const T* values, const T* center, int dim, int 
                         hn::Set(d, center[k])),
                 d, u + k * kColumnBlock + t);
   std::fill_n(u + dim * kColumnBlock, columns, T(1));
-  add_products(w, 1, u, kColumnBlock, dim + 1, columns, sums + dim * dim, dim);
+  const Values<T> offsets{u, kColumnBlock, kPanel};
+  add_products(w, 1, offsets, dim + 1, columns, sums + dim * dim, dim);
   for (int k = 0; k < dim; k += kTileRows) {
     const int some = std::min(kTileRows, dim - k);
     for (int r = 0; r < some; ++r)
       for (int t = 0; t < columns; t += lanes)
         hn::Store(hn::Mul(hn::Load(d, w + t), hn::Load(d, u + (k + r) * kColumnBlock + t)), d,
                   wu + r * kColumnBlock + t);
-    add_products(wu, some, u + k * kColumnBlock, kColumnBlock, dim - k, columns, sums + k * dim + k,
-                 dim);
+    add_products(wu, some, offsets.from(k), dim - k, columns, sums + k * dim + k, dim);
   }
 }
 

@@ -6,67 +6,127 @@
 #define MONGE_CPU_PRODUCTS_INL
 #endif
 
+#include <algorithm>
 #include <cstdint>
 
-#include "hwy/highway.h"
-#include "kernels/pairs.hpp"
+#include "cpu/exp-inl.hpp"
+#include "cpu/sweep.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace monge::cpu::HWY_NAMESPACE {
 namespace {
-namespace hn = hwy::HWY_NAMESPACE;
 using kernels::kColumnBlock;
 using kernels::kPanel;
 
-template <class D, class V>
-HWY_INLINE double sum_of_lanes(D d, V v) {
-  return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, v)));
+#if HWY_TARGET != HWY_SCALAR
+// The sum of the blocks of 16 bytes.
+template <class V>
+HWY_INLINE auto sum_of_blocks(V v) {
+  if constexpr (sizeof(V) == 16) {
+    return v;
+  } else {
+    const hn::Half<hn::DFromV<V>> half;
+    return sum_of_blocks(hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  }
+}
+#endif
+
+// add(i, sum of the lanes of v[i]) for all i: four vectors become one block, which takes a third of
+// the steps that they would take one by one.
+template <int N, class V, class Add>
+HWY_INLINE void sums_of_lanes(const V (&v)[N], const Add& add) {
+#if HWY_TARGET == HWY_SCALAR
+  for (int i = 0; i < N; ++i) add(i, hn::GetLane(v[i]));
+#else
+  using T = hn::TFromV<V>;
+  const hn::DFromV<V> d;
+  const hn::FixedTag<T, 16 / sizeof(T)> block;
+  const auto transposed = [&](auto di, auto x, auto y) MONGE_LAMBDA {
+    return hn::Add(hn::BitCast(d, hn::InterleaveLower(di, x, y)),
+                   hn::BitCast(d, hn::InterleaveUpper(di, x, y)));
+  };
+  unrolled<(N + 3) / 4>([&](int g) MONGE_LAMBDA {
+    const auto at = [&](int i) MONGE_LAMBDA {
+      return 4 * g + i < N ? v[std::min(4 * g + i, N - 1)] : hn::Zero(d);
+    };
+    const V low = transposed(d, at(0), at(1)), high = transposed(d, at(2), at(3));
+    HWY_ALIGN T four[4];
+    if constexpr (sizeof(T) == 4) {
+      const hn::Repartition<double, decltype(d)> pairs;
+      hn::Store(sum_of_blocks(transposed(pairs, hn::BitCast(pairs, low), hn::BitCast(pairs, high))),
+                block, four);
+    } else {
+      hn::Store(sum_of_blocks(low), block, four);
+      hn::Store(sum_of_blocks(high), block, four + 2);
+    }
+    for (int i = 0; i < std::min(4, N - 4 * g); ++i) add(4 * g + i, static_cast<double>(four[i]));
+  });
+#endif
 }
 
-// sums[r * stride + c] += sum_t w[r][t] v[c][t]: R C sums in registers, one column block in T.
+// sums[r] += sum_t w[r][t] for R rows, one column block in T.
+template <int R, class T>
+HWY_INLINE void add_sums_block(const T* HWY_RESTRICT w, int columns, double* sums) {
+  const hn::CappedTag<T, kPanel> d;
+  hn::Vec<decltype(d)> sum[R];
+  unrolled<R>([&](int r) MONGE_LAMBDA { sum[r] = hn::Zero(d); });
+  for (int t = 0; t < columns; t += static_cast<int>(hn::Lanes(d)))
+    unrolled<R>([&](int r) MONGE_LAMBDA {
+      sum[r] = hn::Add(sum[r], hn::Load(d, w + r * kColumnBlock + t));
+    });
+  sums_of_lanes(sum, [&](int r, double total) MONGE_LAMBDA { sums[r] += total; });
+}
+template <class T>
+void add_sums(const T* w, int rows, int columns, double* sums) {
+  if (rows == kTileRows) return add_sums_block<kTileRows>(w, columns, sums);
+  for (int r = 0; r < rows; ++r) add_sums_block<1>(w + r * kColumnBlock, columns, sums + r);
+}
+
+// sums[r * stride + c] += sum_t w[r][t] v_c[t]: R C sums in registers, one column block in T.
 template <int R, int C, class T>
-HWY_INLINE void add_products_block(const T* HWY_RESTRICT w, const T* HWY_RESTRICT v,
-                                   std::int64_t v_stride, int columns, double* sums,
+HWY_INLINE void add_products_block(const T* HWY_RESTRICT w, Values<T> v, int columns, double* sums,
                                    std::int64_t stride) {
   const hn::CappedTag<T, kPanel> d;
-  hn::Vec<decltype(d)> sum[R][C];
-  for (int r = 0; r < R; ++r)
-    for (int c = 0; c < C; ++c) sum[r][c] = hn::Zero(d);
+  hn::Vec<decltype(d)> sum[R * C];
+  unrolled<R * C>([&](int i) MONGE_LAMBDA { sum[i] = hn::Zero(d); });
   for (int t = 0; t < columns; t += static_cast<int>(hn::Lanes(d))) {
+    const T* const at = v.data + t / kPanel * v.panel + t % kPanel;
     hn::Vec<decltype(d)> vc[C];
-    for (int c = 0; c < C; ++c) vc[c] = hn::Load(d, v + c * v_stride + t);
-    for (int r = 0; r < R; ++r) {
+    unrolled<C>([&](int c) MONGE_LAMBDA { vc[c] = hn::Load(d, at + c * v.row); });
+    unrolled<R>([&](int r) MONGE_LAMBDA {
       const auto wr = hn::Load(d, w + r * kColumnBlock + t);
-      for (int c = 0; c < C; ++c) sum[r][c] = hn::MulAdd(wr, vc[c], sum[r][c]);
-    }
+      unrolled<C>([&](int c)
+                      MONGE_LAMBDA { sum[r * C + c] = hn::MulAdd(wr, vc[c], sum[r * C + c]); });
+    });
   }
-  for (int r = 0; r < R; ++r)
-    for (int c = 0; c < C; ++c) sums[r * stride + c] += sum_of_lanes(d, sum[r][c]);
+  sums_of_lanes(sum,
+                [&](int i, double total) MONGE_LAMBDA { sums[i / C * stride + i % C] += total; });
 }
 
 // R rows at once while there are as many, the rest one by one.
 template <int R, int C, class T>
-void add_products_rows(const T* w, int rows, const T* v, std::int64_t v_stride, int columns,
-                       double* sums, std::int64_t stride) {
+void add_products_rows(const T* w, int rows, Values<T> v, int columns, double* sums,
+                       std::int64_t stride) {
   int r = 0;
   for (; r + R <= rows; r += R)
-    add_products_block<R, C>(w + r * kColumnBlock, v, v_stride, columns, sums + r * stride, stride);
+    add_products_block<R, C>(w + r * kColumnBlock, v, columns, sums + r * stride, stride);
   for (; r < rows; ++r)
-    add_products_block<1, C>(w + r * kColumnBlock, v, v_stride, columns, sums + r * stride, stride);
+    add_products_block<1, C>(w + r * kColumnBlock, v, columns, sums + r * stride, stride);
 }
 
-// sums[r * stride + c] += sum_t w[r][t] v[c][t] for r < rows, c < count; rows of w lie
-// kColumnBlock apart, those of v v_stride. 12 sums fill 16 registers; 8 hide the FMA's latency.
+// sums[r * stride + c] += sum_t w[r][t] v_c[t] for r < rows, c < count; rows of w lie kColumnBlock
+// apart. 12 sums (16 on AVX-512) leave registers for what is loaded; 8 hide the FMA's latency.
 template <class T>
-void add_products(const T* w, int rows, const T* v, std::int64_t v_stride, int count, int columns,
-                  double* sums, std::int64_t stride) {
+void add_products(const T* w, int rows, Values<T> v, int count, int columns, double* sums,
+                  std::int64_t stride) {
+  constexpr int kColumns = HWY_TARGET == HWY_AVX3 ? 4 : 3;
   int c = 0;
-  for (; c + 3 <= count; c += 3)
-    add_products_rows<4, 3>(w, rows, v + c * v_stride, v_stride, columns, sums + c, stride);
-  if (count - c == 2)
-    add_products_rows<4, 2>(w, rows, v + c * v_stride, v_stride, columns, sums + c, stride);
-  if (count - c == 1)
-    add_products_rows<8, 1>(w, rows, v + c * v_stride, v_stride, columns, sums + c, stride);
+  for (; c + kColumns <= count; c += kColumns)
+    add_products_rows<4, kColumns>(w, rows, v.from(c), columns, sums + c, stride);
+  if (kColumns == 4 && count - c == 3)
+    add_products_rows<4, 3>(w, rows, v.from(c), columns, sums + c, stride);
+  if (count - c == 2) add_products_rows<4, 2>(w, rows, v.from(c), columns, sums + c, stride);
+  if (count - c == 1) add_products_rows<8, 1>(w, rows, v.from(c), columns, sums + c, stride);
 }
 
 // w = w factor where w > 0, else 0: a factor may be +inf where the weight is 0. `factor` may be w.

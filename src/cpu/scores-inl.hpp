@@ -9,7 +9,7 @@
 
 #include <algorithm>
 
-#include "cpu/exp_sum-inl.hpp"
+#include "cpu/pow-inl.hpp"
 #include "cpu/tile.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -92,11 +92,11 @@ class DistanceScores {
         s[r] = hn::MulAdd(u, u, s[r]);
       });
     }
-    if constexpr (FORM == Form::distance)
-      unrolled<R>([&](int r) MONGE_LAMBDA { s[r] = hn::Sqrt(s[r]); });
-    else
-      pow_positive(d, s, power_ / 2);
-    unrolled<R>([&](int r) MONGE_LAMBDA { z[r] = hn::Sub(h, s[r]); });
+    V costs[R];  // not s: what a call may change would leave the registers in the loop above, too
+    unrolled<R>([&](int r)
+                    MONGE_LAMBDA { costs[r] = FORM == Form::distance ? hn::Sqrt(s[r]) : s[r]; });
+    if constexpr (FORM == Form::power) pow_positive(d, costs, power_ / 2);
+    unrolled<R>([&](int r) MONGE_LAMBDA { z[r] = hn::Sub(h, costs[r]); });
   }
 
  private:

@@ -12,6 +12,7 @@
 #include "cpu/scores-inl.hpp"
 #include "cpu/softmin_sweep.hpp"
 #include "cpu/tile-inl.hpp"
+#include "hwy/cache_control.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace monge::cpu::HWY_NAMESPACE {
@@ -35,16 +36,23 @@ void prepare_h(const SoftminArgs<T>& args, const Exponent<T>& exponent, std::int
     hn::Store(hn::Max(hn::Mul(hn::LoadU(d, args.h + j0 + t), inverse), low), d, out + t);
 }
 
+// Numbers of a line of cache. Runs of a matrix are too short for the hardware to see them coming.
+template <class T>
+inline constexpr int kLine = 64 / sizeof(T);
+
 // Scores h_j - c_ij from rows of costs, +inf included.
 template <class T>
 struct CostScores {
   using V = hn::Vec<Tag<T>>;
   const T* HWY_RESTRICT costs;  // row r from costs + r * stride
+  const T* next;                // the same of what is read after these; null: is in cache
   std::int64_t stride;
   T low;
 
   HWY_INLINE void at(int t, V h, V (&z)[kRows]) const {
     constexpr Tag<T> d;
+    if (next && t % kLine<T> == 0)
+      unrolled<kRows>([&](int r) MONGE_LAMBDA { hwy::Prefetch(next + r * stride + t); });
     unrolled<kRows>([&](int r) MONGE_LAMBDA {
       z[r] = hn::Max(hn::Sub(h, hn::LoadU(d, costs + r * stride + t)), hn::Set(d, low));
     });
@@ -110,15 +118,18 @@ void sum_tiles(const SoftminArgs<T>& args, std::int64_t i0, int rows, std::int64
     int done = 0;
     if (p.form == Form::matrix && p.col_stride == 1 && group == kRows) {
       done = static_cast<int>(std::min<std::int64_t>(columns, p.m - j0)) / kPanel * kPanel;
-      sum_chunk(exponentials,
-                CostScores<T>{p.matrix + (i0 + g) * p.row_stride + j0, p.row_stride, low}, h, done,
-                origin, part);
+      const T* const costs_at = p.matrix + (i0 + g) * p.row_stride + j0;
+      const T* const next = g + 2 * kRows <= rows ? costs_at + kRows * p.row_stride
+                                                  : costs_at - g * p.row_stride + done;
+      sum_chunk(exponentials, CostScores<T>{costs_at, next, p.row_stride, low}, h, done, origin,
+                part);
     }
     for (int t = done; t < columns; t += kColumnBlock) {
       const int width = std::min(kColumnBlock, columns - t);
       tile_costs(tile_args, i0 + g, group, j0 + t, width, costs);
       for (int r = group; r < kRows; ++r) std::copy_n(costs, width, costs + r * kColumnBlock);
-      sum_chunk(exponentials, CostScores<T>{costs, kColumnBlock, low}, h + t, width, origin, part);
+      sum_chunk(exponentials, CostScores<T>{costs, nullptr, kColumnBlock, low}, h + t, width,
+                origin, part);
     }
     for (int r = 0; r < group; ++r) sums[g + r] += part[r];
   }
@@ -136,6 +147,7 @@ void sum_transposed(const SoftminArgs<T>& args, std::int64_t i0, std::int64_t j0
   const E exponentials(exponent.k);
   const V low = hn::Set(d, far_below(exponent.k));
   const int inside = static_cast<int>(std::min<std::int64_t>(columns, p.m - j0));
+  constexpr int kAhead = 32;  // columns
   HWY_ALIGN T origin[kRowBlock], lane_sums[kRowBlock];
   for (int r = 0; r < kRowBlock; ++r) origin[r] = E::origin_of(whole_shift[r]);
   for (int t0 = 0; t0 < inside; t0 += kColumnBlock) {
@@ -146,6 +158,9 @@ void sum_transposed(const SoftminArgs<T>& args, std::int64_t i0, std::int64_t j0
       for (int t = t0; t < end; ++t) {
         const T* const column = p.matrix + i0 + first + (j0 + t) * p.col_stride;
         const V ht = hn::Set(d, h[t]);
+        unrolled<kStep / kLine<T>>([&](int line) MONGE_LAMBDA {
+          hwy::Prefetch(column + kAhead * p.col_stride + line * kLine<T>);
+        });
         V z[kVectors];
         unrolled<kVectors>([&](int v) MONGE_LAMBDA {
           z[v] = hn::Max(hn::Sub(ht, hn::LoadU(d, column + v * kLanes<T>)), low);

@@ -42,12 +42,6 @@ void for_each_chunk(const kernels::Pairs<T>& p, std::int64_t row_block, ColumnRa
   }
 }
 
-/// Costs that are a matrix product.
-template <class T>
-bool is_product(const kernels::Pairs<T>& p) {
-  return p.form == kernels::Form::dot || (p.form == kernels::Form::squared && p.rows.norms);
-}
-
 /// How the sweeps with a shift measure scores. The loops that compute costs themselves leave their
 /// factor out, as coordinates are never scaled.
 template <class T>

@@ -21,6 +21,14 @@ RowRange rows_of(const kernels::Pairs<T>& p, std::int64_t block) {
   return {block * kernels::kRowBlock, std::min(p.n, (block + 1) * kernels::kRowBlock)};
 }
 
+/// Rows of values along columns: v_c[t] stands at data + c * row + t / kPanel * panel + t % kPanel.
+template <class T>
+struct Values {
+  const T* data;
+  std::int64_t row, panel;
+  Values from(int c) const { return {data + c * row, row, panel}; }
+};
+
 /// body(j0, columns) for every column block that the row block sweeps, ascending. `columns`
 /// includes the padding of the last panel.
 template <class T, class Body>

@@ -14,30 +14,48 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace monge::cpu::HWY_NAMESPACE {
-// |x - y|^2 (PRODUCT false) or x.y (true), R rows against `columns` columns. D = 0: any dimension.
-template <bool PRODUCT, int R, int D, class T>
-HWY_INLINE void sweep_points(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y, int dimension,
-                             int columns, T* HWY_RESTRICT out) {
-  const hn::CappedTag<T, kPanel> d;
-  const int lanes = static_cast<int>(hn::Lanes(d));
+// |x - y|^2 (PRODUCT false) or x.y (true), R rows against C vectors of columns from t on. D = 0:
+// any dimension.
+template <bool PRODUCT, int R, int C, int D, class T>
+HWY_INLINE void sweep_vectors(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y, int dimension,
+                              int t, T* HWY_RESTRICT out) {
+  constexpr Tag<T> d;
+  using V = hn::Vec<Tag<T>>;
   const int dim = D ? D : dimension;
-  for (int t = 0; t < columns; t += lanes) {
-    const T* const column = y + t / kPanel * kPanel * dim + t % kPanel;
-    hn::Vec<decltype(d)> sum[R];
-    for (int r = 0; r < R; ++r) sum[r] = hn::Zero(d);
-    for (int k = 0; k < dim; ++k) {
-      const auto yk = hn::Load(d, column + k * kPanel);
-      for (int r = 0; r < R; ++r) {
-        const auto xk = hn::Set(d, x[k * kPanel + r]);
-        if constexpr (PRODUCT) {
-          sum[r] = hn::MulAdd(xk, yk, sum[r]);
-        } else {
-          const auto difference = hn::Sub(xk, yk);
-          sum[r] = hn::MulAdd(difference, difference, sum[r]);
-        }
-      }
-    }
-    for (int r = 0; r < R; ++r) hn::Store(sum[r], d, out + r * kColumnBlock + t);
+  const T* column[C];
+  V sum[R * C];
+  unrolled<C>([&](int c) MONGE_LAMBDA {
+    const int at = t + c * kLanes<T>;
+    column[c] = y + at / kPanel * kPanel * dim + at % kPanel;
+  });
+  unrolled<R * C>([&](int i) MONGE_LAMBDA { sum[i] = hn::Zero(d); });
+  for (int k = 0; k < dim; ++k) {
+    V yk[C];
+    unrolled<C>([&](int c) MONGE_LAMBDA { yk[c] = hn::Load(d, column[c] + k * kPanel); });
+    unrolled<R>([&](int r) MONGE_LAMBDA {
+      const V xk = hn::Set(d, x[k * kPanel + r]);
+      unrolled<C>([&](int c) MONGE_LAMBDA {
+        const V difference = PRODUCT ? yk[c] : hn::Sub(xk, yk[c]);
+        sum[r * C + c] = hn::MulAdd(PRODUCT ? xk : difference, difference, sum[r * C + c]);
+      });
+    });
+  }
+  unrolled<R * C>([&](int i) MONGE_LAMBDA {
+    hn::Store(sum[i], d, out + i / C * kColumnBlock + t + i % C * kLanes<T>);
+  });
+}
+
+// Two vectors of columns share what is loaded of the rows, as many as the registers hold sums of.
+template <bool PRODUCT, int R, int D, class T>
+HWY_INLINE void sweep_points(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y, int dim, int columns,
+                             T* HWY_RESTRICT out) {
+  constexpr int kSome = HWY_TARGET == HWY_AVX3 ? R : std::min(R, 4);
+  for (int r = 0; r < R; r += kSome) {
+    int t = 0;
+    for (; t + 2 * kLanes<T> <= columns; t += 2 * kLanes<T>)
+      sweep_vectors<PRODUCT, kSome, 2, D>(x + r, y, dim, t, out + r * kColumnBlock);
+    for (; t < columns; t += kLanes<T>)
+      sweep_vectors<PRODUCT, kSome, 1, D>(x + r, y, dim, t, out + r * kColumnBlock);
   }
 }
 
@@ -124,6 +142,25 @@ void matrix_costs(const kernels::Pairs<T>& p, std::int64_t i0, int rows, std::in
       out[r * kColumnBlock + t] = from[r * p.row_stride + t * p.col_stride];
 }
 
+// out = factor out^q over the tile.
+template <int R, class T>
+HWY_INLINE void powers_of_rows(int columns, T q, T factor, T* out) {
+  constexpr Tag<T> d;
+  for (int t = 0; t < columns; t += kLanes<T>) {
+    hn::Vec<Tag<T>> s[R];
+    unrolled<R>([&](int r) MONGE_LAMBDA { s[r] = hn::Load(d, out + r * kColumnBlock + t); });
+    pow_positive(d, s, q);
+    unrolled<R>([&](int r) MONGE_LAMBDA {
+      hn::Store(hn::Mul(hn::Set(d, factor), s[r]), d, out + r * kColumnBlock + t);
+    });
+  }
+}
+template <class T>
+void tile_powers(int rows, int columns, T q, T factor, T* out) {
+  if (rows == kTileRows) return powers_of_rows<kTileRows>(columns, q, factor, out);
+  for (int r = 0; r < rows; ++r) powers_of_rows<1>(columns, q, factor, out + r * kColumnBlock);
+}
+
 template <class T>
 void tile_costs(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0, int columns,
                 T* out) {
@@ -156,9 +193,7 @@ void tile_costs(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_t
                        [&](V s, int, int) HWY_ATTR { return hn::Mul(scale, hn::Sqrt(s)); });
     case Form::power:
       sweep<false>(p, i0, rows, j0, columns, out);
-      return transform(rows, columns, out, [&](V s, int, int) HWY_ATTR {
-        return hn::Mul(scale, pow_positive(d, s, p.power / 2));
-      });
+      return tile_powers(rows, columns, p.power / 2, p.scale, out);
   }
 }
 
@@ -179,10 +214,7 @@ void tile_slopes(const TileArgs<T>& args, std::int64_t i0, int rows, std::int64_
       return hn::IfThenElseZero(hn::Gt(s, hn::Zero(d)), hn::Div(scale, hn::Sqrt(s)));
     });
   }
-  const V factor = hn::Set(d, p.scale * p.power);
-  transform(rows, columns, out, [&](V s, int, int) HWY_ATTR {
-    return hn::Mul(factor, pow_positive(d, s, p.power / 2 - 1));
-  });
+  tile_powers(rows, columns, p.power / 2 - 1, p.scale * p.power, out);
 }
 
 // What is added to the scores of row i: -inf, so that every weight is 0, where it is not finite.

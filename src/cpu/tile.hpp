@@ -45,6 +45,12 @@ bool is_direct(const kernels::Pairs<T>& p) {
          (p.form == Form::squared && !p.rows.norms && p.rows.dim <= 4);
 }
 
+/// Costs that are a matrix product.
+template <class T>
+bool is_product(const kernels::Pairs<T>& p) {
+  return p.form == kernels::Form::dot || (p.form == kernels::Form::squared && p.rows.norms);
+}
+
 template <class T>
 struct TileArgs {
   kernels::Pairs<T> pairs;

@@ -1,8 +1,8 @@
-// pull: out_ik = sum_j w_ij dc/dx_k (x_i, y_j), w as in apply.hpp; 0 where x_i = y_j and the
-// derivative is not unique. What it does with differences:
-// squared costs by direct differences where norms are null; else 2 scale (mass_i x_i - sum_j w_ij
-// y_j) from coordinates that the caller has centred. From points that are split (split.hpp) the
-// sums' errors are relative to mass_i max |y|, not to each coordinate's own size.
+// pull: out_ik = sum_j w_ij dc/dx_k (x_i, y_j), w as in apply.hpp; squared costs by direct
+// differences where norms are null; else 2 scale (mass_i x_i - sum_j w_ij y_j) from coordinates
+// that the caller has centred. 0 where x_i = y_j and the derivative is not unique. From points that
+// are split (split.hpp) the sums' errors are relative to mass_i max |y|, not to each coordinate's
+// own size.
 #pragma once
 #include "kernels/apply.hpp"
 #include "kernels/backend.hpp"

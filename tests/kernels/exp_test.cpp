@@ -116,5 +116,42 @@ TYPED_TEST(Exponential, OfSoftminKeepsItsRelativeError) {
     EXPECT_LE(worst, sizeof(T) == 4 ? 4.5e-7 : 5e-16 + kWindow * 0x1p-53);
   });
 }
+
+// |y|^p as the cost of a point at the origin. The square rounds, which counts p / 2 times, and so
+// do the parts of its logarithm, whose error counts log(2) p / 2 times: a table's entry and a sum
+// below 1 for AVX-512, a polynomial's last steps elsewhere; then the exponent, at most (p + 1) / 2
+// beside its integer part, and the exponential as above. Constants bound what was rounded half a
+// unit each.
+TYPED_TEST(Exponential, PowersKeepTheirRelativeErrorOverTheirRange) {
+  using T = TypeParam;
+  constexpr int kCount = kernels::kColumnBlock, kRange = std::numeric_limits<T>::max_exponent;
+  const T origin[kernels::kPanel] = {};
+  alignas(64) T y[kCount], costs[cpu::kTileRows * kCount];
+  for (const double power : {1.0, 1.3, 1.5, 2.7, 3.0, 4.0, 7.1}) {
+    const T p = static_cast<T>(power);
+    const double reach = 0.99 * kRange / std::max(power, 2.0);  // neither square nor cost leaves T
+    y[0] = 0;
+    for (int t = 1; t < kCount; ++t)
+      y[t] = static_cast<T>(std::exp2(reach * (2.0 * t / kCount - 1)));
+    y[kCount / 2] = std::nextafter(T(1), T(0));
+    const cpu::TileArgs<T> args{.pairs = {.form = kernels::Form::power,
+                                          .power = p,
+                                          .rows = {origin, nullptr, 1, 1},
+                                          .cols = {y, nullptr, kCount, 1},
+                                          .n = 1,
+                                          .m = kCount}};
+    testing::on_every_target([&] {
+      cpu::tile_functions<T>().costs(args, 0, 1, 0, kCount, costs);
+      EXPECT_EQ(costs[0], 0);
+      long double worst = 0;
+      for (int t = 1; t < kCount; ++t) {
+        const auto want = std::pow(static_cast<long double>(y[t]), static_cast<long double>(p));
+        worst = std::max(worst, std::abs(costs[t] / want - 1));
+      }
+      const double u = std::numeric_limits<T>::epsilon() / 2;
+      EXPECT_LE(worst, u * (7 + 2 * power)) << power;
+    });
+  }
+}
 }  // namespace
 }  // namespace monge

@@ -289,8 +289,9 @@ TYPED_TEST(Pull, CoincidentPointsGiveZero) {
   }
 }
 
-// Two points 2^-10 apart, both 1000 from the origin: a difference of sums would lose everything,
-// a sum of differences nothing. x - y is exact here, so is its product with the slope 2.
+// Two points 2^-10 apart, both 1000 from the origin and no norms: a difference of sums would lose
+// everything, a sum of differences nothing. x - y is exact here, so is its product with the
+// slope 2.
 TYPED_TEST(Pull, NothingCancelsFarFromTheOrigin) {
   using T = TypeParam;
   KernelCase<T> in({.n = 1, .m = 1, .dim = 1, .eps = 1, .zero_weights = false, .bad_shift = false});

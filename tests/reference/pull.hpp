@@ -33,12 +33,12 @@ std::vector<Bounded> pull(const kernels::PullArgs<T>& a) {
           error += u * (dim + 8 + 4 * std::abs((q / 2 - 1) * std::log(t)));
       }
       for (int k = 0; k < dim; ++k) {
-        const Real y = coordinate(p.cols, j, k);
-        const Real x = p.form == Form::dot ? 0 : coordinate(p.rows, i, k);
+        const Real y = coordinate(p.cols, j, k),
+                   x = p.form == Form::dot ? 0 : coordinate(p.rows, i, k);
         Bounded& sum = out[i * dim + k];
         sum.add(w * factor * (p.form == Form::dot ? y : x - y), error);
         if (p.rows.norms)
-          sum.magnitude += w * factor * (std::abs(x) + std::abs(y) - std::abs(x - y));
+          sum.magnitude += w * std::abs(factor) * (std::abs(x) + std::abs(y) - std::abs(x - y));
       }
     }
   return out;
