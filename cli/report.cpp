@@ -61,6 +61,7 @@ Json to_json(const SinkhornReport& report) {
   out["predicted_floor"] = report.predicted_floor;
   out["duality_gap"] = report.duality_gap;
   out["weight_error"] = report.weight_error;
+  out["fast_passes"] = report.fast_passes;
   out["mass_level"] = report.mass_level;
   out["omega"] = report.omega;
   out["trace"] = Json::array();

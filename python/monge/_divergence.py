@@ -153,6 +153,7 @@ def divergence(
     annealing: str = "automatic",
     acceleration: str = "automatic",
     precision: str = "automatic",
+    schedule: str = "plain",
     translate: bool = True,
     callback: Any = None,
     progress: Any = None,
@@ -206,6 +207,7 @@ def divergence(
         annealing=annealing,
         acceleration=acceleration,
         precision=precision,
+        schedule=schedule,
         translate=translate,
     )
     options.set_cost(ground.name, ground.power)

@@ -165,6 +165,7 @@ def fill(
     annealing: Any,
     acceleration: Any,
     precision: Any,
+    schedule: Any,
     translate: Any,
 ) -> CoreOptions:
     options.epsilon = epsilon
@@ -174,6 +175,7 @@ def fill(
     options.annealing = getattr(_core.Annealing, check_choice("annealing", annealing))
     options.acceleration = getattr(_core.Acceleration, check_choice("acceleration", acceleration))
     options.precision = precision_of(precision)
+    options.schedule = getattr(_core.Schedule, check_choice("schedule", schedule))
     options.translate = bool(translate)
     return options
 

@@ -108,6 +108,13 @@ OPTIONS = (
         choices=("automatic", "accurate", "fast", "mixed", "double"),
     ),
     Option(
+        "schedule",
+        "plain",
+        "'plain': one precision; 'staged': 'fast' until its error would show, then 'accurate' to the end, "
+        "NotAvailable where 'fast' is (the solves of a cloud with itself in a divergence are accurate throughout).",
+        choices=("plain", "staged"),
+    ),
+    Option(
         "translate",
         True,
         "the closed-form step along (f + c, g - c) for KL sides after each iteration.",

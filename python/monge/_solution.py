@@ -227,6 +227,11 @@ class Solution:
         """With precision 'fast' the estimated relative error of the plan's weights by one half-step; else 0."""
         return self._report.weight_error
 
+    @property
+    def fast_passes(self) -> int:
+        """Of the passes, those in precision 'fast': all of them there, the first with schedule 'staged'."""
+        return self._report.fast_passes
+
     @cached_property
     def trace(self) -> tuple[_core.SinkhornCheck, ...]:
         """Every check, oldest first, levels of the annealing included."""

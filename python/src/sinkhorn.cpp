@@ -30,6 +30,7 @@ void bind_report(nb::module_& m) {
       .def_ro("duality_gap", &SinkhornReport::duality_gap)
       .def_ro("predicted_floor", &SinkhornReport::predicted_floor)
       .def_ro("weight_error", &SinkhornReport::weight_error)
+      .def_ro("fast_passes", &SinkhornReport::fast_passes)
       .def_ro("mass_level", &SinkhornReport::mass_level)
       .def_ro("omega", &SinkhornReport::omega)
       .def_ro("trace", &SinkhornReport::trace);
@@ -49,6 +50,9 @@ void bind_options(nb::module_& m) {
       .value("fast", Precision::fast)
       .value("mixed", Precision::mixed)
       .value("double", Precision::double_);
+  nb::enum_<Schedule>(m, "Schedule")
+      .value("plain", Schedule::plain)
+      .value("staged", Schedule::staged);
   m.def("widens", &widens, "precision"_a, "tolerance"_a,
         "Whether float32 arrays are to be solved as a copy in float64.");
   nb::class_<SinkhornOptions>(m, "SinkhornOptions")
@@ -60,7 +64,8 @@ void bind_options(nb::module_& m) {
       .def_rw("translate", &SinkhornOptions::translate)
       .def_rw("annealing", &SinkhornOptions::annealing)
       .def_rw("acceleration", &SinkhornOptions::acceleration)
-      .def_rw("precision", &SinkhornOptions::precision);
+      .def_rw("precision", &SinkhornOptions::precision)
+      .def_rw("schedule", &SinkhornOptions::schedule);
   m.def("goes_on", &goes_on, "options"_a, "report"_a,
         "Whether a solve in float32 ended where one in float64 is to go on.");
 }

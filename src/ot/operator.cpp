@@ -154,6 +154,7 @@ double Operator<T>::resolution() const {
 
 template <class T>
 double Operator<T>::weight_error(double eps) const {
+  if (precision_ != kernels::Precision::fast) return 0;
   return kFastError * form_.scale * largest_product_ / eps;
 }
 

@@ -52,6 +52,8 @@ class Operator {
   /// The L1 marginal error that rounding of the exponentials hides from a solve, which measures by
   /// the same ones; 0 in double.
   double resolution() const;
+  /// The precision of softmin from now on; fast only where the operator was made so.
+  void sweep_in(kernels::Precision precision) { precision_ = precision; }
   /// Estimate of the relative error of transport weights by one softmin at precision fast; else 0.
   double weight_error(double eps) const;
 

@@ -20,9 +20,11 @@ constexpr double kSkippedLevels = 32;  // of the first annealing: plain steps ar
 constexpr int kStallWindow = 100;      // iterations at the target that must
 constexpr double kStallRatio = 0.99;   // reduce the error by this, or mass stands where only
                                        // a larger epsilon moves it
-constexpr int kRelaxedChecks = 10;     // a check costs a plain half-step: not more often
-constexpr int kFirstFinite = 20;       // iterations within which a check must be finite
-constexpr int kFlatChecks = 3;         // checks without progress that make a floor
+constexpr double kFastShare = 0.1;     // of the estimated error of fast: what it may leave
+constexpr double kAccurateShare = 1.0 / 3;  // of the iterations that are left to finish in
+constexpr int kRelaxedChecks = 10;          // a check costs a plain half-step: not more often
+constexpr int kFirstFinite = 20;            // iterations within which a check must be finite
+constexpr int kFlatChecks = 3;              // checks without progress that make a floor
 
 template <class T>
 void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T>& start,
@@ -57,6 +59,13 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
             "be rounded; make the problem from float64 arrays",
             to_string(o.precision)),
         "precision");
+  if (o.schedule == Schedule::staged && o.precision != Precision::automatic &&
+      o.precision != Precision::accurate)
+    throw InvalidArgument(
+        fmt::format("[sinkhorn] schedule is staged and precision is {}, wanted automatic or "
+                    "accurate, which finishes what fast began",
+                    to_string(o.precision)),
+        "schedule");
   check_device("sinkhorn", "the problem", problem.device(), exec);
   const auto check = [&](VectorView<const T> v, std::int64_t size, const char* name) {
     if (!v.size) return;
@@ -127,7 +136,8 @@ class Solve {
       : problem_(problem),
         options_(options),
         exec_(exec),
-        op_(problem, swept_in(options.precision), exec),
+        fast_stage_(options.schedule == Schedule::staged),
+        op_(problem, fast_stage_ ? kernels::Precision::fast : swept_in(options.precision), exec),
         alternation_(problem, op_, options.translate, exec),
         relaxation_(make_relaxation()) {}
 
@@ -165,6 +175,7 @@ class Solve {
 
   bool level(double eps, int iterations) {
     alternation_.set_epsilon(eps);
+    if (fast_stage_ && kFastShare * op_.weight_error(eps) >= level_tolerance_) end_fast_stage();
     Repeats repeats;
     for (int i = 0; i < iterations; ++i) {
       if (iterations_ + 1 >= options_.max_iterations)
@@ -187,6 +198,8 @@ class Solve {
     next_check_ = 1;
     for (int at_target = 1;; ++at_target) {
       const bool last = iterations_ + 1 >= options_.max_iterations;
+      if (fast_stage_ && iterations_ + 1 > options_.max_iterations * (1 - kAccurateShare))
+        end_fast_stage();
       const bool checked = last || at_target >= next_check_;
       alternation_.lead(checked ? 1 : relaxation_.omega(), exec_);
       alternation_.sweep_following(exec_);
@@ -199,10 +212,17 @@ class Solve {
           alternation_.follow(1, exec_);
           continue;
         }
-        if ((checked || meets(check)) && decide(check, last)) return;
+        if (!fast_stage_) {
+          if ((checked || meets(check)) && decide(check, last)) return;
+        } else if (checked && !record(check)) {
+          stop(check);
+          return;
+        }
         relaxation_.observe(at_target, check.marginal_error, options_.tolerance);
         if (checked) plan_check(at_target, check.marginal_error);
-        if (checked && stalled(at_target, check.marginal_error)) {
+        if (fast_stage_) {
+          if (fast_is_done(check)) end_fast_stage();
+        } else if (checked && stalled(at_target, check.marginal_error)) {
           // An outlier's mass, say, that a loose level left on the wrong partner: its potential has
           // a distance of thousands of epsilon to go. Anneal again, each level further.
           level_tolerance_ = std::max(level_tolerance_ / 100, finest_level());
@@ -215,6 +235,23 @@ class Solve {
       }
       alternation_.follow(relaxation_.omega(), exec_);
     }
+  }
+
+  // What is measured in fast decides nothing but where accurate begins.
+  bool fast_is_done(const typename Alternation<T>::Check& check) {
+    flat_ = check.marginal_error < fast_error_ ? 0 : flat_ + 1;
+    fast_error_ = std::min(fast_error_, check.marginal_error);
+    const double enough =
+        std::max(options_.tolerance, kFastShare * op_.weight_error(options_.epsilon));
+    return check.marginal_error <= enough || flat_ >= kFlatChecks;
+  }
+
+  void end_fast_stage() {
+    op_.sweep_in(kernels::Precision::accurate);
+    report_.fast_passes = passes();
+    report_.weight_error = 0;
+    fast_stage_ = false;
+    next_check_ = flat_ = 0;
   }
 
   // When to look again: at multiples of check_every, and before where the fall of the error so far
@@ -343,6 +380,7 @@ class Solve {
     report_.iterations = iterations_;
     report_.passes = passes();
     report_.omega = relaxation_.omega();
+    if (fast_stage_ || options_.precision == Precision::fast) report_.fast_passes = passes();
     fix_gauge(problem_, kept_.dual_a, kept_.dual_b, f_, g_, exec_);
     synchronize(exec_.device, exec_.stream);
     return {std::move(f_), std::move(g_), std::move(report_)};
@@ -353,6 +391,7 @@ class Solve {
   const Problem<T>& problem_;
   const SinkhornOptions& options_;
   Exec& exec_;
+  bool fast_stage_;  // of the schedule staged
   Operator<T> op_;
   Alternation<T> alternation_;
   Relaxation relaxation_;
@@ -363,7 +402,7 @@ class Solve {
   double flat_below_ = 0;  // an error that stands still below it has met its floor
   double level_tolerance_ = kLevelTolerance, window_error_ = 0;
   int iterations_ = 0, flat_ = 0, window_start_ = 0, next_check_ = 1, seen_at_ = 0;
-  double seen_error_ = 0;
+  double seen_error_ = 0, fast_error_ = std::numeric_limits<double>::infinity();
   std::int64_t passes_before_ = 0;
   bool has_pair_ = false, annealed_ = false;
 };

@@ -27,7 +27,10 @@ XY = ("solve", "x.npy", "y.npy")
         ((*XY, "--epsilon", 0.1, "--force"), "--out"),
         ((*XY, "--epsilon", 0.1, "--seed", 1), "--draw"),
         ((*XY, "--epsilon", 0.1, "--plan-top-k", 3), "--out"),
-        ((*XY, "--epsilon", 0.1, "--precision", "half"), "automatic, accurate, fast, mixed and double"),
+        (
+            (*XY, "--epsilon", 0.1, "--precision", "half"),
+            "automatic, accurate, fast, mixed and double",
+        ),
         ((*XY, "--epsilon", 0.1, "--reference", "uniform"), "uniform"),
         ((*XY, "--epsilon", 0.1, "--threads", -1), "-1"),
         ((*XY, "--epsilon", 0.1, "--device", "gpu"), "cuda:INDEX"),

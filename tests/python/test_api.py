@@ -287,7 +287,7 @@ def test_start_continues(clouds):
     assert near.passes < cold.passes
 
 
-@pytest.mark.parametrize("name", ["annealing", "acceleration", "precision"])
+@pytest.mark.parametrize("name", ["annealing", "acceleration", "precision", "schedule"])
 def test_choices_are_those_of_the_library(name):
     members = getattr(_core, name.capitalize()).__members__
     assert tuple(members) == _options.TABLE[name].choices
@@ -343,10 +343,14 @@ def test_fast_precision_is_never_something_else(clouds):
     x, y, a, b = clouds.astype("float32")
     with pytest.raises(monge.NotAvailable, match="the problem is on cpu"):
         monge.solve_sample(x, y, a, b, epsilon=0.1, marginals=monge.KL(1), precision="fast")
+    with pytest.raises(monge.NotAvailable, match="the problem is on cpu"):
+        monge.solve_sample(x, y, a, b, epsilon=0.1, marginals=monge.KL(1), schedule="staged")
+    with pytest.raises(ValueError, match="schedule is staged and precision is fast"):
+        monge.solve_sample(x, y, a, b, epsilon=0.1, precision="fast", schedule="staged")
     accurate = monge.solve_sample(
         x, y, a, b, epsilon=0.1, marginals=monge.KL(1), precision="accurate"
     )
-    assert accurate.weight_error == 0
+    assert accurate.weight_error == accurate.fast_passes == 0
 
 
 def test_double_precision_on_float_points(clouds):

@@ -90,6 +90,37 @@ def test_fast_precision_states_its_error_or_says_what_it_needs():
         monge.solve_sample(x[:, :3], y[:, :3], precision="fast", **options)
 
 
+def test_a_staged_schedule_ends_as_accurate():
+    torch = _torch()
+    points = np.random.default_rng(0).standard_normal((2, 2000, 16)).astype("float32")
+    x, y = (torch.from_numpy(p).cuda() for p in points)
+    if torch.cuda.get_device_capability() != (9, 0):
+        with pytest.raises(monge.NotAvailable, match=r"compute capability 9\.0"):
+            monge.solve_sample(x, y, epsilon=2.0, schedule="staged")
+        return
+    options = {"epsilon": 2.0, "tolerance": 2e-6}
+    staged = monge.solve_sample(x, y, schedule="staged", **options)
+    accurate = monge.solve_sample(x, y, **options)
+    fast = monge.solve_sample(x, y, precision="fast", **options)
+    exact = monge.solve_sample(*points.astype("float64"), epsilon=2.0, tolerance=1e-11)
+    assert staged.converged and staged.weight_error == 0
+    assert 0 < staged.fast_passes < staged.passes
+    assert fast.fast_passes == fast.passes and accurate.fast_passes == 0
+
+    def error(solution):
+        f = solution.potential_a.cpu().numpy().astype("float64") - exact.potential_a
+        return np.sqrt(np.mean((f - f.mean()) ** 2))
+
+    assert error(staged) <= 2 * error(accurate) + 1e-6  # two runs that stop at the same residual
+    assert error(fast) > 4 * error(staged)  # so that it matters who finishes
+    # A budget that is too small is divided: what comes back is of accurate sweeps.
+    for iterations in (1, 2, 10):
+        short = monge.solve_sample(
+            x, y, schedule="staged", max_iterations=iterations, annealing="off", **options
+        )
+        assert short.weight_error == 0 and short.fast_passes < short.passes
+
+
 def test_automatic_precision_goes_on_where_float32_ends():
     torch = _torch()
     points = np.random.default_rng(4).random((2, 300, 2), dtype="float32")

@@ -57,10 +57,16 @@ struct SinkhornReport : SinkhornCheck {
   /// of the relative error of the plan's weights by one half-step. No residual shows it, as each is
   /// measured by the same products. 0 with any other precision.
   double weight_error = 0;
-  double mass_level = 0;  ///< the level l of f = min(s, l) with a total mass; else 0
-  double omega = 1;       ///< relaxation in use at the end
+  std::int64_t fast_passes = 0;  ///< of the passes those in precision fast
+  double mass_level = 0;         ///< the level l of f = min(s, l) with a total mass; else 0
+  double omega = 1;              ///< relaxation in use at the end
   std::vector<SinkhornCheck>
       trace;  ///< every check, oldest first, levels of the annealing included
+};
+
+enum class Schedule {
+  plain,  ///< one precision from beginning to end
+  staged  ///< precision fast until its error would show, then accurate to the end
 };
 
 struct SinkhornOptions {
@@ -73,6 +79,7 @@ struct SinkhornOptions {
   Annealing annealing = Annealing::automatic;
   Acceleration acceleration = Acceleration::automatic;
   Precision precision = Precision::automatic;
+  Schedule schedule = Schedule::plain;
   /// Called at each check of the target epsilon and each level's end; false stops.
   std::function<bool(const SinkhornReport&)> on_check;
 };
@@ -91,7 +98,8 @@ struct SinkhornResult {
 };
 
 /// Throws InvalidArgument for options out of range (of a Problem<float> precisions mixed and double
-/// are), NotAvailable for precision fast where it does not exist, Error when the very first check
+/// are; staged needs automatic or accurate), NotAvailable for precision fast and schedule staged
+/// where the fast one does not exist, Error when the very first check
 /// is already non-finite, Interrupted when exec says stop. Running out of iterations is a result.
 /// Defined for float and double.
 template <class T>
