@@ -135,6 +135,9 @@ class SinkhornReport(SinkhornCheck):
     def weight_error(self) -> float: ...
 
     @property
+    def fast_passes(self) -> int: ...
+
+    @property
     def mass_level(self) -> float: ...
 
     @property
@@ -165,6 +168,11 @@ class Precision(enum.Enum):
     mixed = 3
 
     double = 4
+
+class Schedule(enum.Enum):
+    plain = 0
+
+    staged = 1
 
 def widens(precision: Precision, tolerance: float) -> bool:
     """Whether float32 arrays are to be solved as a copy in float64."""
@@ -219,6 +227,12 @@ class SinkhornOptions:
 
     @precision.setter
     def precision(self, arg: Precision, /) -> None: ...
+
+    @property
+    def schedule(self) -> Schedule: ...
+
+    @schedule.setter
+    def schedule(self, arg: Schedule, /) -> None: ...
 
 def goes_on(options: SinkhornOptions, report: SinkhornReport) -> bool:
     """Whether a solve in float32 ended where one in float64 is to go on."""

@@ -39,7 +39,7 @@ def test_signature_and_docstring_are_the_table(verb):
 
 @pytest.mark.parametrize(
     "keyword",
-    ["bounds", "seed", "kernel_cache", "initializer", "geometry", "verify", "schedule", "reg"],
+    ["bounds", "seed", "kernel_cache", "initializer", "geometry", "verify", "reg"],
 )
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
 def test_keywords_of_other_parts_are_absent(verb, keyword):
@@ -346,7 +346,9 @@ def test_fast_precision_is_never_something_else(clouds):
     with pytest.raises(monge.NotAvailable, match="the problem is on cpu"):
         monge.solve_sample(x, y, a, b, epsilon=0.1, marginals=monge.KL(1), schedule="staged")
     with pytest.raises(ValueError, match="schedule is staged and precision is fast"):
-        monge.solve_sample(x, y, a, b, epsilon=0.1, precision="fast", schedule="staged")
+        monge.solve_sample(
+            x, y, a, b, epsilon=0.1, marginals=monge.KL(1), precision="fast", schedule="staged"
+        )
     accurate = monge.solve_sample(
         x, y, a, b, epsilon=0.1, marginals=monge.KL(1), precision="accurate"
     )
