@@ -175,7 +175,7 @@ class Solve {
 
   bool level(double eps, int iterations) {
     alternation_.set_epsilon(eps);
-    if (fast_stage_ && kFastShare * op_.weight_error(eps) >= level_tolerance_) end_fast_stage();
+    leave_fast(eps);
     Repeats repeats;
     for (int i = 0; i < iterations; ++i) {
       if (iterations_ + 1 >= options_.max_iterations)
@@ -195,6 +195,7 @@ class Solve {
 
   void target() {
     alternation_.set_epsilon(options_.epsilon);
+    leave_fast(options_.epsilon);
     next_check_ = 1;
     for (int at_target = 1;; ++at_target) {
       const bool last = iterations_ + 1 >= options_.max_iterations;
@@ -235,6 +236,11 @@ class Solve {
       }
       alternation_.follow(relaxation_.omega(), exec_);
     }
+  }
+
+  // Where it would be too wrong to bring a solve anywhere.
+  void leave_fast(double eps) {
+    if (fast_stage_ && kFastShare * op_.weight_error(eps) >= kLevelTolerance) end_fast_stage();
   }
 
   // What is measured in fast decides nothing but where accurate begins.
