@@ -1,10 +1,10 @@
-#include "cpu/softmin_sweep.hpp"
-
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "cpu/softmin_sweep.cpp"
-#include "cpu/target.hpp"
-#include "hwy/foreach_target.h"
-#include "hwy/highway.h"
+// The sweeps of softmin, for a file of each type: a sanitized build takes minutes for either.
+#if defined(MONGE_CPU_SOFTMIN_SWEEP_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef MONGE_CPU_SOFTMIN_SWEEP_INL
+#undef MONGE_CPU_SOFTMIN_SWEEP_INL
+#else
+#define MONGE_CPU_SOFTMIN_SWEEP_INL
+#endif
 
 #include "cpu/product-inl.hpp"
 #include "cpu/softmin-inl.hpp"
@@ -51,20 +51,6 @@ SoftminSweep<T> sweep_of() {
   return {shifted_sweep<T>, robust_sweep<T>, log2_in_place, scratch_size<T>,
           ExpSumTraits<T>::largest_shift};
 }
-SoftminSweep<float> sweep_f32() { return sweep_of<float>(); }
-SoftminSweep<double> sweep_f64() { return sweep_of<double>(); }
 }  // namespace monge::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
-namespace monge::cpu {
-template <>
-SoftminSweep<float> softmin_sweep() {
-  return MONGE_PICK(sweep_f32)();
-}
-template <>
-SoftminSweep<double> softmin_sweep() {
-  return MONGE_PICK(sweep_f64)();
-}
-}  // namespace monge::cpu
 #endif
