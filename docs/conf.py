@@ -24,9 +24,10 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 
 nitpicky = True
-# Names of the standard library, of NumPy's typing, and template parameters have no page here.
+# Names of the standard library, of NumPy's typing, template parameters and what headers only declare
+# have no page here.
 nitpick_ignore_regex = [
-    (r"cpp:.*", r"(std|std::.*|T|U|Operator<T>)"),
+    (r"cpp:.*", r"(std|std::.*|T|U|Operator<T>|Inspection)"),
     (r"py:.*", r"(numpy|np|collections|typing|monge\._\w+)\..*"),
 ]
 
