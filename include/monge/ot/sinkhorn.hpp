@@ -57,11 +57,14 @@ struct SinkhornReport : SinkhornCheck {
   /// of the relative error of the plan's weights by one half-step. No residual shows it, as each is
   /// measured by the same products. 0 with any other precision.
   double weight_error = 0;
-  double mass_level = 0;  ///< the level l of f = min(s, l) with a total mass; else 0
-  double omega = 1;       ///< relaxation in use at the end
+  std::int64_t absorbed = 0;  ///< passes that read a kernel kept in memory, see kernel_cache
+  double mass_level = 0;      ///< the level l of f = min(s, l) with a total mass; else 0
+  double omega = 1;           ///< relaxation in use at the end
   std::vector<SinkhornCheck>
       trace;  ///< every check, oldest first, levels of the annealing included
 };
+
+inline constexpr std::int64_t kAutomaticCache = -1;
 
 struct SinkhornOptions {
   double epsilon = 0;          ///< Required, > 0: no default suits all data.
@@ -73,6 +76,11 @@ struct SinkhornOptions {
   Annealing annealing = Annealing::automatic;
   Acceleration acceleration = Acceleration::automatic;
   Precision precision = Precision::automatic;
+  /// Bytes that a kernel exp((f_i + g_j - C_ij) / epsilon) may take, which a solve keeps at the
+  /// target epsilon where it is predicted to repay itself: passes then read it, which takes as long
+  /// whatever the cost and the dimension are. 0: nothing of size n m exists. Automatic: 512 MiB,
+  /// and 0 on a GPU, which keeps none.
+  std::int64_t kernel_cache = kAutomaticCache;
   /// Called at each check of the target epsilon and each level's end; false stops.
   std::function<bool(const SinkhornReport&)> on_check;
 };
@@ -91,9 +99,9 @@ struct SinkhornResult {
 };
 
 /// Throws InvalidArgument for options out of range (of a Problem<float> precisions mixed and double
-/// are), NotAvailable for precision fast where it does not exist, Error when the very first check
-/// is already non-finite, Interrupted when exec says stop. Running out of iterations is a result.
-/// Defined for float and double.
+/// are), NotAvailable for precision fast where it does not exist and a kernel_cache on a GPU, Error
+/// when the very first check is already non-finite, Interrupted when exec says stop. Running out of
+/// iterations is a result. Defined for float and double.
 template <class T>
 SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
                            const Start<T>& start = {});
