@@ -135,6 +135,9 @@ class SinkhornReport(SinkhornCheck):
     def weight_error(self) -> float: ...
 
     @property
+    def absorbed(self) -> int: ...
+
+    @property
     def mass_level(self) -> float: ...
 
     @property
@@ -219,6 +222,12 @@ class SinkhornOptions:
 
     @precision.setter
     def precision(self, arg: Precision, /) -> None: ...
+
+    @property
+    def kernel_cache(self) -> int: ...
+
+    @kernel_cache.setter
+    def kernel_cache(self, arg: int, /) -> None: ...
 
 def goes_on(options: SinkhornOptions, report: SinkhornReport) -> bool:
     """Whether a solve in float32 ended where one in float64 is to go on."""

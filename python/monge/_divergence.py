@@ -153,6 +153,7 @@ def divergence(
     annealing: str = "automatic",
     acceleration: str = "automatic",
     precision: str = "automatic",
+    kernel_cache: int | None = None,
     translate: bool = True,
     callback: Any = None,
     progress: Any = None,
@@ -206,6 +207,7 @@ def divergence(
         annealing=annealing,
         acceleration=acceleration,
         precision=precision,
+        kernel_cache=kernel_cache,
         translate=translate,
     )
     options.set_cost(ground.name, ground.power)

@@ -165,6 +165,7 @@ def fill(
     annealing: Any,
     acceleration: Any,
     precision: Any,
+    kernel_cache: Any,
     translate: Any,
 ) -> CoreOptions:
     options.epsilon = epsilon
@@ -174,6 +175,8 @@ def fill(
     options.annealing = getattr(_core.Annealing, check_choice("annealing", annealing))
     options.acceleration = getattr(_core.Acceleration, check_choice("acceleration", acceleration))
     options.precision = precision_of(precision)
+    if kernel_cache is not None:
+        options.kernel_cache = integer(kernel_cache, "kernel_cache")
     options.translate = bool(translate)
     return options
 

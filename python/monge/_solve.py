@@ -124,6 +124,7 @@ def solve(
     annealing: str = "automatic",
     acceleration: str = "automatic",
     precision: str = "automatic",
+    kernel_cache: int | None = None,
     translate: bool = True,
     start: Any = None,
     callback: Any = None,
@@ -180,6 +181,7 @@ def solve(
         annealing=annealing,
         acceleration=acceleration,
         precision=precision,
+        kernel_cache=kernel_cache,
         translate=translate,
     )
     return _finish(
@@ -216,6 +218,7 @@ def solve_sample(
     annealing: str = "automatic",
     acceleration: str = "automatic",
     precision: str = "automatic",
+    kernel_cache: int | None = None,
     translate: bool = True,
     start: Any = None,
     callback: Any = None,
@@ -285,6 +288,7 @@ def solve_sample(
         annealing=annealing,
         acceleration=acceleration,
         precision=precision,
+        kernel_cache=kernel_cache,
         translate=translate,
     )
     return _finish(

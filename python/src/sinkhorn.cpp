@@ -30,6 +30,7 @@ void bind_report(nb::module_& m) {
       .def_ro("duality_gap", &SinkhornReport::duality_gap)
       .def_ro("predicted_floor", &SinkhornReport::predicted_floor)
       .def_ro("weight_error", &SinkhornReport::weight_error)
+      .def_ro("absorbed", &SinkhornReport::absorbed)
       .def_ro("mass_level", &SinkhornReport::mass_level)
       .def_ro("omega", &SinkhornReport::omega)
       .def_ro("trace", &SinkhornReport::trace);
@@ -60,7 +61,8 @@ void bind_options(nb::module_& m) {
       .def_rw("translate", &SinkhornOptions::translate)
       .def_rw("annealing", &SinkhornOptions::annealing)
       .def_rw("acceleration", &SinkhornOptions::acceleration)
-      .def_rw("precision", &SinkhornOptions::precision);
+      .def_rw("precision", &SinkhornOptions::precision)
+      .def_rw("kernel_cache", &SinkhornOptions::kernel_cache);
   m.def("goes_on", &goes_on, "options"_a, "report"_a,
         "Whether a solve in float32 ended where one in float64 is to go on.");
 }
