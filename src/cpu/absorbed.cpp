@@ -227,7 +227,7 @@ template <class T>
 AbsorbedCosts absorbed_costs(const Pairs<T>& p, Precision precision) {
   constexpr double kBytes = sizeof(T), kCached = 1 << 24;  // bytes that a last cache holds
   constexpr double kRead = 0.05, kReadCached = 0.0125;     // a byte
-  constexpr double kFirstTouch = 0.25, kTile = 1.2;        // of memory; of tiles against softmin
+  constexpr double kFirstTouch = 0.5, kTile = 1.2;  // a byte of memory; of tiles against softmin
   const auto of = streamed_costs<T>(), wide = streamed_costs<double>();
   const bool matrix = p.form == Form::matrix;
   const auto cost = [&](const Streamed& s) {
