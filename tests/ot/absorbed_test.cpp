@@ -83,15 +83,32 @@ TEST(AbsorbedSolve, WithForbiddenPairsOfAMatrix) {
   solved(1, 90);
 }
 
-// At 1e-4 of the range float32 loses the costs when they are streamed, not when they are absorbed;
-// what its potentials lose is the predicted floor.
-TEST(AbsorbedSolve, FloatGoesBelowItsFloorAtSmallEpsilon) {
-  const auto clouds = random_clouds<float>(300, 300, 8, 5, 1, 1);
+/// L1 error of the marginals of a pair in float, in double.
+double true_error(const Clouds<float>& clouds, double eps, const SinkhornResult<float>& pair) {
+  const auto wide = [](const auto& from) { return std::vector<double>(from.begin(), from.end()); };
+  const Clouds<double> in_double{clouds.n,       clouds.m,       clouds.d,      wide(clouds.x),
+                                 wide(clouds.y), wide(clouds.a), wide(clouds.b)};
+  const auto problem = in_double.problem(KL{1}, KL{1});  // its marginals are not looked at
+  const auto f = wide(pair.f), g = wide(pair.g);
+  const Plan<double> plan(problem, eps, {f.data(), clouds.n}, {g.data(), clouds.m});
+  Exec exec;
+  const auto p = plan.marginal(Side::source, exec), q = plan.marginal(Side::target, exec);
+  double error = 0;
+  for (std::int64_t i = 0; i < clouds.n; ++i) error += std::abs(p[i] - in_double.a[i]);
+  for (std::int64_t j = 0; j < clouds.m; ++j) error += std::abs(q[j] - in_double.b[j]);
+  return error;
+}
+
+// Streamed scores lose u |x|^2 / epsilon, which no measured error shows; those of a kernel are of
+// double. (Measured: a third to a quarter is left, of the potentials' own rounding.)
+TEST(AbsorbedSolve, FloatLosesLessAtSmallEpsilon) {
+  const auto clouds = random_clouds<float>(600, 500, 64, 5, 1, 1);
   const auto problem = clouds.problem(Balanced{}, Balanced{});
-  SinkhornOptions options = tight(0.02, 1e-7);
-  const auto absorbed = solve(problem, options, kPlenty);
+  const SinkhornOptions options = tight(0.064, 1e-12);
+  const auto streamed = solve(problem, options, 0), absorbed = solve(problem, options, kPlenty);
   ASSERT_GT(absorbed.report.absorbed, 0);
-  EXPECT_LT(absorbed.report.marginal_error, 4 * absorbed.report.predicted_floor);
+  EXPECT_LT(true_error(clouds, options.epsilon, absorbed),
+            true_error(clouds, options.epsilon, streamed) / 2);
 }
 
 TEST(AbsorbedSolve, TheBudgetDecides) {
