@@ -357,6 +357,7 @@ class Solve {
     static_cast<SinkhornCheck&>(current) = entry;
     current.duality_gap = check.gap;
     current.omega = relaxation_.omega();
+    current.absorbed += alternation_.absorbed();
     return options_.on_check(current);
   }
 
