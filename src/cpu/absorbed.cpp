@@ -50,12 +50,10 @@ class WideTiles {
     args_.h = args.g;
     args_.shift = args.f;
     args_.eps = args.eps;
-    args_.pairs.list = nullptr;
+    auto& p = args_.pairs;
     if constexpr (std::is_same_v<T, double>) {
-      args_.pairs = args.pairs;
-      args_.pairs.list = nullptr;
+      p = from_;
     } else {
-      auto& p = args_.pairs;
       p.form = from_.form;
       p.scale = from_.scale;
       p.power = from_.power;
