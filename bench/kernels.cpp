@@ -5,10 +5,11 @@
 // `/peak` is pairs per second over the multiply-add peak in lanes, times d it is the share that the
 // products of coordinates alone would take; on a GPU `/peak` is over the exponentials that its unit
 // can do. `/softmin` is the rate over that of softmin with the squared Euclidean cost at the same
-// shape; for a cost matrix `/read` is its bytes per second over those of a plain read of the same
-// bytes. Errors are root mean squares over sampled rows, against double (for double: long double):
-// absolute in out / eps for softmin; over the sum of magnitudes for sums of weights; for draw how
-// far the uniform number lies outside of what the cumulative sum gives to the column.
+// shape; for a cost matrix and an absorbed kernel `/read` is its bytes per second over those of a
+// plain read of the same bytes. Errors are root mean squares over sampled rows, against double (for
+// double: long double): absolute in out / eps for softmin, of an absorbed kernel against the
+// streamed one; over the sum of magnitudes for sums of weights; for draw how far the uniform number
+// lies outside of what the cumulative sum gives to the column.
 #include "peak.hpp"
 
 #include <cstdio>
@@ -17,6 +18,7 @@
 #include <string>
 
 #include "case.hpp"
+#include "kernels/absorbed.hpp"
 #include "options.hpp"
 #include "ot/arrays.hpp"
 
@@ -60,6 +62,49 @@ class Kernels {
                 return (got[i] - shift[i]) / static_cast<Real<T>>(in_.eps) + std::log(sum(w));
               });
             }};
+  }
+
+  /// Softmin from a kernel in memory, over its rows or its columns.
+  Kernel absorbed(Side rows) {
+    const bool source = rows == Side::source;
+    const auto padded = [](const auto* from, std::int64_t size) {
+      Buffer<double> out(kernels::padded(size), -std::numeric_limits<double>::infinity());
+      std::copy_n(from, size, out.begin());
+      return out;
+    };
+    f_ = padded(in_.softmin.data(), n_);
+    g_ = padded(in_.h.data(), m_);
+    kernel_ = Buffer<T>(n_ * kernels::padded(m_));
+    kernels::absorb<T>({in_.op->pairs(Side::source), f_.data(), g_.data(), in_.eps, kernel_.data()},
+                       exec_);
+    if (source)
+      bias_ = in_.h.copy();
+    else
+      bias_ = Buffer<T>(kernels::padded(n_)), std::copy_n(f_.begin(), f_.size(), bias_.begin());
+    softmin_ = Buffer<double>(source ? n_ : m_);
+    return {source ? "absorbed(rows)" : "absorbed(columns)",
+            [=, this] {
+              kernels::softmin<T>({.pairs = in_.op->pairs(rows),
+                                   .h = bias_.data(),
+                                   .shift = nullptr,
+                                   .out = softmin_.data(),
+                                   .eps = in_.eps},
+                                  {kernel_.data(), kernels::padded(m_), !source,
+                                   (source ? f_ : g_).data(), (source ? g_ : f_).data()},
+                                  exec_);
+            },
+            [=, this] {  // from what is streamed
+              Buffer<double> want(softmin_.size());
+              in_.op->softmin(rows, bias_.data(), nullptr, want.data(), in_.eps, exec_);
+              double sum = 0;
+              for (std::int64_t i = 0; i < want.size(); ++i)
+                sum += std::pow((softmin_[i] - want[i]) / in_.eps, 2);
+              return std::sqrt(sum / static_cast<double>(want.size()));
+            }};
+  }
+  /// Its bytes per second, read plainly.
+  double read_kernel() const {
+    return read_peak(kernel_.data(), kernel_.size() * sizeof(T), exec_);
   }
 
   Kernel apply(int k) {
@@ -191,9 +236,9 @@ class Kernels {
   Exec& exec_;
   const std::int64_t n_, m_;
   const int dim_;
-  Buffer<double> softmin_;
+  Buffer<double> softmin_, f_, g_;
   PackedPoints<T> values_;
-  Buffer<T> out_, center_, mass_, first_;
+  Buffer<T> out_, center_, mass_, first_, kernel_, bias_;
   Buffer<std::int64_t> indices_, rows_, counts_;
 };
 
@@ -217,6 +262,7 @@ class Table {
       if (dim <= kLargestMoments) row(in, kernels.moments());
       row(in, kernels.top_k());
       row(in, kernels.draw());
+      if (!exec_.device.is_cuda() && options_.wants("absorbed")) measure_absorbed(in, kernels);
     }
     if (exec_.device.is_cuda() && sizeof(T) == 4 && dim > kDirectDimension) measure_fast(points);
     for (const Cost& cost : {Cost{HalfSquaredEuclidean{}}, Cost{Euclidean{}}, Cost{Power{1.5}},
@@ -264,6 +310,15 @@ class Table {
       measure_softmin("fast", points, SquaredEuclidean{}, kernels::Precision::fast);
     } catch (const NotAvailable& why) {
       std::printf("%-16s %s\n", "fast", why.what());
+    }
+  }
+
+  void measure_absorbed(const Case<T>& in, Kernels<T>& kernels) {
+    const double bytes = static_cast<double>(in.points.n * in.points.m) * sizeof(T);
+    for (const Side side : {Side::source, Side::target}) {
+      const double rate = row(in, kernels.absorbed(side)), read = kernels.read_kernel();
+      std::printf("%15s /read %.3f: %.3e bytes/s of %.3e bytes read plainly, %s\n", "",
+                  rate * sizeof(T) / read, read, bytes, where(bytes));
     }
   }
 
@@ -361,9 +416,10 @@ void run(Options& options) {
 int main(int count, char** words) {
   CLI::App app("Time, rate and error of each kernel", "bench_kernels");
   monge::bench::Options options;
-  monge::bench::add_cases(app, options,
-                          {"softmin", "cold", "apply", "pull", "moments", "top_k", "draw", "fast",
-                           "half_sqeuclidean", "euclidean", "power", "cosine", "dot", "matrix"});
+  monge::bench::add_cases(
+      app, options,
+      {"softmin", "cold", "apply", "pull", "moments", "top_k", "draw", "absorbed", "fast",
+       "half_sqeuclidean", "euclidean", "power", "cosine", "dot", "matrix"});
   monge::bench::add_device(app, options.exec);
   return monge::bench::parse_and_run(app, count, words, [&] { monge::bench::run(options); });
 }

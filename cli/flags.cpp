@@ -63,6 +63,7 @@ void Flags::fill(SinkhornOptions& options) const {
   options.tolerance = tolerance;
   options.max_iterations = max_iterations;
   options.precision = parse_precision(precision);
+  options.kernel_cache = kernel_cache;
 }
 
 CLI::Option* number(CLI::App& command, const std::string& name, std::optional<double>& value,
@@ -134,6 +135,12 @@ void add_flags(CLI::App& command, Flags& f) {
           "one product on tensor cores; mixed: float64 with exponentials in float32; double: "
           "float64")
       ->option_text("NAME")
+      ->group(kRun);
+  command
+      .add_option("--kernel-cache", f.kernel_cache,
+                  "Memory for a kernel of size n x m, where that is faster (default 536870912, on a "
+                  "GPU 0); 0: nothing of that size exists")
+      ->option_text("BYTES")
       ->group(kRun);
   command
       .add_option("--device", f.device,

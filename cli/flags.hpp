@@ -22,6 +22,7 @@ struct Flags {
   double tolerance = 1e-6;
   int max_iterations = 10000;
   std::string precision = "automatic";
+  std::int64_t kernel_cache = kAutomaticCache;
   std::string device = "cpu";
   int threads = 0;
   bool json = false, progress = false;

@@ -62,6 +62,7 @@ Json to_json(const SinkhornReport& report) {
   out["duality_gap"] = report.duality_gap;
   out["weight_error"] = report.weight_error;
   out["fast_passes"] = report.fast_passes;
+  out["absorbed"] = report.absorbed;
   out["mass_level"] = report.mass_level;
   out["omega"] = report.omega;
   out["trace"] = Json::array();
@@ -73,6 +74,7 @@ Json options_of(const Flags& flags) {
   return {{"tolerance", flags.tolerance},
           {"max_iterations", flags.max_iterations},
           {"precision", flags.precision},
+          {"kernel_cache", flags.kernel_cache},
           {"device", flags.device},
           {"threads", flags.threads}};
 }

@@ -138,6 +138,9 @@ class SinkhornReport(SinkhornCheck):
     def fast_passes(self) -> int: ...
 
     @property
+    def absorbed(self) -> int: ...
+
+    @property
     def mass_level(self) -> float: ...
 
     @property
@@ -233,6 +236,12 @@ class SinkhornOptions:
 
     @schedule.setter
     def schedule(self, arg: Schedule, /) -> None: ...
+
+    @property
+    def kernel_cache(self) -> int: ...
+
+    @kernel_cache.setter
+    def kernel_cache(self, arg: int, /) -> None: ...
 
 def goes_on(options: SinkhornOptions, report: SinkhornReport) -> bool:
     """Whether a solve in float32 ended where one in float64 is to go on."""

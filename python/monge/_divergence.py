@@ -154,6 +154,7 @@ def divergence(
     acceleration: str = "automatic",
     precision: str = "automatic",
     schedule: str = "plain",
+    kernel_cache: int | None = None,
     translate: bool = True,
     callback: Any = None,
     progress: Any = None,
@@ -208,6 +209,7 @@ def divergence(
         acceleration=acceleration,
         precision=precision,
         schedule=schedule,
+        kernel_cache=kernel_cache,
         translate=translate,
     )
     options.set_cost(ground.name, ground.power)

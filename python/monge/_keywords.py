@@ -166,6 +166,7 @@ def fill(
     acceleration: Any,
     precision: Any,
     schedule: Any,
+    kernel_cache: Any,
     translate: Any,
 ) -> CoreOptions:
     options.epsilon = epsilon
@@ -176,6 +177,8 @@ def fill(
     options.acceleration = getattr(_core.Acceleration, check_choice("acceleration", acceleration))
     options.precision = precision_of(precision)
     options.schedule = getattr(_core.Schedule, check_choice("schedule", schedule))
+    if kernel_cache is not None:
+        options.kernel_cache = integer(kernel_cache, "kernel_cache")
     options.translate = bool(translate)
     return options
 

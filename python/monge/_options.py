@@ -115,6 +115,13 @@ OPTIONS = (
         choices=("plain", "staged"),
     ),
     Option(
+        "kernel_cache",
+        None,
+        "bytes that a solve may take for a kernel of size n x m, which it keeps at the target epsilon "
+        "where that is predicted to be faster; 0: nothing of that size exists. None: 512 MiB, and 0 on a GPU, "
+        "where a positive value is NotAvailable.",
+    ),
+    Option(
         "translate",
         True,
         "the closed-form step along (f + c, g - c) for KL sides after each iteration.",

@@ -223,6 +223,11 @@ class Solution:
         return self._report.predicted_floor
 
     @property
+    def absorbed(self) -> int:
+        """How many of the passes read a kernel kept in memory, see kernel_cache."""
+        return self._report.absorbed
+
+    @property
     def weight_error(self) -> float:
         """With precision 'fast' the estimated relative error of the plan's weights by one half-step; else 0."""
         return self._report.weight_error

@@ -125,6 +125,7 @@ def solve(
     acceleration: str = "automatic",
     precision: str = "automatic",
     schedule: str = "plain",
+    kernel_cache: int | None = None,
     translate: bool = True,
     start: Any = None,
     callback: Any = None,
@@ -182,6 +183,7 @@ def solve(
         acceleration=acceleration,
         precision=precision,
         schedule=schedule,
+        kernel_cache=kernel_cache,
         translate=translate,
     )
     return _finish(
@@ -219,6 +221,7 @@ def solve_sample(
     acceleration: str = "automatic",
     precision: str = "automatic",
     schedule: str = "plain",
+    kernel_cache: int | None = None,
     translate: bool = True,
     start: Any = None,
     callback: Any = None,
@@ -289,6 +292,7 @@ def solve_sample(
         acceleration=acceleration,
         precision=precision,
         schedule=schedule,
+        kernel_cache=kernel_cache,
         translate=translate,
     )
     return _finish(

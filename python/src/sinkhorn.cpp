@@ -31,6 +31,7 @@ void bind_report(nb::module_& m) {
       .def_ro("predicted_floor", &SinkhornReport::predicted_floor)
       .def_ro("weight_error", &SinkhornReport::weight_error)
       .def_ro("fast_passes", &SinkhornReport::fast_passes)
+      .def_ro("absorbed", &SinkhornReport::absorbed)
       .def_ro("mass_level", &SinkhornReport::mass_level)
       .def_ro("omega", &SinkhornReport::omega)
       .def_ro("trace", &SinkhornReport::trace);
@@ -65,7 +66,8 @@ void bind_options(nb::module_& m) {
       .def_rw("annealing", &SinkhornOptions::annealing)
       .def_rw("acceleration", &SinkhornOptions::acceleration)
       .def_rw("precision", &SinkhornOptions::precision)
-      .def_rw("schedule", &SinkhornOptions::schedule);
+      .def_rw("schedule", &SinkhornOptions::schedule)
+      .def_rw("kernel_cache", &SinkhornOptions::kernel_cache);
   m.def("goes_on", &goes_on, "options"_a, "report"_a,
         "Whether a solve in float32 ended where one in float64 is to go on.");
 }

@@ -71,6 +71,17 @@ class Softmin {
     split_.parts == 1 ? whole_rows() : split_rows();
   }
 
+  void redo_all_but(const std::uint64_t* good) {
+    const std::int64_t partial_bytes =
+        split_.parts * n_ * static_cast<std::int64_t>(sizeof(RobustSum));
+    std::byte* const memory = exec_.workspace.reserve(
+        partial_bytes + split_.row_blocks * static_cast<std::int64_t>(sizeof(std::uint64_t)));
+    partial_ = reinterpret_cast<RobustSum*>(memory);
+    good_ = reinterpret_cast<std::uint64_t*>(memory + partial_bytes);
+    std::copy_n(good, split_.row_blocks, good_);
+    redo_rows();
+  }
+
  private:
   static std::uint64_t mask(int rows) {
     return rows == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << rows) - 1;
@@ -114,8 +125,13 @@ class Softmin {
         all_good &= good_[block] == mask(rows_of(block));
       }
     }
-    if (all_good) return;
-    for_each(tasks, [&](std::int64_t task, int) {
+    if (!all_good) redo_rows();
+  }
+
+  // By running maxima: the rows that are not good.
+  void redo_rows() {
+    const std::int64_t parts = split_.parts;
+    for_each(split_.row_blocks * parts, [&](std::int64_t task, int) {
       const std::int64_t block = task / parts, part = task % parts;
       sweep_robust(block, part, good_[block], partial_ + part * n_ + block * kRowBlock);
     });
@@ -214,6 +230,12 @@ template <class T>
 void softmin(const SoftminArgs<T>& args, Exec& exec) {
   if (args.pairs.n > 0) Softmin<T>(args, exec).run();
 }
+template <class T>
+void redo_softmin(const SoftminArgs<T>& args, const std::uint64_t* good, Exec& exec) {
+  Softmin<T>(args, exec).redo_all_but(good);
+}
+template void redo_softmin<float>(const SoftminArgs<float>&, const std::uint64_t*, Exec&);
+template void redo_softmin<double>(const SoftminArgs<double>&, const std::uint64_t*, Exec&);
 template void softmin<float>(const SoftminArgs<float>&, Exec&);
 template void softmin<double>(const SoftminArgs<double>&, Exec&);
 }  // namespace monge::kernels::cpu

@@ -77,3 +77,9 @@ struct SoftminSweep {
 template <class T>
 SoftminSweep<T> softmin_sweep();
 }  // namespace monge::cpu
+
+namespace monge::kernels::cpu {
+/// The rows whose bit in good [row blocks] is not set, by the robust sweep.
+template <class T>
+void redo_softmin(const SoftminArgs<T>& args, const std::uint64_t* good, Exec& exec);
+}  // namespace monge::kernels::cpu

@@ -36,8 +36,7 @@ typename Alternation<T>::Half Alternation<T>::make_half(const Problem<T>& proble
 }
 
 template <class T>
-Alternation<T>::Alternation(const Problem<T>& problem, const Operator<T>& op, bool translate,
-                            Exec& exec)
+Alternation<T>::Alternation(const Problem<T>& problem, Operator<T>& op, bool translate, Exec& exec)
     : op_(op), translate_(translate) {
   // A Balanced side beside a soft one leads, so that its marginal is exact in every checked pair:
   // otherwise the duality gap would be infinite there.
@@ -79,8 +78,9 @@ void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
   if (!from.has_bias)
     kernels::bias<T>({from.potential, from.log_weight, from.weight.size, eps_, from.h}, exec);
   from.has_bias = true;
-  op_.softmin(half.side, from.h, half.has_softmin ? half.softmin : nullptr, half.softmin, eps_,
-              exec);
+  last_absorbed_ = op_.softmin(half.side, from.h, half.has_softmin ? half.softmin : nullptr,
+                               half.softmin, eps_, exec);
+  absorbed_ += last_absorbed_;
   half.has_softmin = true;
   exec.state.passes = ++passes_;
 }
@@ -111,6 +111,15 @@ void Alternation<T>::lead(double omega, Exec& exec) {
 template <class T>
 void Alternation<T>::sweep_following(Exec& exec) {
   sweep(follow_, lead_, exec);
+}
+
+// A kernel that no sweep could use says that the next would be no better.
+template <class T>
+void Alternation<T>::absorb(double passes, std::int64_t budget, Exec& exec) {
+  if (last_absorbed_) return;
+  if (absorbed_ == absorbed_before_) return op_.forget();
+  if (op_.absorb(lead_.side, lead_.softmin, follow_.potential, eps_, passes, budget, exec))
+    absorbed_before_ = absorbed_;
 }
 
 // The mass step, or the translation: of two KL sides, or one beside a Balanced side. A TV side

@@ -16,7 +16,7 @@ namespace monge {
 template <class T>
 class Alternation {
  public:
-  Alternation(const Problem<T>& problem, const Operator<T>& op, bool translate, Exec& exec);
+  Alternation(const Problem<T>& problem, Operator<T>& op, bool translate, Exec& exec);
 
   void start(const Start<T>& start, Exec& exec);
   void set_epsilon(double eps) {
@@ -45,7 +45,11 @@ class Alternation {
 
   /// Copies the pair of `check` (with its mass shift) out, in the order source, target.
   void copy_pair(const Check& check, Buffer<T>& f, Buffer<T>& g, Exec& exec) const;
+  /// Between sweep_following() and follow(): has the operator absorb the pair, where `passes` more
+  /// at this epsilon repay it and none that it keeps is near enough.
+  void absorb(double passes, std::int64_t budget, Exec& exec);
   std::int64_t passes() const { return passes_; }
+  std::int64_t absorbed() const { return absorbed_; }  // passes that read a kernel
 
  private:
   struct Half {
@@ -70,12 +74,14 @@ class Alternation {
   kernels::MeasureArgs<T> measured(const Half& half) const;
   Half make_half(const Problem<T>& problem, Side side, Exec& exec) const;
 
-  const Operator<T>& op_;
+  Operator<T>& op_;
   bool translate_;
   double eps_ = 0;
   double total_mass_ = 0;
   Buffer<double> level_;  // [1] of a total mass with both sides capped, where the data are
   Half lead_, follow_;
-  std::int64_t passes_ = 0;
+  std::int64_t passes_ = 0, absorbed_ = 0;
+  std::int64_t absorbed_before_ = -1;  // the last kernel; -1: there was none
+  bool last_absorbed_ = false;
 };
 }  // namespace monge

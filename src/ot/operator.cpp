@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "kernels/absorbed.hpp"
 #include "kernels/entries.hpp"
 #include "kernels/inspect.hpp"
 #include "monge/core/error.hpp"
@@ -199,6 +200,7 @@ Operator<T> Operator<T>::with_points(Side side, MatrixView<const T> z, Exec& exe
     if (!form_.unit_length && (box.low[k] < extent_.low[k] || box.high[k] > extent_.high[k]))
       moved.radius2_ = std::numeric_limits<double>::infinity();
   moved.bound_costs();
+  moved.kernel_ = nullptr;
   return moved;
 }
 
@@ -225,15 +227,57 @@ kernels::Pairs<T> Operator<T>::pairs(Side rows) const {
 }
 
 template <class T>
-void Operator<T>::softmin(Side rows, const T* h, const double* shift, double* out, double eps,
+bool Operator<T>::absorb(Side rows, const double* f, const T* g, double eps, double passes,
+                         std::int64_t budget, Exec& exec) {
+  kernel_ = nullptr;
+  const std::int64_t values = n_ * kernels::padded(m_);
+  if (exec.device.is_cuda() || values > budget / static_cast<std::int64_t>(sizeof(T))) return false;
+  const auto p = pairs(Side::source);
+  const auto costs = kernels::absorbed_costs(p, precision_);
+  if (passes * (costs.streamed - costs.absorbed) <= costs.absorb) return false;
+  const auto kept = [&](const auto* from, std::int64_t size) {
+    constexpr double kNone = -std::numeric_limits<double>::infinity();
+    Buffer<double> out(kernels::padded(size), kNone);
+    for (std::int64_t i = 0; i < size; ++i)
+      if (std::isfinite(from[i])) out[i] = from[i];
+    return out;
+  };
+  const bool source = rows == Side::source;
+  auto kernel =
+      std::make_shared<Kernel>(Kernel{eps, source ? kept(f, n_) : kept(g, n_),
+                                      source ? kept(g, m_) : kept(f, m_), Buffer<T>(values)});
+  if (kernels::absorb<T>({.pairs = p,
+                          .f = kernel->f.data(),
+                          .g = kernel->g.data(),
+                          .eps = eps,
+                          .kernel = kernel->entries.data()},
+                         exec))
+    kernel_ = std::move(kernel);
+  return true;
+}
+
+template <class T>
+bool Operator<T>::softmin(Side rows, const T* h, const double* shift, double* out, double eps,
                           Exec& exec) const {
   auto p = pairs(rows);
+  const bool source = rows == Side::source;
+  if (kernel_ && kernel_->eps == eps) {
+    const kernels::Absorbed<T> absorbed{.kernel = kernel_->entries.data(),
+                                        .stride = kernels::padded(m_),
+                                        .transposed = !source,
+                                        .f = (source ? kernel_->f : kernel_->g).data(),
+                                        .g = (source ? kernel_->g : kernel_->f).data()};
+    if (kernels::softmin<T>({.pairs = p, .h = h, .shift = nullptr, .out = out, .eps = eps},
+                            absorbed, exec))
+      return true;
+  }
   if (exponents_ && radius2_ * form_.scale <= kExponentRange * std::log(2.0) * eps) {
-    p.rows.norms = (rows == Side::source ? source_ : target_)->norms;
-    p.cols.norms = (rows == Side::source ? target_ : source_)->norms;
+    p.rows.norms = (source ? source_ : target_)->norms;
+    p.cols.norms = (source ? target_ : source_)->norms;
   }
   kernels::softmin<T>(
       {.pairs = p, .h = h, .shift = shift, .out = out, .eps = eps, .precision = precision_}, exec);
+  return false;
 }
 
 template <class T>

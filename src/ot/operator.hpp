@@ -1,6 +1,6 @@
 // What a solve really applies: the geometry, prepared once (centred, normalised, packed in
-// panels), answering the verbs for either side. Streamed for now; later an absorbed kernel or a
-// sparse support answers the same calls, so loops and derivatives never know which.
+// panels), answering the verbs for either side: streamed, or softmin from an absorbed kernel. Loops
+// and derivatives never know which.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -57,9 +57,17 @@ class Operator {
   /// Estimate of the relative error of transport weights by one softmin at precision fast; else 0.
   double weight_error(double eps) const;
 
+  /// Keeps exp((f_i + g_j - C_ij) / eps) of a pair for the softmins at eps to come, where its bytes
+  /// fit the budget and `passes` of them are predicted to repay it; false where it is not worth a
+  /// try. f = softmin(g) is that of side `rows`. What was kept before goes.
+  bool absorb(Side rows, const double* f, const T* g, double eps, double passes,
+              std::int64_t budget, Exec& exec);
+  void forget() { kernel_ = nullptr; }
+
   // Every verb: outputs live on side `rows`; h belongs to the other side, padded with -inf to
   // kernels::padded; shift belongs to `rows`. See the kernel contracts.
-  void softmin(Side rows, const T* h, const double* shift, double* out, double eps,
+  /// Returns whether it read an absorbed kernel.
+  bool softmin(Side rows, const T* h, const double* shift, double* out, double eps,
                Exec& exec) const;
   void apply(Side rows, const T* h, const T* shift, kernels::Weighting weighting,
              MatrixView<const T> v, T* out, double eps, Exec& exec) const;  // v empty: ones
@@ -83,6 +91,11 @@ class Operator {
   void pack_cloud(const PointCloud<T>& cloud, const Inspection& seen, Exec& exec);
   void bound_costs();
   void measure_products(Exec& exec);
+  struct Kernel {
+    double eps;
+    Buffer<double> f, g;  // of source and target, as kernels::Absorbed has them
+    Buffer<T> entries;    // [n, padded(m)]
+  };
   CostForm form_;
   int dim_ = 0;
   Packing how_;
@@ -97,5 +110,6 @@ class Operator {
   double largest_product_ = 0;  // of fast: max |x|^2, as products 2 x.y count; half of it for x.y
   double radius2_ = 0;          // of all points about the centre, squared, in units of the scale
   double min_cost_ = 0, max_cost_ = 0, needed_cost_ = 0;
+  std::shared_ptr<const Kernel> kernel_;  // null: streamed
 };
 }  // namespace monge

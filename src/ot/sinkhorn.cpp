@@ -25,6 +25,7 @@ constexpr double kAccurateShare = 1.0 / 3;  // of the iterations that are left t
 constexpr int kRelaxedChecks = 10;          // a check costs a plain half-step: not more often
 constexpr int kFirstFinite = 20;            // iterations within which a check must be finite
 constexpr int kFlatChecks = 3;              // checks without progress that make a floor
+constexpr std::int64_t kKernelCache = std::int64_t{512} << 20;  // bytes, on the CPU
 
 template <class T>
 void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T>& start,
@@ -66,6 +67,16 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
                     "accurate, which finishes what fast began",
                     to_string(o.precision)),
         "schedule");
+  if (o.kernel_cache < kAutomaticCache)
+    throw InvalidArgument(
+        fmt::format("[sinkhorn] kernel_cache is {}, wanted bytes >= 0, or {} for automatic",
+                    o.kernel_cache, kAutomaticCache),
+        "kernel_cache");
+  if (o.kernel_cache > 0 && problem.device().is_cuda())
+    throw NotAvailable(
+        fmt::format("[sinkhorn] kernel_cache is {} and the problem is on {}: kernels are kept on "
+                    "the CPU alone; wanted 0 or automatic",
+                    o.kernel_cache, to_string(problem.device())));
   check_device("sinkhorn", "the problem", problem.device(), exec);
   const auto check = [&](VectorView<const T> v, std::int64_t size, const char* name) {
     if (!v.size) return;
@@ -139,12 +150,16 @@ class Solve {
         fast_stage_(options.schedule == Schedule::staged),
         op_(problem, fast_stage_ ? kernels::Precision::fast : swept_in(options.precision), exec),
         alternation_(problem, op_, options.translate, exec),
-        relaxation_(make_relaxation()) {}
+        relaxation_(make_relaxation()),
+        kernel_cache_(options.kernel_cache != kAutomaticCache ? options.kernel_cache
+                      : exec.device.is_cuda()                 ? 0
+                                                              : kKernelCache) {}
 
   /// Counts what was done before.
   void count(const SinkhornReport& begun) {
     iterations_ = begun.iterations;
     passes_before_ = begun.passes;
+    report_.absorbed = begun.absorbed;
     report_.trace = begun.trace;
   }
 
@@ -234,6 +249,7 @@ class Solve {
           continue;
         }
       }
+      if (checked && at_target > 1) alternation_.absorb(2 * steps_to_go(), kernel_cache_, exec_);
       alternation_.follow(relaxation_.omega(), exec_);
     }
   }
@@ -267,16 +283,22 @@ class Solve {
     const int every =
         relaxed ? std::max(options_.check_every, kRelaxedChecks) : options_.check_every;
     next_check_ = at_target + every - at_target % every;
-    if (!relaxed && options_.criterion == Criterion::residual) {
-      double steps = 1;  // after the first check, to see it fall
-      if (at_target > 1) {
-        const double fall = std::log(seen_error_ / error) / (at_target - seen_at_);
-        steps = fall > 0 ? std::ceil(std::log(error / options_.tolerance) / fall) : every;
-      }
-      next_check_ = std::min<double>(next_check_, at_target + std::max(1.0, steps));
+    predicted_ = 1;  // after the first check, to see it fall
+    if (at_target > 1) {
+      const double fall = std::log(seen_error_ / error) / (at_target - seen_at_);
+      predicted_ = fall > 0 ? std::ceil(std::log(error / options_.tolerance) / fall)
+                            : options_.max_iterations;
     }
+    if (!relaxed && options_.criterion == Criterion::residual)
+      next_check_ = std::min<double>(next_check_, at_target + std::max(1.0, predicted_));
     seen_at_ = at_target;
     seen_error_ = error;
+  }
+
+  // An error says nothing of a gap.
+  double steps_to_go() const {
+    const double left = options_.max_iterations - iterations_;
+    return std::min(left, options_.criterion == Criterion::gap ? options_.check_every : predicted_);
   }
 
   double finest_level() const { return std::max(options_.tolerance, flat_below_); }
@@ -378,6 +400,7 @@ class Solve {
     static_cast<SinkhornCheck&>(current) = entry;
     current.duality_gap = check.gap;
     current.omega = relaxation_.omega();
+    current.absorbed += alternation_.absorbed();
     return options_.on_check(current);
   }
 
@@ -385,6 +408,7 @@ class Solve {
     report_.converged = report_.status == Status::converged;
     report_.iterations = iterations_;
     report_.passes = passes();
+    report_.absorbed += alternation_.absorbed();
     report_.omega = relaxation_.omega();
     if (fast_stage_ || options_.precision == Precision::fast) report_.fast_passes = passes();
     fix_gauge(problem_, kept_.dual_a, kept_.dual_b, f_, g_, exec_);
@@ -401,6 +425,7 @@ class Solve {
   Operator<T> op_;
   Alternation<T> alternation_;
   Relaxation relaxation_;
+  const std::int64_t kernel_cache_;
   SinkhornReport report_;
   Buffer<T> f_, g_;
   typename Alternation<T>::Check kept_{};  // of f_ and g_
@@ -409,6 +434,7 @@ class Solve {
   double level_tolerance_ = kLevelTolerance, window_error_ = 0;
   int iterations_ = 0, flat_ = 0, window_start_ = 0, next_check_ = 1, seen_at_ = 0;
   double seen_error_ = 0, fast_error_ = std::numeric_limits<double>::infinity();
+  double predicted_ = 1;  // iterations to the tolerance as the error falls
   std::int64_t passes_before_ = 0;
   bool has_pair_ = false, annealed_ = false;
 };

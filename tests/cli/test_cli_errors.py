@@ -57,6 +57,7 @@ def test_usage(monge, clouds, arguments, said):
         (("--epsilon", 0.1, "--tv-target", -2), "TV(-2)"),
         (("--epsilon", 0.1, "--tolerance", 0), "tolerance"),
         (("--epsilon", 0.1, "--max-iterations", 0), "max_iterations"),
+        (("--epsilon", 0.1, "--kernel-cache", -2), "kernel_cache"),
         (("--epsilon", 0.1, "--mass", 7), "mass"),
         (("--epsilon", 0.1, "--mass", 0), "mass"),
         (("--epsilon", 0.1, "--cost", "manhattan"), "sqeuclidean, half_sqeuclidean"),

@@ -146,6 +146,13 @@ def test_not_converged_is_exit_1_with_results(monge, clouds, tmp_path):
     assert {p.name for p in (tmp_path / "out").iterdir()} == RESULTS
 
 
+def test_kernel_cache_reaches_the_solver(monge, clouds, tmp_path):
+    options = ("--epsilon", 0.02, "--tolerance", 1e-9, "--precision", "double")
+    cached = monge.report("solve", "x.npy", "y.npy", *options)
+    streamed = monge.report("solve", "x.npy", "y.npy", *options, "--kernel-cache", 0)
+    assert streamed["absorbed"] == 0 < cached["absorbed"]
+
+
 def test_seed_decides_the_pairs(monge, clouds, tmp_path):
     options = ("solve", "x.npy", "y.npy", "--epsilon", 0.1, "--draw", 100)
     for name, seed in (("one", 1), ("again", 1), ("two", 2)):

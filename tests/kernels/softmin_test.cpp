@@ -9,6 +9,7 @@
 #include "reference/weights.hpp"
 #include "support/kernel_case.hpp"
 #include "support/on_targets.hpp"
+#include "support/softmin_bound.hpp"
 
 namespace monge {
 namespace {
@@ -16,6 +17,7 @@ using kernels::Form;
 using kernels::Precision;
 using kernels::SoftminArgs;
 using reference::Real;
+using testing::bound;
 using testing::CaseOptions;
 using testing::KernelCase;
 
@@ -50,34 +52,6 @@ std::vector<double> run(const KernelCase<T>& in, Shift shift, int threads = 1,
   return out;
 }
 
-// Bound on |out - exact| for row i. A score carries the error of its cost and two roundings of its
-// own size; moving every score by at most e moves the softmin by at most e, so the largest error
-// among columns that matter counts: those within 40 eps of the best. The sum of at most 1024
-// columns in T loses at most 1024 + 8 roundings, the exponentials a few more; eps as used is off by
-// one rounding, which moves the result by eps log m at most; then the result is rounded.
-//
-// In mixed the sum, its exponentials and their exponents are of float: a sum that is taken has a
-// logarithm within 60 units of log 2, so exponents that matter are below 60 + 40 / log 2 < 128.
-template <class T>
-Real bound(const KernelCase<T>& in, std::int64_t i, Real exact, Precision precision) {
-  const auto p = in.pairs();
-  const Real u = std::numeric_limits<T>::epsilon() / 2;
-  const bool mixed = precision == Precision::mixed;
-  const Real u_sum = mixed ? Real{0x1p-24} : u;
-  Real best = -kInfinity, error = 0;
-  for (std::int64_t j = 0; j < p.m; ++j)
-    if (reference::swept(p, i, j)) best = std::max(best, in.h[j] - reference::cost(p, i, j));
-  for (std::int64_t j = 0; j < p.m; ++j) {
-    const Real c = reference::cost(p, i, j), score = in.h[j] - c;
-    if (!reference::swept(p, i, j) || std::isinf(score) || score < best - 40 * in.eps) continue;
-    error = std::max(error, reference::cost_error(p, i, j, c) +
-                                3 * u * (std::abs(c) + std::abs(static_cast<Real>(in.h[j]))));
-  }
-  const Real columns = std::min<std::int64_t>(p.m, 1024);
-  return error + in.eps * u * std::log(static_cast<Real>(p.m)) +
-         in.eps * u_sum * (columns + 16 + (mixed ? 128 : 0)) + 2 * u * std::abs(exact);
-}
-
 // Runs the case on every target, with its shifts and, where `unshifted`, without.
 template <class T>
 void expect_exact(const KernelCase<T>& in, bool shifted = true, bool unshifted = false,
@@ -87,7 +61,7 @@ void expect_exact(const KernelCase<T>& in, bool shifted = true, bool unshifted =
   std::vector<Real> want(p.n), tolerance(p.n);
   for (std::int64_t i = 0; i < p.n; ++i) {
     want[i] = reference::softmin_row(p, in.h.data(), in.eps, i);
-    tolerance[i] = bound(in, i, want[i], precision);
+    tolerance[i] = bound(p, in.h.data(), in.eps, i, want[i], precision);
   }
   testing::on_every_target([&] {
     // From halves too, where tensor cores take them.

@@ -412,5 +412,18 @@ TEST(Devices, OutOfMemoryOnAGpuSaysHowMuchAndTheNextSolveWorks) {
     EXPECT_TRUE(sinkhorn(*in.problem, options, in.exec).report.converged);
   });
 }
+
+TEST(KernelCache, IsOfTheCpuAlone) {
+  testing::on_every_gpu([] {
+    Case<float> in(random_clouds<float>(40, 30, 3, 5), testing::current_device(), KL{1}, KL{1},
+                   SquaredEuclidean{});
+    SinkhornOptions options;
+    options.epsilon = 0.1;
+    options.kernel_cache = 1;
+    EXPECT_THROW(sinkhorn(*in.problem, options, in.exec), NotAvailable);
+    options.kernel_cache = 0;
+    EXPECT_EQ(sinkhorn(*in.problem, options, in.exec).report.absorbed, 0);
+  });
+}
 }  // namespace
 }  // namespace monge

@@ -1,5 +1,5 @@
-// G3: nothing of size n x m exists. A solve runs in a fresh process whose data segment may grow by
-// what is promised and no more.
+// G3: nothing of size n x m exists beyond kernel_cache. A solve runs in a fresh process whose data
+// segment may grow by what is promised and no more.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
@@ -16,6 +16,8 @@ namespace monge {
 namespace {
 constexpr std::int64_t kSources = 1'000'000, kTargets = 4'000, kMebibyte = 1 << 20;
 constexpr int kDimension = 3;
+constexpr std::int64_t kSide = 4'000, kKernelBytes = kSide * kSide * 4;
+constexpr int kManyDimensions = 64;  // where a kernel repays itself
 
 // Bytes of private writable memory, as RLIMIT_DATA counts them.
 std::int64_t data_bytes() {
@@ -41,6 +43,7 @@ std::int64_t data_bytes() {
     SinkhornOptions options;
     options.epsilon = 0.01;
     options.max_iterations = 1;
+    options.kernel_cache = 0;
     Exec exec;
     exec.threads = 1;
     sinkhorn(problem, options, exec);
@@ -49,6 +52,54 @@ std::int64_t data_bytes() {
     std::_Exit(2);
   }
   std::_Exit(0);
+}
+
+// Exits with 0 when a solve whose kernel takes `bytes` fits `allowed` bytes above its inputs, and 4
+// where it did not keep what it was granted.
+[[noreturn]] void solve_with_kernel(std::int64_t granted, std::int64_t allowed) {
+  std::vector<float> x(kSide * kManyDimensions), y(kSide * kManyDimensions);
+  for (std::size_t k = 0; k < x.size(); ++k) x[k] = static_cast<float>(philox_uniform(1, 0, k));
+  for (std::size_t k = 0; k < y.size(); ++k) y[k] = static_cast<float>(philox_uniform(1, 1, k));
+  const auto limit = static_cast<rlim_t>(data_bytes() + allowed);
+  const rlimit bounds{limit, limit};
+  if (setrlimit(RLIMIT_DATA, &bounds) != 0) std::_Exit(3);
+  bool kept = false;
+  try {
+    const Problem<float> problem(PointCloud<float>{{x.data(), kSide, kManyDimensions},
+                                                   {y.data(), kSide, kManyDimensions},
+                                                   SquaredEuclidean{}},
+                                 {}, {}, Balanced{}, Balanced{});
+    SinkhornOptions options;
+    options.epsilon = 0.5;
+    options.tolerance = 1e-12;
+    options.max_iterations = 1000;
+    options.kernel_cache = granted;
+    options.on_check = [&](const SinkhornReport& report) { return report.iterations < 40; };
+    Exec exec;
+    exec.threads = 1;
+    kept = sinkhorn(problem, options, exec).report.absorbed > 0;
+  } catch (const OutOfMemory& error) {
+    std::fputs(error.what(), stderr);
+    std::_Exit(2);
+  }
+  std::_Exit(kept == (granted >= kKernelBytes) ? 0 : 4);
+}
+
+TEST(MemorySlow, AKernelStaysWithinItsBudget) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "the sanitizer's own memory is not the library's";
+#endif
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  // Values and 16 MiB as below, and the points once more in double while the kernel is formed.
+  const std::int64_t beside = 2 * kSide *
+                                  ((kManyDimensions + 8) * std::int64_t{sizeof(float)} +
+                                   (kManyDimensions + 1) * std::int64_t{sizeof(double)}) +
+                              16 * kMebibyte;
+  EXPECT_EXIT(solve_with_kernel(kKernelBytes, kKernelBytes + beside), ::testing::ExitedWithCode(0),
+              "");
+  EXPECT_EXIT(solve_with_kernel(kKernelBytes - 1, beside), ::testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(solve_with_kernel(kKernelBytes, beside), ::testing::ExitedWithCode(2),
+              "no memory for");
 }
 
 TEST(MemorySlow, StaysWithinThePromisedValuesAPoint) {

@@ -469,4 +469,33 @@ TEST(Operator, RefusesMalformedNewPoints) {
   EXPECT_EQ(zero.argument, "z");
   EXPECT_EQ(zero.index, 1);
 }
+
+// It belongs to one epsilon and to the points that it was made of.
+TYPED_TEST(OperatorTest, AKernelAnswersForItsOwnEpsilonAlone) {
+  using T = TypeParam;
+  constexpr double kEps = 0.2, kMany = 1e9;
+  constexpr std::int64_t kPlenty = 1 << 20;
+  const auto clouds = random_clouds<T>(70, 50, 20, 3);
+  const auto problem = clouds.problem(Balanced{}, KL{1});
+  Operator<T> op(problem);
+  Exec exec;
+  const auto h = padded_bias<T>(50, T(0));
+  const auto softmin = [&](const Operator<T>& by, double eps, bool from_kernel) {
+    std::vector<double> out(by.size(Side::source));
+    EXPECT_EQ(by.softmin(Side::source, h.data(), nullptr, out.data(), eps, exec), from_kernel);
+    return out;
+  };
+  const auto streamed = softmin(op, kEps, false), other = softmin(op, 2 * kEps, false);
+  EXPECT_FALSE(op.absorb(Side::source, streamed.data(), h.data(), kEps, 0, kPlenty, exec));
+  EXPECT_FALSE(op.absorb(Side::source, streamed.data(), h.data(), kEps, kMany, 0, exec));
+  softmin(op, kEps, false);
+  ASSERT_TRUE(op.absorb(Side::source, streamed.data(), h.data(), kEps, kMany, kPlenty, exec));
+  const auto absorbed = softmin(op, kEps, true);
+  for (std::size_t i = 0; i < absorbed.size(); ++i)  // norms of 20 about the centre, sums of 50
+    ASSERT_NEAR(absorbed[i], streamed[i], 200 * std::numeric_limits<T>::epsilon());
+  EXPECT_EQ(softmin(op, 2 * kEps, false), other);
+  softmin(op.with_points(Side::source, clouds.source(), exec), kEps, false);
+  op.forget();
+  EXPECT_EQ(softmin(op, kEps, false), streamed);
+}
 }  // namespace monge

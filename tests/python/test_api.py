@@ -39,7 +39,7 @@ def test_signature_and_docstring_are_the_table(verb):
 
 @pytest.mark.parametrize(
     "keyword",
-    ["bounds", "seed", "kernel_cache", "initializer", "geometry", "verify", "reg"],
+    ["bounds", "seed", "initializer", "geometry", "verify", "reg"],
 )
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
 def test_keywords_of_other_parts_are_absent(verb, keyword):
@@ -353,6 +353,15 @@ def test_fast_precision_is_never_something_else(clouds):
         x, y, a, b, epsilon=0.1, marginals=monge.KL(1), precision="accurate"
     )
     assert accurate.weight_error == accurate.fast_passes == 0
+
+
+def test_kernel_cache_bounds_what_is_kept(clouds):
+    x, y = (np.tile(v, (4, 8)) for v in clouds.astype("float64")[:2])
+    options = {"epsilon": 0.01, "tolerance": 1e-10, "marginals": monge.KL(1)}
+    streamed = monge.solve_sample(x, y, kernel_cache=0, **options)
+    kept = monge.solve_sample(x, y, **options)
+    assert streamed.absorbed == 0 < kept.absorbed < kept.passes
+    assert kept.value == pytest.approx(streamed.value, rel=1e-12)
 
 
 def test_double_precision_on_float_points(clouds):

@@ -84,6 +84,8 @@ BAD_OPTIONS = {
     "annealing": ({"annealing": "fast"}, "annealing"),
     "acceleration": ({"acceleration": "newton"}, "acceleration"),
     "precision": ({"precision": "half"}, "precision"),
+    "kernel_cache": ({"kernel_cache": -2}, "kernel_cache"),
+    "kernel_cache float": ({"kernel_cache": 1e6}, "kernel_cache"),
     "threads": ({"threads": 0}, "threads"),
     "callback": ({"callback": 3}, "callback"),
 }

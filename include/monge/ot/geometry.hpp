@@ -7,7 +7,7 @@
 #include "monge/ot/cost.hpp"
 
 namespace monge {
-/// Costs computed on the fly from two clouds, any d >= 1; nothing of size n x m exists.
+/// Costs computed on the fly from two clouds, any d >= 1.
 template <class T>
 struct PointCloud {
   MatrixView<const T> x;  ///< [n, d] source points

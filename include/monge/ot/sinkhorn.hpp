@@ -58,6 +58,7 @@ struct SinkhornReport : SinkhornCheck {
   /// measured by the same products. 0 with any other precision.
   double weight_error = 0;
   std::int64_t fast_passes = 0;  ///< of the passes those in precision fast
+  std::int64_t absorbed = 0;     ///< passes that read a kernel kept in memory, see kernel_cache
   double mass_level = 0;         ///< the level l of f = min(s, l) with a total mass; else 0
   double omega = 1;              ///< relaxation in use at the end
   std::vector<SinkhornCheck>
@@ -68,6 +69,8 @@ enum class Schedule {
   plain,  ///< one precision from beginning to end
   staged  ///< precision fast until its error would show, then accurate to the end
 };
+
+inline constexpr std::int64_t kAutomaticCache = -1;
 
 struct SinkhornOptions {
   double epsilon = 0;          ///< Required, > 0: no default suits all data.
@@ -80,6 +83,11 @@ struct SinkhornOptions {
   Acceleration acceleration = Acceleration::automatic;
   Precision precision = Precision::automatic;
   Schedule schedule = Schedule::plain;
+  /// Bytes that a kernel exp((f_i + g_j - C_ij) / epsilon) may take, which a solve keeps at the
+  /// target epsilon where it is predicted to repay itself: passes then read it, which takes as long
+  /// whatever the cost and the dimension are. 0: nothing of size n m exists. Automatic: 512 MiB,
+  /// and 0 on a GPU, which keeps none.
+  std::int64_t kernel_cache = kAutomaticCache;
   /// Called at each check of the target epsilon and each level's end; false stops.
   std::function<bool(const SinkhornReport&)> on_check;
 };
@@ -99,9 +107,9 @@ struct SinkhornResult {
 
 /// Throws InvalidArgument for options out of range (of a Problem<float> precisions mixed and double
 /// are; staged needs automatic or accurate), NotAvailable for precision fast and schedule staged
-/// where the fast one does not exist, Error when the very first check
-/// is already non-finite, Interrupted when exec says stop. Running out of iterations is a result.
-/// Defined for float and double.
+/// where the fast one does not exist and for a kernel_cache on a GPU, Error when the very first
+/// check is already non-finite, Interrupted when exec says stop. Running out of iterations is a
+/// result. Defined for float and double.
 template <class T>
 SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
                            const Start<T>& start = {});

@@ -1,0 +1,66 @@
+// The absorbed kernel: K_ij = exp((f_i + g_j - c_ij) / eps) of some pair (f, g), kept in memory, so
+// that softmin becomes a product of K with a vector, whatever the cost and the dimension are:
+//   softmin(h)_i = f_i - eps log sum_j K_ij v_j,   v_j = exp((h_j - g_j) / eps)
+// All of it on the CPU, where exec.device is by contract.
+#pragma once
+#include "kernels/backend.hpp"
+#include "kernels/pairs.hpp"
+#include "kernels/softmin.hpp"
+#include "monge/core/exec.hpp"
+
+namespace monge::kernels {
+/// Rows of K start at multiples of kPanel; their padding is 0.
+template <class T>
+struct AbsorbArgs {
+  Pairs<T> pairs;   // of the side whose points are the rows of K; its list is not looked at
+  const double* f;  // [n]
+  const double* g;  // [padded(m)], -inf in the padding
+  double eps;
+  T* kernel;  // [n, padded(m)]
+};
+
+template <class T>
+struct Absorbed {
+  const T* kernel;
+  std::int64_t stride;  // between rows of K
+  bool transposed;      // the rows of K are the columns of the softmin
+  const double *f, *g;  // of rows and columns of the softmin; [padded], -inf in the padding and for
+                        // a point without partner
+};
+
+/// What a softmin costs that streams and one that reads K, and what it costs to absorb, in
+/// nanoseconds a pair and core: a table by cost, dimension, type, size and instruction set.
+struct AbsorbedCosts {
+  double streamed, absorbed, absorb;
+};
+
+namespace cpu {
+template <class T>
+bool absorb(const AbsorbArgs<T>&, Exec&);
+template <class T>
+bool softmin(const SoftminArgs<T>&, const Absorbed<T>&, Exec&);
+template <class T>
+AbsorbedCosts absorbed_costs(const Pairs<T>&, Precision);
+}  // namespace cpu
+
+/// Scores and exponentials in double, rounded to T once; 0 below the smallest normal number. False,
+/// the kernel then of no use, where an entry is above 1e12: what small v_j lose would matter.
+template <class T>
+bool absorb(const AbsorbArgs<T>& args, Exec& exec) {
+  return cpu::absorb(args, exec);
+}
+
+/// The softmin of `args` (whose list is null), without its shift. False, nothing being written,
+/// where h is so far from g, or so many sums from 1, that entries may matter which K has lost. A
+/// few rows whose sum leaves [1e-18, 1e18] are redone without K. Sums as in softmin.hpp; v_j is
+/// formed in double and rounded once.
+template <class T>
+bool softmin(const SoftminArgs<T>& args, const Absorbed<T>& absorbed, Exec& exec) {
+  return cpu::softmin(args, absorbed, exec);
+}
+
+template <class T>
+AbsorbedCosts absorbed_costs(const Pairs<T>& pairs, Precision precision) {
+  return cpu::absorbed_costs(pairs, precision);
+}
+}  // namespace monge::kernels

@@ -1,0 +1,41 @@
+// What a softmin of type T may lose.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "kernels/softmin.hpp"
+#include "reference/weights.hpp"
+
+namespace monge::testing {
+// Bound on |out - exact| for row i. A score carries the error of its cost and two roundings of its
+// own size; moving every score by at most e moves the softmin by at most e, so the largest error
+// among columns that matter counts: those within 40 eps of the best. The sum of at most 1024
+// columns in T loses at most 1024 + 8 roundings, the exponentials a few more; eps as used is off by
+// one rounding, which moves the result by eps log m at most; then the result is rounded.
+//
+// In mixed the sum, its exponentials and their exponents are of float: a sum that is taken has a
+// logarithm within 60 units of log 2, so exponents that matter are below 60 + 40 / log 2 < 128.
+template <class T>
+reference::Real bound(const kernels::Pairs<T>& p, const T* h, double eps, std::int64_t i,
+                      reference::Real exact,
+                      kernels::Precision precision = kernels::Precision::accurate) {
+  using reference::Real;
+  const Real u = std::numeric_limits<T>::epsilon() / 2;
+  const bool mixed = precision == kernels::Precision::mixed;
+  const Real u_sum = mixed ? Real{0x1p-24} : u;
+  Real best = -std::numeric_limits<Real>::infinity(), error = 0;
+  for (std::int64_t j = 0; j < p.m; ++j)
+    if (reference::swept(p, i, j)) best = std::max(best, h[j] - reference::cost(p, i, j));
+  for (std::int64_t j = 0; j < p.m; ++j) {
+    const Real c = reference::cost(p, i, j), score = h[j] - c;
+    if (!reference::swept(p, i, j) || std::isinf(score) || score < best - 40 * eps) continue;
+    error = std::max(error, reference::cost_error(p, i, j, c) +
+                                3 * u * (std::abs(c) + std::abs(static_cast<Real>(h[j]))));
+  }
+  const Real columns = std::min<std::int64_t>(p.m, 1024);
+  return error + eps * u * std::log(static_cast<Real>(p.m)) +
+         eps * u_sum * (columns + 16 + (mixed ? 128 : 0)) + 2 * u * std::abs(exact);
+}
+}  // namespace monge::testing
