@@ -137,9 +137,10 @@ void add_flags(CLI::App& command, Flags& f) {
       ->option_text("NAME")
       ->group(kRun);
   command
-      .add_option("--kernel-cache", f.kernel_cache,
-                  "Memory for a kernel of size n x m, where that is faster (default 536870912, on a "
-                  "GPU 0); 0: nothing of that size exists")
+      .add_option(
+          "--kernel-cache", f.kernel_cache,
+          "Memory for a kernel of size n x m, where that is faster (default 536870912, on a "
+          "GPU 0); 0: nothing of that size exists")
       ->option_text("BYTES")
       ->group(kRun);
   command

@@ -71,12 +71,9 @@ Json to_json(const SinkhornReport& report) {
 }
 
 Json options_of(const Flags& flags) {
-  return {{"tolerance", flags.tolerance},
-          {"max_iterations", flags.max_iterations},
-          {"precision", flags.precision},
-          {"kernel_cache", flags.kernel_cache},
-          {"device", flags.device},
-          {"threads", flags.threads}};
+  return {{"tolerance", flags.tolerance}, {"max_iterations", flags.max_iterations},
+          {"precision", flags.precision}, {"kernel_cache", flags.kernel_cache},
+          {"device", flags.device},       {"threads", flags.threads}};
 }
 
 void print(const std::string& text) {
