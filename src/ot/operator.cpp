@@ -142,15 +142,11 @@ void Operator<T>::measure_products(Exec& exec) {
 }
 
 template <class T>
-double Operator<T>::floor(double eps) const {
+Reach Operator<T>::reach(double eps) const {
   const double range = std::max(0.0, std::min(max_cost_, needed_cost_) - min_cost_);
-  return (sizeof(T) == 4 ? kFloatFloor : kDoubleFloor) * range / eps;
-}
-
-template <class T>
-double Operator<T>::resolution() const {
-  if (sizeof(T) == 4) return kFloatResolution;
-  return precision_ == kernels::Precision::mixed ? kMixedResolution : 0;
+  if (sizeof(T) == 4) return {kFloatFloor * range / eps, kFloatResolution};
+  const bool mixed = precision_ == kernels::Precision::mixed;
+  return {kDoubleFloor * range / eps, mixed ? kMixedResolution : 0};
 }
 
 template <class T>

@@ -2,6 +2,7 @@
 // panels), answering the verbs for either side: streamed, or softmin from an absorbed kernel. Loops
 // and derivatives never know which.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -22,6 +23,17 @@ constexpr kernels::Precision swept_in(Precision precision) {
   if (precision == Precision::fast) return kernels::Precision::fast;
   return precision == Precision::mixed ? kernels::Precision::mixed : kernels::Precision::accurate;
 }
+
+/// What rounding lets a solve reach, as L1 marginal errors (docs/numerics.md).
+struct Reach {
+  double floor;  // below which rounding of scores keeps it from going
+  double
+      hidden;  // that rounding of the exponentials hides from it, as it measures by the same ones
+  double predicted() const { return std::max(floor, hidden); }
+  /// An error that stands still below it has met its floor.
+  double flat_below() const { return std::max(4 * floor, hidden); }
+  bool meets(double error, double tolerance) const { return std::max(error, hidden) <= tolerance; }
+};
 
 template <class T>
 class Operator {
@@ -46,12 +58,7 @@ class Operator {
   /// The largest cost a feasible plan is sure to use at most (row and column minima): where
   /// annealing starts and what the precision floor is predicted from.
   double needed_cost() const { return needed_cost_; }
-  /// The L1 marginal error below which rounding of scores keeps a solve from going
-  /// (docs/numerics.md).
-  double floor(double eps) const;
-  /// The L1 marginal error that rounding of the exponentials hides from a solve, which measures by
-  /// the same ones; 0 in double.
-  double resolution() const;
+  Reach reach(double eps) const;
   /// The precision of softmin from now on; fast only where the operator was made so.
   void sweep_in(kernels::Precision precision) { precision_ = precision; }
   /// Estimate of the relative error of transport weights by one softmin at precision fast; else 0.

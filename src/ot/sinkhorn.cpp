@@ -7,10 +7,11 @@
 #include <limits>
 #include <variant>
 
-#include "kernels/inspect.hpp"
 #include "ot/alternation.hpp"
 #include "ot/arrays.hpp"
+#include "ot/check_plan.hpp"
 #include "ot/relaxation.hpp"
+#include "ot/sinkhorn_options.hpp"
 
 namespace monge {
 namespace {
@@ -22,90 +23,18 @@ constexpr double kStallRatio = 0.99;   // reduce the error by this, or mass stan
                                        // a larger epsilon moves it
 constexpr double kFastShare = 0.1;     // of the estimated error of fast: what it may leave
 constexpr double kAccurateShare = 1.0 / 3;  // of the iterations that are left to finish in
-constexpr int kRelaxedChecks = 10;          // a check costs a plain half-step: not more often
 constexpr int kFirstFinite = 20;            // iterations within which a check must be finite
 constexpr int kFlatChecks = 3;              // checks without progress that make a floor
 constexpr std::int64_t kKernelCache = std::int64_t{512} << 20;  // bytes, on the CPU
 
-template <class T>
-void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T>& start,
-              Exec& exec) {
-  const auto positive = [](double v) { return v > 0 && std::isfinite(v); };
-  if (!positive(o.epsilon))
-    throw InvalidArgument(
-        fmt::format("[sinkhorn] epsilon is {}, wanted a finite number > 0", o.epsilon), "epsilon");
-  if (!positive(o.tolerance))
-    throw InvalidArgument(
-        fmt::format("[sinkhorn] tolerance is {}, wanted a finite number > 0", o.tolerance),
-        "tolerance");
-  if (o.max_iterations < 1)
-    throw InvalidArgument(
-        fmt::format(
-            "[sinkhorn] max_iterations is {}, wanted >= 1: an un-iterated plan is never a result",
-            o.max_iterations),
-        "max_iterations");
-  if (o.check_every < 1)
-    throw InvalidArgument(fmt::format("[sinkhorn] check_every is {}, wanted >= 1", o.check_every),
-                          "check_every");
-  if (o.criterion == Criterion::gap && std::holds_alternative<Balanced>(problem.marginal_a()) &&
-      std::holds_alternative<Balanced>(problem.marginal_b()))
-    throw InvalidArgument(
-        "[sinkhorn] criterion gap with two Balanced sides: the gap is infinite until both "
-        "marginals are exact; wanted criterion residual",
-        "criterion");
-  if (sizeof(T) == 4 && (o.precision == Precision::double_ || o.precision == Precision::mixed))
-    throw InvalidArgument(
-        fmt::format(
-            "[sinkhorn] precision is {} and the problem is in float32: its potentials would "
-            "be rounded; make the problem from float64 arrays",
-            to_string(o.precision)),
-        "precision");
-  if (o.schedule == Schedule::staged && o.precision != Precision::automatic &&
-      o.precision != Precision::accurate)
-    throw InvalidArgument(
-        fmt::format("[sinkhorn] schedule is staged and precision is {}, wanted automatic or "
-                    "accurate, which finishes what fast began",
-                    to_string(o.precision)),
-        "schedule");
-  if (o.kernel_cache < kAutomaticCache)
-    throw InvalidArgument(
-        fmt::format("[sinkhorn] kernel_cache is {}, wanted bytes >= 0, or {} for automatic",
-                    o.kernel_cache, kAutomaticCache),
-        "kernel_cache");
-  if (o.kernel_cache > 0 && problem.device().is_cuda())
-    throw NotAvailable(
-        fmt::format("[sinkhorn] kernel_cache is {} and the problem is on {}: kernels are kept on "
-                    "the CPU alone; wanted 0 or automatic",
-                    o.kernel_cache, to_string(problem.device())));
-  check_device("sinkhorn", "the problem", problem.device(), exec);
-  const auto check = [&](VectorView<const T> v, std::int64_t size, const char* name) {
-    if (!v.size) return;
-    if (v.size != size)
-      throw InvalidArgument(
-          fmt::format("[sinkhorn] start {} has {} values, wanted {}", name, v.size, size), "start");
-    if (v.device != exec.device)
-      throw InvalidArgument(fmt::format("[sinkhorn] start {} is on {} but the problem is on {}",
-                                        name, to_string(v.device), to_string(exec.device)),
-                            "start");
-    const MatrixView<const T> column(v.data, v.size, 1, v.stride, 1, v.device);
-    const auto bad = kernels::inspect<T>({.points = column, .weight = {}}, exec).bad;
-    if (bad >= 0)
-      throw InvalidArgument(fmt::format("[sinkhorn] start {}[{}] is {}, wanted finite potentials",
-                                        name, bad, entry(column, bad, exec)),
-                            "start", bad);
-  };
-  check(start.f, problem.n(), "f");
-  check(start.g, problem.m(), "g");
-}
-
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
 template <class T>
-double predicted_floor(const Problem<T>& problem, double floor) {
+Reach reach_of(const Problem<T>& problem, Reach reach) {
   if (std::holds_alternative<Balanced>(problem.marginal_a()) &&
       std::holds_alternative<Balanced>(problem.marginal_b()))
-    floor = std::max(floor, std::abs(problem.mass_a() - problem.mass_b()) /
-                                std::min(problem.mass_a(), problem.mass_b()));
-  return floor;
+    reach.floor = std::max(reach.floor, std::abs(problem.mass_a() - problem.mass_b()) /
+                                            std::min(problem.mass_a(), problem.mass_b()));
+  return reach;
 }
 
 /// Two Balanced sides leave (f + c, g - c) free: stored with m_b sum a f = m_a sum b g. Their
@@ -122,23 +51,6 @@ void fix_gauge(const Problem<T>& problem, double dual_a, double dual_b, Buffer<T
   kernels::shift(g.data(), g.size(), -c, exec);
 }
 
-/// How many checks in a row said the same to the bit: potentials that stand wherever rounding let
-/// them.
-class Repeats {
- public:
-  template <class Check>
-  int of(const Check& check) {
-    const bool same = check.marginal_error == error_ && check.dual == dual_;
-    error_ = check.marginal_error;
-    dual_ = check.dual;
-    return count_ = same ? count_ + 1 : 0;
-  }
-
- private:
-  double error_ = std::numeric_limits<double>::quiet_NaN(), dual_ = 0;
-  int count_ = 0;
-};
-
 /// One solve: the schedule, the checks and what they decide.
 template <class T>
 class Solve {
@@ -150,7 +62,9 @@ class Solve {
         fast_stage_(options.schedule == Schedule::staged),
         op_(problem, fast_stage_ ? kernels::Precision::fast : swept_in(options.precision), exec),
         alternation_(problem, op_, options.translate, exec),
+        reach_(reach_of(problem, op_.reach(options.epsilon))),
         relaxation_(make_relaxation()),
+        checks_(options),
         kernel_cache_(options.kernel_cache != kAutomaticCache ? options.kernel_cache
                       : exec.device.is_cuda()                 ? 0
                                                               : kKernelCache) {}
@@ -159,15 +73,14 @@ class Solve {
   void count(const SinkhornReport& begun) {
     iterations_ = begun.iterations;
     passes_before_ = begun.passes;
+    report_.fast_passes = begun.fast_passes;
     report_.absorbed = begun.absorbed;
     report_.trace = begun.trace;
   }
 
   SinkhornResult<T> run(const Start<T>& start) {
     exec_.state = {};
-    const double floor = predicted_floor(problem_, op_.floor(options_.epsilon));
-    flat_below_ = std::max(4 * floor, op_.resolution());
-    report_.predicted_floor = std::max(floor, op_.resolution());
+    report_.predicted_floor = reach_.predicted();
     report_.weight_error = op_.weight_error(options_.epsilon);
     alternation_.start(start, exec_);
     const bool cold = !start.f.size && !start.g.size;
@@ -208,15 +121,19 @@ class Solve {
     return true;
   }
 
-  void target() {
+  void begin_target() {
     alternation_.set_epsilon(options_.epsilon);
     leave_fast(options_.epsilon);
-    next_check_ = 1;
+    checks_.restart();
+  }
+
+  void target() {
+    begin_target();
     for (int at_target = 1;; ++at_target) {
       const bool last = iterations_ + 1 >= options_.max_iterations;
       if (fast_stage_ && iterations_ + 1 > options_.max_iterations * (1 - kAccurateShare))
         end_fast_stage();
-      const bool checked = last || at_target >= next_check_;
+      const bool checked = last || checks_.due(at_target);
       alternation_.lead(checked ? 1 : relaxation_.omega(), exec_);
       alternation_.sweep_following(exec_);
       exec_.state.iterations = ++iterations_;
@@ -235,7 +152,7 @@ class Solve {
           return;
         }
         relaxation_.observe(at_target, check.marginal_error, options_.tolerance);
-        if (checked) plan_check(at_target, check.marginal_error);
+        if (checked) checks_.plan(at_target, check.marginal_error, relaxation_.omega() > 1);
         if (fast_stage_) {
           if (fast_is_done(check)) end_fast_stage();
         } else if (checked && stalled(at_target, check.marginal_error)) {
@@ -243,13 +160,14 @@ class Solve {
           // a distance of thousands of epsilon to go. Anneal again, each level further.
           level_tolerance_ = std::max(level_tolerance_ / 100, finest_level());
           if (!anneal(range(), kStallWindow * kLevelIterations)) return;
-          alternation_.set_epsilon(options_.epsilon);
+          begin_target();
           relaxation_ = make_relaxation();
           at_target = 0;
           continue;
         }
       }
-      if (checked && at_target > 1) alternation_.absorb(2 * steps_to_go(), kernel_cache_, exec_);
+      if (checked && at_target > 1)
+        alternation_.absorb(2 * checks_.to_go(iterations_), kernel_cache_, exec_);
       alternation_.follow(relaxation_.omega(), exec_);
     }
   }
@@ -273,35 +191,11 @@ class Solve {
     report_.fast_passes = passes();
     report_.weight_error = 0;
     fast_stage_ = false;
-    next_check_ = flat_ = 0;
+    flat_ = 0;
+    checks_.restart();
   }
 
-  // When to look again: at multiples of check_every, and before where the fall of the error so far
-  // says that it will have met the tolerance. Relaxed steps pause for a check: not more often.
-  void plan_check(int at_target, double error) {
-    const bool relaxed = relaxation_.omega() > 1;
-    const int every =
-        relaxed ? std::max(options_.check_every, kRelaxedChecks) : options_.check_every;
-    next_check_ = at_target + every - at_target % every;
-    predicted_ = 1;  // after the first check, to see it fall
-    if (at_target > 1) {
-      const double fall = std::log(seen_error_ / error) / (at_target - seen_at_);
-      predicted_ = fall > 0 ? std::ceil(std::log(error / options_.tolerance) / fall)
-                            : options_.max_iterations;
-    }
-    if (!relaxed && options_.criterion == Criterion::residual)
-      next_check_ = std::min<double>(next_check_, at_target + std::max(1.0, predicted_));
-    seen_at_ = at_target;
-    seen_error_ = error;
-  }
-
-  // An error says nothing of a gap.
-  double steps_to_go() const {
-    const double left = options_.max_iterations - iterations_;
-    return std::min(left, options_.criterion == Criterion::gap ? options_.check_every : predicted_);
-  }
-
-  double finest_level() const { return std::max(options_.tolerance, flat_below_); }
+  double finest_level() const { return std::max(options_.tolerance, reach_.flat_below()); }
   bool may_anneal() const { return annealed_ && level_tolerance_ > finest_level(); }
 
   // Whether the last window brought nothing, and tighter levels may.
@@ -315,7 +209,7 @@ class Solve {
     const bool flat = error > kStallRatio * window_error_;
     window_start_ = at_target;
     window_error_ = error;
-    return flat && error > flat_below_;
+    return flat && error > reach_.flat_below();
   }
 
   Relaxation make_relaxation() const {
@@ -335,7 +229,7 @@ class Solve {
       report_.status = Status::converged;
     } else if (!go_on) {
       return !stop(check);
-    } else if ((flat_ >= kFlatChecks && report_.marginal_error < flat_below_) ||
+    } else if ((flat_ >= kFlatChecks && report_.marginal_error < reach_.flat_below()) ||
                (repeated >= kFlatChecks && !may_anneal())) {
       report_.status = Status::precision_floor;
     } else if (last) {
@@ -348,7 +242,7 @@ class Solve {
 
   bool meets(const typename Alternation<T>::Check& check) const {
     if (options_.criterion == Criterion::residual)
-      return std::max(check.marginal_error, op_.resolution()) <= options_.tolerance;
+      return reach_.meets(check.marginal_error, options_.tolerance);
     const double scale = std::max(std::abs(check.dual), options_.epsilon * check.mass);
     return check.gap <= options_.tolerance * scale;
   }
@@ -424,17 +318,17 @@ class Solve {
   bool fast_stage_;  // of the schedule staged
   Operator<T> op_;
   Alternation<T> alternation_;
+  const Reach reach_;
   Relaxation relaxation_;
+  CheckPlan checks_;
   const std::int64_t kernel_cache_;
   SinkhornReport report_;
   Buffer<T> f_, g_;
   typename Alternation<T>::Check kept_{};  // of f_ and g_
   Repeats repeats_;
-  double flat_below_ = 0;  // an error that stands still below it has met its floor
   double level_tolerance_ = kLevelTolerance, window_error_ = 0;
-  int iterations_ = 0, flat_ = 0, window_start_ = 0, next_check_ = 1, seen_at_ = 0;
-  double seen_error_ = 0, fast_error_ = std::numeric_limits<double>::infinity();
-  double predicted_ = 1;  // iterations to the tolerance as the error falls
+  int iterations_ = 0, flat_ = 0, window_start_ = 0;
+  double fast_error_ = std::numeric_limits<double>::infinity();
   std::int64_t passes_before_ = 0;
   bool has_pair_ = false, annealed_ = false;
 };
@@ -472,6 +366,7 @@ SinkhornResult<double> sinkhorn(const Problem<double>& problem, const SinkhornOp
                                 Exec& exec, const SinkhornResult<float>& begun) {
   SinkhornOptions mixed = options;
   mixed.precision = Precision::mixed;
+  mixed.schedule = Schedule::plain;
   const auto f = widened(begun.f, exec), g = widened(begun.g, exec);
   const Start<double> start{f.view(), g.view()};
   validate(problem, mixed, start, exec);

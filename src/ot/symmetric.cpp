@@ -25,14 +25,13 @@ class SymmetricSolve {
         options_(options),
         exec_(exec),
         op_(problem, swept_in(options.precision), exec),
+        reach_(op_.reach(options.epsilon)),
         penalty_(penalty_of<T>(problem.marginal_a())),
         log_weight_(log_weights(problem.a(), exec)),
         s_(problem.n(), exec.device),
         f_(start(problem, penalty_, exec)),
         h_(padded_buffer<T>(problem.n(), exec)) {
-    const double floor = op_.floor(options.epsilon);
-    flat_below_ = std::max(4 * floor, op_.resolution());
-    report_.predicted_floor = std::max(floor, op_.resolution());
+    report_.predicted_floor = reach_.predicted();
     report_.weight_error = op_.weight_error(options.epsilon);
   }
 
@@ -111,7 +110,7 @@ class SymmetricSolve {
 
   bool meets(const Check& check) const {
     if (options_.criterion == Criterion::residual)
-      return std::max(check.marginal_error, op_.resolution()) <= options_.tolerance;
+      return reach_.meets(check.marginal_error, options_.tolerance);
     return check.gap <= options_.tolerance * std::max(std::abs(check.dual_value),
                                                       options_.epsilon * check.transported_mass);
   }
@@ -161,7 +160,7 @@ class SymmetricSolve {
       keep(check);
       return end(Status::stopped);
     }
-    if (flat_ >= kFlatChecks && report_.marginal_error < flat_below_)
+    if (flat_ >= kFlatChecks && report_.marginal_error < reach_.flat_below())
       return end(Status::precision_floor);
     return last && end(Status::max_iterations);
   }
@@ -175,11 +174,11 @@ class SymmetricSolve {
   const SinkhornOptions& options_;
   Exec& exec_;
   Operator<T> op_;
+  const Reach reach_;
   kernels::Penalty penalty_;
   Buffer<double> log_weight_, s_;
   Buffer<T> f_, h_, best_;
   SinkhornReport report_;
-  double flat_below_ = 0;  // as in sinkhorn()
   double checked_error_ = std::numeric_limits<double>::infinity();
   int iterations_ = 0, flat_ = 0;
 };

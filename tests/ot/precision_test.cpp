@@ -79,6 +79,16 @@ struct Here {
   }
 };
 
+Clouds<double> widened(const Clouds<float>& clouds) {
+  return {clouds.n,
+          clouds.m,
+          clouds.d,
+          {clouds.x.begin(), clouds.x.end()},
+          {clouds.y.begin(), clouds.y.end()},
+          {clouds.a.begin(), clouds.a.end()},
+          {clouds.b.begin(), clouds.b.end()}};
+}
+
 /// Why fast was refused; empty if it was not.
 template <class T>
 std::string refusal(const Problem<T>& problem, Exec& exec) {
@@ -138,13 +148,7 @@ TEST(Precision, FastIsAsWrongAsItsEstimateSays) {
           return;
         }
         const double eps = 0.02 * d;
-        Clouds<double> wide{clouds.n,
-                            clouds.m,
-                            clouds.d,
-                            {clouds.x.begin(), clouds.x.end()},
-                            {clouds.y.begin(), clouds.y.end()},
-                            {clouds.a.begin(), clouds.a.end()},
-                            {clouds.b.begin(), clouds.b.end()}};
+        const Clouds<double> wide = widened(clouds);
         Here<double> exact(wide, cost, Device{});
 
         std::vector<float> h(kernels::padded(kColumns), -std::numeric_limits<float>::infinity());
@@ -254,13 +258,7 @@ TEST(Precision, MixedGoesOnWhereFloatEndsAtItsFloor) {
         }
         (*side)[last] = static_cast<float>(rest);
       }
-      const Clouds<double> wide{clouds.n,
-                                clouds.m,
-                                clouds.d,
-                                {clouds.x.begin(), clouds.x.end()},
-                                {clouds.y.begin(), clouds.y.end()},
-                                {clouds.a.begin(), clouds.a.end()},
-                                {clouds.b.begin(), clouds.b.end()}};
+      const Clouds<double> wide = widened(clouds);
       const double eps = 2e-3 * d;
       Here<float> single(clouds, SquaredEuclidean{}, testing::current_device(), Balanced{});
       Here<double> doubles(wide, SquaredEuclidean{}, testing::current_device(), Balanced{});
@@ -279,6 +277,15 @@ TEST(Precision, MixedGoesOnWhereFloatEndsAtItsFloor) {
       EXPECT_EQ(mixed.report.trace.front().epsilon, begun.report.trace.front().epsilon);
       EXPECT_LT(marginal_error(wide, mixed, eps), options.tolerance + 2 * 0x1p-24);
       EXPECT_GT(marginal_error(wide, begun, eps), options.tolerance + 2 * 0x1p-24);
+
+      // What began staged goes on alike, and counts what was fast.
+      auto staged = options;
+      staged.schedule = Schedule::staged;
+      SinkhornResult<float> fast{begun.f.copy(), begun.g.copy(), begun.report};
+      fast.report.fast_passes = 7;
+      const auto again = sinkhorn(doubles.problem, staged, doubles.exec, fast);
+      EXPECT_EQ(again.report.fast_passes, 7);
+      EXPECT_EQ(again.report.dual_value, mixed.report.dual_value);
 
       // By itself as well; asked for float or for double nothing goes on.
       const auto alone =

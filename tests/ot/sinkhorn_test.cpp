@@ -257,6 +257,16 @@ TEST(Sinkhorn, AnOutliersMassIsSplitWhileEpsilonIsLarge) {
   Exec exec;
   const auto r = sinkhorn(data.problem(Balanced{}, Balanced{}), options, exec);
   EXPECT_EQ(r.report.status, Status::converged) << r.report.marginal_error;
+
+  // It annealed more than once, and looked at the first iteration after each time.
+  int times = 0;
+  const auto& trace = r.report.trace;
+  for (std::size_t k = 1; k < trace.size(); ++k) {
+    if (trace[k].epsilon != options.epsilon || trace[k - 1].epsilon == options.epsilon) continue;
+    ++times;
+    EXPECT_EQ(trace[k].iterations, trace[k - 1].iterations + 1) << "annealing " << times;
+  }
+  EXPECT_GT(times, 1);
 }
 
 // S6: what cannot be reached is said.
