@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import _core, _progress
-from ._arrays import ToFramework, cost_matrix, framework_of, vector
+from ._arrays import Array, ToFramework, cost_matrix, framework_of, vector
 from ._device import current_stream, device_of
 from ._errors import ConvergenceWarning
 from ._keywords import (
@@ -29,7 +29,7 @@ from ._keywords import (
     typed_points,
     widened,
 )
-from ._marginals import Marginals, to_spec
+from ._marginals import Marginal, Marginals, to_spec
 from ._options import documented
 from ._solution import Cost, Solution
 
@@ -109,6 +109,26 @@ def _finish(
     return solution
 
 
+def _measures(
+    given: Array,
+    dtype: np.dtype[Any],
+    a: Any,
+    b: Any,
+    sides: tuple[Marginal, Marginal],
+    total_mass: Any,
+) -> tuple[Any, ...]:
+    """What a core problem in `dtype` takes beside its points or costs, which were `given`."""
+    return (
+        vector(a, "a", dtype),
+        vector(b, "b", dtype),
+        to_spec(sides[0]),
+        to_spec(sides[1]),
+        None if total_mass is None else number(total_mass, "total_mass"),
+        mass_tolerance(given.dtype, a, b),
+        current_stream(device_of(given)),
+    )
+
+
 @documented
 def solve(
     C: Any,
@@ -159,18 +179,12 @@ def solve(
         ConvergenceWarning: the solve ended without meeting its tolerance.
     """
     values = widened(cost_matrix(C), precision, tolerance)
-    side_a, side_b = marginals_of(marginals, total_mass)
+    sides = marginals_of(marginals, total_mass)
 
     def problem_in(dtype: np.dtype[Any]) -> Any:
         return _core.matrix_problem(
             values.astype(dtype, copy=False),
-            vector(a, "a", dtype),
-            vector(b, "b", dtype),
-            to_spec(side_a),
-            to_spec(side_b),
-            None if total_mass is None else number(total_mass, "total_mass"),
-            mass_tolerance(values.dtype, a, b),
-            current_stream(device_of(values)),
+            *_measures(values, dtype, a, b, sides, total_mass),
         )
 
     options = fill(
@@ -265,7 +279,7 @@ def solve_sample(
     source, target = typed_points(x, y, precision, tolerance)
     ground = Ground.of(cost, cost_factor)
     strength = epsilon_of(epsilon, blur, ground)
-    side_a, side_b = marginals_of_reach(marginals, total_mass, reach, ground)
+    sides = marginals_of_reach(marginals, total_mass, reach, ground)
 
     def problem_in(dtype: np.dtype[Any]) -> Any:
         return _core.point_problem(
@@ -273,13 +287,7 @@ def solve_sample(
             target.astype(dtype, copy=False),
             ground.name,
             ground.power,
-            vector(a, "a", dtype),
-            vector(b, "b", dtype),
-            to_spec(side_a),
-            to_spec(side_b),
-            None if total_mass is None else number(total_mass, "total_mass"),
-            mass_tolerance(source.dtype, a, b),
-            current_stream(device_of(source)),
+            *_measures(source, dtype, a, b, sides, total_mass),
         )
 
     options = fill(

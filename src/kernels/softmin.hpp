@@ -14,8 +14,8 @@
 namespace monge::kernels {
 // accurate: the type throughout; of float products on tensor cores three of half-precision parts,
 // as exact as float. fast: one such product, an error of 2^-11 of the coordinates. mixed, of
-// double: scores in double, their exponentials and the sums of a block in float; elsewhere
-// accurate.
+// double: scores in double, their exponentials in float (on a GPU the sums of a block too);
+// elsewhere accurate.
 enum class Precision : std::uint8_t { accurate, fast, mixed };
 
 template <class T>

@@ -7,7 +7,7 @@ enum class Precision {
   automatic,  ///< accurate; Python and the command line widen float points where widens() says so
   accurate,   ///< the type of the problem, products as exact as that type
   fast,       ///< one product of half-precision coordinates: an opt-in, see docs/numerics.md
-  mixed,      ///< of a Problem<double>: exponentials and the sums of a block in float
+  mixed,      ///< of a Problem<double>: exponentials as exact as float's
   double_     ///< of a Problem<double>; Python and the command line widen float points for both
 };
 
