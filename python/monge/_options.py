@@ -129,7 +129,7 @@ OPTIONS = (
     Option(
         "start",
         None,
-        "(f, g) or g alone to start from, in units of the cost; f may be None.",
+        "(f, g), g alone, or a Solution (see load) to start from, in units of the cost; f may be None.",
         SOLVES,
     ),
     Option(

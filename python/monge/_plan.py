@@ -10,7 +10,7 @@ import numpy as np
 from . import _core
 from ._arrays import ToFramework, as_array, framework_of, matrix, new_points, rounded_to
 from ._device import current_stream
-from ._errors import NotAvailable
+from ._errors import InvalidArgument, NotAvailable
 
 CorePlan = _core.PlanF32 | _core.PlanF64
 
@@ -101,9 +101,12 @@ class _Rows:
 
     def __matmul__(self, values: Any) -> Any:
         """``P @ V`` for signed V of shape (m,) or (m, k), in the kind of V; one pass."""
+        return self._product(self._core, self._side, values)
+
+    def _product(self, core: Any, side: _core.Side, values: Any) -> Any:
         array = as_array(values, "V")
         columns = array[:, None] if array.ndim == 1 else array
-        out = self._core.apply(self._side, matrix(columns, "V", self._computed_in), self._call())
+        out = core.apply(side, matrix(columns, "V", self._computed_in), self._call())
         to = rounded_to(self.dtype, framework_of(values))
         if array.ndim == 2:
             return to(out)
@@ -221,9 +224,84 @@ class Plan(_Rows):
         """(n, k) targets drawn for every source given its row; -1 where the row carries no mass."""
         return self._to(self._core.draw_targets(k, seed, self._call()))
 
+    def then(self, other: Plan) -> ComposedPlan:
+        """``P diag(1/m) Q``, Q the other plan and m its row sums, as an operator: what arrives at a point
+        goes on as Q sends what it has there. The target of P and the source of Q must be the same
+        measure; plans of one type on one device.
+        """
+        return ComposedPlan._of((self,)).then(other)
+
     def _sparse(self, parts: tuple[Any, Any, Any]) -> SparsePlan:
         offsets, columns, values = parts
         return SparsePlan(self._to(values), self._to(columns), self._to(offsets), self.shape)
 
     def __repr__(self) -> str:
         return f"Plan(shape={self.shape}, dtype={self.dtype})"
+
+
+class ComposedPlan:
+    """Plans one after the other, an operator: products, marginals, ``dense``, and ``then`` again."""
+
+    def __init__(self, plans: tuple[Plan, ...], core: Any, side: _core.Side):
+        self._plans = plans
+        self._core = core
+        self._side = side
+        self.dtype = plans[0].dtype
+        """float32 or float64."""
+
+    @staticmethod
+    def _of(plans: tuple[Plan, ...]) -> ComposedPlan:
+        core = None
+        if len(plans) > 1:
+            first = plans[0]
+            for plan in plans[1:]:
+                if type(plan._core) is not type(first._core):
+                    raise InvalidArgument(
+                        f"[composition] a plan of {first._computed_in} meets one of {plan._computed_in}: "
+                        "solve both in one type",
+                        "other",
+                    )
+            core = _core.compose([plan._core for plan in plans], first._call())
+        return ComposedPlan(plans, core, _core.Side.source)
+
+    def then(self, other: Plan) -> ComposedPlan:
+        """Composed with one more plan; see ``Plan.then``."""
+        if not isinstance(other, Plan) or self._side == _core.Side.target:
+            raise InvalidArgument(
+                f"[composition] wanted a plan after plans, got {type(other).__name__}"
+                + (" after a transpose" if self._side == _core.Side.target else ""),
+                "other",
+            )
+        return ComposedPlan._of((*self._plans, other))
+
+    @property
+    def T(self) -> ComposedPlan:
+        """The transpose."""
+        side = _core.Side.source if self._side == _core.Side.target else _core.Side.target
+        return ComposedPlan(self._plans, self._core, side)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m)."""
+        n, m = self._core.n, self._core.m
+        return (n, m) if self._side == _core.Side.source else (m, n)
+
+    def __matmul__(self, values: Any) -> Any:
+        """Its product with signed V of shape (m,) or (m, k), in the kind of V; a pass over each plan."""
+        return self._plans[0]._product(self._core, self._side, values)
+
+    def marginal(self) -> Any:
+        """(n,) sums of the rows; a pass over each plan."""
+        first = self._plans[0]
+        return first._to(self._core.marginal(self._side, first._core.device, first._call()))
+
+    def dense(self, limit: int = _core.DENSE_LIMIT) -> Any:
+        """The (n, m) array; a ValueError above ``limit`` entries, before anything is allocated."""
+        first = self._plans[0]
+        out = self._core.dense(limit, first._core.device, first._call())
+        if self._side == _core.Side.source:
+            return first._to(out)
+        return first._to(out.T) if isinstance(out, np.ndarray) else first._to(out).T
+
+    def __repr__(self) -> str:
+        return f"ComposedPlan(shape={self.shape}, plans={len(self._plans)}, dtype={self.dtype})"

@@ -73,15 +73,15 @@ def _finish(
     to: ToFramework,
     dtype: np.dtype[Any],
 ) -> Solution:
-    def prepared(dtype: np.dtype[Any]) -> tuple[Any, Any, str]:
+    def prepared(dtype: np.dtype[Any]) -> tuple[Any, Any, str, tuple[Any, Any]]:
         problem = problem_in(dtype)
         name, r_a, r_b = reference_of(reference, dtype)
         referenced = (
             None if name == "product" else _core.with_reference(problem, options.epsilon, r_a, r_b)
         )
-        return problem, referenced, name
+        return problem, referenced, name, (r_a, r_b)
 
-    problem, referenced, name = prepared(dtype)
+    problem, referenced, name, weights = prepared(dtype)
     f, g = start_of(start, dtype)
     count = thread_count(threads)
     checked = checked_callback(callback)
@@ -91,7 +91,7 @@ def _finish(
         result = _core.sinkhorn(referenced or problem, options, f, g, checked, call)
         if dtype == np.float32 and _core.goes_on(options, result.report):
             logger.debug("float32 is at its floor after %d iterations", result.report.iterations)
-            problem, referenced, name = prepared(np.dtype(np.float64))
+            problem, referenced, name, weights = prepared(np.dtype(np.float64))
             result = _core.go_on(referenced or problem, options, result, checked, call)
     solution = Solution(
         problem,
@@ -103,6 +103,8 @@ def _finish(
         to=to,
         threads=count,
         dtype=dtype,
+        options=options,
+        reference_weights=weights,
     )
     logger.info("%r", solution)
     report_unmet(solution, options.tolerance, stacklevel=3)
