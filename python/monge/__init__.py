@@ -20,8 +20,9 @@ from ._errors import (
     NotAvailable,
     OutOfMemory,
 )
-from ._marginals import KL, TV, Balanced
+from ._labels import Labels
 from ._load import load
+from ._marginals import KL, TV, Balanced
 from ._plan import ComposedPlan, Images, Moments, Pairs, Plan, SparsePlan, TransposedPlan
 from ._semi_dual import CTransform, SemiDual, c_transform, semi_dual
 from ._solution import Gradient, Solution
@@ -46,6 +47,7 @@ __all__ = [
     "Images",
     "InvalidArgument",
     "IoError",
+    "Labels",
     "Moments",
     "NotAvailable",
     "OutOfMemory",

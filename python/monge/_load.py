@@ -38,7 +38,7 @@ def load(
         IoError: (an OSError) the file cannot be read, is no solution, or was written by a newer monge.
     """
     count = thread_count(threads)
-    saved = _core.load(os.fspath(path))
+    saved: Any = _core.load(os.fspath(path))
     dtype = np.dtype(np.float32 if isinstance(saved, _core.SavedSolutionF32) else np.float64)
     problem = saved.problem(
         None if x is None else matrix(x, "x", dtype),

@@ -37,6 +37,13 @@ OPTIONS = (
         SAMPLES,
     ),
     Option(
+        "labels",
+        None,
+        "a monge.Labels: adds a table of costs between labels of the points to the cost 'sqeuclidean'. Potentials "
+        "and maps at new points are NotAvailable then.",
+        ("solve_sample",),
+    ),
+    Option(
         "epsilon",
         None,
         "strength > 0 of the entropy, in units of the cost. Exactly one of epsilon, blur.",

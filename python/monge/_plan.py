@@ -70,9 +70,11 @@ class _Rows:
         threads: int,
         referenced: bool,
         dtype: np.dtype[Any],
+        points: tuple[Any, Any] | None,
     ):
         self._core = core
         self._side = side
+        self._points = points
         self._to = rounded_to(dtype, to)
         self._threads = threads
         self._referenced = referenced
@@ -83,7 +85,15 @@ class _Rows:
     def _computed_in(self) -> np.dtype[Any]:
         return np.dtype(np.float32 if isinstance(self._core, _core.PlanF32) else np.float64)
 
+    def _values(self, given: Any) -> Any:
+        """Those given on the other side; of labelled points the points themselves; None: all points."""
+        if given is None and self._points is not None:
+            given = self._points[self._side == _core.Side.source]
+        return None if given is None else matrix(given, "values", self._computed_in)
+
     def _new_points(self, z: Any) -> Any:
+        if self._points is not None:
+            raise NotAvailable("[plan] new points have no labels")
         return new_points(z, self.dtype).astype(self._computed_in, copy=False)
 
     @property
@@ -124,14 +134,14 @@ class _Rows:
         limit, so that images are finite averages at every point; ``valid`` tells these rows.
         Without values NotAvailable on a cost matrix, which has no points.
         """
-        given = None if values is None else matrix(values, "values", self._computed_in)
+        given = self._values(values)
         images, valid = self._core.barycentric(self._side, given, self._call())
         return Images(self._to(images), self._to(valid))
 
     def moments(self, values: Any = None) -> Moments:
         """Conditional mean (n, k) and covariance (n, k, k) of the other side's points, or of values
         (m, k) given there, under each row; one pass."""
-        given = None if values is None else matrix(values, "values", self._computed_in)
+        given = self._values(values)
         mean, covariance = self._core.moments(self._side, given, self._call())
         return Moments(self._to(mean), self._to(covariance))
 
@@ -162,7 +172,7 @@ class TransposedPlan(_Rows):
 
     @property
     def T(self) -> Plan:
-        return Plan(self._core, self._to, self._threads, self._referenced, self.dtype)
+        return Plan(self._core, self._to, self._threads, self._referenced, self.dtype, self._points)
 
     def __repr__(self) -> str:
         return f"TransposedPlan(shape={self.shape}, dtype={self.dtype})"
@@ -182,14 +192,21 @@ class Plan(_Rows):
         threads: int,
         referenced: bool,
         dtype: np.dtype[Any],
+        points: tuple[Any, Any] | None = None,
     ):
-        super().__init__(core, _core.Side.source, to, threads, referenced, dtype)
+        super().__init__(core, _core.Side.source, to, threads, referenced, dtype, points)
 
     @property
     def T(self) -> TransposedPlan:
         """The transpose, an operator again."""
         return TransposedPlan(
-            self._core, _core.Side.target, self._to, self._threads, self._referenced, self.dtype
+            self._core,
+            _core.Side.target,
+            self._to,
+            self._threads,
+            self._referenced,
+            self.dtype,
+            self._points,
         )
 
     @property
@@ -251,7 +268,7 @@ class ComposedPlan:
 
     @staticmethod
     def _of(plans: tuple[Plan, ...]) -> ComposedPlan:
-        core = None
+        core: Any = None
         if len(plans) > 1:
             first = plans[0]
             for plan in plans[1:]:
@@ -261,7 +278,8 @@ class ComposedPlan:
                         "solve both in one type",
                         "other",
                     )
-            core = _core.compose([plan._core for plan in plans], first._call())
+            cores: Any = [plan._core for plan in plans]
+            core = _core.compose(cores, first._call())
         return ComposedPlan(plans, core, _core.Side.source)
 
     def then(self, other: Plan) -> ComposedPlan:

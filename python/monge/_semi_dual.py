@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import _core
-from ._arrays import Array, cost_matrix, framework_of, points, same_type, vector
+from ._arrays import cost_matrix, framework_of, points, same_type, vector
 from ._device import current_stream, device_of
 from ._errors import InvalidArgument
 from ._keywords import Ground, marginals_of, mass_tolerance, number, thread_count
@@ -44,18 +45,15 @@ def _problem(
     if (C is None) == (x is None) or (x is None) != (y is None):
         raise InvalidArgument("[options] wanted either x and y, or C", "x")
     make: Callable[..., Any]
-    arrays: tuple[Any, ...]
-    given: Array
     if C is not None:
         given = cost_matrix(C)
-        make, arrays = _core.matrix_problem, (given,)
+        make = partial(_core.matrix_problem, given)
     else:
         given, target = points(x, "x"), points(y, "y")
         same_type({"x": given, "y": target})
         ground = Ground.of(cost, 1.0)
-        make, arrays = _core.point_problem, (given, target, ground.name, ground.power)
+        make = partial(_core.point_problem, given, target, ground.name, ground.power)
     problem = make(
-        *arrays,
         vector(a, "a", given.dtype),
         vector(b, "b", given.dtype),
         to_spec(sides[0]),
@@ -92,7 +90,8 @@ def c_transform(
     soft = KL(1.0)  # nothing is asked of the sides
     problem, dtype = _problem(x, y, C, cost, None, None, (soft, soft))
     call = _core.Call(thread_count(threads), stream=problem.stream)
-    values, column = _core.c_transform(problem, _core.Side.source, vector(g, "g", dtype), call)
+    potential: Any = vector(g, "g", dtype)
+    values, column = _core.c_transform(problem, _core.Side.source, potential, call)
     to = framework_of(x if C is None else C)
     return CTransform(to(values), to(column))
 
@@ -133,8 +132,7 @@ def semi_dual(
     """
     problem, dtype = _problem(x, y, C, cost, a, b, marginals_of(marginals, None))
     call = _core.Call(thread_count(threads), stream=problem.stream)
-    value, f, dg, dy = _core.semi_dual(
-        problem, number(epsilon, "epsilon"), vector(g, "g", dtype), call
-    )
+    potential: Any = vector(g, "g", dtype)
+    value, f, dg, dy = _core.semi_dual(problem, number(epsilon, "epsilon"), potential, call)
     to = framework_of(x if C is None else C)
     return SemiDual(value, to(f), to(dg), None if dy is None else to(dy))

@@ -27,9 +27,7 @@ def test_removed_points_are_no_partners(clouds):
 def test_semi_dual_climbs_to_the_value(clouds):
     x, y, a, b = clouds
     solved = monge.solve_sample(x, y, a, b, epsilon=0.1, marginals=monge.KL(0.7), tolerance=1e-11)
-    at = monge.semi_dual(
-        solved.potential_b, x, y, a, b, epsilon=0.1, marginals=monge.KL(0.7)
-    )
+    at = monge.semi_dual(solved.potential_b, x, y, a, b, epsilon=0.1, marginals=monge.KL(0.7))
     assert at.value == pytest.approx(solved.value, rel=1e-12)
     np.testing.assert_allclose(at.f, solved.potential_a, atol=1e-10)
     np.testing.assert_allclose(at.dg, 0, atol=1e-11)

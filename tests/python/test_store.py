@@ -13,10 +13,24 @@ DATA = Path(__file__).parent / "data"
 def same(got, want):
     """The same problem, report and plan, to the bit."""
     np.testing.assert_array_equal(got.plan.dense(), want.plan.dense())
-    for name in (
-        "value status converged marginal_error duality_gap iterations passes cost epsilon reference "
-        "marginals masses shape transported_mass value_linear citation"
-    ).split():
+    for name in [
+        "value",
+        "status",
+        "converged",
+        "marginal_error",
+        "duality_gap",
+        "iterations",
+        "passes",
+        "cost",
+        "epsilon",
+        "reference",
+        "marginals",
+        "masses",
+        "shape",
+        "transported_mass",
+        "value_linear",
+        "citation",
+    ]:
         assert getattr(got, name) == getattr(want, name), name
     for pair in zip(got.potentials, want.potentials, strict=True):
         np.testing.assert_array_equal(*pair)
@@ -57,8 +71,8 @@ def test_points_and_costs_may_stay_outside(clouds, tmp_path):
     solved.save(path, points=False)
     same(monge.load(path, x=x, y=y, a=a, b=b), solved)
     with pytest.raises(monge.InvalidArgument, match="x is not stored") as error:
-        monge.load(path)
-    assert error.value.argument == "x" or error.value.argument == "a"
+        monge.load(path, y=y, a=a, b=b)
+    assert error.value.argument == "x"
     with pytest.raises(monge.InvalidArgument, match="another than the one"):
         monge.load(path, x=x + 1e-12, y=y, a=a, b=b)
     C = clouds.cost()
@@ -90,7 +104,7 @@ def test_numpy_reads_the_file(clouds, tmp_path):
     same(monge.load(tmp_path / "numpys.npz"), solved)
     arrays["format"] = np.int64(2)
     np.savez(tmp_path / "newer.npz", **arrays)
-    with pytest.raises(monge.IoError, match="format 2 of monge .* reads formats up to 1"):
+    with pytest.raises(monge.IoError, match=r"format 2 of monge .* reads formats up to 1"):
         monge.load(tmp_path / "newer.npz")
     np.savez_compressed(tmp_path / "small.npz", **arrays)
     with pytest.raises(monge.IoError, match="compressed"):
@@ -103,7 +117,7 @@ def test_what_is_no_solution_is_refused(tmp_path):
         monge.load(tmp_path / "other.npz")
     with pytest.raises(OSError, match="No such file"):
         monge.load(tmp_path / "none.npz")
-    solved = monge.solve_sample([[0.0], [1.0]], [[0.5], [2.0]], epsilon=0.1)
+    solved = monge.solve_sample([[0.0], [1.0]], [[0.5], [2.0]], epsilon=1)
     with pytest.raises(monge.IoError, match="cannot write"):
         solved.save(tmp_path / "none" / "s.npz")
 
@@ -143,9 +157,7 @@ def test_then_is_the_dense_product(clouds):
     np.testing.assert_allclose(both.T @ x[:, 0], want.T @ x[:, 0], **near)
     assert both.shape == (12, 9) and both.T.shape == (9, 12)
     third = both.then(second)
-    np.testing.assert_allclose(
-        third.dense(), want @ (Q / Q.sum(1, keepdims=True)), **near
-    )
+    np.testing.assert_allclose(third.dense(), want @ (Q / Q.sum(1, keepdims=True)), **near)
     with pytest.raises(monge.InvalidArgument, match="9 points but plan 1 begins with 12"):
         first.then(first)
     with pytest.raises(monge.InvalidArgument, match="wanted a plan"):

@@ -16,6 +16,8 @@ class Composition {
   /// target of one plan and the source of the next differ in number of points or in weights (by
   /// more than the problems' mass tolerance).
   Composition(std::vector<const Plan<T>*> plans, Exec& exec);
+  Composition(Composition&&) noexcept = default;
+  Composition& operator=(Composition&&) noexcept = default;
 
   std::int64_t n() const { return plans_.front()->n(); }
   std::int64_t m() const { return plans_.back()->m(); }
