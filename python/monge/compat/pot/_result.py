@@ -11,6 +11,7 @@ import numpy as np
 
 from ..._errors import NotAvailable
 from ..._solution import Solution
+from .._batch import Stacked
 from .._kind import Kind
 from .._tape import differentiable, refused
 
@@ -166,48 +167,20 @@ class OTResult:
         return f"OTResult(value={float(self.value.detach() if self._kind.is_torch else self.value):.8g}, plan of {n} x {m}, status={self.status!r})"
 
 
-class BatchResult:
+class BatchResult(Stacked):
     """The fields of an OTResult, stacked over the problems of a batch. ``results`` are the single ones."""
 
-    def __init__(self, results: list[OTResult], kind: Kind):
-        self.results = results
-        self._kind = kind
-        self.value = kind.stack([r.value for r in results])
-        self.potentials = tuple(
-            kind.stack([r.potentials[side] for r in results]) for side in (0, 1)
-        )
-
-    def _stacked(self, name: str) -> Any:
-        return self._kind.stack([getattr(r, name) for r in self.results])
-
-    @property
-    def potential_a(self) -> Any:
-        return self.potentials[0]
-
-    @property
-    def potential_b(self) -> Any:
-        return self.potentials[1]
-
-    @cached_property
-    def value_linear(self) -> Any:
-        return self._stacked("value_linear")
-
-    @cached_property
-    def plan(self) -> Any:
-        """(B, n, m)."""
-        return self._stacked("plan")
-
-    @property
-    def marginal_a(self) -> Any:
-        return self._stacked("marginal_a")
-
-    @property
-    def marginal_b(self) -> Any:
-        return self._stacked("marginal_b")
-
-    @property
-    def marginals(self) -> tuple[Any, Any]:
-        return self.marginal_a, self.marginal_b
+    fields = (
+        "value",
+        "value_linear",
+        "plan",
+        "potentials",
+        "potential_a",
+        "potential_b",
+        "marginals",
+        "marginal_a",
+        "marginal_b",
+    )
 
     @property
     def status(self) -> list[str]:
@@ -217,6 +190,3 @@ class BatchResult:
     def log(self) -> dict[str, Any]:
         """``n_iter``: the most iterations that any of the problems took."""
         return {"n_iter": max(r.solution.iterations for r in self.results)}
-
-    def __repr__(self) -> str:
-        return f"BatchResult({len(self.results)} problems of {self.results[0].solution.shape})"

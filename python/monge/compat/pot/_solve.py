@@ -9,16 +9,8 @@ from ... import divergence
 from ..._errors import InvalidArgument, NotAvailable
 from .._kind import Kind, checked
 from .._tape import is_taped
-from ._linear import (
-    Ask,
-    Geometry,
-    marginals_of,
-    metric_of,
-    reference_of,
-    refuse,
-    solved,
-    strength_of,
-)
+from .._terms import marginals_of, refuse, strength_of
+from ._linear import Ask, Geometry, metric_of, reference_of, solved
 from ._result import OTResult
 
 _NUMBER = (int, float)

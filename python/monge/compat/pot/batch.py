@@ -5,19 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ..._errors import InvalidArgument, NotAvailable
+from .._batch import entries
 from .._kind import Kind, checked
-from ._linear import Ask, Geometry, metric_of, reference_of, solved, strength_of
+from .._terms import strength_of
+from ._linear import Ask, Geometry, metric_of, reference_of, solved
 from ._result import BatchResult
 
 __all__ = ["solve_batch", "solve_sample_batch"]
-
-
-def _entries(value: Any, count: int, name: str) -> list[Any]:
-    if value is None:
-        return [None] * count
-    if len(value) != count:
-        raise InvalidArgument(f"[pot] {name} has {len(value)} entries, wanted {count}", name)
-    return list(value)
 
 
 def _solved(
@@ -58,7 +52,7 @@ def _solved(
             grad="detach" if grad is None else grad,
         )
         for geometry, weights_a, weights_b in zip(
-            geometries, _entries(a, count, "a"), _entries(b, count, "b"), strict=True
+            geometries, entries(a, count, "a"), entries(b, count, "b"), strict=True
         )
     )
     return BatchResult([solved(ask) for ask in asks], kind)
@@ -118,7 +112,7 @@ def solve_sample_batch(
     kind, cost = Kind(X_a, X_b), metric_of(metric)
     geometries = [
         Geometry(x=x, y=y, metric=cost)
-        for x, y in zip(X_a, _entries(X_b, len(X_a), "X_b"), strict=True)
+        for x, y in zip(X_a, entries(X_b, len(X_a), "X_b"), strict=True)
     ]
     return _solved(
         geometries, kind, a, b, reg, reg_type, max_iter, tol, method, inner_iter, inner_reg, grad

@@ -13,7 +13,8 @@ from ... import divergence
 from ..._errors import InvalidArgument
 from .._kind import Kind, absent, checked
 from .._tape import differentiable, is_taped
-from ._linear import Ask, Geometry, metric_of, refuse, solved, strength_of, warnings_of
+from .._terms import refuse, strength_of, warnings_of
+from ._linear import Ask, Geometry, metric_of, solved
 from ._result import LazyPlan, OTResult
 
 __all__ = [

@@ -7,7 +7,8 @@ from typing import Any
 from ..._errors import InvalidArgument
 from ..._keywords import number
 from .._kind import Kind, checked
-from ._linear import Ask, Geometry, solved, strength_of
+from .._terms import strength_of
+from ._linear import Ask, Geometry, solved
 
 __all__ = ["entropic_partial_wasserstein", "entropic_partial_wasserstein_logscale"]
 

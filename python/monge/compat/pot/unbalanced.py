@@ -9,7 +9,8 @@ from typing import Any
 
 from ..._errors import InvalidArgument
 from .._kind import Kind
-from ._linear import Ask, Geometry, reference_of, solved, strength_of
+from .._terms import strength_of
+from ._linear import Ask, Geometry, reference_of, solved
 from ._result import OTResult
 from .bregman import _starts, check_tuning, columns
 
