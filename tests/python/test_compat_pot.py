@@ -448,8 +448,9 @@ def test_nothing_is_cut_off_silently(balanced):
         {"c": torch.ones(M.shape)},
         {"unbalanced": 1.0, "unbalanced_type": "TV", "reg_type": "entropy"},
     ):
-        with pytest.raises(NotImplementedError, match="no gradients"):
-            pot.solve(M, reg=REG, **terms)
+        for grad in ("autodiff", "envelope"):
+            with pytest.raises(NotImplementedError, match="carries no gradient"):
+                pot.solve(M, reg=REG, grad=grad, **terms).value.backward()
     with pytest.raises(NotImplementedError, match="reg"):
         pot.solve(M, reg=torch.tensor(0.1, requires_grad=True))
     value = pot.solve(M, reg=REG).value

@@ -145,11 +145,6 @@ def _solve(ask: Ask, kind: Kind, start: Any) -> tuple[Solution, float]:
             return found, 0.0
         # POT's entropy is sum P log P, less sum P where the sides are soft; KL(P | 1) has + n m too.
         return found, reg * ((found.masses[0] if ask.reg_m is None else 0.0) - n * m)
-    if is_taped(*geometry.arrays, ask.a, ask.b, ask.c) and ask.grad != "detach":
-        raise NotAvailable(
-            "[pot] no gradients under a reference that is a matrix, or reg_type='entropy' with TV sides: "
-            "detach the tensors"
-        )
     weights_a, weights_b = kind.weights(ask.a, n), kind.weights(ask.b, m)
     product = weights_a[:, None] * weights_b[None]
     c = kind(ask.c) if ask.c is not None else product * 0 + 1
@@ -201,14 +196,14 @@ def solved(ask: Ask) -> OTResult:
             )
     with warnings_of(ask.warn):
         solution, offset = _solve(ask, kind, start)
-    inputs = (*geometry.arrays, ask.a, ask.b)
+    inputs = (*geometry.arrays, ask.a, ask.b, ask.c)
     taped = is_taped(*inputs) and ask.grad != "detach"
 
     def derivatives() -> tuple[Any, ...]:
         found = solution.gradient()
         if geometry.matrix is not None:
-            return solution.plan.dense(), found.da, found.db
-        return found.dx, found.dy, found.da, found.db
+            return solution.plan.dense(), found.da, found.db, None
+        return found.dx, found.dy, found.da, found.db, None
 
     def linear() -> float:
         if not ask.is_matrix_reference:
@@ -224,7 +219,7 @@ def solved(ask: Ask) -> OTResult:
         value=solution.value + offset,
         value_linear=linear,
         points=None if geometry.matrix is not None else (geometry.x, geometry.y),
-        inputs=inputs,
-        derivatives=derivatives if taped else None,
-        refuses=taped and ask.grad != "envelope",
+        inputs=inputs if taped else (),
+        derivatives=None if ask.is_matrix_reference else derivatives,
+        detached=ask.grad == "envelope",
     )

@@ -16,7 +16,7 @@ from .._kind import Kind
 from .._tape import differentiable, refused
 
 _VALUE_ONLY = (
-    "[pot] {} carries no gradient: monge differentiates the value (OTResult.value), by the envelope theorem; "
+    "[compat] {} carries no gradient: monge differentiates OTResult.value, by the envelope theorem; "
     "detach() what is not to be differentiated"
 )
 
@@ -68,22 +68,28 @@ class OTResult:
         points: tuple[Any, Any] | None = None,
         inputs: Sequence[Any] = (),
         derivatives: Callable[[], Sequence[Any]] | None = None,
-        refuses: bool = False,
+        detached: bool = False,
         log: dict[str, Any] | None = None,
     ):
         self.solution = solution
         self._kind = kind
-        self._inputs = inputs if derivatives is not None else ()
-        self._refuses = refuses
+        self._inputs = inputs  # those of a torch call that is recorded, else none
+        self._detached = detached
         self._points = points
         self._linear = value_linear or (lambda: solution.value_linear)
         self.potentials = tuple(self._cut(p, "a potential") for p in potentials)
         plain = kind.scalar(value)
-        self.value = differentiable(plain, derivatives, self._inputs) if derivatives else plain
+        if inputs and derivatives is not None:
+            self.value = differentiable(plain, derivatives, inputs)
+        else:
+            what = "the value under a reference that is a matrix"
+            self.value = refused(plain, _VALUE_ONLY.format(what), inputs) if inputs else plain
         self._log = log
 
     def _cut(self, result: Any, what: str) -> Any:
-        return refused(result, _VALUE_ONLY.format(what), self._inputs) if self._refuses else result
+        if not self._inputs or self._detached:
+            return result
+        return refused(result, _VALUE_ONLY.format(what), self._inputs)
 
     @property
     def potential_a(self) -> Any:

@@ -237,8 +237,8 @@ def _debiased(ask: Ask) -> OTResult:
         value=found.value,
         value_linear=lambda: float(ab.value_linear - (aa.value_linear + bb.value_linear) / 2),
         points=(x, y),
-        inputs=inputs,
-        derivatives=found.gradient if taped else None,
-        refuses=taped and ask.grad != "envelope",
+        inputs=inputs if taped else (),
+        derivatives=found.gradient,
+        detached=ask.grad == "envelope",
         log=parts,
     )

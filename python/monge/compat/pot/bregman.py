@@ -395,9 +395,10 @@ def empirical_sinkhorn_divergence(
 
     POT returns the same combination of ``<P, C>`` alone, clamped at 0, and calls it preliminary: that number is
     ``log['sinkhorn_loss_ab'] - (log['sinkhorn_loss_a'] + log['sinkhorn_loss_b'])/2``. Torch's gradients reach the
-    value. ``warmstart`` raises NotImplementedError.
+    value. ``warmstart`` raises NotImplementedError; ``isLazy`` and ``batchSize`` are checked and without effect.
     """
-    _check_empirical(kwargs, 1, verbose=verbose, log=log, warn=warn)
+    lazy, size = kwargs.pop("isLazy", False), kwargs.pop("batchSize", 100)
+    _check_empirical(kwargs, size, isLazy=lazy, verbose=verbose, log=log, warn=warn)
     refuse("warmstart", warmstart, "a divergence starts by itself")
     kind = Kind(X_s, X_t)
     taped = is_taped(X_s, X_t, a, b)
