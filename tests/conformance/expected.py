@@ -1,13 +1,14 @@
-"""Failures that are expected, each with its reason, from a file of lines ``test id pattern: reason``.
+"""Failures that are expected, each with its reason, from a file of lines ``test id pattern  # reason``.
 
 An unlisted failure fails, a listed test that passes fails (strict xfail), and so does a pattern that matches no
-collected test where the whole suite is run.
+collected test where the whole suite is run. ``needs torch: `` before a pattern: only where torch is installed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,14 @@ class Expected:
         reasons = {}
         for line in path.read_text().splitlines():
             if line and not line.startswith("#"):
-                pattern, colon, reason = line.partition(": ")
-                if not colon or not reason.strip():
+                pattern, _, reason = line.partition("  # ")
+                if not reason.strip():
                     raise pytest.UsageError(f"{path.name}: no reason in {line!r}")
-                reasons[pattern] = reason.strip()
+                needs, _, rest = (
+                    pattern.rpartition(": ") if pattern.startswith("needs ") else ("", "", pattern)
+                )
+                if not needs or find_spec(needs.removeprefix("needs ")):
+                    reasons[rest] = reason.strip()
         return Expected(path, reasons, set(reasons))
 
     def mark(self, items: list[pytest.Item]) -> None:

@@ -30,6 +30,8 @@ class Stacked:
         if name not in type(self).fields:
             raise AttributeError(f"{type(self).__name__} has no {name!r}")
         parts = [getattr(result, name) for result in self.results]
+        if parts[0] is None:
+            return None
         if isinstance(parts[0], tuple):
             return tuple(self._kind.stack(list(side)) for side in zip(*parts, strict=True))
         return self._kind.stack(parts)

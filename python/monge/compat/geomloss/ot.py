@@ -132,14 +132,18 @@ class OTResult:
 
     @property
     def a_to_b(self) -> Any:
-        """Displacements of the source points under the plan; NotImplementedError for a cost matrix."""
-        return self._displacement(self.solution.a_to_b, 0)
+        """Displacements of the source points under the plan; None for a cost matrix, which has no points."""
+        return self._displacement(0)
 
     @property
     def b_to_a(self) -> Any:
-        return self._displacement(self.solution.b_to_a, 1)
+        """Displacements of the target points; None for a cost matrix."""
+        return self._displacement(1)
 
-    def _displacement(self, image: Any, side: int) -> Any:
+    def _displacement(self, side: int) -> Any:
+        if self._points is None:
+            return None
+        image = (self.solution.a_to_b, self.solution.b_to_a)[side]
         return self._out(self._kind(image) - self._kind(self._points[side]), "a displacement")
 
     @property
