@@ -16,7 +16,13 @@ import pytest
 import monge
 from monge import _core, _options
 
-VERBS = (monge.solve, monge.solve_sample, monge.divergence)
+VERBS = (
+    monge.solve,
+    monge.solve_sample,
+    monge.solve_batch,
+    monge.solve_sample_batch,
+    monge.divergence,
+)
 ROOT = Path(__file__).resolve().parents[2]
 
 
