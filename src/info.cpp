@@ -32,6 +32,8 @@ Info info() {
   info.instruction_sets = cpu::runnable_targets();
   info.devices.emplace_back("cpu");
 #ifdef MONGE_WITH_CUDA
+  info.cuda_code = cuda::code();
+  info.cuda_driver = cuda::driver_version();
   for (auto& name : cuda::device_names()) info.devices.push_back(std::move(name));
 #endif
   return info;

@@ -1,6 +1,7 @@
 """What solve, divergence and info print and write, checked with NumPy from the formulas."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -202,6 +203,8 @@ def test_info(monge):
     for heading in ("version", "commit", "build", "instruction set", "devices", "components"):
         assert f"\n{heading} " in "\n" + text
     assert monge("--version").stdout.strip() in text
+    cuda = r"cuda \d+\.\d+ for ((sm|compute)_\d+a?(, )?)+ \(driver: (none|CUDA \d+\.\d+)\)"
+    assert "cuda: not built" in text or re.search(cuda, text)
 
 
 def test_full_standard_output_is_an_io_error(monge, clouds):
