@@ -1,5 +1,6 @@
-// axis: chunks of lines are gathered once, prepared, and swept by groups of rows: for every line the
-// rows' maxima, over the few blocks that may hold them, then the sums over the blocks that count.
+// axis: chunks of lines are gathered once, prepared, and swept by groups of rows: for every line
+// the rows' maxima, over the few blocks that may hold them, then the sums over the blocks that
+// count.
 #include "kernels/axis.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -74,8 +75,8 @@ class AxisScores {
     unrolled<kAxisRows>([&](int r) MONGE_LAMBDA {
       u[r] = hn::Sub(y, hn::Load(d, x_ + r * kLanes<T>));
       if constexpr (PERIODIC)
-        u[r] = hn::NegMulAdd(hn::Round(hn::Mul(u[r], hn::Set(d, per_period_))),
-                             hn::Set(d, period_), u[r]);
+        u[r] = hn::NegMulAdd(hn::Round(hn::Mul(u[r], hn::Set(d, per_period_))), hn::Set(d, period_),
+                             u[r]);
     });
   }
 
@@ -208,8 +209,7 @@ class AxisGroup {
       more = true;
     });
     if (more) low = reduce(best, tops);
-    for (int r = 0; r < kAxisRows; ++r)
-      hn::Store(hn::Set(d, tops[r]), d, tops_ + r * kLanes<T>);
+    for (int r = 0; r < kAxisRows; ++r) hn::Store(hn::Set(d, tops[r]), d, tops_ + r * kLanes<T>);
     cut_ = low - depth_;
     return true;
   }
@@ -249,7 +249,8 @@ class AxisGroup {
     std::int64_t held[kAxisHeld];
     int count = 0;
     const auto take = [&]() HWY_ATTR {
-      accumulate(held, count, [](std::int64_t, V(&)[kAxisRows]) MONGE_LAMBDA {}, sums);
+      accumulate(
+          held, count, [](std::int64_t, V(&)[kAxisRows]) MONGE_LAMBDA {}, sums);
       for (const AxisTerm& term : args_.terms)
         accumulate_term(line, term, held, count, totals + term.output * kAxisRows);
       count = 0;
@@ -259,9 +260,8 @@ class AxisGroup {
       for (int t = 0; t < kAxisBlock; t += kLanes<T>) {
         V z[kAxisRows];
         below_top(line, b * kAxisBlock + t, z);
-        exponentials.weights(z, [&](int r, V w) MONGE_LAMBDA {
-          hn::Store(w, Tag<T>(), out + r * kHeld + t);
-        });
+        exponentials.weights(
+            z, [&](int r, V w) MONGE_LAMBDA { hn::Store(w, Tag<T>(), out + r * kHeld + t); });
       }
       held[count++] = b * kAxisBlock;
       if (count == kAxisHeld) take();
@@ -333,7 +333,7 @@ class AxisGroup {
       const T* const v = term.column < 0 ? nullptr : line.v + term.column * sizes_.padded;
       accumulate(
           held, count,
-          [&](std::int64_t j, V (&w)[kAxisRows]) MONGE_LAMBDA {
+          [&](std::int64_t j, V(&w)[kAxisRows]) MONGE_LAMBDA {
             factor(j, w);
             if (!v) return;
             const V value = hn::Load(Tag<T>(), v + j);
@@ -343,7 +343,7 @@ class AxisGroup {
     };
     // `change` makes the factor of offsets, in place.
     const auto by = [&](const auto& change) HWY_ATTR {
-      with([&](std::int64_t j, V (&w)[kAxisRows]) MONGE_LAMBDA {
+      with([&](std::int64_t j, V(&w)[kAxisRows]) MONGE_LAMBDA {
         V u[kAxisRows];
         scores_.offsets(j, u);
         change(u);
@@ -367,8 +367,8 @@ class AxisGroup {
   }
 
   HWY_INLINE void scale(V (&u)[kAxisRows]) const {
-    unrolled<kAxisRows>(
-        [&](int r) MONGE_LAMBDA { u[r] = hn::Mul(u[r], hn::Set(Tag<T>(), args_.scale)); });
+    unrolled<kAxisRows>([&](int r)
+                            MONGE_LAMBDA { u[r] = hn::Mul(u[r], hn::Set(Tag<T>(), args_.scale)); });
   }
 
   const AxisArgs<T>& args_;
@@ -516,8 +516,8 @@ void axis(const AxisArgs<T>& a, Exec& exec) {
   if (lines == 0 || a.n == 0) return;
   const AxisScratch<T> sizes(a);
   const std::int64_t chunks = (lines + sizes.lines - 1) / sizes.lines;
-  const std::int64_t wanted = std::min((kEnoughTasks + chunks - 1) / chunks,
-                                       (a.n + kLeastRows - 1) / kLeastRows);
+  const std::int64_t wanted =
+      std::min((kEnoughTasks + chunks - 1) / chunks, (a.n + kLeastRows - 1) / kLeastRows);
   const std::int64_t rows = (a.n + wanted * kAxisRows - 1) / (wanted * kAxisRows) * kAxisRows;
   const std::int64_t parts = (a.n + rows - 1) / rows;
   const std::int64_t stride = (sizes.size() + 15) / 16 * 16;

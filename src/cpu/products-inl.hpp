@@ -53,9 +53,9 @@ HWY_INLINE void join_lanes(const V (&v)[N], [[maybe_unused]] const Join& join, c
     HWY_ALIGN T four[4];
     if constexpr (sizeof(T) == 4) {
       const hn::Repartition<double, decltype(d)> pairs;
-      hn::Store(joined_blocks(transposed(pairs, hn::BitCast(pairs, low), hn::BitCast(pairs, high)),
-                              join),
-                block, four);
+      hn::Store(
+          joined_blocks(transposed(pairs, hn::BitCast(pairs, low), hn::BitCast(pairs, high)), join),
+          block, four);
     } else {
       hn::Store(joined_blocks(low, join), block, four);
       hn::Store(joined_blocks(high, join), block, four + 2);

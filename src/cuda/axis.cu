@@ -216,8 +216,9 @@ class Sweep {
             for (int t = 0; t < a_.term_count; ++t) {
               const AxisTerm term = a_.terms[t];
               if (term.output != q) continue;
-              const T v =
-                  term.column < 0 ? T(1) : a_.v[source(line_, j) * a_.v_row + term.column * a_.v_col];
+              const T v = term.column < 0
+                              ? T(1)
+                              : a_.v[source(line_, j) * a_.v_row + term.column * a_.v_col];
               total[r] += static_cast<T>(w) * factor(term.factor, u) * v;
             }
         }
@@ -246,8 +247,7 @@ __global__ void __launch_bounds__(kThreads) axis_kernel(const __grid_constant__ 
 template <class T, bool MIXED, bool LINES, int R>
 void launch_axis(const Axis<T>& a, Exec& exec) {
   const std::int64_t rows = (LINES ? kWarps : kThreads) * R, lines = a.before * a.after;
-  const std::int64_t blocks =
-      (a.n + rows - 1) / rows * (LINES ? (lines + 31) / 32 : lines);
+  const std::int64_t blocks = (a.n + rows - 1) / rows * (LINES ? (lines + 31) / 32 : lines);
   launch(&axis_kernel<T, MIXED, LINES, R>, dim3(static_cast<unsigned>(blocks)), kThreads, 0,
          stream_of(exec), a);
 }

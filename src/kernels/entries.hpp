@@ -108,8 +108,9 @@ struct GridPointsArgs {
   }
 };
 
-/// From averages over a row's weights to sums of them: out_i = factor w_i average_i, or is raised by
-/// it, with w_i = exp((shift_i - s_i) / eps), s the row's softmin; 0 where the shift is not finite.
+/// From averages over a row's weights to sums of them: out_i = factor w_i average_i, or is raised
+/// by it, with w_i = exp((shift_i - s_i) / eps), s the row's softmin; 0 where the shift is not
+/// finite.
 template <class T>
 struct RowSumsArgs {
   const T* average;  // null: ones

@@ -7,11 +7,14 @@
 // docs/formulas.md; before it the error stays quadratic in the residuals.
 #include "monge/ot/divergence.hpp"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <tuple>
 #include <utility>
 
 #include "monge/ot/plan.hpp"
+#include "ot/packing.hpp"
 #include "ot/plan_parts.hpp"
 #include "ot/symmetric.hpp"
 
@@ -90,19 +93,23 @@ SinkhornResult<T> solve_self(const Problem<T>& problem, const SinkhornOptions& o
   const bool symmetric = same(penalty(problem, Side::source), penalty(problem, Side::target));
   return symmetric ? symmetric_sinkhorn(problem, options, exec) : sinkhorn(problem, options, exec);
 }
-}  // namespace
+/// The costs of the three terms.
+template <class T>
+struct Terms {
+  Geometry<T> ab, aa, bb;
+};
 
 template <class T>
-Divergence<T> divergence(const Measure<T>& source, const Measure<T>& target,
-                         const DivergenceOptions& options, Exec& exec) {
-  const auto problem = [&](const Measure<T>& first, const Measure<T>& second) {
+Divergence<T> debiased(const Terms<T>& costs, VectorView<const T> of_a, VectorView<const T> of_b,
+                       const DivergenceOptions& options, Exec& exec) {
+  const auto problem = [&](const Geometry<T>& geometry, VectorView<const T> first,
+                           VectorView<const T> second) {
     return Problem<T>(
-        PointCloud<T>{first.points, second.points, options.cost}, first.weights, second.weights,
-        options.marginal_a, options.marginal_b,
+        geometry, first, second, options.marginal_a, options.marginal_b,
         {.total_mass = {}, .mass_tolerance = options.mass_tolerance, .stream = exec.stream});
   };
-  const Problem<T> ab = problem(source, target), aa = problem(source, source),
-                   bb = problem(target, target);
+  const Problem<T> ab = problem(costs.ab, of_a, of_b), aa = problem(costs.aa, of_a, of_a),
+                   bb = problem(costs.bb, of_b, of_b);
   // A callback that has said stop is not asked to change its mind: the terms still to come stop
   // at their first check.
   SinkhornOptions each = options;
@@ -132,6 +139,41 @@ Divergence<T> divergence(const Measure<T>& source, const Measure<T>& target,
   return out;
 }
 
+}  // namespace
+
+template <class T>
+Divergence<T> divergence(const Measure<T>& source, const Measure<T>& target,
+                         const DivergenceOptions& options, Exec& exec) {
+  const auto costs = [&](const Measure<T>& first, const Measure<T>& second) {
+    return PointCloud<T>{first.points, second.points, options.cost};
+  };
+  return debiased<T>({costs(source, target), costs(source, source), costs(target, target)},
+                     source.weights, target.weights, options, exec);
+}
+
+template <class T>
+Divergence<T> divergence(const Lattice<T>& lattice, VectorView<const T> a, VectorView<const T> b,
+                         const DivergenceOptions& options, Exec& exec) {
+  const auto [cost, asked] = std::pair(cost_form(lattice.cost), cost_form(options.cost));
+  if (cost.form != asked.form || cost.scale != asked.scale || cost.power != asked.power ||
+      cost.unit_length != asked.unit_length)
+    throw InvalidArgument(
+        fmt::format("[divergence] the cost of the lattice is {} and that of the options {}: they "
+                    "must agree",
+                    cost_name(lattice.cost), cost_name(options.cost)),
+        "cost");
+  const auto costs = [&](const Grid& first, const Grid& second) {
+    return Lattice<T>{first, second, lattice.cost, lattice.periodic, lattice.device};
+  };
+  const auto& [source, target] = std::tie(lattice.source, lattice.target);
+  return debiased<T>({costs(source, target), costs(source, source), costs(target, target)}, a, b,
+                     options, exec);
+}
+
+template Divergence<float> divergence(const Lattice<float>&, VectorView<const float>,
+                                      VectorView<const float>, const DivergenceOptions&, Exec&);
+template Divergence<double> divergence(const Lattice<double>&, VectorView<const double>,
+                                       VectorView<const double>, const DivergenceOptions&, Exec&);
 template Divergence<float> divergence(const Measure<float>&, const Measure<float>&,
                                       const DivergenceOptions&, Exec&);
 template Divergence<double> divergence(const Measure<double>&, const Measure<double>&,

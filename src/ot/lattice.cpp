@@ -52,9 +52,9 @@ void check_lattice(const Lattice<T>& lattice) {
   check_grid(source, "source", "spacing", "origin");
   check_grid(target, "target", "target_spacing", "target_origin");
   if (source.dim != target.dim)
-    refuse(fmt::format("the source grid has {} axes and the target grid {}", source.dim,
-                       target.dim),
-           "target");
+    refuse(
+        fmt::format("the source grid has {} axes and the target grid {}", source.dim, target.dim),
+        "target");
   if (source.dim > 1 && cost_form(cost).form != Form::squared)
     refuse(fmt::format("the cost {} is no sum over the {} axes of a lattice: use sqeuclidean or "
                        "half_sqeuclidean, or the points and PointCloud",
@@ -63,9 +63,9 @@ void check_lattice(const Lattice<T>& lattice) {
   for (int k = 0; k < source.dim; ++k) {
     if (!periodic[k]) continue;
     if (!is_separable(lattice))
-      refuse(fmt::format("the cost {} is no distance, which a periodic axis needs",
-                         cost_name(cost)),
-             "cost");
+      refuse(
+          fmt::format("the cost {} is no distance, which a periodic axis needs", cost_name(cost)),
+          "cost");
     const double way = static_cast<double>(source.shape[k]) * source.spacing[k],
                  other = static_cast<double>(target.shape[k]) * target.spacing[k];
     if (std::abs(way - other) > kPeriodTolerance * way)
@@ -107,9 +107,9 @@ template <class T>
 std::vector<double> periods(const Lattice<T>& lattice) {
   std::vector<double> out;
   for (int k = 0; k < lattice.source.dim; ++k)
-    out.push_back(lattice.periodic[k] ? static_cast<double>(lattice.target.shape[k]) *
-                                            lattice.target.spacing[k]
-                                      : 0);
+    out.push_back(lattice.periodic[k]
+                      ? static_cast<double>(lattice.target.shape[k]) * lattice.target.spacing[k]
+                      : 0);
   return out;
 }
 
@@ -131,8 +131,7 @@ LatticeSweep<T>::LatticeSweep(const Lattice<T>& lattice, Exec& exec)
                    step = grid.spacing[k] / axis.unit;
       std::vector<T> at(kernels::padded_axis(grid.shape[k]));
       for (std::int64_t i = 0; i < static_cast<std::int64_t>(at.size()); ++i)
-        at[i] = static_cast<T>(from +
-                               step * static_cast<double>(std::min(i, grid.shape[k] - 1)));
+        at[i] = static_cast<T>(from + step * static_cast<double>(std::min(i, grid.shape[k] - 1)));
       axis.at[side] = placed(at, exec);
     }
     axes_.push_back(std::move(axis));
@@ -183,9 +182,9 @@ std::vector<kernels::AxisTerm> LatticeSweep<T>::advance(std::vector<Column>& col
       if (first)
         made(cost, v, Factor::cost);
       else
-        terms.push_back({v, Factor::cost,
-                         static_cast<int>(std::find(columns.begin(), columns.end(), cost) -
-                                          columns.begin())});
+        terms.push_back(
+            {v, Factor::cost,
+             static_cast<int>(std::find(columns.begin(), columns.end(), cost) - columns.begin())});
     }
   }
   if (wanted.seconds) {
@@ -292,8 +291,7 @@ void LatticeSweep<T>::apply(Side rows, const T* h, const T* shift, kernels::Weig
       wanted.values.data += first * v.col_stride;
       wanted.values.cols = std::min(batch, k - first);
     }
-    const auto averages =
-        sweep(rows, h, s.data(), wanted, at, kernels::Precision::accurate, exec);
+    const auto averages = sweep(rows, h, s.data(), wanted, at, kernels::Precision::accurate, exec);
     for (std::int64_t c = first; c < std::min(k, first + batch); ++c) {
       const int value = v.data ? static_cast<int>(c - first) : -1;
       const T* const average = costs    ? averages.of({Kind::cost, value})
@@ -333,8 +331,7 @@ void LatticeSweep<T>::pull(Side rows, const T* h, const T* shift, T* out, double
                                           .out = to},
                   n, exec);
   };
-  for (int k = 0; k < d; ++k)
-    sums(averages.of({Kind::slope, k}), 1 / axes_[k].unit, d, out + k);
+  for (int k = 0; k < d; ++k) sums(averages.of({Kind::slope, k}), 1 / axes_[k].unit, d, out + k);
   if (mass) sums(nullptr, 1, 1, mass);
   if (cost) sums(averages.of({Kind::cost, -1}), 1, 1, cost);
 }
@@ -374,12 +371,12 @@ void LatticeSweep<T>::images(Side rows, const T* h, T* mean, double* s, T* first
   }
 }
 
-#define MONGE_INSTANTIATE(T)                                        \
-  template void check_lattice(const Lattice<T>&);                   \
-  template bool is_separable(const Lattice<T>&);                    \
-  template Buffer<T> grid_points(const Grid&, Exec&);               \
-  template struct LatticePoints<T>;                                 \
-  template std::vector<double> periods(const Lattice<T>&);          \
+#define MONGE_INSTANTIATE(T)                               \
+  template void check_lattice(const Lattice<T>&);          \
+  template bool is_separable(const Lattice<T>&);           \
+  template Buffer<T> grid_points(const Grid&, Exec&);      \
+  template struct LatticePoints<T>;                        \
+  template std::vector<double> periods(const Lattice<T>&); \
   template class LatticeSweep<T>;
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)

@@ -132,8 +132,8 @@ void Operator<T>::prepare_lattice(const Lattice<T>& lattice, const Inspection& s
   dim_ = lattice.source.dim;
   box_a_ = Box(seen.x.low, seen.x.high);
   box_b_ = Box(seen.y.low, seen.y.high);
-  lattice_ = std::shared_ptr<Gridded>(
-      new Gridded{lattice, seen, LatticeSweep<T>(lattice, exec), {}, {}});
+  lattice_ =
+      std::shared_ptr<Gridded>(new Gridded{lattice, seen, LatticeSweep<T>(lattice, exec), {}, {}});
   const auto [least, most] = cost_range(form_, box_a_, box_b_, periods(lattice));
   min_cost_ = least;
   max_cost_ = needed_cost_ = most;

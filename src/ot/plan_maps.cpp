@@ -93,8 +93,7 @@ struct Points {
 };
 
 template <class T>
-void mark_valid(const Plan<T>& plan, Side rows, const Buffer<T>& softmin, bool* valid,
-                Exec& exec) {
+void mark_valid(const Plan<T>& plan, Side rows, const Buffer<T>& softmin, bool* valid, Exec& exec) {
   kernels::each(
       kernels::RowMassArgs<T>{weights_of(plan.problem(), rows), potential_of(plan, rows).data,
                               softmin.data(), plan.epsilon(), nullptr, valid},

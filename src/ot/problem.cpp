@@ -197,10 +197,11 @@ Problem<T>::Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<cons
   const auto* cloud = std::get_if<PointCloud<T>>(&geometry_);
   const auto* matrix = std::get_if<CostMatrix<T>>(&geometry_);
   const auto* lattice = std::get_if<Lattice<T>>(&geometry_);
-  const Device first = cloud    ? cloud->x.device
-                       : matrix ? matrix->values.device
-                                : lattice->device;
-  check_devices({{cloud ? "x" : matrix ? "C" : "lattice", first},
+  const Device first = cloud ? cloud->x.device : matrix ? matrix->values.device : lattice->device;
+  check_devices({{cloud    ? "x"
+                  : matrix ? "C"
+                           : "lattice",
+                  first},
                  {"y", cloud ? cloud->y.device : first},
                  {"a", a.data ? a.device : first},
                  {"b", b.data ? b.device : first}});

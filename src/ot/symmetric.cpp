@@ -58,14 +58,12 @@ class SymmetricSolve {
       kernels::each(kernels::SelfDotArgs<T>{cloud.x, penalty, f.data()}, f.size(), exec);
       return f;
     };
-    return std::visit(Overloaded{from,
-                                 [&](const Lattice<T>& lattice) {
-                                   return from(LatticePoints<T>(lattice, exec).cloud);
-                                 },
-                                 [&](const CostMatrix<T>&) {
-                                   return filled(problem.n(), T(0), exec);
-                                 }},
-                      problem.geometry());
+    return std::visit(
+        Overloaded{
+            from,
+            [&](const Lattice<T>& lattice) { return from(LatticePoints<T>(lattice, exec).cloud); },
+            [&](const CostMatrix<T>&) { return filled(problem.n(), T(0), exec); }},
+        problem.geometry());
   }
 
   void sweep() {

@@ -34,10 +34,9 @@ struct CaseOptions {
 };
 
 /// Many columns and terms of every kind.
-const std::vector<AxisTerm> kTerms{{-1, Factor::offset, 0}, {-1, Factor::square, 1},
-                                   {0, Factor::one, 2},     {1, Factor::offset, 3},
-                                   {1, Factor::one, 4},     {-1, Factor::cost, 4},
-                                   {-1, Factor::slope, 5}};
+const std::vector<AxisTerm> kTerms{
+    {-1, Factor::offset, 0}, {-1, Factor::square, 1}, {0, Factor::one, 2},   {1, Factor::offset, 3},
+    {1, Factor::one, 4},     {-1, Factor::cost, 4},   {-1, Factor::slope, 5}};
 constexpr int kColumns = 2, kOutputs = 6;
 
 template <class T>
@@ -53,8 +52,8 @@ class AxisCase {
     v = testing::random_values<T>(lines * o.m * kColumns, 5, 1);
     // Costs up to about 1.
     scale = static_cast<T>(1 / std::pow(std::max<double>(o.m, 2), o.form == Form::power ? o.power
-                                                        : o.form == Form::distance ? 1
-                                                                                   : 2));
+                                                                  : o.form == Form::distance ? 1
+                                                                                             : 2));
     for (std::int64_t e = 0; e < h.size(); ++e) {
       const std::int64_t j = e / o.after % o.m, s = e / o.after / o.m;
       if (o.hills)
@@ -67,8 +66,13 @@ class AxisCase {
   }
 
   AxisArgs<T> args(bool terms) const {
-    AxisArgs<T> a{.x = x.data(), .y = y.data(), .n = options.n, .m = options.m, .h = h.data(),
-                  .terms = {}, .eps = options.eps};
+    AxisArgs<T> a{.x = x.data(),
+                  .y = y.data(),
+                  .n = options.n,
+                  .m = options.m,
+                  .h = h.data(),
+                  .terms = {},
+                  .eps = options.eps};
     a.form = options.form;
     a.scale = scale;
     a.power = static_cast<T>(options.power);
@@ -172,8 +176,7 @@ void expect_exact(const AxisCase<T>& in, bool terms, Precision precision = Preci
             const Real relative = 4 * moved / o.eps + 2 * sum + 16 * u * (1 + a.power);
             const Real far = 4 * u * (o.m + o.n * o.x_step + a.period);  // of an offset
             ASSERT_NEAR(got.averages[e * kOutputs + q], want.averages[q],
-                        relative * want.sizes[q] +
-                            far * (1 + 2 * std::sqrt(want.sizes[1])) +
+                        relative * want.sizes[q] + far * (1 + 2 * std::sqrt(want.sizes[1])) +
                             4 * std::numeric_limits<T>::min())
                 << "output " << q << ", line " << s << ", " << t << ", row " << i;
           }
@@ -182,10 +185,11 @@ void expect_exact(const AxisCase<T>& in, bool terms, Precision precision = Preci
 }
 
 std::vector<CaseOptions> shapes() {
-  return {{.before = 1, .n = 1, .m = 1, .after = 1},   {.before = 3, .n = 7, .m = 31, .after = 1},
-          {.before = 1, .n = 9, .m = 32, .after = 17}, {.before = 2, .n = 8, .m = 33, .after = 5},
-          {.before = 1, .n = 65, .m = 1, .after = 2},  {.before = 4, .n = 17, .m = 100, .after = 3},
-          {.before = 1, .n = 20, .m = 1100, .after = 1}};
+  return {
+      {.before = 1, .n = 1, .m = 1, .after = 1},    {.before = 3, .n = 7, .m = 31, .after = 1},
+      {.before = 1, .n = 9, .m = 32, .after = 17},  {.before = 2, .n = 8, .m = 33, .after = 5},
+      {.before = 1, .n = 65, .m = 1, .after = 2},   {.before = 4, .n = 17, .m = 100, .after = 3},
+      {.before = 1, .n = 20, .m = 1100, .after = 1}};
 }
 
 std::string name(const CaseOptions& o) {
@@ -236,22 +240,27 @@ TYPED_TEST(Axis, SkippingChangesNothing) {
   for (const bool periodic : {false, true})
     for (const double eps : {1e-5, 1e-4, 1e-3, 1e-2})
       testing::on_every_target([&] {
-        const AxisCase<T> in({.before = 2, .n = 40, .m = 600, .after = 2, .eps = eps,
-                              .x_step = 15, .periodic = periodic, .hills = true});
+        const AxisCase<T> in({.before = 2,
+                              .n = 40,
+                              .m = 600,
+                              .after = 2,
+                              .eps = eps,
+                              .x_step = 15,
+                              .periodic = periodic,
+                              .hills = true});
         const auto got = in.run(false), all = in.run(false, 1, Precision::accurate, false);
         for (std::size_t e = 0; e < got.softmin.size(); ++e)
           if (std::isfinite(all.softmin[e]))
             ASSERT_NEAR(got.softmin[e], all.softmin[e],
-                        2 * std::numeric_limits<T>::epsilon() *
-                            (std::abs(all.softmin[e]) + eps));
+                        2 * std::numeric_limits<T>::epsilon() * (std::abs(all.softmin[e]) + eps));
           else
             ASSERT_EQ(got.softmin[e], all.softmin[e]);
       });
 }
 
 TYPED_TEST(Axis, DoesNotDependOnTheNumberOfThreads) {
-  const AxisCase<TypeParam> in({.before = 3, .n = 200, .m = 300, .after = 20, .eps = 1e-3,
-                                .hills = true});
+  const AxisCase<TypeParam> in(
+      {.before = 3, .n = 200, .m = 300, .after = 20, .eps = 1e-3, .hills = true});
   testing::expect_same_on_any_threads([&](int threads) { return in.run(true, threads); });
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "monge/ot/derivatives.hpp"
+#include "monge/ot/divergence.hpp"
 #include "monge/ot/plan.hpp"
 #include "ot/operator.hpp"
 #include "reference/gaussian.hpp"
@@ -39,8 +40,9 @@ std::string name(const Lattice<double>& lattice) {
 std::vector<double> bias(const std::vector<double>& weights, double eps) {
   std::vector<double> h(kernels::padded(static_cast<std::int64_t>(weights.size())), -kInfinity);
   for (std::size_t j = 0; j < weights.size(); ++j)
-    h[j] = weights[j] > 0 ? 0.2 * std::sin(0.9 * static_cast<double>(j)) + eps * std::log(weights[j])
-                          : -kInfinity;
+    h[j] = weights[j] > 0
+               ? 0.2 * std::sin(0.9 * static_cast<double>(j)) + eps * std::log(weights[j])
+               : -kInfinity;
   return h;
 }
 
@@ -74,15 +76,17 @@ TEST(Lattice, BoundsItsCosts) {
   }
 }
 
-// G1, solved to 1e-13: potentials, value, marginals, products, terms; and all else that a plan says.
+// G1, solved to 1e-13: potentials, value, marginals, products, terms; and all else that a plan
+// says.
 TEST(Lattice, SolvesLikeTheMatrixAndThePoints) {
   const double eps = 0.05;
   for (const auto& grids : all_grids<double>()) {
     SCOPED_TRACE(name(grids.lattice));
     const bool periodic = std::any_of(grids.lattice.periodic.begin(), grids.lattice.periodic.end(),
                                       [](bool p) { return p; });
-    const double most = *std::max_element(grids.C.begin(), grids.C.end(),
-                                          [](double p, double q) { return std::abs(p) < std::abs(q); });
+    const double most = *std::max_element(grids.C.begin(), grids.C.end(), [](double p, double q) {
+      return std::abs(p) < std::abs(q);
+    });
     const double tolerance = 1e-11 * std::abs(most);
     for (const auto& [A, B] : {std::pair<Marginal, Marginal>{KL{0.7}, KL{0.4}},
                                {Balanced{}, KL{0.4}},
@@ -146,8 +150,8 @@ TEST(Lattice, SolvesLikeTheMatrixAndThePoints) {
   }
 }
 
-// On a circle of 8 the mass moves by one to the left whatever the numbering: images are taken the
-// shorter way round.
+// Two grids of the same points of a circle, numbered from different ones: nothing has to move, and
+// images are taken the shorter way round.
 TEST(Lattice, ImagesOnACircleGoTheShorterWay) {
   const std::vector<double> w(8, 0.125);
   Grid source = grid_of({8}, {0.5}, {0}), target = grid_of({8}, {0.5}, {-0.5});
@@ -156,12 +160,10 @@ TEST(Lattice, ImagesOnACircleGoTheShorterWay) {
   Exec exec;
   const Plan<double> plan(problem, sinkhorn(problem, tight(1e-3), exec));
   const auto images = plan.barycentric(Side::source, exec);
-  // The target's points are those of the source: nothing has to move.
   for (int i = 0; i < 8; ++i) EXPECT_NEAR(images[i], 0.5 * i, 1e-10);
   EXPECT_NEAR(plan.terms(exec).linear, 0, 1e-10);
 }
 
-// Balanced, pyramid of epsilon, several tolerances: points and lattice to 1e-9.
 TEST(Lattice, BalancedPotentialsAgreeWithThePoints) {
   for (const auto& grids : all_grids<double>(1, 1)) {
     if (grids.lattice.periodic != std::array<bool, 3>{}) continue;
@@ -176,9 +178,43 @@ TEST(Lattice, BalancedPotentialsAgreeWithThePoints) {
   }
 }
 
+// S of the points, and its derivatives; balanced too, where it vanishes between equal masses.
+TEST(Lattice, DivergesLikeThePoints) {
+  for (const auto& grids : all_grids<double>()) {
+    if (grids.lattice.periodic != std::array<bool, 3>{}) continue;
+    SCOPED_TRACE(name(grids.lattice));
+    DivergenceOptions options;
+    static_cast<SinkhornOptions&>(options) = tight(0.05);
+    options.marginal_a = options.marginal_b = KL{0.7};
+    options.cost = grids.lattice.cost;
+    options.gradients = true;
+    const std::int64_t n = grids.n(), m = grids.m(), d = grids.lattice.source.dim;
+    Exec exec;
+    const auto got = divergence(grids.lattice, VectorView<const double>(grids.a.data(), n),
+                                VectorView<const double>(grids.b.data(), m), options, exec);
+    const auto want =
+        divergence(Measure<double>{{grids.x.data(), n, d}, {grids.a.data(), n}},
+                   Measure<double>{{grids.y.data(), m, d}, {grids.b.data(), m}}, options, exec);
+    ASSERT_TRUE(got.converged());
+    EXPECT_NEAR(got.value, want.value, 1e-11);
+    expect_near(got.potential_a, testing::to_double(want.potential_a), 1e-11, "potential");
+    expect_near(got.da, testing::to_double(want.da), 1e-11, "da");
+    // Each point of a self term stands upon itself, where a cost with a corner has no slope.
+    if (!std::holds_alternative<Euclidean>(options.cost))
+      expect_near(got.dy, testing::to_double(want.dy), 1e-11, "dy");
+    options.cost = Power{1.25};
+    EXPECT_EQ(refusal([&] {
+                divergence(grids.lattice, VectorView<const double>(grids.a.data(), n),
+                           VectorView<const double>(grids.b.data(), m), options, exec);
+              }).argument,
+              "cost");
+  }
+}
+
 Grids<double> small(std::array<bool, 3> periodic = {}, Cost cost = SquaredEuclidean{}) {
   return {{grid_of({3, 4}, {1, 1}, {0, 0}), grid_of({3, 4}, {1, 1}, {0, 0}), cost, periodic},
-          std::vector<double>(12, 1.0 / 12), std::vector<double>(12, 1.0 / 12)};
+          std::vector<double>(12, 1.0 / 12),
+          std::vector<double>(12, 1.0 / 12)};
 }
 
 TEST(Lattice, RefusesWhatItIsNot) {
@@ -275,8 +311,8 @@ GaussianPair<Matrix2, Vector2> plane(double m_a, double m_b) {
 TEST(LatticeSlow, BalancedGaussiansInThePlane) { check_gaussians(plane(1, 1), true); }
 TEST(LatticeSlow, UnbalancedGaussiansInThePlane) { check_gaussians(plane(1.5, 1.1), false); }
 
-// P2, the run of spec section 2.1: images of 32 x 32 pixels, epsilon halved from 1 with 20 iterations
-// a level, then 100 at the target; errors in mixed equal those in double to two digits.
+// P2, the run of spec section 2.1: images of 32 x 32 pixels, epsilon halved from 1 with 20
+// iterations a level, then 100 at the target; errors in mixed equal those in double to two digits.
 TEST(LatticeSlow, MixedErrorsAreThoseOfDouble) {
   const Grid grid = grid_of({32, 32}, {1.0 / 32, 1.0 / 32}, {0.5 / 32, 0.5 / 32});
   const auto hill = [&](double x, double y, double s) {

@@ -22,8 +22,8 @@ struct Grids {
         for (int k = 0; k < grid.dim; ++k) {
           std::int64_t rest = i;
           for (int l = grid.dim - 1; l > k; --l) rest /= grid.shape[l];
-          out.push_back(static_cast<T>(grid.origin[k] +
-                                       static_cast<double>(rest % grid.shape[k]) * grid.spacing[k]));
+          out.push_back(static_cast<T>(grid.origin[k] + static_cast<double>(rest % grid.shape[k]) *
+                                                            grid.spacing[k]));
         }
       return out;
     };
@@ -101,13 +101,12 @@ std::vector<Grids<T>> all_grids(double mass_a = 1.5, double mass_b = 1) {
   add(grid_of({40}, {0.025}, {0.1}), grid_of({20}, {0.05}, {0.3}), {true}, Power{1.5});
   add(grid_of({40}, {0.025}, {0.1}), grid_of({33}, {0.02}, {0.3}), {}, Dot{});
   add(grid_of({9, 13}, {0.1, 0.05}, {0, 0.2}), grid_of({7, 11}, {0.12, 0.07}, {0.1, 0}), {});
-  add(grid_of({9, 13}, {0.1, 0.05}, {0, 0.2}), grid_of({9, 5}, {0.1, 0.13}, {0.1, 0}),
-      {true, true}, HalfSquaredEuclidean{});
-  add(grid_of({4, 5, 6}, {0.1, 0.1, 0.1}, {0, 0, 0}), grid_of({3, 5, 4}, {0.2, 0.1, 0.1},
-                                                              {0.1, 0, 0.2}), {});
-  add(grid_of({4, 5, 6}, {0.1, 0.1, 0.1}, {0, 0, 0}), grid_of({3, 5, 4}, {0.2, 0.1, 0.15},
-                                                              {0.1, 0, 0.2}),
-      {false, false, true});
+  add(grid_of({9, 13}, {0.1, 0.05}, {0, 0.2}), grid_of({9, 5}, {0.1, 0.13}, {0.1, 0}), {true, true},
+      HalfSquaredEuclidean{});
+  add(grid_of({4, 5, 6}, {0.1, 0.1, 0.1}, {0, 0, 0}),
+      grid_of({3, 5, 4}, {0.2, 0.1, 0.1}, {0.1, 0, 0.2}), {});
+  add(grid_of({4, 5, 6}, {0.1, 0.1, 0.1}, {0, 0, 0}),
+      grid_of({3, 5, 4}, {0.2, 0.1, 0.15}, {0.1, 0, 0.2}), {false, false, true});
   return out;
 }
 }  // namespace monge::testing
