@@ -22,7 +22,7 @@ constexpr const char* kExamples =
     "  monge solve examples/data/source.csv examples/data/target.csv --blur 0.1 --reach 0.5\n"
     "  monge solve examples/data/source.csv examples/data/target.csv --epsilon 0.01 --rho-target 1 "
     "--out transport --plan-top-k 3\n"
-    "  monge solve before.npy after.npy --grid --spacing 0.5,0.5 --epsilon 0.01 --reach 2\n"
+    "  monge solve examples/data/before.npy examples/data/after.npy --grid --blur 2 --reach 8\n"
     "\n"
     "Exit codes: 0 converged, 1 not converged (results are written), 2 bad arguments, 3 not "
     "available,\n4 device failed, 5 files, 6 out of memory, 130 interrupted.";

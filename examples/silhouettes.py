@@ -2,8 +2,8 @@
 
 Each silhouette is a picture of 0 and 1, and its pixels are the points of a grid: 7e9 pairs a pass, swept
 one axis at a time. Both sides may keep mass to themselves (KL of a reach), as the two have not the same
-area: what the horse does not send is destroyed, what the cameraman does not receive is created. The pictures are
-scikit-image's `horse` and `camera` (their authors and licences stand in the README). Run by `make demo`:
+area: what the horse does not send is destroyed, what the cameraman does not receive is created. The pictures
+are scikit-image's `horse` and `camera` (their authors and licences stand in the README). Run by `make demo`:
 
     python examples/silhouettes.py [--out DIR] [--threads N]
 """

@@ -59,12 +59,16 @@ struct Powers<double, true> {
 };
 
 // R rows of a lane's line. LINES: lanes are lines, and h of the tile stands as [column][line].
-template <class T, bool MIXED, bool LINES, int R>
+// PLAIN: squared costs that are not periodic.
+template <class T, bool MIXED, bool PLAIN, bool LINES, int R>
 class Sweep {
  public:
   static constexpr int kPitch = LINES ? 33 : 1;  // between columns of a tile
+  static constexpr int kTile = kAxisBlock * kPitch;
+  static constexpr int kShared = kTile + kThreads;  // and the largest h of parts of its lines
 
-  __device__ Sweep(const Axis<T>& a, T* tile) : a_(a), tile_(tile), powers_(a.eps, a.scale) {
+  __device__ Sweep(const Axis<T>& a, T* shared)
+      : a_(a), tile_(shared), high_(shared + kTile), powers_(a.eps, a.scale) {
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const std::int64_t rows = LINES ? kWarps * R : kThreads * R;
     const std::int64_t row_tiles = (a.n + rows - 1) / rows, lines = a.before * a.after;
@@ -133,12 +137,12 @@ class Sweep {
 
   __device__ T offset(T y, T x) const {
     T u = y - x;
-    if (a_.period > 0) u = fma(-rint(u / a_.period), a_.period, u);
+    if (!PLAIN && a_.period > 0) u = fma(-rint(u / a_.period), a_.period, u);
     return u;
   }
   // In units of the scale.
   __device__ T cost(T u) const {
-    if (a_.form == Form::squared) return u * u;
+    if (PLAIN || a_.form == Form::squared) return u * u;
     if (a_.form == Form::distance) return fabs(u);
     return pow_positive(u * u, a_.power / 2);
   }
@@ -175,16 +179,26 @@ class Sweep {
       tile_[threadIdx.x] = j < a_.m ? a_.h[source(line_, j)] / a_.scale : -infinity();
     }
     __syncthreads();
+    if (LINES) {  // each warp of a part of the columns
+      T high = -infinity();
+      for (int c = warp * kPart; c < (warp + 1) * kPart; ++c)
+        high = fmax(high, tile_[c * kPitch + lane]);
+      high_[threadIdx.x] = high;
+      __syncthreads();
+    }
   }
 
   // Whether some lane of the warp has a score of `level` or more in the tile.
   __device__ bool counted(T level, std::int64_t b) const {
     T high = -infinity();
-    for (int c = 0; c < kAxisBlock; ++c) high = fmax(high, tile_[c * kPitch + at_]);
+    if (LINES)
+      for (int part = 0; part < kWarps; ++part) high = fmax(high, high_[part * 32 + at_]);
+    else
+      for (int c = 0; c < kAxisBlock; ++c) high = fmax(high, tile_[c]);
     const T x_low = x_[0], x_high = x_[R - 1], y_low = a_.y[b * kAxisBlock],
             y_high = a_.y[b * kAxisBlock + kAxisBlock - 1];
     T gap = fmax(y_low - x_high, x_low - y_high);
-    if (a_.period > 0) {
+    if (!PLAIN && a_.period > 0) {
       const T apart = (y_low + y_high - x_low - x_high) / 2;
       gap = fabs(offset(apart, T(0))) - (y_high - y_low + x_high - x_low) / 2;
     }
@@ -227,8 +241,10 @@ class Sweep {
     }
   }
 
+  static constexpr int kPart = kAxisBlock / kWarps;
+
   const Axis<T>& a_;
-  T* const tile_;
+  T *const tile_, *const high_;
   const Powers<T, MIXED> powers_;
   std::int64_t first_line_, line_, first_row_;
   bool counts_;
@@ -236,29 +252,38 @@ class Sweep {
   T x_[R];
 };
 
-template <class T, bool MIXED, bool LINES, int R>
+template <class T, bool MIXED, bool PLAIN, bool LINES, int R>
 __global__ void __launch_bounds__(kThreads) axis_kernel(const __grid_constant__ Axis<T> a) {
-  __shared__ T tile[kAxisBlock * Sweep<T, MIXED, LINES, R>::kPitch];
+  using S = Sweep<T, MIXED, PLAIN, LINES, R>;
+  __shared__ T shared[S::kShared];
   await_previous();
-  Sweep<T, MIXED, LINES, R>(a, tile).run();
+  S(a, shared).run();
   allow_next();
 }
 
-template <class T, bool MIXED, bool LINES, int R>
-void launch_axis(const Axis<T>& a, Exec& exec) {
-  const std::int64_t rows = (LINES ? kWarps : kThreads) * R, lines = a.before * a.after;
-  const std::int64_t blocks = (a.n + rows - 1) / rows * (LINES ? (lines + 31) / 32 : lines);
-  launch(&axis_kernel<T, MIXED, LINES, R>, dim3(static_cast<unsigned>(blocks)), kThreads, 0,
-         stream_of(exec), a);
+template <class T>
+std::int64_t blocks_of(const Axis<T>& a, bool of_lines, int r) {
+  const std::int64_t rows = (of_lines ? kWarps : kThreads) * r, lines = a.before * a.after;
+  return (a.n + rows - 1) / rows * (of_lines ? (lines + 31) / 32 : lines);
 }
 
-template <class T, bool MIXED>
+template <class T, bool MIXED, bool PLAIN, bool LINES, int R>
 void launch_axis(const Axis<T>& a, Exec& exec) {
-  // A warp of lines where most of its lanes have one.
-  if (a.before * a.after >= 16)
-    launch_axis<T, MIXED, true, 4>(a, exec);
+  launch(&axis_kernel<T, MIXED, PLAIN, LINES, R>,
+         dim3(static_cast<unsigned>(blocks_of(a, LINES, R))), kThreads, 0, stream_of(exec), a);
+}
+
+template <class T, bool MIXED, bool PLAIN>
+void launch_axis(const Axis<T>& a, Exec& exec) {
+  // A warp of lines where most of its lanes have one; four rows a thread where they leave blocks
+  // enough to hide each other's waits.
+  constexpr std::int64_t kManyBlocks = 2048;
+  if (a.before * a.after < 16)
+    launch_axis<T, MIXED, PLAIN, false, 1>(a, exec);
+  else if (blocks_of(a, true, 4) >= kManyBlocks)
+    launch_axis<T, MIXED, PLAIN, true, 4>(a, exec);
   else
-    launch_axis<T, MIXED, false, 1>(a, exec);
+    launch_axis<T, MIXED, PLAIN, true, 1>(a, exec);
 }
 }  // namespace
 }  // namespace monge::cuda::verbs
@@ -301,9 +326,13 @@ void axis(const AxisArgs<T>& args, Exec& exec) {
   if (args.skips)
     a.depth = (bits + std::ceil(std::log2(static_cast<double>(args.m)))) * args.eps *
               0.69314718055994530942 / static_cast<double>(args.scale);
+  const bool plain = args.form == Form::squared && !(args.period > 0);
   if constexpr (sizeof(T) == 8)
-    if (mixed) return verbs::launch_axis<T, true>(a, exec);
-  verbs::launch_axis<T, false>(a, exec);
+    if (mixed)
+      return plain ? verbs::launch_axis<T, true, true>(a, exec)
+                   : verbs::launch_axis<T, true, false>(a, exec);
+  plain ? verbs::launch_axis<T, false, true>(a, exec)
+        : verbs::launch_axis<T, false, false>(a, exec);
 }
 template void axis<float>(const AxisArgs<float>&, Exec&);
 template void axis<double>(const AxisArgs<double>&, Exec&);
