@@ -56,8 +56,8 @@ class ProductConsumer {
   static constexpr int kColumnValues = 2;
   static constexpr bool kStreamsValues = VALUES && STEPS == 0;
 
-  __device__ __forceinline__ ProductConsumer(const ProductArgs& args, const Memory& memory,
-                                             int group)
+  __device__ __forceinline__ ProductConsumer(const ProductArgs& args, const Block&,
+                                             const Memory& memory, int group)
       : args_(args),
         memory_(memory),
         group_(group),
@@ -224,7 +224,7 @@ template <int STEPS, bool VALUES>
 __global__ void __launch_bounds__(threads(kProductGroups), 1)
     product_kernel(const __grid_constant__ ProductArgs args) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  run<ProductConsumer<STEPS, VALUES>>(args);
+  run<ProductConsumer<STEPS, VALUES>>(args, {blockIdx.x, 0, 0, gridDim.x});
 #endif
 }
 
@@ -233,10 +233,7 @@ void start_products(ProductArgs args, std::int64_t workers, cudaStream_t stream)
   const int bytes = stage_bytes(3, STEPS);
   args.stages = static_cast<int>(std::min<std::int64_t>(kMostStages, kStageMemory / bytes));
   const auto kernel = product_kernel<STEPS, VALUES>;
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             args.stages * bytes),
-        "products on tensor cores");
-  cuda::launch(kernel, static_cast<unsigned>(workers), threads(kProductGroups), args.stages * bytes,
-               stream, args);
+  launch_early(kernel, static_cast<unsigned>(workers), threads(kProductGroups),
+               static_cast<std::size_t>(args.stages) * bytes, stream, args);
 }
 }  // namespace monge::cuda::tensor

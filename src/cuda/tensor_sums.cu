@@ -119,7 +119,6 @@ bool on_tensor_cores(const kernels::Pairs<float>& p) {
 void tensor_sums(const TensorSums& a, Exec& exec) {
   using namespace tensor;  // NOLINT(google-build-using-namespace): this backend's
   const auto& p = a.pairs;
-  const cudaStream_t stream = stream_of(exec);
   const bool squared = p.form == Form::squared, values = a.gradient != nullptr;
   const auto k = static_cast<float>(p.scale * kLog2E / a.eps);
   const double per_cost = static_cast<double>(k) / p.scale;
@@ -149,7 +148,7 @@ void tensor_sums(const TensorSums& a, Exec& exec) {
   const Scratch scratch(exec, bytes);
   std::byte* const memory = scratch.data();
 
-  ProductArgs args{tiles_of(p, a.h, k, per_cost, 2, memory + at_columns, stream)};
+  ProductArgs args{tiles_of(p, a.h, k, per_cost, 2, memory + at_columns, exec)};
   args.factor = k * (squared ? 2.0f : 1.0f);
   args.sums = reinterpret_cast<double*>(memory + at_sums);
   args.masses = reinterpret_cast<double*>(memory + at_masses);
@@ -180,6 +179,7 @@ void tensor_sums(const TensorSums& a, Exec& exec) {
                   .least_mass = std::min(0x1p-7 * static_cast<double>(p.m), 0x1p13),
                   .exponent = exponent,
                   .workers = 0};
+  const cudaStream_t stream = stream_of(exec);
   const auto launch = [&](std::int64_t first, std::int64_t count) {
     args.first_tile = first, args.row_tiles = count;
     origins.first = first * kProductRows;
@@ -188,10 +188,10 @@ void tensor_sums(const TensorSums& a, Exec& exec) {
     const auto sweep = [&](bool may_want, const int* only) {
       args.wanted = only;
       (values ? start<true> : start<false>)(args, results.workers, stream);
-      cuda::launch(result_kernel, static_cast<unsigned>((rows * results.count + 255) / 256), 256, 0,
+      launch_early(result_kernel, static_cast<unsigned>((rows * results.count + 255) / 256), 256, 0,
                    stream, args, origins, results, may_want, wanted);
     };
-    cuda::launch(origin_kernel, static_cast<unsigned>((rows + 255) / 256), 256, 0, stream, origins,
+    launch_early(origin_kernel, static_cast<unsigned>((rows + 255) / 256), 256, 0, stream, origins,
                  rows, exponent, wanted);
     if (!values) return sweep(false, nullptr);
     for (int k0 = 0; k0 < dim; k0 += width) {
