@@ -9,6 +9,7 @@ are in units of the cost; weights are never normalised.
 
 import logging
 
+from ._batch import Solutions, solve_batch, solve_sample_batch
 from ._core import SinkhornCheck, SinkhornReport, version
 from ._divergence import Divergence, DivergenceGradient, divergence
 from ._errors import (
@@ -50,10 +51,13 @@ __all__ = [
     "SinkhornCheck",
     "SinkhornReport",
     "Solution",
+    "Solutions",
     "SparsePlan",
     "TransposedPlan",
     "__version__",
     "divergence",
     "solve",
+    "solve_batch",
     "solve_sample",
+    "solve_sample_batch",
 ]

@@ -10,4 +10,5 @@ void bind_reference(nanobind::module_& m);
 void bind_plan(nanobind::module_& m);
 void bind_derivatives(nanobind::module_& m);
 void bind_divergence(nanobind::module_& m);
+void bind_batch(nanobind::module_& m);
 }  // namespace monge::python

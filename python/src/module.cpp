@@ -16,4 +16,5 @@ NB_MODULE(_core, m) {
   monge::python::bind_plan(m);
   monge::python::bind_derivatives(m);
   monge::python::bind_divergence(m);
+  monge::python::bind_batch(m);
 }
