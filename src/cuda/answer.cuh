@@ -16,8 +16,10 @@ class Pinned {
     {
       const std::lock_guard<std::mutex> lock(mutex());
       auto& blocks = free_blocks();
-      const auto fits = std::find_if(blocks.begin(), blocks.end(),
-                                     [&](const Block& block) { return block.bytes >= bytes; });
+      auto fits = blocks.end();  // the smallest that does
+      for (auto block = blocks.begin(); block != blocks.end(); ++block)
+        if (block->bytes >= bytes && (fits == blocks.end() || block->bytes < fits->bytes))
+          fits = block;
       if (fits != blocks.end()) {
         block_ = *fits;
         blocks.erase(fits);

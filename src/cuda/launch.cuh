@@ -46,6 +46,11 @@ inline int capability() {
   return known[device];
 }
 
+/// Which block of its grid: as blockIdx and gridDim.x say where the kernel is launched alone.
+struct Block {
+  unsigned x, y, z, width;
+};
+
 /// A kernel is a struct of its arguments, plain data, with
 ///   kThreads, and kResident where it asks for that many blocks to a multiprocessor
 ///   __device__ void operator()(Block) const, which begins with await_previous().

@@ -1,6 +1,6 @@
 #include "cuda/toolkit.hpp"
 
-#include <cuda_runtime.h>
+#include "cuda/launch.cuh"
 
 namespace monge::cuda {
 std::string toolkit_version() {
@@ -18,4 +18,6 @@ std::vector<std::string> device_names() {
   }
   return names;
 }
+
+std::int64_t launches() { return launch_count(); }
 }  // namespace monge::cuda
