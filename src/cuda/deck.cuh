@@ -76,11 +76,16 @@ class Deck : public kernels::FiberHost {
     const Tape::Launch& launch() const { return tape->launches_[next]; }
   };
 
+  struct Queue {
+    const Kernel* kernel;
+    std::vector<Front> fronts{};
+  };
+
   /// Puts work on the stream behind all that stands on `other`.
   void join(cudaStream_t other);
-  const Kernel* most_wanted();
+  void queue(Front front);
   Chunk& chunk(std::size_t bytes);
-  void deal(const Kernel* kernel);
+  void deal(Queue& from);
   void submit();
 
   Exec& exec_;
@@ -92,9 +97,9 @@ class Deck : public kernels::FiberHost {
   std::vector<Tape*> live_;
   std::vector<std::unique_ptr<Tape>> ended_, spare_;
   std::vector<void*> later_, unpinned_;  // to be freed after a wait
-  std::vector<Front> fronts_;
+  std::vector<Queue> queues_;
+  std::vector<Front> dealt_;
   std::vector<Deal> deals_;
-  std::vector<std::pair<const Kernel*, int>> counts_;
   std::deque<Chunk> chunks_;
   std::size_t chunks_used_ = 0;
 };

@@ -194,14 +194,16 @@ void Deck::end(std::unique_ptr<kernels::FiberState> state) {
 
 void Deck::flush() {
   const Current current(exec_);
-  fronts_.clear();
-  for (const auto& tape : ended_) fronts_.push_back({tape.get()});
-  for (Tape* const tape : live_) fronts_.push_back({tape});
-  const auto is_done = [](const Front& front) {
-    return front.next == front.tape->launches_.size();
+  for (const auto& tape : ended_) queue({tape.get()});
+  for (Tape* const tape : live_) queue({tape});
+  const auto by_size = [](const Queue& a, const Queue& b) {
+    return a.fronts.size() < b.fronts.size();
   };
-  for (std::erase_if(fronts_, is_done); !fronts_.empty(); std::erase_if(fronts_, is_done))
-    deal(most_wanted());
+  for (;;) {  // the kernel that most come to next
+    const auto most = std::max_element(queues_.begin(), queues_.end(), by_size);
+    if (most == queues_.end() || most->fronts.empty()) break;
+    deal(*most);
+  }
   submit();
   work_ = 0;
   const auto clear = [](Tape& tape) {
@@ -241,21 +243,13 @@ void Deck::join(cudaStream_t other) {
   check(cudaEventDestroy(event), "event");
 }
 
-// The kernel that most tapes come to next.
-const Kernel* Deck::most_wanted() {
-  counts_.clear();
-  for (const Front& front : fronts_) {
-    const Kernel* const kernel = front.launch().kernel;
-    auto count = counts_.begin();
-    while (count != counts_.end() && count->first != kernel) ++count;
-    if (count == counts_.end())
-      counts_.push_back({kernel, 1});
-    else
-      ++count->second;
-  }
-  return std::max_element(counts_.begin(), counts_.end(),
-                          [](const auto& a, const auto& b) { return a.second < b.second; })
-      ->first;
+void Deck::queue(Front front) {
+  if (front.next == front.tape->launches_.size()) return;
+  const Kernel* const kernel = front.launch().kernel;
+  auto queue = queues_.begin();
+  while (queue != queues_.end() && queue->kernel != kernel) ++queue;
+  if (queue == queues_.end()) queue = queues_.insert(queue, Queue{kernel});
+  queue->fronts.push_back(front);
 }
 
 /// With room for `bytes`, or the most that there ever is.
@@ -275,56 +269,53 @@ Deck::Chunk& Deck::chunk(std::size_t bytes) {
   return next;
 }
 
-// The next launch of as many tapes as come to `kernel` and have room.
-void Deck::deal(const Kernel* kernel) {
+// Launches a kernel for those that come to it, as many as have room in a chunk.
+void Deck::deal(Queue& from) {
+  const Kernel& kernel = *from.kernel;
+  dealt_.clear();
+  std::swap(dealt_, from.fronts);
   const auto blocks_of = [](const Tape::Launch& l) {
     return std::size_t{l.grid.x} * l.grid.y * l.grid.z;
   };
-  std::size_t rows = 0, blocks = 0;
-  const auto bytes = [&] { return aligned(rows * kernel->row_bytes) + blocks * sizeof(TableItem); };
-  for (const Front& front : fronts_)
-    if (front.launch().kernel == kernel) ++rows, blocks += blocks_of(front.launch());
-  Chunk* const to = rows > 1 ? &chunk(bytes()) : nullptr;
-  rows = blocks = 0;
-  std::size_t shared = 0;
-  for (const Front& front : fronts_) {
-    const Tape::Launch& launch = front.launch();
-    if (launch.kernel != kernel) continue;
-    ++rows, blocks += blocks_of(launch);
-    if (rows > 1 && to->used + bytes() > kChunkBytes) {
-      --rows, blocks -= blocks_of(launch);
-      break;
-    }
+  const auto bytes = [&](std::size_t rows, std::size_t blocks) {
+    return aligned(rows * kernel.row_bytes) + blocks * sizeof(TableItem);
+  };
+  std::size_t blocks = 0, shared = 0, rows = 0;
+  for (const Front& front : dealt_) blocks += blocks_of(front.launch());
+  Chunk* const to = dealt_.size() > 1 ? &chunk(bytes(dealt_.size(), blocks)) : nullptr;
+  for (blocks = 0; rows < dealt_.size(); ++rows) {
+    const Tape::Launch& launch = dealt_[rows].launch();
+    const std::size_t more = blocks + blocks_of(launch);
+    if (rows > 0 && to->used + bytes(rows + 1, more) > kChunkBytes) break;
+    blocks = more;
     shared = std::max(shared, launch.shared);
   }
-  const bool alone = rows == 1;
-  std::byte *row = nullptr, *items_at = nullptr;
-  if (!alone) {
-    row = static_cast<std::byte*>(to->host.data()) + to->used;
-    items_at = row + aligned(rows * kernel->row_bytes);
-    const std::byte* const on_device = to->device.data() + to->used;
-    deals_.push_back({.kernel = kernel,
-                      .rows = on_device,
-                      .items = reinterpret_cast<const TableItem*>(on_device + (items_at - row)),
-                      .grid = dim3(static_cast<unsigned>(blocks)),
-                      .shared = shared});
-    to->used = aligned(to->used + bytes());
+  for (std::size_t left = rows; left < dealt_.size(); ++left) queue(dealt_[left]);
+  dealt_.resize(rows);
+  const auto next_of = [&](const Front& front) { queue({front.tape, front.next + 1}); };
+  if (rows == 1) {
+    const Tape::Launch& launch = dealt_[0].launch();
+    deals_.push_back(
+        {&kernel, dealt_[0].tape->args_.data() + launch.args, nullptr, launch.grid, launch.shared});
+    return next_of(dealt_[0]);
   }
-  auto* item = reinterpret_cast<TableItem*>(items_at);
-  unsigned taken = 0;
-  for (Front& front : fronts_) {
-    const Tape::Launch& launch = front.launch();
-    if (launch.kernel != kernel) continue;
-    const std::byte* const args = front.tape->args_.data() + launch.args;
-    ++front.next;
-    if (alone) return deals_.push_back({kernel, args, nullptr, launch.grid, launch.shared});
+  std::byte* row = static_cast<std::byte*>(to->host.data()) + to->used;
+  auto* item = reinterpret_cast<TableItem*>(row + aligned(rows * kernel.row_bytes));
+  const std::byte* const on_device = to->device.data() + to->used;
+  deals_.push_back(
+      {&kernel, on_device,
+       reinterpret_cast<const TableItem*>(on_device + aligned(rows * kernel.row_bytes)),
+       dim3(static_cast<unsigned>(blocks)), shared});
+  to->used = aligned(to->used + bytes(rows, blocks));
+  for (unsigned r = 0; r < rows; ++r, row += kernel.row_bytes) {
+    const Tape::Launch& launch = dealt_[r].launch();
     const unsigned size[] = {launch.grid.x, launch.grid.y};
     std::memcpy(row, size, sizeof size);
-    std::memcpy(row + kernel->args_at, args, kernel->args_bytes);
-    row += kernel->row_bytes;
+    std::memcpy(row + kernel.args_at, dealt_[r].tape->args_.data() + launch.args,
+                kernel.args_bytes);
     const auto count = static_cast<unsigned>(blocks_of(launch));
-    for (unsigned block = 0; block < count; ++block) *item++ = {taken, block};
-    if (++taken == rows) return;
+    for (unsigned block = 0; block < count; ++block) *item++ = {r, block};
+    next_of(dealt_[r]);
   }
 }
 

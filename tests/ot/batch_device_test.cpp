@@ -226,7 +226,7 @@ TYPED_TEST(BatchOnDevice, LaunchesAsOftenAsOneEntry) {
         const auto& y = memory.emplace_back(there(c.y));
         problems.emplace_back(
             PointCloud<T>{{x.data(), c.n, d, d, 1, device}, {y.data(), c.m, d, d, 1, device}},
-            VectorView<const T>{}, VectorView<const T>{});
+            VectorView<const T>{}, VectorView<const T>{}, Balanced{}, Balanced{});
       }
       SinkhornOptions options;
       options.epsilon = 0.1;
@@ -281,7 +281,7 @@ TYPED_TEST(BatchOnDevice, StopsAndNamesTheEntryThatFails) {
     int checks = 0;
     for (auto& entry : entries)
       entry.options.on_check = [&](const SinkhornReport&) {
-        stop = ++checks == 30;
+        if (++checks == 30) stop = true;
         return true;
       };
     EXPECT_THROW(sinkhorn<T>(entries, exec), Interrupted);
