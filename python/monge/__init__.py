@@ -21,8 +21,11 @@ from ._errors import (
     NotAvailable,
     OutOfMemory,
 )
+from ._labels import Labels
+from ._load import load
 from ._marginals import KL, TV, Balanced
-from ._plan import Images, Moments, Pairs, Plan, SparsePlan, TransposedPlan
+from ._plan import ComposedPlan, Images, Moments, Pairs, Plan, SparsePlan, TransposedPlan
+from ._semi_dual import CTransform, SemiDual, c_transform, semi_dual
 from ._solution import Gradient, Solution
 from ._solve import solve, solve_sample
 
@@ -34,6 +37,8 @@ __all__ = [
     "KL",
     "TV",
     "Balanced",
+    "CTransform",
+    "ComposedPlan",
     "ConvergenceWarning",
     "DeviceError",
     "Divergence",
@@ -43,11 +48,13 @@ __all__ = [
     "Images",
     "InvalidArgument",
     "IoError",
+    "Labels",
     "Moments",
     "NotAvailable",
     "OutOfMemory",
     "Pairs",
     "Plan",
+    "SemiDual",
     "SinkhornCheck",
     "SinkhornReport",
     "Solution",
@@ -55,7 +62,10 @@ __all__ = [
     "SparsePlan",
     "TransposedPlan",
     "__version__",
+    "c_transform",
     "divergence",
+    "load",
+    "semi_dual",
     "solve",
     "solve_batch",
     "solve_sample",

@@ -17,4 +17,7 @@ NB_MODULE(_core, m) {
   monge::python::bind_derivatives(m);
   monge::python::bind_divergence(m);
   monge::python::bind_batch(m);
+  monge::python::bind_labels(m);
+  monge::python::bind_semi_dual(m);
+  monge::python::bind_store(m);
 }
