@@ -67,13 +67,13 @@ class Sweep {
   static constexpr int kTile = kAxisBlock * kPitch;
   static constexpr int kShared = kTile + kThreads;  // and the largest h of parts of its lines
 
-  __device__ Sweep(const Axis<T>& a, T* shared)
+  __device__ Sweep(const Axis<T>& a, T* shared, unsigned block)
       : a_(a), tile_(shared), high_(shared + kTile), powers_(a.eps, a.scale) {
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const std::int64_t rows = LINES ? kWarps * R : kThreads * R;
     const std::int64_t row_tiles = (a.n + rows - 1) / rows, lines = a.before * a.after;
-    first_line_ = static_cast<std::int64_t>(blockIdx.x) / row_tiles * (LINES ? 32 : 1);
-    const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) % row_tiles * rows;
+    first_line_ = block / row_tiles * (LINES ? 32 : 1);
+    const std::int64_t row = block % row_tiles * rows;
     line_ = first_line_ + (LINES ? lane : 0);
     counts_ = line_ < lines;
     at_ = LINES ? lane : 0;
@@ -253,13 +253,18 @@ class Sweep {
 };
 
 template <class T, bool MIXED, bool PLAIN, bool LINES, int R>
-__global__ void __launch_bounds__(kThreads) axis_kernel(const __grid_constant__ Axis<T> a) {
-  using S = Sweep<T, MIXED, PLAIN, LINES, R>;
-  __shared__ T shared[S::kShared];
-  await_previous();
-  S(a, shared).run();
-  allow_next();
-}
+struct AxisKernel {
+  static constexpr int kThreads = verbs::kThreads;
+  Axis<T> a;
+
+  __device__ void operator()(Block at) const {
+    using S = Sweep<T, MIXED, PLAIN, LINES, R>;
+    __shared__ T shared[S::kShared];
+    await_previous();
+    S(a, shared, at.x).run();
+    allow_next();
+  }
+};
 
 template <class T>
 std::int64_t blocks_of(const Axis<T>& a, bool of_lines, int r) {
@@ -269,8 +274,7 @@ std::int64_t blocks_of(const Axis<T>& a, bool of_lines, int r) {
 
 template <class T, bool MIXED, bool PLAIN, bool LINES, int R>
 void launch_axis(const Axis<T>& a, Exec& exec) {
-  launch(&axis_kernel<T, MIXED, PLAIN, LINES, R>,
-         dim3(static_cast<unsigned>(blocks_of(a, LINES, R))), kThreads, 0, stream_of(exec), a);
+  launch(AxisKernel<T, MIXED, PLAIN, LINES, R>{a}, blocks_of(a, LINES, R), exec);
 }
 
 template <class T, bool MIXED, bool PLAIN>

@@ -10,9 +10,11 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <optional>
 #include <tuple>
 #include <utility>
 
+#include "kernels/tasks.hpp"
 #include "monge/ot/plan.hpp"
 #include "ot/packing.hpp"
 #include "ot/plan_parts.hpp"
@@ -93,6 +95,7 @@ SinkhornResult<T> solve_self(const Problem<T>& problem, const SinkhornOptions& o
   const bool symmetric = same(penalty(problem, Side::source), penalty(problem, Side::target));
   return symmetric ? symmetric_sinkhorn(problem, options, exec) : sinkhorn(problem, options, exec);
 }
+
 /// The costs of the three terms.
 template <class T>
 struct Terms {
@@ -108,8 +111,8 @@ Divergence<T> debiased(const Terms<T>& costs, VectorView<const T> of_a, VectorVi
         geometry, first, second, options.marginal_a, options.marginal_b,
         {.total_mass = {}, .mass_tolerance = options.mass_tolerance, .stream = exec.stream});
   };
-  const Problem<T> ab = problem(costs.ab, of_a, of_b), aa = problem(costs.aa, of_a, of_a),
-                   bb = problem(costs.bb, of_b, of_b);
+  const Problem<T> ab = problem(costs.ab, of_a, of_b);
+  std::optional<Problem<T>> aa, bb;
   // A callback that has said stop is not asked to change its mind: the terms still to come stop
   // at their first check.
   SinkhornOptions each = options;
@@ -120,12 +123,25 @@ Divergence<T> debiased(const Terms<T>& costs, VectorView<const T> of_a, VectorVi
       return !stopped;
     };
   Divergence<T> out;
-  out.ab = sinkhorn(ab, each, exec);
-  out.aa = solve_self(aa, each, exec);
-  out.bb = solve_self(bb, each, exec);
+  const auto term = [&](std::int64_t i, Exec& own) {
+    if (i == 0)
+      out.ab = sinkhorn(ab, each, own);
+    else if (i == 1)
+      out.aa = solve_self(aa.emplace(problem(costs.aa, of_a, of_a)), each, own);
+    else
+      out.bb = solve_self(bb.emplace(problem(costs.bb, of_b, of_b)), each, own);
+  };
+  if (exec.device.is_cuda() && !options.on_check) {  // one does not fill it
+    const auto n = static_cast<double>(ab.n()), m = static_cast<double>(ab.m());
+    constexpr double kEachPair = 20;
+    const double works[] = {n * m * kEachPair, n * n * kEachPair, m * m * kEachPair};
+    kernels::tasks(works, term, exec);
+  } else {
+    for (std::int64_t i = 0; i < 3; ++i) term(i, exec);
+  }
 
-  const Debiased<T> a(ab, Side::source, out.ab, aa, out.aa, exec),
-      b(ab, Side::target, out.ab, bb, out.bb, exec);
+  const Debiased<T> a(ab, Side::source, out.ab, *aa, out.aa, exec),
+      b(ab, Side::target, out.ab, *bb, out.bb, exec);
   const double masses = out.ab.report.transported_mass -
                         (out.aa.report.transported_mass + out.bb.report.transported_mass) / 2;
   out.value = a.sum() + b.sum() - options.epsilon * masses;
@@ -133,12 +149,11 @@ Divergence<T> debiased(const Terms<T>& costs, VectorView<const T> of_a, VectorVi
   out.potential_b = b.potential(out.ab, out.bb);
   if (!options.gradients) return out;
   // A term that was stopped early may stand at another epsilon: its plan is that of its report.
-  const Plan<T> cross(ab, out.ab), self_a(aa, out.aa), self_b(bb, out.bb);
+  const Plan<T> cross(ab, out.ab), self_a(*aa, out.aa), self_b(*bb, out.bb);
   std::tie(out.dx, out.da) = a.gradients(cross, self_a);
   std::tie(out.dy, out.db) = b.gradients(cross, self_b);
   return out;
 }
-
 }  // namespace
 
 template <class T>
