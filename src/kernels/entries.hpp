@@ -100,6 +100,18 @@ struct AddArgs {
   MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] += factor * x[i]; }
 };
 
+/// out [padded]: from [size] where that is finite, else and behind it -infinity.
+template <class T>
+struct FiniteArgs {
+  const T* from;
+  std::int64_t size;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
+    out[i] = i < size && std::isfinite(from[i]) ? static_cast<double>(from[i]) : -INFINITY;
+  }
+};
+
 template <class T>
 struct RoundArgs {
   const double* from;
@@ -319,6 +331,7 @@ struct DebiasedGradientArgs {
   X(SelfDotArgs<T>)                \
   X(ZeroWeightArgs<T>)             \
   X(AddArgs<T>)                    \
+  X(FiniteArgs<T>)                 \
   X(RoundArgs<T>)                  \
   X(ScaleRowsArgs<T>)              \
   X(RowMassArgs<T>)                \
