@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from ._errors import InvalidArgument
 
-SAMPLES = ("solve_sample", "divergence")
-SOLVES = ("solve", "solve_sample")
-ALL = ("solve", "solve_sample", "divergence")
+SAMPLES = ("solve_sample", "solve_sample_batch", "divergence")
+STARTED = ("solve", "solve_sample", "solve_sample_batch")  # in solve_batch a start is an entry's
+SINGLE = ("solve", "solve_sample", "divergence")
+ALL = ("solve", "solve_sample", "solve_batch", "solve_sample_batch", "divergence")
 REQUIRED = inspect.Parameter.empty
 
 
@@ -35,6 +36,13 @@ OPTIONS = (
         "'sqeuclidean' |x-y|^2, 'half_sqeuclidean' |x-y|^2/2 (GeomLoss's p=2), 'euclidean' |x-y|, "
         "('power', p) |x-y|^p with p >= 1, 'cosine' 1 - x.y/(|x||y|), 'dot' -x.y.",
         SAMPLES,
+    ),
+    Option(
+        "labels",
+        None,
+        "a monge.Labels: adds a table of costs between labels of the points to the cost 'sqeuclidean'. Potentials "
+        "and maps at new points are NotAvailable then.",
+        ("solve_sample",),
     ),
     Option(
         "epsilon",
@@ -129,8 +137,8 @@ OPTIONS = (
     Option(
         "start",
         None,
-        "(f, g) or g alone to start from, in units of the cost; f may be None.",
-        SOLVES,
+        "(f, g), g alone, or a Solution (see load) to start from, in units of the cost; f may be None.",
+        STARTED,
     ),
     Option(
         "callback",
@@ -149,6 +157,7 @@ OPTIONS = (
         "product",
         "measure of the entropy: 'product' a b^T, 'counting' (POT's 'entropy', OTT-JAX), or a pair "
         "(r_a, r_b) of positive weights. NotAvailable for TV sides, a total mass and a divergence.",
+        SINGLE,
     ),
     Option(
         "threads",

@@ -53,6 +53,12 @@ int thread_count(const Exec& exec) {
   return exec.threads > 0 ? exec.threads : machine;
 }
 
+void team(int threads, const std::function<void(int)>& run) {
+  if (threads <= 1) return run(0);
+#pragma omp parallel num_threads(threads)
+  run(omp_get_thread_num());
+}
+
 void parallel_for(std::int64_t blocks, Exec& exec,
                   const std::function<void(std::int64_t, int)>& body, double work) {
   std::atomic<std::int64_t> next{0}, done{0};
@@ -85,12 +91,7 @@ void parallel_for(std::int64_t blocks, Exec& exec,
 
   const int threads =
       work < kSmallWork ? 1 : static_cast<int>(std::min<std::int64_t>(thread_count(exec), blocks));
-  if (threads <= 1) {
-    run(0);
-  } else {
-#pragma omp parallel num_threads(threads)
-    run(omp_get_thread_num());
-  }
+  team(threads, run);
   if (error) std::rethrow_exception(error);
   if (interrupted) throw Interrupted();
 }

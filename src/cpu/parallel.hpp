@@ -11,6 +11,9 @@ namespace monge::cpu {
 /// OMP_NUM_THREADS; 1 inside a caller's parallel region and in a child after fork().
 int thread_count(const Exec& exec);
 
+/// run(thread) once on each of `threads` threads, of which 0 is the caller's. It must not throw.
+void team(int threads, const std::function<void(int thread)>& run);
+
 /// body(block, thread) for every block in [0, blocks), dynamically scheduled. Between blocks it
 /// polls exec.stop, and on the calling thread exec.progress (at most every 0.1 s, with
 /// pass_fraction = blocks done / blocks). Rethrows the first exception of a body; throws

@@ -2,6 +2,7 @@
 // vectors: bound by memory, so what matters is that loads are wide and many are under way.
 #include "kernels/absorbed.hpp"
 
+#include <atomic>
 #include <limits>
 #include <type_traits>
 
@@ -18,7 +19,7 @@ using kernels::AbsorbArgs;
 using kernels::Absorbed;
 using kernels::padded;
 
-constexpr int kThreads = verbs::kThreads, kWarps = verbs::kWarps;
+constexpr int kWarps = verbs::kWarps;
 constexpr double kLargestEntry = 1e12;  // as on the CPU
 
 /// 16 bytes.
@@ -85,7 +86,7 @@ class Store {
 
 // K of a matrix of costs in T, whose layout is either: tiles turn in shared memory.
 template <class T>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(verbs::kThreads)
     absorb_matrix_kernel(const AbsorbArgs<T> a, std::int64_t stride, unsigned* too_large) {
   constexpr int kSide = 32;
   __shared__ T tile[kSide][kSide + 1];
@@ -93,14 +94,14 @@ __global__ void __launch_bounds__(kThreads)
   const std::int64_t i0 = blockIdx.y * std::int64_t{kSide}, j0 = blockIdx.x * std::int64_t{kSide};
   const int fast = threadIdx.x % kSide, slow = threadIdx.x / kSide;
   const bool turned = p.row_stride == 1 && p.col_stride != 1;
-  for (int s = slow; s < kSide; s += kThreads / kSide) {
+  for (int s = slow; s < kSide; s += verbs::kThreads / kSide) {
     const std::int64_t i = i0 + (turned ? fast : s), j = j0 + (turned ? s : fast);
     const T cost = i < p.n && j < p.m ? p.matrix[i * p.row_stride + j * p.col_stride] : T(0);
     (turned ? tile[fast][s] : tile[s][fast]) = cost;
   }
   __syncthreads();
   const std::int64_t j = j0 + fast;
-  for (int s = slow; s < kSide; s += kThreads / kSide) {
+  for (int s = slow; s < kSide; s += verbs::kThreads / kSide) {
     const std::int64_t i = i0 + s;
     if (i >= p.n || j >= stride) continue;
     const double entry = exp((a.g[j] - static_cast<double>(tile[s][fast]) + a.f[i]) / a.eps);
@@ -153,16 +154,17 @@ void absorb_points(const Pairs<double>& p, const AbsorbArgs<T>& a, unsigned* too
   verbs::by_dimension<4>(p, [&]<class Score>(verbs::Type<Score>) {
     const int bytes = verbs::Layout<double, Score, Store<T>>::kBytes;
     verbs::set_shared_bytes<double, Score, Store<T>>(bytes);
-    verbs::in_slices(
-        blocks, verbs::work_of(p, 0), exec, [&](std::int64_t first, std::int64_t count) {
-          verbs::SweepArgs<double> slice = sweep;
-          slice.first_block = first;
-          slice.parts = verbs::parts_of(p.n, p.m, 1, 1);
-          const dim3 grid(static_cast<unsigned>(count), slice.parts);
-          verbs::sweep_kernel<double, Score, Store<T>><<<grid, kThreads, bytes, stream_of(exec)>>>(
-              slice, {a.kernel, padded(p.m), too_large});
-          check_launch("absorb");
-        });
+    verbs::in_slices(blocks, verbs::work_of(p, 0), exec,
+                     [&](std::int64_t first, std::int64_t count) {
+                       verbs::SweepArgs<double> slice = sweep;
+                       slice.first_block = first;
+                       slice.parts = verbs::parts_of(p.n, p.m, 1, 1);
+                       const dim3 grid(static_cast<unsigned>(count), slice.parts);
+                       verbs::sweep_kernel<double, Score, Store<T>>
+                           <<<grid, verbs::kThreads, bytes, stream_of(exec)>>>(
+                               slice, {a.kernel, padded(p.m), too_large});
+                       check_launch("absorb");
+                     });
   });
 }
 
@@ -178,7 +180,7 @@ bool absorb(const AbsorbArgs<T>& a, Exec& exec) {
     const std::int64_t stride = padded(p.m);
     const dim3 grid(static_cast<unsigned>((stride + 31) / 32),
                     static_cast<unsigned>((p.n + 31) / 32));
-    absorb_matrix_kernel<<<grid, kThreads, 0, stream>>>(a, stride, too_large);
+    absorb_matrix_kernel<<<grid, verbs::kThreads, 0, stream>>>(a, stride, too_large);
     check_launch("absorb");
   } else if constexpr (std::is_same_v<T, double>) {
     absorb_points(p, a, too_large, exec);
@@ -196,118 +198,141 @@ bool absorb(const AbsorbArgs<T>& a, Exec& exec) {
   }
   unsigned bad = 0;
   check(cudaMemcpyAsync(&bad, too_large, sizeof bad, cudaMemcpyDeviceToHost, stream), "absorb");
-  check(cudaStreamSynchronize(stream), "absorb");
+  wait(exec, "absorb");
   return bad == 0;
 }
 
 // v_j, and their sum over each chunk.
 template <class T>
-__global__ void __launch_bounds__(kReduceThreads)
-    weights_kernel(const T* h, const double* g, double per_cost, std::int64_t m, std::int64_t width,
-                   T* v, double* totals) {
-  const std::int64_t begin = blockIdx.x * std::int64_t{kChunk};
-  double total = 0;
-  for (std::int64_t j = begin + threadIdx.x; j < min(begin + kChunk, width); j += kReduceThreads) {
-    const double weight =
-        j < m && h[j] > -INFINITY ? exp2((static_cast<double>(h[j]) - g[j]) * per_cost) : 0;
-    v[j] = static_cast<T>(weight);
-    total += weight;
-  }
-  total = sum_block(total);
-  if (threadIdx.x == 0) totals[blockIdx.x] = total;
-}
+struct Weights {
+  static constexpr int kThreads = kReduceThreads;
+  const T* h;
+  const double* g;
+  double per_cost;
+  std::int64_t m, width;
+  T* v;
+  double* totals;
 
-// A warp takes kRows rows of K, a lane 16 bytes of each at a time. Sums of a thread are of T over
-// kFlush steps.
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const std::int64_t begin = at.x * std::int64_t{kChunk}, end = min(begin + kChunk, width);
+    double total = 0;
+    for (std::int64_t j = begin + threadIdx.x; j < end; j += kThreads) {
+      const double weight =
+          j < m && h[j] > -INFINITY ? exp2((static_cast<double>(h[j]) - g[j]) * per_cost) : 0;
+      v[j] = static_cast<T>(weight);
+      total += weight;
+    }
+    total = sum_block(total);
+    if (threadIdx.x == 0) totals[at.x] = total;
+  }
+};
+
+/// A product of K with v; sums of a thread are of T over kFlush steps.
 template <class T>
-constexpr int kRows = 4;
+struct Product {
+  const T* kernel;
+  std::int64_t stride;
+  const T* v;
+  std::int64_t n, m;  // of the result, and of the sum
+  Parts parts;
+  double* partial;
+};
 constexpr int kFlush = 16;
 
+// A warp takes kRows rows of K, a lane 16 bytes of each at a time.
 template <class T>
-__global__ void __launch_bounds__(kThreads)
-    rows_kernel(const T* kernel, std::int64_t stride, const T* v, std::int64_t n, Parts parts,
-                double* partial) {
-  constexpr int kSize = Vector<T>::kSize;
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, part = blockIdx.y;
-  const std::int64_t i0 = (blockIdx.x * std::int64_t{kWarps} + warp) * kRows<T>;
-  const std::int64_t begin = std::int64_t{part} * parts.part_blocks * kColumnBlock;
-  const std::int64_t end = min(stride, std::int64_t{part + 1} * parts.part_blocks * kColumnBlock);
-  const T* row[kRows<T>];
-  double total[kRows<T>] = {};
+struct AbsorbedRows : Product<T> {
+  static constexpr int kThreads = verbs::kThreads, kRows = 4;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    constexpr int kSize = Vector<T>::kSize, kStep = 32 * kSize;
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const std::int64_t n = this->n, i0 = (at.x * std::int64_t{kWarps} + warp) * kRows;
+    const std::int64_t length = this->parts.part_blocks * kColumnBlock, begin = at.y * length;
+    const std::int64_t end = min(this->stride, begin + length);
+    const T* row[kRows];
+    double total[kRows] = {};
 #pragma unroll
-  for (int r = 0; r < kRows<T>; ++r) row[r] = kernel + min(i0 + r, n - 1) * stride;
-  for (std::int64_t j0 = begin + lane * kSize; j0 < end; j0 += kFlush * 32 * kSize) {
-    T sum[kRows<T>] = {};
-    const std::int64_t stop = min(end, j0 + kFlush * 32 * kSize);
+    for (int r = 0; r < kRows; ++r) row[r] = this->kernel + min(i0 + r, n - 1) * this->stride;
+    for (std::int64_t j0 = begin + lane * kSize; j0 < end; j0 += kFlush * kStep) {
+      T sum[kRows] = {};
+      const std::int64_t stop = min(end, j0 + kFlush * kStep);
 #pragma unroll 4
-    for (std::int64_t j = j0; j < stop; j += 32 * kSize) {
-      const auto weight = *reinterpret_cast<const Vector<T>*>(v + j);
+      for (std::int64_t j = j0; j < stop; j += kStep) {
+        const auto weight = *reinterpret_cast<const Vector<T>*>(this->v + j);
 #pragma unroll
-      for (int r = 0; r < kRows<T>; ++r) {
-        const auto entry = load_once(row[r] + j);
+        for (int r = 0; r < kRows; ++r) {
+          const auto entry = load_once(row[r] + j);
 #pragma unroll
-        for (int c = 0; c < kSize; ++c) sum[r] = fma(entry.value[c], weight.value[c], sum[r]);
+          for (int c = 0; c < kSize; ++c) sum[r] = fma(entry.value[c], weight.value[c], sum[r]);
+        }
       }
+#pragma unroll
+      for (int r = 0; r < kRows; ++r) total[r] += static_cast<double>(sum[r]);
     }
 #pragma unroll
-    for (int r = 0; r < kRows<T>; ++r) total[r] += static_cast<double>(sum[r]);
+    for (int r = 0; r < kRows; ++r) {
+      for (int step = 16; step > 0; step /= 2)
+        total[r] += __shfl_xor_sync(0xffffffffu, total[r], step);
+      if (lane == 0 && i0 + r < n) this->partial[at.y * n + i0 + r] = total[r];
+    }
   }
-#pragma unroll
-  for (int r = 0; r < kRows<T>; ++r) {
-    for (int step = 16; step > 0; step /= 2)
-      total[r] += __shfl_xor_sync(0xffffffffu, total[r], step);
-    if (lane == 0 && i0 + r < n) partial[part * n + i0 + r] = total[r];
-  }
-}
+};
 
 // Columns of K: a lane takes 16 bytes of them, a warp every eighth row of the part.
 template <class T>
-__global__ void __launch_bounds__(kThreads)
-    columns_kernel(const T* kernel, std::int64_t stride, const T* v, std::int64_t n, std::int64_t m,
-                   Parts parts, double* partial) {
-  constexpr int kSize = Vector<T>::kSize, kWidth = 32 * kSize;
-  __shared__ double sums[kWarps][kWidth];
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, part = blockIdx.y;
-  const std::int64_t j0 = blockIdx.x * std::int64_t{kWidth} + lane * kSize;
-  const std::int64_t begin = std::int64_t{part} * parts.part_blocks * kColumnBlock;
-  const std::int64_t end = min(m, std::int64_t{part + 1} * parts.part_blocks * kColumnBlock);
-  double total[kSize] = {};
-  if (j0 < stride)
-    for (std::int64_t i0 = begin + warp; i0 < end; i0 += kFlush * kWarps) {
-      T sum[kSize] = {};
-      const std::int64_t stop = min(end, i0 + kFlush * kWarps);
+struct AbsorbedColumns : Product<T> {
+  static constexpr int kThreads = verbs::kThreads, kWidth = 32 * Vector<T>::kSize;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    constexpr int kSize = Vector<T>::kSize;
+    __shared__ double sums[kWarps][kWidth];
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const std::int64_t first = at.x * std::int64_t{kWidth}, j0 = first + lane * kSize;
+    const std::int64_t length = this->parts.part_blocks * kColumnBlock, begin = at.y * length;
+    const std::int64_t end = min(this->m, begin + length);
+    double total[kSize] = {};
+    if (j0 < this->stride)
+      for (std::int64_t i0 = begin + warp; i0 < end; i0 += kFlush * kWarps) {
+        T sum[kSize] = {};
+        const std::int64_t stop = min(end, i0 + kFlush * kWarps);
 #pragma unroll 8
-      for (std::int64_t i = i0; i < stop; i += kWarps) {
-        const T weight = v[i];
-        const auto entry = load_once(kernel + i * stride + j0);
+        for (std::int64_t i = i0; i < stop; i += kWarps) {
+          const T weight = this->v[i];
+          const auto entry = load_once(this->kernel + i * this->stride + j0);
 #pragma unroll
-        for (int c = 0; c < kSize; ++c) sum[c] = fma(entry.value[c], weight, sum[c]);
+          for (int c = 0; c < kSize; ++c) sum[c] = fma(entry.value[c], weight, sum[c]);
+        }
+#pragma unroll
+        for (int c = 0; c < kSize; ++c) total[c] += static_cast<double>(sum[c]);
       }
 #pragma unroll
-      for (int c = 0; c < kSize; ++c) total[c] += static_cast<double>(sum[c]);
-    }
-#pragma unroll
-  for (int c = 0; c < kSize; ++c) sums[warp][lane * kSize + c] = total[c];
-  __syncthreads();
-  if (threadIdx.x >= kWidth) return;
-  double sum = 0;
-  for (int w = 0; w < kWarps; ++w) sum += sums[w][threadIdx.x];
-  const std::int64_t j = blockIdx.x * std::int64_t{kWidth} + threadIdx.x;
-  if (j < n) partial[part * n + j] = sum;
-}
+    for (int c = 0; c < kSize; ++c) sums[warp][lane * kSize + c] = total[c];
+    __syncthreads();
+    if (threadIdx.x >= kWidth || first + threadIdx.x >= this->n) return;
+    double sum = 0;
+    for (int w = 0; w < kWarps; ++w) sum += sums[w][threadIdx.x];
+    this->partial[at.y * this->n + first + threadIdx.x] = sum;
+  }
+};
 
 template <class T>
 void softmin(const SoftminArgs<T>& args, const Absorbed<T>& absorbed, Exec& exec) {
   const std::int64_t n = args.pairs.n, m = args.pairs.m, width = padded(m);
   if (n == 0) return;
-  const cudaStream_t stream = stream_of(exec);
   kernels::poll(exec, 0);
-  constexpr int kWidth = 32 * Vector<T>::kSize, kRowsOfBlock = kWarps * kRows<T>;
-  const Parts parts =
-      Parts::by_shape(n, m, absorbed.transposed ? kWidth : kRowsOfBlock, 132 * 8, 2, 1.0);
-  const std::int64_t chunks = chunk_count(width);
-  const Scratch scratch(exec, (parts.count * n + chunks) * std::int64_t{sizeof(double)} +
-                                  width * std::int64_t{sizeof(T)} + 16);
+  const int rows_of_block =
+      absorbed.transposed ? AbsorbedColumns<T>::kWidth : kWarps * AbsorbedRows<T>::kRows;
+  const Parts parts = Parts::by_shape(n, m, rows_of_block, 132 * 8, 2, 1.0);
+  const std::int64_t chunks = chunk_count(width), sums = parts.count * n + chunks;
+  const std::int64_t sum_bytes = (sums * std::int64_t{sizeof(double)} + 15) / 16 * 16;
+  const Scratch scratch(exec, sum_bytes + width * std::int64_t{sizeof(T)});
   Sweep<T> sweep{.args = args,
                  .parts = parts,
                  .k = 0,
@@ -315,24 +340,16 @@ void softmin(const SoftminArgs<T>& args, const Absorbed<T>& absorbed, Exec& exec
                  .partial = reinterpret_cast<double*>(scratch.data())};
   sweep.args.shift = absorbed.f;
   double* const totals = sweep.partial + parts.count * n;
-  T* const v = reinterpret_cast<T*>(totals + chunks + (parts.count * n + chunks) % 2);
+  T* const v = reinterpret_cast<T*>(scratch.data() + sum_bytes);
   sweep.weights = totals;
   sweep.weight_parts = static_cast<int>(chunks);
   sweep.redone = absorbed.redone;
-  weights_kernel<<<static_cast<unsigned>(chunks), kReduceThreads, 0, stream>>>(
-      args.h, absorbed.g, sweep.per_cost, m, width, v, totals);
-  check_launch("weights of an absorbed kernel");
-  if (absorbed.transposed) {
-    const dim3 grid(static_cast<unsigned>((n + kWidth - 1) / kWidth), parts.count);
-    columns_kernel<<<grid, kThreads, 0, stream>>>(absorbed.kernel, absorbed.stride, v, n, m, parts,
-                                                  sweep.partial);
-  } else {
-    const dim3 grid(static_cast<unsigned>((n + kRowsOfBlock - 1) / kRowsOfBlock), parts.count);
-    rows_kernel<<<grid, kThreads, 0, stream>>>(absorbed.kernel, absorbed.stride, v, n, parts,
-                                               sweep.partial);
-  }
-  check_launch("product with an absorbed kernel");
-  finish_sums(sweep, stream);
+  launch(Weights<T>{args.h, absorbed.g, sweep.per_cost, m, width, v, totals}, chunks, exec);
+  const Product<T> product{absorbed.kernel, absorbed.stride, v, n, m, parts, sweep.partial};
+  const dim3 grid(static_cast<unsigned>((n + rows_of_block - 1) / rows_of_block), parts.count);
+  absorbed.transposed ? launch(AbsorbedColumns<T>{product}, grid, exec)
+                      : launch(AbsorbedRows<T>{product}, grid, exec);
+  finish_sums(sweep, exec);
 }
 }  // namespace
 }  // namespace monge::cuda
@@ -366,10 +383,15 @@ AbsorbedCosts absorbed_costs(const Pairs<T>& p, Precision precision) {
 }
 
 std::int64_t absorbed_bytes(Device device) {
+  static std::atomic<std::int64_t> known[monge::cuda::kDevices] = {};  // asking takes long
   const monge::cuda::Current current(device);
-  std::size_t free = 0, total = 0;
-  monge::cuda::check(cudaMemGetInfo(&free, &total), "device");
-  return static_cast<std::int64_t>(total / 16);
+  auto& bytes = known[device.index];
+  if (bytes == 0) {
+    std::size_t free = 0, total = 0;
+    monge::cuda::check(cudaMemGetInfo(&free, &total), "device");
+    bytes = static_cast<std::int64_t>(total / 16);
+  }
+  return bytes;
 }
 
 template AbsorbedCosts absorbed_costs<float>(const Pairs<float>&, Precision);
