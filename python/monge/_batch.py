@@ -155,10 +155,10 @@ def _spread(pairs: list[Any]) -> tuple[list[Any], list[Any]]:
     return [a for a, _ in pairs], [b for _, b in pairs]
 
 
-def _named(name: str, entry: int, take: Callable[[], Any]) -> Any:
-    """What take() gives; its error names the entry."""
+def _named(name: str, entry: int, take: Callable[..., Any], *args: Any) -> Any:
+    """What take(*args) gives; its error names the entry."""
     try:
-        return take()
+        return take(*args)
     except Error as error:
         raise type(error)(f"[batch] entry {entry}: {error}", name, entry) from error
 
@@ -192,10 +192,7 @@ def _matrices(value: Any, name: str, take: Callable[[Any, str], Array]) -> Array
     stack = _stack(value, name, 3)
     if stack is not None:
         return stack
-    return [
-        v if _is_plain(v, 2) else _named(name, i, lambda v=v: take(v, name))
-        for i, v in enumerate(value)
-    ]
+    return [v if _is_plain(v, 2) else _named(name, i, take, v, name) for i, v in enumerate(value)]
 
 
 def _weights(value: Any, name: str, count: int, dtype: np.dtype[Any]) -> Any:
@@ -208,9 +205,7 @@ def _weights(value: Any, name: str, count: int, dtype: np.dtype[Any]) -> Any:
         return stack.astype(dtype, copy=False)
     _check_count(value, name, count)
     return [
-        v
-        if _is_plain(v, 1) and v.dtype == dtype
-        else _named(name, i, lambda v=v: vector(v, name, dtype))
+        v if _is_plain(v, 1) and v.dtype == dtype else _named(name, i, vector, v, name, dtype)
         for i, v in enumerate(value)
     ]
 
@@ -284,7 +279,7 @@ def _finish(
     starts_f = starts_g = None
     if start is not None:
         _check_count(start, "start", count)
-        pairs = [_named("start", i, lambda s=s: start_of(s, dtype)) for i, s in enumerate(start)]
+        pairs = [_named("start", i, start_of, s, dtype) for i, s in enumerate(start)]
         starts_f, starts_g = _spread(pairs)
     checked, workers = checked_callback(callback), thread_count(threads)
     logger.debug("solving %d problems in %s", count, dtype)
@@ -297,7 +292,7 @@ def _finish(
                 *arrays, a, b, some(side_a), some(side_b), some(total_mass), some(tolerances), call
             )
 
-        batch = problems(geometry, *weights, None)
+        batch = problems(geometry, weights[0], weights[1], None)
         batch.solve(options, epsilon, starts_f, starts_g, checked, call)
         went_on = batch.goes_on(options) if dtype == np.float32 else []
         wide = None
@@ -306,7 +301,8 @@ def _finish(
             double = np.dtype(np.float64)
             wide = problems(
                 tuple(_picked(part, went_on, double) for part in geometry),
-                *(_picked(part, went_on, double) for part in weights),
+                _picked(weights[0], went_on, double),
+                _picked(weights[1], went_on, double),
                 went_on,
             )
             _core.go_on_batch(wide, options, epsilon, batch, went_on, checked, call)

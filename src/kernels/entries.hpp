@@ -5,6 +5,8 @@
 #include <cstdint>
 
 #include "kernels/each.hpp"
+#include "kernels/newton.hpp"
+#include "kernels/support.hpp"
 #include "kernels/update.hpp"
 
 namespace monge::kernels {
@@ -100,15 +102,18 @@ struct AddArgs {
   MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] += factor * x[i]; }
 };
 
-/// out [padded]: from [size] where that is finite, else and behind it -infinity.
+/// out [padded]: from [size] where that is finite (null: `otherwise`), else and behind it
+/// -infinity.
 template <class T>
 struct FiniteArgs {
   const T* from;
   std::int64_t size;
+  double otherwise;
   double* out;
 
   MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
-    out[i] = i < size && std::isfinite(from[i]) ? static_cast<double>(from[i]) : -INFINITY;
+    const double value = i >= size ? -INFINITY : from ? static_cast<double>(from[i]) : otherwise;
+    out[i] = std::isfinite(value) ? value : -INFINITY;
   }
 };
 
@@ -363,10 +368,14 @@ struct DebiasedGradientArgs {
   X(LogWeightArgs<T>)              \
   X(BiasArgs<T>)                   \
   X(ShiftArgs<T>)
-#define MONGE_EACH_BODIES(X) \
-  MONGE_EACH_BODIES_OF(X, float) MONGE_EACH_BODIES_OF(X, double) X(WidenArgs)
+#define MONGE_EACH_BODIES(X)      \
+  MONGE_EACH_BODIES_OF(X, float)  \
+  MONGE_EACH_BODIES_OF(X, double) \
+  X(WidenArgs) MONGE_NEWTON_EACH_BODIES(X) MONGE_SUPPORT_EACH_BODIES(X)
 #define MONGE_SUM_BODIES_OF(X, T) \
   X(RatioSumsArgs<T>)             \
   X(ColumnSumsArgs<T>)            \
   X(DebiasedSumArgs<T>)
-#define MONGE_SUM_BODIES(X) MONGE_SUM_BODIES_OF(X, float) MONGE_SUM_BODIES_OF(X, double)
+#define MONGE_SUM_BODIES(X)     \
+  MONGE_SUM_BODIES_OF(X, float) \
+  MONGE_SUM_BODIES_OF(X, double) MONGE_NEWTON_SUM_BODIES(X) MONGE_SUPPORT_SUM_BODIES(X)

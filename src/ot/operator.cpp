@@ -233,7 +233,7 @@ bool Operator<T>::absorb(Side rows, const double* f, const T* g, double eps, dou
   if (passes * (costs.streamed - costs.absorbed) <= costs.absorb) return false;
   const auto kept = [&](const auto* from, std::int64_t size) {
     Buffer<double> out(kernels::padded(size), exec.device);
-    kernels::each(kernels::FiniteArgs{from, size, out.data()}, out.size(), exec);
+    kernels::each(kernels::FiniteArgs{from, size, min_cost_, out.data()}, out.size(), exec);
     return out;
   };
   const bool source = rows == Side::source;
@@ -367,7 +367,7 @@ void Operator<T>::draw(Side rows, const T* h, const T* shift,
 
 template <class T>
 void Operator<T>::top_k(Side rows, const T* h, const T* shift, int k, std::int64_t* columns,
-                        T* weights, T* softmin, double eps, Exec& exec) const {
+                        T* weights, double* softmin, double eps, Exec& exec) const {
   kernels::top_k<T>({.pairs = pairs(rows),
                      .h = h,
                      .shift = shift,
