@@ -428,9 +428,8 @@ TEST(KernelCache, FindsTheStreamedPlanOnEveryDevice) {
       EXPECT_GT(absorbed.report.absorbed, 0);
       EXPECT_TRUE(streamed.report.converged && absorbed.report.converged);
       EXPECT_NEAR(absorbed.report.dual_value, streamed.report.dual_value, 1e-10);
-      const auto f = on_host<double>(absorbed.f.view(), in.exec),
-                 want = on_host<double>(streamed.f.view(), in.exec);
-      for (std::size_t i = 0; i < want.size(); ++i) ASSERT_NEAR(f[i], want[i], 1e-9) << i;
+      const auto f = absorbed.f.to(Device{}), want = streamed.f.to(Device{});
+      for (std::int64_t i = 0; i < want.size(); ++i) ASSERT_NEAR(f[i], want[i], 1e-9) << i;
     }
   });
 }
