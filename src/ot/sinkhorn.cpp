@@ -7,6 +7,7 @@
 #include <limits>
 #include <variant>
 
+#include "kernels/absorbed.hpp"
 #include "ot/alternation.hpp"
 #include "ot/arrays.hpp"
 #include "ot/check_plan.hpp"
@@ -25,7 +26,6 @@ constexpr double kFastShare = 0.1;     // of the estimated error of fast: what i
 constexpr double kAccurateShare = 1.0 / 3;  // of the iterations that are left to finish in
 constexpr int kFirstFinite = 20;            // iterations within which a check must be finite
 constexpr int kFlatChecks = 3;              // checks without progress that make a floor
-constexpr std::int64_t kKernelCache = std::int64_t{512} << 20;  // bytes, on the CPU
 constexpr int kPassesAhead = 4;  // that an epsilon takes at least, but for luck
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
@@ -66,9 +66,9 @@ class Solve {
         reach_(reach_of(problem, op_.reach(options.epsilon))),
         relaxation_(make_relaxation()),
         checks_(options),
-        kernel_cache_(options.kernel_cache != kAutomaticCache ? options.kernel_cache
-                      : exec.device.is_cuda()                 ? 0
-                                                              : kKernelCache) {}
+        kernel_cache_(options.kernel_cache != kAutomaticCache
+                          ? options.kernel_cache
+                          : kernels::absorbed_bytes(exec.device)) {}
 
   /// Counts what was done before.
   void count(const SinkhornReport& begun) {
