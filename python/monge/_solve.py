@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from ._options import documented
 from ._solution import Cost, Solution
 
 logger = logging.getLogger("monge")
+Found = TypeVar("Found", bound=Solution)
 
 
 def report_unmet(solution: Solution, tolerance: float, stacklevel: int) -> None:
@@ -64,6 +65,7 @@ def report_unmet(solution: Solution, tolerance: float, stacklevel: int) -> None:
 def _finish(
     problem_in: Callable[[np.dtype[Any]], Any],
     options: _core.SinkhornOptions,
+    kind: type[Found] = Solution,  # type: ignore[assignment]
     *,
     cost: Cost | None,
     reference: Any,
@@ -74,7 +76,7 @@ def _finish(
     to: ToFramework,
     dtype: np.dtype[Any],
     labelled: Callable[[], Labelled] | None = None,
-) -> Solution:
+) -> Found:
     def prepared(dtype: np.dtype[Any]) -> tuple[Any, Any, str, tuple[Any, Any]]:
         problem = problem_in(dtype)
         name, r_a, r_b = reference_of(reference, dtype)
@@ -95,7 +97,7 @@ def _finish(
             logger.debug("float32 is at its floor after %d iterations", result.report.iterations)
             problem, referenced, name, weights = prepared(np.dtype(np.float64))
             result = _core.go_on(referenced or problem, options, result, checked, call)
-    solution = Solution(
+    solution = kind(
         problem,
         referenced,
         result,

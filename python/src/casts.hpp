@@ -20,6 +20,7 @@
 #include "monge/core/buffer.hpp"
 #include "monge/core/error.hpp"
 #include "monge/ot/derivatives.hpp"
+#include "monge/ot/geometry.hpp"
 #include "monge/ot/marginal.hpp"
 
 namespace monge::python {
@@ -130,6 +131,12 @@ inline Marginal to_marginal(const MarginalSpec& spec) {
   if (spec.first == "kl") return KL{spec.second};
   if (spec.first == "tv") return TV{spec.second};
   return Balanced{};
+}
+
+/// A lattice of either type: it holds no array.
+template <class T>
+Lattice<T> to_lattice(const Lattice<double>& lattice) {
+  return {lattice.source, lattice.target, lattice.cost, lattice.periodic, lattice.device};
 }
 
 inline MarginalSpec from_marginal(const Marginal& marginal) {

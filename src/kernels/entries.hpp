@@ -92,6 +92,44 @@ struct ZeroWeightArgs {
   }
 };
 
+/// out [points, dim]: the points of a grid (monge/ot/geometry.hpp).
+template <class T>
+struct GridPointsArgs {
+  int dim;
+  std::int64_t shape[3];
+  double origin[3], spacing[3];
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const int k = static_cast<int>(e % dim);
+    std::int64_t i = e / dim;
+    for (int axis = dim - 1; axis > k; --axis) i /= shape[axis];
+    out[e] = static_cast<T>(origin[k] + static_cast<double>(i % shape[k]) * spacing[k]);
+  }
+};
+
+/// From averages over a row's weights to sums of them: out_i = factor w_i average_i, or is raised
+/// by it, with w_i = exp((shift_i - s_i) / eps), s the row's softmin; 0 where the shift is not
+/// finite.
+template <class T>
+struct RowSumsArgs {
+  const T* average;  // null: ones
+  const T* shift;    // null: w = 1
+  const double* s;
+  double eps, factor;
+  bool adds;
+  std::int64_t stride;  // of out
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
+    double w = factor;
+    if (shift) w = std::isfinite(shift[i]) ? factor * std::exp((shift[i] - s[i]) / eps) : 0.0;
+    if (average) w = w != 0 ? w * average[i] : 0.0;
+    T& to = out[i * stride];
+    to = static_cast<T>(adds ? to + w : w);
+  }
+};
+
 /// out_i += factor x_i
 template <class T>
 struct AddArgs {
@@ -352,6 +390,8 @@ struct DebiasedGradientArgs {
   X(UnitLengthChainArgs<T>)        \
   X(SelfDotArgs<T>)                \
   X(ZeroWeightArgs<T>)             \
+  X(GridPointsArgs<T>)             \
+  X(RowSumsArgs<T>)                \
   X(AddArgs<T>)                    \
   X(FiniteArgs<T>)                 \
   X(RoundArgs<T>)                  \

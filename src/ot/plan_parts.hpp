@@ -49,13 +49,17 @@ Buffer<double> exact_softmin(const Operator<T>& op, Side rows, const Buffer<T>& 
   return s;
 }
 
+template <class T>
+Buffer<T> rounded(const Buffer<double>& exact, Exec& exec) {
+  Buffer<T> out(exact.size(), exec.device);
+  kernels::each(kernels::RoundArgs<T>{exact.data(), out.data()}, out.size(), exec);
+  return out;
+}
+
 /// The same rounded to T: the shift under which the row's weights sum to about 1.
 template <class T>
 Buffer<T> softmin(const Operator<T>& op, Side rows, const Buffer<T>& h, double eps, Exec& exec) {
-  const auto exact = exact_softmin(op, rows, h, eps, exec);
-  Buffer<T> s(exact.size(), exec.device);
-  kernels::each(kernels::RoundArgs<T>{exact.data(), s.data()}, s.size(), exec);
-  return s;
+  return rounded<T>(exact_softmin(op, rows, h, eps, exec), exec);
 }
 
 /// p_i / a_i of `rows`, finite at zero weights too; one pass.
