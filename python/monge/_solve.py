@@ -16,6 +16,7 @@ from ._errors import ConvergenceWarning, InvalidArgument
 from ._keywords import (
     Ground,
     Length,
+    bounds_of,
     checked_callback,
     epsilon_of,
     fill,
@@ -150,6 +151,7 @@ def _measures(
     b: Any,
     sides: tuple[Marginal, Marginal],
     total_mass: Any,
+    bounds: Any,
 ) -> tuple[Any, ...]:
     """What a core problem in `dtype` takes beside its points or costs, which were `given`."""
     return (
@@ -160,6 +162,7 @@ def _measures(
         None if total_mass is None else number(total_mass, "total_mass"),
         mass_tolerance(given.dtype, a, b),
         current_stream(device_of(given)),
+        bounds_of(bounds),
     )
 
 
@@ -172,6 +175,7 @@ def solve(
     epsilon: float,
     marginals: Marginals | None = None,
     total_mass: float | None = None,
+    bounds: Any = None,
     tolerance: float = 1e-6,
     max_iterations: int = 10000,
     check_every: int = 10,
@@ -218,7 +222,7 @@ def solve(
     def problem_in(dtype: np.dtype[Any]) -> Any:
         return _core.matrix_problem(
             values.astype(dtype, copy=False),
-            *_measures(values, dtype, a, b, sides, total_mass),
+            *_measures(values, dtype, a, b, sides, total_mass, bounds),
         )
 
     options = fill(
@@ -263,6 +267,7 @@ def solve_sample(
     cost_factor: float = 1.0,
     marginals: Marginals | None = None,
     total_mass: float | None = None,
+    bounds: Any = None,
     tolerance: float = 1e-6,
     max_iterations: int = 10000,
     check_every: int = 10,
@@ -323,13 +328,13 @@ def solve_sample(
         nonlocal labelled
         if labelled_in is not None:
             labelled = labelled_in(dtype)
-            return labelled.problem(*_measures(source, dtype, a, b, sides, total_mass))
+            return labelled.problem(*_measures(source, dtype, a, b, sides, total_mass, bounds))
         return _core.point_problem(
             source.astype(dtype, copy=False),
             target.astype(dtype, copy=False),
             ground.name,
             ground.power,
-            *_measures(source, dtype, a, b, sides, total_mass),
+            *_measures(source, dtype, a, b, sides, total_mass, bounds),
         )
 
     options = fill(

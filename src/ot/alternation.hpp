@@ -4,6 +4,7 @@
 
 #include "kernels/update.hpp"
 #include "monge/ot/sinkhorn.hpp"
+#include "ot/bounds.hpp"
 #include "ot/operator.hpp"
 
 namespace monge {
@@ -64,6 +65,7 @@ class Alternation {
     T *h, *potential;              // [padded(n)], [n]
 
     kernels::MovedSide<T> moved() { return {potential, softmin, weight, mass, penalty}; }
+    BoundedSide<T> bounded;    // its lines with lower bounds
     bool has_softmin = false;  // an earlier softmin is a shift for the next
     bool has_bias = false;     // h is that of the potential
   };
@@ -72,9 +74,11 @@ class Alternation {
   void update(Half& half, double omega, bool moves, Exec& exec);
   bool translates() const;
   kernels::MeasureArgs<T> measured(const Half& half) const;
+  double bound_gain() const;
   Half make_half(const Problem<T>& problem, Side side, Exec& exec) const;
 
   Operator<T>& op_;
+  const BoundEntries* bounds_;  // null: none
   bool translate_;
   double eps_ = 0;
   double total_mass_ = 0;

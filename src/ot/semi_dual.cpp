@@ -156,8 +156,8 @@ SemiDual<T> semi_dual(const Problem<T>& problem, double epsilon, VectorView<cons
           fmt::format("[semi_dual] a side is {}: the semi-dual is known for "
                       "balanced and KL sides",
                       to_string(marginal)));
-  if (problem.total_mass())
-    throw NotAvailable("[semi_dual] the semi-dual is not known for a total mass");
+  if (problem.total_mass() || problem.bounds())
+    throw NotAvailable("[semi_dual] the semi-dual is not known for a total mass or lower bounds");
   const auto own = taken(problem, Side::target, g, false, "g", exec);
   return epsilon > 0 ? soft(problem, epsilon, own, exec) : hard(problem, own, exec);
 }

@@ -213,7 +213,7 @@ class Solve {
   }
 
   Relaxation make_relaxation() const {
-    return {options_.acceleration != Acceleration::none,
+    return {options_.acceleration != Acceleration::none && !problem_.bounds(),
             options_.acceleration == Acceleration::automatic};
   }
 

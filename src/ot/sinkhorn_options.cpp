@@ -59,6 +59,11 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
         fmt::format("[sinkhorn] kernel_cache is {} and the problem is on {}: kernels are kept on "
                     "the CPU alone; wanted 0 or automatic",
                     o.kernel_cache, to_string(problem.device())));
+  if (problem.bounds() && o.acceleration != Acceleration::automatic &&
+      o.acceleration != Acceleration::none)
+    throw NotAvailable(
+        "[sinkhorn] a problem with lower bounds is solved by plain iterations: wanted acceleration "
+        "automatic or none");
   check_device("sinkhorn", "the problem", problem.device(), exec);
   const auto check = [&](VectorView<const T> v, std::int64_t size, const char* name) {
     if (!v.size) return;
