@@ -103,19 +103,16 @@ std::vector<ActiveBound> active_bounds(const BoundEntries* entries, const T* f, 
   std::vector<ActiveBound> out;
   if (!entries) return out;
   for (const BoundEntry& e : entries->by_row) {
-    const double free = std::exp(e.log_free(f[e.i], g[e.j], eps));
-    if (free < e.bound) out.push_back({e.i, e.j, e.bound, free, e.cost});
+    const double log_free = e.log_free(f[e.i], g[e.j], eps), free = std::exp(log_free);
+    if (free < e.bound)
+      out.push_back({e.i, e.j, e.bound, free, e.cost, e.bound * (std::log(e.bound) - log_free)});
   }
   return out;
 }
 
 double dual_gain(const std::vector<ActiveBound>& active) {
   double out = 0;
-  for (const ActiveBound& e : active) {
-    // P0 may underflow where its potentials are far below: the least it can be stands for it.
-    const double free = std::max(e.free, std::numeric_limits<double>::denorm_min());
-    out += e.bound * (std::log(e.bound) - std::log(free));
-  }
+  for (const ActiveBound& e : active) out += e.gain;
   return out;
 }
 

@@ -40,6 +40,7 @@ std::shared_ptr<const BoundEntries> checked_bounds(const Problem<T>& problem,
 struct ActiveBound {
   std::int64_t i, j;
   double bound, free, cost;
+  double gain;  // L log(L / P0), known where P0 underflows too
   double excess() const { return bound - free; }
 };
 /// By row, then column; f and g adjacent, on the CPU. Null entries: none.

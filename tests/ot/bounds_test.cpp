@@ -47,6 +47,7 @@ ProblemOptions with(const LowerBounds& bounds) {
 /// A problem with bounds on pairs that the plan would leave nearly empty, and on some it likes.
 template <class T>
 struct Bounded {
+  double epsilon;
   testing::Clouds<T> clouds;
   Marginal a, b;
   Bounds bounds;
@@ -56,8 +57,12 @@ struct Bounded {
   std::unique_ptr<Plan<T>> plan;
   Vector dense;  // max(L, P0), by its definition
 
-  Bounded(const testing::Mixture& mix, bool matrix, double tolerance = 1e-13)
-      : clouds(random_clouds<T>(19, 27, 2, 1, mix.mass_a, mix.mass_b)), a(mix.a), b(mix.b) {
+  Bounded(const testing::Mixture& mix, bool matrix, double tolerance = 1e-13,
+          double epsilon = kEpsilon)
+      : epsilon(epsilon),
+        clouds(random_clouds<T>(19, 27, 2, 1, mix.mass_a, mix.mass_b)),
+        a(mix.a),
+        b(mix.b) {
     for (std::int64_t e = 0; e < 15; ++e) {
       const std::int64_t i = e * 5 % 19, j = (e * 11 + 3) % 27;
       bounds.add(i, j, 0.25 * std::min(clouds.a[i], clouds.b[j]));
@@ -72,7 +77,7 @@ struct Bounded {
     else
       problem = std::make_unique<Problem<T>>(clouds.problem(a, b, SquaredEuclidean{}, how));
     Exec exec;
-    result = sinkhorn(*problem, testing::tight(kEpsilon, tolerance), exec);
+    result = sinkhorn(*problem, testing::tight(epsilon, tolerance), exec);
     plan = std::make_unique<Plan<T>>(*problem, result);
     dense = pair().plan();
     for (std::size_t e = 0; e < bounds.values.size(); ++e) {
@@ -86,7 +91,7 @@ struct Bounded {
             testing::to_double(clouds.b),
             testing::to_double(result.f),
             testing::to_double(result.g),
-            kEpsilon,
+            epsilon,
             a,
             b};
   }
@@ -97,7 +102,8 @@ struct Bounded {
     for (std::size_t i = 0; i < d.n(); ++i)
       for (std::size_t j = 0; j < d.m(); ++j) {
         const double p = dense[i * d.m() + j], ab = d.a[i] * d.b[j];
-        value += p * d.C[i * d.m() + j] + kEpsilon * (p * std::log(p / ab) - p + ab);
+        const double relative = p > 0 ? p * std::log(p / ab) : 0;
+        value += p * d.C[i * d.m() + j] + epsilon * (relative - p + ab);
       }
     return value;
   }
@@ -254,13 +260,20 @@ TEST(LowerBounds, MayTakeAllOfARow) {
   Bounds bounds;
   bounds.add(2, 0, clouds.a[2] / 2);
   bounds.add(2, 7, clouds.a[2] - clouds.a[2] / 2);
-  const auto problem =
-      clouds.problem(Balanced{}, KL{1}, SquaredEuclidean{}, with(bounds.view()));
+  const auto problem = clouds.problem(Balanced{}, KL{1}, SquaredEuclidean{}, with(bounds.view()));
   const auto result = sinkhorn(problem, testing::tight(0.05, 1e-10), exec);
   EXPECT_TRUE(result.report.converged);
   const auto P = Plan<double>(problem, result).dense(exec);
   for (std::int64_t j = 1; j < 7; ++j) EXPECT_NEAR(P[2 * 8 + j], 0, 1e-12);
   EXPECT_NEAR(P[2 * 8], clouds.a[2] / 2, 1e-12);
+}
+
+// Where P0 underflows on the bounded pairs.
+TEST(LowerBounds, HoldAtSmallEpsilon) {
+  const Bounded<double> s(testing::mixtures()[4], false, 1e-9, 1e-3);
+  EXPECT_TRUE(s.result.report.converged);
+  EXPECT_LT(s.pair().plan()[s.bounds.rows[0] * s.clouds.m + s.bounds.columns[0]], 1e-300);
+  EXPECT_NEAR(s.result.report.dual_value, s.primal(), 1e-11);
 }
 
 TEST(LowerBounds, FloatsReachTheirFloor) {
