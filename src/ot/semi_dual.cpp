@@ -106,8 +106,7 @@ SemiDual<T> hard(const Problem<T>& problem, const Buffer<T>& g, Exec& exec) {
   const double value = dual(problem, f, nullptr, g, 0, exec);
 
   const auto asked = [](const Marginal& marginal, double potential) {
-    const auto* kl = std::get_if<KL>(&marginal);
-    return kl ? std::exp(-potential / kl->rho) : 1;
+    return std::exp(penalty_of<T>(marginal).log_target(potential));
   };
   const auto a = on_host(problem.a(), exec), b = on_host(problem.b(), exec);
   const auto f_here = f.to(Device{}, exec.stream), g_here = g.to(Device{}, exec.stream);
