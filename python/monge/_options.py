@@ -107,6 +107,13 @@ OPTIONS = (
         "P^T 1 <= b. Marginals, where given, must be TV(inf). NotAvailable for a divergence.",
     ),
     Option(
+        "bounds",
+        None,
+        "lower bounds L <= P on some pairs: (rows, columns, values), or a sparse matrix of SciPy. On the CPU, without a "
+        "total mass, by plain iterations; a Balanced row or column must have room for its bounds.",
+        SOLVES,
+    ),
+    Option(
         "tolerance",
         1e-6,
         "a solve has converged when the L1 residual of both marginals from their optimality targets, "

@@ -16,6 +16,7 @@ from ._errors import ConvergenceWarning, InvalidArgument
 from ._keywords import (
     Ground,
     Length,
+    bounds_of,
     checked_callback,
     epsilon_of,
     fill,
@@ -152,6 +153,7 @@ def _measures(
     b: Any,
     sides: tuple[Marginal, Marginal],
     total_mass: Any,
+    bounds: Any,
 ) -> tuple[Any, ...]:
     """What a core problem in `dtype` takes beside its points or costs, which were `given`."""
     return (
@@ -162,6 +164,7 @@ def _measures(
         None if total_mass is None else number(total_mass, "total_mass"),
         mass_tolerance(given.dtype, a, b),
         current_stream(device_of(given)),
+        bounds_of(bounds),
     )
 
 
@@ -174,6 +177,7 @@ def solve(
     epsilon: float,
     marginals: Marginals | None = None,
     total_mass: float | None = None,
+    bounds: Any = None,
     tolerance: float = 1e-6,
     max_iterations: int = 10000,
     check_every: int = 10,
@@ -220,7 +224,7 @@ def solve(
     def problem_in(dtype: np.dtype[Any]) -> Any:
         return _core.matrix_problem(
             values.astype(dtype, copy=False),
-            *_measures(values, dtype, a, b, sides, total_mass),
+            *_measures(values, dtype, a, b, sides, total_mass, bounds),
         )
 
     options = fill(
@@ -265,6 +269,7 @@ def solve_sample(
     cost_factor: float = 1.0,
     marginals: Marginals | None = None,
     total_mass: float | None = None,
+    bounds: Any = None,
     tolerance: float = 1e-6,
     max_iterations: int = 10000,
     check_every: int = 10,
@@ -325,13 +330,13 @@ def solve_sample(
         nonlocal labelled
         if labelled_in is not None:
             labelled = labelled_in(dtype)
-            return labelled.problem(*_measures(source, dtype, a, b, sides, total_mass))
+            return labelled.problem(*_measures(source, dtype, a, b, sides, total_mass, bounds))
         return _core.point_problem(
             source.astype(dtype, copy=False),
             target.astype(dtype, copy=False),
             ground.name,
             ground.power,
-            *_measures(source, dtype, a, b, sides, total_mass),
+            *_measures(source, dtype, a, b, sides, total_mass, bounds),
         )
 
     options = fill(

@@ -337,9 +337,7 @@ struct SemiDualGradientArgs {
 
   MONGE_HOST_DEVICE void operator()(std::int64_t j) const {
     const double b = weight[j];
-    const double wanted =
-        penalty.kind == Penalty::Kind::kl ? std::exp(-g[j] / penalty.strength) : 1;
-    out[j] = b > 0 ? static_cast<T>(b * (wanted - ratio[j])) : T(0);
+    out[j] = b > 0 ? static_cast<T>(b * (std::exp(penalty.log_target(g[j])) - ratio[j])) : T(0);
   }
 };
 

@@ -338,6 +338,12 @@ class Solve {
   std::int64_t passes_before_ = 0;
   bool has_pair_ = false, annealed_ = false;
 };
+/// Lower bounds are known to plain iterations alone.
+template <class T>
+SinkhornOptions acting_on(const Problem<T>& problem, SinkhornOptions options) {
+  if (problem.bounds()) options.acceleration = Acceleration::none;
+  return options;
+}
 }  // namespace
 
 const char* to_string(Status status) {
@@ -360,7 +366,8 @@ template <class T>
 SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
                            const Start<T>& start) {
   validate(problem, options, start, exec);
-  return Solve<T>(problem, options, exec).run(start);
+  const SinkhornOptions acting = acting_on(problem, options);
+  return Solve<T>(problem, acting, exec).run(start);
 }
 
 bool goes_on(const SinkhornOptions& options, const SinkhornReport& report) {
@@ -373,6 +380,7 @@ SinkhornResult<double> sinkhorn(const Problem<double>& problem, const SinkhornOp
   SinkhornOptions mixed = options;
   mixed.precision = Precision::mixed;
   mixed.schedule = Schedule::plain;
+  mixed = acting_on(problem, mixed);
   const auto f = widened(begun.f, exec), g = widened(begun.g, exec);
   const Start<double> start{f.view(), g.view()};
   validate(problem, mixed, start, exec);
