@@ -36,7 +36,7 @@ class SamplesLoss:
             Differentiating them raises NotImplementedError.
         scaling, diameter: of GeomLoss's schedule. Checked, and without effect: monge anneals by itself, and results
             meet its tolerance, 1e-6 (1e-5 in float32), whatever they are.
-        truncate, cluster_scale, backend, verbose, and cluster labels in a call: checked, and without effect.
+        truncate, cluster_scale, backend, verbose: checked, and without effect, as are cluster labels in a call.
         loss, cost, kernel: other losses than "sinkhorn", and any cost or kernel, raise NotImplementedError.
 
     It is no ``torch.nn.Module`` (torch is not imported for NumPy's sake): it has no parameters to be found.
