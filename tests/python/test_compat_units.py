@@ -79,3 +79,47 @@ def test_potentials_come_back(clouds, balanced):
     half = SamplesLoss(blur=BLUR, reach=reach).plan_potentials(a, x, b, y)[0]
     shift = (2 * half - f)[0] if balanced else 0
     assert_allclose(2 * half - shift, f, atol=1e-6)
+
+
+def calls(x, y, a, b, C):
+    """One call of each face, and the arrays that it returns."""
+    loss = SamplesLoss(blur=BLUR)
+    samples = pot.solve_sample(x, y, a, b, reg=EPSILON)
+    yield (
+        samples.plan,
+        samples.potential_a,
+        samples.marginal_b,
+        samples.a_to_b,
+        samples.lazy_plan[:2],
+    )
+    yield (pot.solve(C, a, b, EPSILON).plan, pot.sinkhorn(a, b, C, EPSILON))
+    yield (pot.solve_batch(C[None], EPSILON).plan, pot.solve(C, reg=EPSILON, c=C + 1).plan)
+    yield (loss(a, x, b, y), loss(x[None], y[None]), *loss.plan_potentials(a, x, b, y))
+    found = geomloss_ot.solve_sample(x, y, a, b, reg=EPSILON, debias=True)
+    yield found.value, found.plan, found.potential_aa, found.a_to_b, found.plan_operator @ b
+    yield (geomloss_ot.solve_batch(C[None], reg=EPSILON).plan,)
+    there = ott.solve(x, y, a, b, epsilon=EPSILON, tau_a=0.9, scale_cost="mean")
+    yield there.f, there.matrix, there.marginal(0), there.apply(a)
+    yield (ott.solve(C=C, reference="product").g,)
+
+
+@pytest.mark.parametrize("framework", ["numpy", "torch", "jax"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_framework_and_type_are_kept_and_inputs_untouched(clouds, framework, dtype):
+    library = pytest.importorskip(framework)
+    given = [
+        *(clouds.astype(dtype)._replace(b=clouds.b / clouds.b.sum() * clouds.a.sum())),
+        clouds.cost(),
+    ]
+    arrays = [array.astype(dtype) for array in given]
+    if framework == "jax":
+        library.config.update("jax_enable_x64", True)
+    make = {"numpy": np.copy, "torch": getattr(library, "tensor", None)}
+    inputs = [make.get(framework, lambda v: library.numpy.asarray(v))(array) for array in arrays]
+    for results in calls(*inputs):
+        for result in results:
+            scalar = framework == "numpy" and np.ndim(result) == 0
+            assert isinstance(result, np.floating if scalar else type(inputs[0]))
+            assert dtype in str(result.dtype)
+    for array, value in zip(arrays, inputs, strict=True):
+        assert np.array_equal(np.asarray(value), array)
