@@ -67,7 +67,7 @@ struct Sweep {
 /// How a sweep is chosen and sized.
 template <class T>
 struct SweepPlan {
-  void (*run)(const Sweep<T>&, bool largest, cudaStream_t);
+  void (*run)(const Sweep<T>&, bool largest, Exec&);
   Parts parts;
   bool in_units_of_scale;  // unit = pairs.scale, else 1
   std::int64_t packed_bytes = 0;
@@ -92,10 +92,10 @@ SweepPlan<float> exponent_sweep(const SoftminArgs<float>&);
 
 /// out from the sums, rows that need it swept again with a running maximum.
 template <class T>
-void finish_sums(const Sweep<T>&, cudaStream_t);
+void finish_sums(const Sweep<T>&, Exec&);
 /// out = -max.
 template <class T>
-void finish_largest(const Sweep<T>&, cudaStream_t);
+void finish_largest(const Sweep<T>&, Exec&);
 
 /// Integers up to it are exact beside a fraction.
 template <class T>
