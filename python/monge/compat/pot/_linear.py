@@ -65,7 +65,7 @@ def metric_of(metric: Any) -> Any:
     """The cost that POT's metric names."""
     if isinstance(metric, (tuple, list)) or metric in METRICS:
         return tuple(metric) if isinstance(metric, list) else metric
-    if isinstance(metric, str):
+    if isinstance(metric, str) or callable(metric):
         known = ", ".join(map(repr, METRICS))
         raise NotAvailable(
             f"[pot] metric {metric!r} is not among {known}, ('power', p): pass the matrix to solve",
@@ -118,8 +118,10 @@ class Ask:
     @property
     def is_matrix_reference(self) -> bool:
         """Whether the entropy is relative to a matrix, which the costs absorb."""
-        partial = self.mass is not None or self.marginal_type.lower() == "tv"
-        return self.c is not None or (self.reg_type == "entropy" and partial)
+        if self.c is not None:
+            return True
+        tv = self.reg_m is not None and self.marginal_type.lower() == "tv"
+        return self.reg_type == "entropy" and (tv or self.mass is not None)
 
     @property
     def is_counting(self) -> bool:
