@@ -82,7 +82,7 @@ void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
                                half.softmin, eps_, exec);
   absorbed_ += last_absorbed_;
   half.has_softmin = true;
-  exec.state.passes = ++passes_;
+  swept(exec);
 }
 
 // The bias comes with the step, unless the potential still `moves`.

@@ -51,7 +51,6 @@ class Alternation {
   std::int64_t passes() const { return passes_; }
   std::int64_t absorbed() const { return absorbed_; }  // passes that read a kernel
 
- private:
   struct Half {
     Side side;
     VectorView<const T> weight;
@@ -67,7 +66,20 @@ class Alternation {
     bool has_softmin = false;  // an earlier softmin is a shift for the next
     bool has_bias = false;     // h is that of the potential
   };
+  const Half& leading() const { return lead_; }
+  const Half& following() const { return follow_; }
+  /// The following potential, for whoever moves it beyond its own steps.
+  T* moved() {
+    follow_.has_bias = false;
+    return follow_.potential;
+  }
+  /// Whether a free level moves with the potentials: then the following one alone is no state.
+  bool has_level() const { return level_.size() > 0; }
+  const Operator<T>& op() const { return op_; }
+  /// A sweep that another verb has made.
+  void swept(Exec& exec) { exec.state.passes = ++passes_; }
 
+ private:
   void sweep(Half& half, Half& from, Exec& exec);
   void update(Half& half, double omega, bool moves, Exec& exec);
   bool translates() const;
