@@ -9,6 +9,7 @@
 #include "kernels/mixing.hpp"
 #include "kernels/newton.hpp"
 #include "kernels/newton_dense.hpp"
+#include "kernels/support.hpp"
 #include "kernels/update.hpp"
 
 namespace monge::kernels {
@@ -341,11 +342,13 @@ struct DebiasedGradientArgs {
   MONGE_EACH_BODIES_OF(X, double) \
   X(WidenArgs)                    \
   MONGE_NEWTON_EACH_BODIES(X)     \
-  MONGE_DENSE_EACH_BODIES(X) MONGE_MIXING_EACH_BODIES(X) MONGE_INITIAL_EACH_BODIES(X)
+  MONGE_DENSE_EACH_BODIES(X)      \
+  MONGE_MIXING_EACH_BODIES(X) MONGE_INITIAL_EACH_BODIES(X) MONGE_SUPPORT_EACH_BODIES(X)
 #define MONGE_SUM_BODIES_OF(X, T) \
   X(RatioSumsArgs<T>)             \
   X(ColumnSumsArgs<T>)            \
   X(DebiasedSumArgs<T>)
-#define MONGE_SUM_BODIES(X)     \
-  MONGE_SUM_BODIES_OF(X, float) \
-  MONGE_SUM_BODIES_OF(X, double) MONGE_NEWTON_SUM_BODIES(X) MONGE_MIXING_SUM_BODIES(X)
+#define MONGE_SUM_BODIES(X)      \
+  MONGE_SUM_BODIES_OF(X, float)  \
+  MONGE_SUM_BODIES_OF(X, double) \
+  MONGE_NEWTON_SUM_BODIES(X) MONGE_MIXING_SUM_BODIES(X) MONGE_SUPPORT_SUM_BODIES(X)

@@ -74,15 +74,60 @@ void Alternation<T>::start(const Start<T>& start, Exec& exec) {
 }
 
 template <class T>
+void Alternation<T>::need_bias(Half& half, Exec& exec) {
+  if (!half.has_bias)
+    kernels::bias<T>({half.potential, half.log_weight, half.weight.size, eps_, half.h}, exec);
+  half.has_bias = true;
+}
+
+template <class T>
 void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
-  if (!from.has_bias)
-    kernels::bias<T>({from.potential, from.log_weight, from.weight.size, eps_, from.h}, exec);
-  from.has_bias = true;
+  need_bias(from, exec);
   last_absorbed_ = op_.softmin(half.side, from.h, half.has_softmin ? half.softmin : nullptr,
                                half.softmin, eps_, exec);
   absorbed_ += last_absorbed_;
   half.has_softmin = true;
   swept(exec);
+}
+
+// What has no softmin yet is swept for it first: weights are those relative to it.
+template <class T>
+void Alternation<T>::sweep(Half& half, Half& from, int k, TopLists& lists, Exec& exec) {
+  if (!half.has_softmin) sweep(half, from, exec);
+  need_bias(from, exec);
+  const std::int64_t n = half.weight.size;
+  if (lists.k != k) {
+    lists.k = k;
+    lists.columns = Buffer<std::int64_t>(n * k, exec.device);
+    lists.weights = Buffer<T>(n * k, exec.device);
+    lists.shift = Buffer<T>(n, exec.device);
+  }
+  kernels::each(kernels::RoundArgs<T>{half.softmin, lists.shift.data()}, n, exec);
+  op_.top_k(half.side, from.h, lists.shift.data(), k, lists.columns.data(), lists.weights.data(),
+            half.softmin, eps_, exec);
+  last_absorbed_ = false;
+  swept(exec);
+}
+
+template <class T>
+void Alternation<T>::visit(int k, TopLists& lead, TopLists& follow, Exec& exec) {
+  sweep(lead_, follow_, k, lead, exec);
+  update(lead_, 1, false, exec);
+  sweep(follow_, lead_, k, follow, exec);
+}
+
+template <class T>
+void Alternation<T>::set_following(const double* g, const double* lead_softmin,
+                                   const double* follow_softmin, Exec& exec) {
+  kernels::each(kernels::RoundArgs<T>{g, follow_.potential}, follow_.weight.size, exec);
+  const auto near = [&](Half& half, const double* softmin) {
+    copy(half.softmin, exec.device, softmin, exec.device,
+         half.weight.size * std::int64_t{sizeof(double)}, exec.stream);
+    half.has_softmin = true;
+  };
+  near(lead_, lead_softmin);
+  near(follow_, follow_softmin);
+  follow_.has_bias = false;
 }
 
 // The bias comes with the step, unless the potential still `moves`.

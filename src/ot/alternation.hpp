@@ -48,6 +48,20 @@ class Alternation {
   /// Between sweep_following() and follow(): has the operator absorb the pair, where `passes` more
   /// at this epsilon repay it and none that it keeps is near enough.
   void absorb(double passes, std::int64_t budget, Exec& exec);
+
+  /// The k best of each row of a side, from the sweep that was its softmin (kernels/top_k.hpp).
+  struct TopLists {
+    int k = 0;
+    Buffer<std::int64_t> columns;
+    Buffer<T> weights, shift;
+  };
+  /// lead(1) and sweep_following(), with the best entries of every row; afterwards check() is
+  /// known.
+  void visit(int k, TopLists& lead, TopLists& follow, Exec& exec);
+  /// The following potential, rounded to T, and about what the two sweeps to come will give.
+  void set_following(const double* g, const double* lead_softmin, const double* follow_softmin,
+                     Exec& exec);
+
   std::int64_t passes() const { return passes_; }
   std::int64_t absorbed() const { return absorbed_; }  // passes that read a kernel
 
@@ -80,7 +94,9 @@ class Alternation {
   void swept(Exec& exec) { exec.state.passes = ++passes_; }
 
  private:
+  void need_bias(Half& half, Exec& exec);
   void sweep(Half& half, Half& from, Exec& exec);
+  void sweep(Half& half, Half& from, int k, TopLists& lists, Exec& exec);
   void update(Half& half, double omega, bool moves, Exec& exec);
   bool translates() const;
   kernels::MeasureArgs<T> measured(const Half& half) const;

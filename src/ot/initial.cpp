@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <limits>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "kernels/entries.hpp"
 #include "monge/core/random.hpp"
 #include "ot/arrays.hpp"
+#include "ot/closed_form.hpp"
+#include "ot/packing.hpp"
 #include "ot/penalty.hpp"
 
 namespace monge {
@@ -54,20 +57,56 @@ Sample<T> sample(MatrixView<const T> points, VectorView<const T> weights, double
                 exec);
   return out;
 }
-}  // namespace
+
+void refuse(const SinkhornOptions& options, const std::string& why) {
+  throw NotAvailable("[sinkhorn] initializer is " + to_string(options.initializer) + " and " + why +
+                     "; wanted zero or automatic");
+}
 
 template <class T>
-Initial<T> subsampled(const Problem<T>& problem, Side side, double range,
-                      const SinkhornOptions& options, Exec& exec) {
-  const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry());
-  if (!cloud)
-    throw NotAvailable(
-        "[sinkhorn] initializer is subsample and the problem a cost matrix: what was "
-        "left out could not be reached again; wanted zero or automatic");
-  const auto x = sample(cloud->x, problem.a(), problem.mass_a(), options.seed, 0, exec);
-  const auto y = sample(cloud->y, problem.b(), problem.mass_b(), options.seed, 1, exec);
+Buffer<T> proxed(const Buffer<double>& s, const Problem<T>& problem, Side side, double level,
+                 double eps, Exec& exec) {
+  Buffer<T> out(s.size(), exec.device);
+  const auto penalty =
+      penalty_of<T>(side == Side::source ? problem.marginal_a() : problem.marginal_b(), level);
+  kernels::each(kernels::ProxArgs<T>{s.data(), penalty, eps, out.data()}, s.size(), exec);
+  return out;
+}
+
+template <class T>
+HostCloud host_cloud(MatrixView<const T> points, VectorView<const T> weights, Exec& exec) {
+  const auto p = on_host(points, exec), w = on_host(weights, exec);
+  return {{p.begin(), p.end()}, {w.begin(), w.end()}, points.cols};
+}
+
+template <class T>
+Initial<T> in_closed_form(const Problem<T>& problem, const PointCloud<T>& cloud, Side side,
+                          double range, const SinkhornOptions& options, Exec& exec) {
+  const bool sorting = options.initializer == Initializer::sorting;
+  const CostForm form = cost_form(cloud.cost);
+  if (sorting && (cloud.x.cols != 1 || form.unit_length))
+    refuse(options, "the points are not of dimension 1 with a cost that sorting solves");
+  if (!sorting && (form.form != kernels::Form::squared || form.unit_length))
+    refuse(options, std::string("the cost is ") + cost_name(cloud.cost) + ", not squared");
+  HostCloud from = host_cloud<T>(cloud.x, problem.a(), exec);
+  HostCloud to = host_cloud<T>(cloud.y, problem.b(), exec);
+  if (side == Side::source) std::swap(from, to);
+  const double eps = sorting ? options.epsilon : std::max(options.epsilon, kFirstEpsilon * range);
+  const auto potential = sorting ? sorted_potential(from, to, cloud.cost)
+                                 : gaussian_potential(from, to, form.scale, eps);
+  return {proxed(placed(potential, exec), problem, side, 0, eps, exec),
+          eps,
+          {to_string(options.initializer), 0, 0, "no pass"}};
+}
+
+/// The solution of a subsample, extended by one softmin.
+template <class T>
+Initial<T> subsampled(const Problem<T>& problem, const PointCloud<T>& cloud, Side side,
+                      double range, const SinkhornOptions& options, Exec& exec) {
+  const auto x = sample(cloud.x, problem.a(), problem.mass_a(), options.seed, 0, exec);
+  const auto y = sample(cloud.y, problem.b(), problem.mass_b(), options.seed, 1, exec);
   const auto view = [&](const Sample<T>& s) -> MatrixView<const T> {
-    return {s.points.data(), s.weights.size(), cloud->x.cols, cloud->x.cols, 1, exec.device};
+    return {s.points.data(), s.weights.size(), cloud.x.cols, cloud.x.cols, 1, exec.device};
   };
   // Weights are rounded to T: sums of k of them agree to k u at worst.
   const double rounding = static_cast<double>(std::numeric_limits<T>::epsilon()) *
@@ -76,7 +115,7 @@ Initial<T> subsampled(const Problem<T>& problem, Side side, double range,
     constexpr TV kCapped{std::numeric_limits<double>::infinity()};
     return problem.total_mass() ? Marginal{kCapped} : own;
   };
-  const Problem<T> few(PointCloud<T>{view(x), view(y), cloud->cost}, x.weights.view(),
+  const Problem<T> few(PointCloud<T>{view(x), view(y), cloud.cost}, x.weights.view(),
                        y.weights.view(), marginal(problem.marginal_a()),
                        marginal(problem.marginal_b()),
                        {problem.total_mass(), problem.mass_tolerance() + rounding, exec.stream});
@@ -95,7 +134,7 @@ Initial<T> subsampled(const Problem<T>& problem, Side side, double range,
 
   const Operator<T> extended =
       Operator<T>(few, swept_in(how.precision), exec)
-          .with_points(side, side == Side::source ? cloud->x : cloud->y, exec);
+          .with_points(side, side == Side::source ? cloud.x : cloud.y, exec);
   const bool source = side == Side::source;
   const Buffer<T>& known = source ? solved.g : solved.f;
   const auto log_weight = log_weights((source ? y : x).weights.view(), exec);
@@ -103,24 +142,29 @@ Initial<T> subsampled(const Problem<T>& problem, Side side, double range,
   kernels::bias<T>({known.data(), log_weight.data(), known.size(), how.epsilon, h.data()}, exec);
   Buffer<double> s(extended.size(side), exec.device);
   extended.softmin(side, h.data(), nullptr, s.data(), how.epsilon, exec);
-  Initial<T> out{Buffer<T>(s.size(), exec.device), how.epsilon, {}};
-  const auto penalty =
-      penalty_of<T>(source ? problem.marginal_a() : problem.marginal_b(), solved.report.mass_level);
-  kernels::each(kernels::ProxArgs<T>{s.data(), penalty, how.epsilon, out.potential.data()},
-                s.size(), exec);
-
   const double all = static_cast<double>(problem.n()) * static_cast<double>(problem.m());
   const double k = static_cast<double>(x.weights.size()), l = static_cast<double>(y.weights.size());
   double passes = static_cast<double>(s.size()) * static_cast<double>(known.size());
   for (const SinkhornPhase& phase : solved.report.phases) passes += phase.passes * k * l;
-  out.phase = {
-      "subsample", passes / all, solved.report.iterations,
-      std::to_string(x.weights.size()) + " and " + std::to_string(y.weights.size()) + " points"};
-  return out;
+  return {
+      proxed(s, problem, side, solved.report.mass_level, how.epsilon, exec),
+      how.epsilon,
+      {"subsample", passes / all, solved.report.iterations,
+       std::to_string(x.weights.size()) + " and " + std::to_string(y.weights.size()) + " points"}};
+}
+}  // namespace
+
+template <class T>
+Initial<T> initial(const Problem<T>& problem, Side side, double range,
+                   const SinkhornOptions& options, Exec& exec) {
+  const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry());
+  if (!cloud) refuse(options, "the problem is a cost matrix, which knows no points");
+  return options.initializer == Initializer::subsample
+             ? subsampled(problem, *cloud, side, range, options, exec)
+             : in_closed_form(problem, *cloud, side, range, options, exec);
 }
 
-template Initial<float> subsampled(const Problem<float>&, Side, double, const SinkhornOptions&,
-                                   Exec&);
-template Initial<double> subsampled(const Problem<double>&, Side, double, const SinkhornOptions&,
-                                    Exec&);
+template Initial<float> initial(const Problem<float>&, Side, double, const SinkhornOptions&, Exec&);
+template Initial<double> initial(const Problem<double>&, Side, double, const SinkhornOptions&,
+                                 Exec&);
 }  // namespace monge

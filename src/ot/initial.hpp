@@ -14,9 +14,9 @@ struct Initial {
   SinkhornPhase phase;  // what it took
 };
 
-/// The solution of a subsample, extended by one softmin to all points of `side`. `range` is that of
-/// the costs. Throws NotAvailable for a cost matrix.
+/// As options.initializer says, which is none of automatic and zero, for all points of `side`.
+/// `range` is that of the costs. Throws NotAvailable where it does not know the problem.
 template <class T>
-Initial<T> subsampled(const Problem<T>& problem, Side side, double range,
-                      const SinkhornOptions& options, Exec& exec);
+Initial<T> initial(const Problem<T>& problem, Side side, double range,
+                   const SinkhornOptions& options, Exec& exec);
 }  // namespace monge

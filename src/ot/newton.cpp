@@ -4,15 +4,6 @@
 #include "ot/arrays.hpp"
 
 namespace monge {
-namespace {
-template <class T>
-Buffer<double> in_double(VectorView<const T> from, Exec& exec) {
-  Buffer<double> out(from.size, exec.device);
-  kernels::each(kernels::AsDoubleArgs<T>{from, out.data()}, from.size, exec);
-  return out;
-}
-}  // namespace
-
 template <class T>
 Buffer<double> potential_in_double(const Alternation<T>& alternation, Exec& exec) {
   const auto& side = alternation.following();

@@ -359,7 +359,7 @@ void Operator<T>::draw(Side rows, const T* h, const T* shift,
 
 template <class T>
 void Operator<T>::top_k(Side rows, const T* h, const T* shift, int k, std::int64_t* columns,
-                        T* weights, T* softmin, double eps, Exec& exec) const {
+                        T* weights, double* softmin, double eps, Exec& exec) const {
   kernels::top_k<T>({.pairs = pairs(rows),
                      .h = h,
                      .shift = shift,

@@ -87,7 +87,7 @@ class Operator {
             const std::vector<std::int64_t>& counts, std::uint64_t seed, std::int64_t* out,
             double eps, Exec& exec) const;
   void top_k(Side rows, const T* h, const T* shift, int k, std::int64_t* columns, T* weights,
-             T* softmin, double eps, Exec& exec) const;
+             double* softmin, double eps, Exec& exec) const;
   void select(Side rows, const T* h, const T* shift, const T* threshold, std::int64_t* counts,
               const std::int64_t* offsets, std::int64_t* columns, T* weights, double eps,
               Exec& exec) const;

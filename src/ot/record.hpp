@@ -43,9 +43,15 @@ class Record {
     phase_passes_ = passes();
     phase_iterations_ = iterations;
   }
-  /// Of the phase that runs.
-  bool in(const std::string& name) const {
-    return !report.phases.empty() && report.phases.back().name == name;
+  /// `steps`: where they are not iterations.
+  void end_phase(std::int64_t steps = -1, const std::string& remark = {}) {
+    if (phase_passes_ < 0) return;
+    SinkhornPhase& phase = report.phases.back();
+    phase.passes = static_cast<double>(passes() - phase_passes_);
+    phase.steps = steps >= 0 ? steps : iterations - phase_iterations_;
+    phase.why += remark;
+    if (phase.passes == 0) report.phases.pop_back();
+    phase_passes_ = -1;
   }
 
   bool meets(const Check& check) const {
@@ -142,15 +148,6 @@ class Record {
     to.residual_b = check.residual_b;
     to.dual_value = check.dual;
     to.transported_mass = check.mass;
-  }
-
-  void end_phase() {
-    if (report.phases.empty() || phase_passes_ < 0) return;
-    SinkhornPhase& phase = report.phases.back();
-    phase.passes += static_cast<double>(passes() - phase_passes_);
-    phase.steps += iterations - phase_iterations_;
-    if (phase.passes == 0 && phase.steps == 0) report.phases.pop_back();
-    phase_passes_ = -1;
   }
 
   // Two Balanced sides leave (f + c, g - c) free: stored with m_b sum a f = m_a sum b g. Their

@@ -1,5 +1,7 @@
 #include "monge/ot/sinkhorn.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -14,6 +16,7 @@
 #include "ot/record.hpp"
 #include "ot/relaxation.hpp"
 #include "ot/sinkhorn_options.hpp"
+#include "ot/support.hpp"
 
 namespace monge {
 namespace {
@@ -29,7 +32,12 @@ constexpr int kFirstFinite = 20;            // iterations within which a check m
 constexpr int kPlainSteps = 2;              // of a level, or the target, before the first mix
 constexpr double kPatience = 3;             // predicted iterations that are not worth one
 constexpr double kWild = 1;                 // marginal error after a step along epsilon that failed
-constexpr std::int64_t kManyPoints = 4000;  // on both sides: where a subsample pays
+constexpr int kMixingPatience = 100;        // iterations at the target, done and to come, of mixing
+constexpr double kFirstSupport = 0.02;      // of the range of the cost
+constexpr double kSupportPatience = 10;     // predicted iterations that are not worth a support
+constexpr double kFarFromSupport = 0.3;  // share of the plan outside that a level will not gather
+constexpr std::int64_t kWideProblem = 1000;  // points that a support is worth
+constexpr std::int64_t kManyPoints = 4000;   // on both sides: where a subsample pays
 constexpr std::int64_t kKernelCache = std::int64_t{512} << 20;  // bytes, on the CPU
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
@@ -66,17 +74,22 @@ class Solve {
   void count(const SinkhornReport& begun) { record_.count(begun); }
 
   SinkhornResult<T> run(const Start<T>& start) {
+    support_below_ = options_.acceleration == Acceleration::support
+                         ? std::numeric_limits<double>::infinity()
+                         : kFirstSupport * range();
     const bool cold = !start.f.size && !start.g.size;
     annealed_ = options_.annealing == Annealing::automatic && cold;
     double first = range() / kSkippedLevels;
     Start<T> begin = start;
-    std::optional<Initial<T>> initial;
-    if (cold && subsamples()) {
+    std::optional<Initial<T>> found;
+    if (const Initializer how = initializer(); cold && how != Initializer::zero) {
       const Side side = alternation_.following().side;
-      initial.emplace(subsampled(problem_, side, range(), options_, exec_));
-      record_.report.phases.push_back(initial->phase);
-      (side == Side::source ? begin.f : begin.g) = initial->potential.view();
-      first = initial->epsilon;
+      SinkhornOptions by = options_;
+      by.initializer = how;
+      found.emplace(initial(problem_, side, range(), by, exec_));
+      record_.report.phases.push_back(found->phase);
+      (side == Side::source ? begin.f : begin.g) = found->potential.view();
+      first = found->epsilon;
     }
     exec_.state = {};
     record_.report.weight_error = op_.weight_error(options_.epsilon);
@@ -92,10 +105,11 @@ class Solve {
 
   double range() const { return std::min(op_.max_cost(), op_.needed_cost()) - op_.min_cost(); }
 
-  bool subsamples() const {
-    if (options_.initializer != Initializer::automatic)
-      return options_.initializer == Initializer::subsample;
-    return annealed_ && op_.has_points() && std::min(problem_.n(), problem_.m()) >= kManyPoints;
+  Initializer initializer() const {
+    if (options_.initializer != Initializer::automatic) return options_.initializer;
+    const bool many =
+        annealed_ && op_.has_points() && std::min(problem_.n(), problem_.m()) >= kManyPoints;
+    return many ? Initializer::subsample : Initializer::zero;
   }
 
   // Halves epsilon from `first` to the target, g going on along the line through the last two
@@ -105,6 +119,13 @@ class Solve {
     double before = 0;  // the epsilon that before_ is for
     for (double eps = first; eps > options_.epsilon; eps /= 2) {
       if (!level(eps, level_iterations)) return false;
+      if (wants_support()) {
+        if (support("a level of the annealing")) return false;
+        record_.phase("annealing", "the support phase left");
+        if (alternation_.epsilon() < eps) before = 0;
+        eps = alternation_.epsilon();
+        if (eps <= options_.epsilon) break;
+      }
       const double next = std::max(eps / 2, options_.epsilon);
       extrapolated_ = before > 0 && !alternation_.has_level();
       step_along((next - eps) / (eps - before), extrapolated_);
@@ -208,8 +229,16 @@ class Solve {
           at_target = 0;
           continue;
         }
-        if (wants_newton(at_target)) {
-          if (newton("by name")) return;
+        if (checked && wants_support() &&
+            (at_target == 1 || checks_.to_go(record_.iterations) > kSupportPatience)) {
+          if (support("the target is slow to reach")) return;
+          begin_mixing();
+          checks_.restart();
+          continue;
+        }
+        if (checked && wants_newton(at_target)) {
+          if (newton()) return;
+          begin_mixing();
           checks_.restart();
         }
       }
@@ -236,7 +265,8 @@ class Solve {
   bool may_mix() const {
     return (options_.acceleration == Acceleration::automatic ||
             options_.acceleration == Acceleration::anderson ||
-            options_.acceleration == Acceleration::newton) &&
+            options_.acceleration == Acceleration::newton ||
+            options_.acceleration == Acceleration::support) &&
            !alternation_.has_level() && !fast_stage_;
   }
 
@@ -258,13 +288,50 @@ class Solve {
     return false;
   }
 
+  // At the first chance, where a level or a slow target may have gathered the plan; then not before
+  // epsilon has fallen further.
+  bool wants_support() const {
+    const bool automatic = options_.acceleration == Acceleration::automatic &&
+                           std::min(problem_.n(), problem_.m()) >= kWideProblem;
+    return (automatic || options_.acceleration == Acceleration::support) &&
+           !alternation_.has_level() && !fast_stage_ && kernel_cache_ > 0 &&
+           alternation_.epsilon() <= support_below_;
+  }
+
+  // From the pair in hand and its epsilon. True: the solve ends with it.
+  bool support(const char* why) {
+    record_.phase("support", why);
+    SupportPhase<T> phase(alternation_, options_.tolerance, kernel_cache_, exec_);
+    bool ended = false;
+    const auto outcome = phase.run(options_.epsilon, [&](const Check& check) {
+      record_.iterated();
+      const bool at_target = alternation_.epsilon() == options_.epsilon;
+      if (at_target) return ended = record_.decide(check, record_.last(), false);
+      if (!record_.tell(check)) {
+        record_.stop(check);
+        ended = true;
+      }
+      return ended || record_.last();  // the last iteration is the target's
+    });
+    record_.end_phase(outcome.sparse_steps, fmt::format("; k {}, {:.2g} outside, {}", outcome.k,
+                                                        outcome.lost, outcome.why));
+    if (ended) return true;
+    support_below_ = alternation_.epsilon() / (outcome.lost > kFarFromSupport ? 4 : 2);
+    alternation_.follow(1, exec_);
+    return false;
+  }
+
   bool wants_newton(int at_target) const {
-    return options_.acceleration == Acceleration::newton && at_target == 1;
+    if (options_.acceleration == Acceleration::newton) return at_target == 1;
+    return options_.acceleration == Acceleration::automatic && mixes_ && !had_newton_ &&
+           at_target > kMixingPatience && checks_.to_go(record_.iterations) > kMixingPatience;
   }
 
   // From the pair in hand, at the target. True: the solve ends with it.
-  bool newton(const char* why) {
-    record_.phase("newton", why);
+  bool newton() {
+    const bool by_name = options_.acceleration == Acceleration::newton;
+    record_.phase("newton", by_name ? "by name" : "mixing is slow");
+    had_newton_ = true;
     DenseModel<T> model(alternation_, exec_);
     bool ended = false;
     const int begun = record_.iterations;
@@ -354,7 +421,8 @@ class Solve {
   double dual_ = -std::numeric_limits<double>::infinity();  // of the pair that was mixed from
   int flat_ = 0, window_start_ = 0;
   double fast_error_ = std::numeric_limits<double>::infinity();
-  bool annealed_ = false, mixes_ = false, extrapolated_ = false;
+  double support_below_ = 0;  // the epsilon at which the plan may be worth gathering
+  bool annealed_ = false, mixes_ = false, extrapolated_ = false, had_newton_ = false;
 };
 }  // namespace
 

@@ -31,16 +31,19 @@ struct Names {
                           option);
   }
 };
-constexpr Names<Acceleration, 5> kAccelerations{
+constexpr Names<Acceleration, 6> kAccelerations{
     "acceleration",
     {{{Acceleration::automatic, "automatic"},
       {Acceleration::none, "none"},
       {Acceleration::over_relaxation, "over_relaxation"},
       {Acceleration::anderson, "anderson"},
-      {Acceleration::newton, "newton"}}}};
-constexpr Names<Initializer, 3> kInitializers{"initializer",
+      {Acceleration::newton, "newton"},
+      {Acceleration::support, "support"}}}};
+constexpr Names<Initializer, 5> kInitializers{"initializer",
                                               {{{Initializer::automatic, "automatic"},
                                                 {Initializer::zero, "zero"},
+                                                {Initializer::gaussian, "gaussian"},
+                                                {Initializer::sorting, "sorting"},
                                                 {Initializer::subsample, "subsample"}}}};
 
 /// Both potentials move with a level that is found beside them.
@@ -96,12 +99,19 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
                     "accurate, which finishes what fast began",
                     to_string(o.precision)),
         "schedule");
-  if ((o.acceleration == Acceleration::anderson || o.acceleration == Acceleration::newton) &&
+  if ((o.acceleration == Acceleration::anderson || o.acceleration == Acceleration::newton ||
+       o.acceleration == Acceleration::support) &&
       has_free_level(problem))
     throw NotAvailable(fmt::format(
         "[sinkhorn] acceleration is {} and the total mass below both sides', whose level is a "
         "state of its own; wanted automatic, none or over_relaxation",
         to_string(o.acceleration)));
+  if (o.acceleration == Acceleration::support &&
+      (o.kernel_cache == 0 || problem.device().is_cuda()))
+    throw NotAvailable(fmt::format(
+        "[sinkhorn] acceleration is support and the problem on {} with a kernel_cache of {}: a "
+        "support is kept on the CPU and in those bytes; wanted automatic, anderson or newton",
+        to_string(problem.device()), o.kernel_cache));
   if (o.initializer != Initializer::automatic && (start.f.size || start.g.size))
     throw InvalidArgument(fmt::format("[sinkhorn] initializer is {} and a start is given, wanted "
                                       "one of them",

@@ -30,22 +30,29 @@ enum class Criterion {
 enum class Annealing { automatic, off };  ///< automatic: from the range of the cost, halving
 /// No step of any lowers the dual at a fixed epsilon: one that would is undone.
 enum class Acceleration {
-  automatic,        ///< the first that pays of plain, anderson (over_relaxation) and newton
+  automatic,        ///< of plain, anderson, newton and support (over_relaxation with a total mass)
+                    ///< what pays
   none,             ///< plain alternating iterations
   over_relaxation,  ///< Thibault et al. 2017, arXiv 1711.01851, rate re-estimated as it runs
   anderson,  ///< mixes the last 20 iterations (8 of more than 2^18 points); not of a total mass
-  newton     ///< truncated Newton-CG on the dual, two passes a product; not of a total mass
+  newton,    ///< truncated Newton-CG on the dual, two passes a product; not of a total mass
+  support    ///< Newton on the entries that carry the plan as soon as a few do, anderson before;
+             ///< not of a total mass
 };
 /// Its name in Python and on the command line.
 std::string to_string(Acceleration acceleration);
 /// Throws InvalidArgument for a name that is none.
 Acceleration parse_acceleration(const std::string& name);
 
-/// Where a solve without a start begins.
+/// Where a solve without a start begins. Closed forms know the squared cost; with KL sides, or
+/// masses that differ, they are those of the clouds as distributions.
 enum class Initializer {
   automatic,  ///< subsample where both sides have 4 000 points and annealing is automatic; else
               ///< zero
   zero,       ///< g = 0, annealed from where plain steps are fast
+  gaussian,   ///< between the Gaussians of the same moments, at 0.02 of the range of the cost;
+              ///< annealed from there. Janati et al. 2020, arXiv 2006.02572
+  sorting,    ///< dimension 1: the potentials of the monotone plan, at the target epsilon
   subsample   ///< the solution at 0.02 of the range of the cost of a sixteenth of the points, drawn
               ///< by weight with `seed`; annealed from there
 };
