@@ -15,7 +15,11 @@ void info() {
       std::any_of(info.components.begin(), info.components.end(),
                   [](const std::string& part) { return part.starts_with("cuda"); });
   std::string parts = fmt::format("{}", fmt::join(info.components, ", "));
-  if (!has_cuda) parts += parts.empty() ? "cuda: not built" : ", cuda: not built";
+  if (has_cuda)
+    parts += fmt::format(" for {} (driver: {})", fmt::join(info.cuda_code, ", "),
+                         info.cuda_driver.empty() ? "none" : "CUDA " + info.cuda_driver);
+  else
+    parts += parts.empty() ? "cuda: not built" : ", cuda: not built";
   print(
       fmt::format("version          {}\n"
                   "commit           {}\n"

@@ -13,6 +13,7 @@
 #include "cli/results.hpp"
 #include "monge/ot/plan.hpp"
 #include "monge/ot/reference.hpp"
+#include "monge/store/solution.hpp"
 
 namespace monge::cli {
 namespace {
@@ -28,7 +29,7 @@ constexpr const char* kExamples =
 struct SolveFlags : Flags {
   std::optional<double> mass;
   std::string reference = "product";
-  std::optional<std::string> out;
+  std::optional<std::string> out, save;
   bool force = false;
   Wanted wanted;
 };
@@ -98,6 +99,9 @@ int run(const SolveFlags& flags, const Cloud<T>& source, const Cloud<T>& target,
   } else {
     result = begun ? sinkhorn(solved, how, exec, *begun) : sinkhorn(solved, how, exec);
   }
+  if (flags.save)
+    save(*flags.save, problem, result, how, {.given_type = begun ? "float32" : std::string()},
+         ReferenceOf<T>{flags.reference, {}, {}});
   const Plan<T> plan(solved, result);
   if (referenced) result = referenced->map.to_asked(result);
   line->stage("plan");
@@ -157,6 +161,11 @@ void add_solve(CLI::App& app, int& exit_code) {
   command->add_flag("--force", flags->force, "Replace the results in --out")
       ->needs(out)
       ->option_text(" ")
+      ->group(kResults);
+  command
+      ->add_option("--save", flags->save,
+                   "The solution with its points in one .npz, which monge.load and --initial take")
+      ->option_text("FILE")
       ->group(kResults);
   command
       ->add_option("--plan-top-k", flags->wanted.top_k,

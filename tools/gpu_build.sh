@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # gpu_build.sh: all that a machine with a GPU and no network needs to test and measure this tree, in
 # build/gpu, below 64 MiB. PYTHON names the interpreter of the version it has there (default:
-# python3.12); TARGETS the CUDA architectures (default: 90a). Run tools/gpu_check.sh there.
+# python3.12); TARGETS the CUDA architectures (default: 90a and PTX). Run tools/gpu_check.sh there.
 PYTHON=${PYTHON:-python3.12}
 source "$(dirname "$0")/common.sh"
 tree=build/gpu-tree out=build/gpu wheels=build/gpu-wheels environment=build/gpu-venv
@@ -17,7 +17,7 @@ fi
 say "Build: $tree"
 # Nothing of the compiler's is asked of the other machine: it may be older or newer.
 static="-static-libstdc++ -static-libgcc"
-cmake -S . -B "$tree" -G Ninja -DMONGE_CUDA=ON -DMONGE_CUDA_TARGETS="${TARGETS:-90a}" \
+cmake -S . -B "$tree" -G Ninja -DMONGE_CUDA=ON -DMONGE_CUDA_TARGETS="${TARGETS:-90a;80-virtual}" \
   -DMONGE_BENCH=ON -DMONGE_PYTHON=ON -DPython_EXECUTABLE="$root/$environment/bin/python" \
   -DCMAKE_EXE_LINKER_FLAGS="$static" -DCMAKE_MODULE_LINKER_FLAGS="$static" >/dev/null
 cmake --build "$tree" -j "$jobs" --target \

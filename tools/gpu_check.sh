@@ -108,6 +108,9 @@ step about 60 about
 case $what in
   tests)
     lines=12 step cpp 240 limited_program monge_tests --gtest_brief=1
+    # The code for GPUs that are not of Hopper's kind, compiled by the driver.
+    CUDA_FORCE_PTX_JIT=1 lines=12 step cpp-ptx 120 limited_program monge_tests --gtest_brief=1 \
+      --gtest_filter='OnDevice*:Softmin*:Apply*:Pull*:Moments*:TopK*:Draw*:Update*'
     lines=12 step gpu-python 120 python_tests tests/test_gpu.py
     lines=12 step python 120 python_tests tests --ignore tests/test_gpu.py \
       --ignore tests/test_types.py --ignore tests/test_compare.py

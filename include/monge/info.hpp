@@ -14,7 +14,11 @@ struct Info {
   /// Optional parts of this build, each with its version: "cuda 13.0". A part that is not listed
   /// throws NotAvailable when asked for.
   std::vector<std::string> components;
-  std::vector<std::string> devices;  ///< "cpu", and the name of each GPU that `cuda` finds
+  /// What `cuda` was compiled for: "sm_90a" is machine code, "compute_80" PTX for all later GPUs.
+  std::vector<std::string> cuda_code;
+  std::string cuda_driver;  ///< newest CUDA version that the driver supports; empty: no driver
+  /// "cpu", and "cuda:0 NVIDIA H100 80GB HBM3 (sm_90, 79 GiB)" of each GPU that `cuda` finds.
+  std::vector<std::string> devices;
 };
 
 /// A missing or failing device is not listed. Throws InvalidArgument when MONGE_TARGET names an

@@ -20,8 +20,11 @@ from ._errors import (
     NotAvailable,
     OutOfMemory,
 )
+from ._labels import Labels
+from ._load import load
 from ._marginals import KL, TV, Balanced
-from ._plan import Images, Moments, Pairs, Plan, SparsePlan, TransposedPlan
+from ._plan import ComposedPlan, Images, Moments, Pairs, Plan, SparsePlan, TransposedPlan
+from ._semi_dual import CTransform, SemiDual, c_transform, semi_dual
 from ._solution import Gradient, Solution
 from ._solve import solve, solve_sample
 
@@ -33,6 +36,8 @@ __all__ = [
     "KL",
     "TV",
     "Balanced",
+    "CTransform",
+    "ComposedPlan",
     "ConvergenceWarning",
     "DeviceError",
     "Divergence",
@@ -42,18 +47,23 @@ __all__ = [
     "Images",
     "InvalidArgument",
     "IoError",
+    "Labels",
     "Moments",
     "NotAvailable",
     "OutOfMemory",
     "Pairs",
     "Plan",
+    "SemiDual",
     "SinkhornCheck",
     "SinkhornReport",
     "Solution",
     "SparsePlan",
     "TransposedPlan",
     "__version__",
+    "c_transform",
     "divergence",
+    "load",
+    "semi_dual",
     "solve",
     "solve_sample",
 ]

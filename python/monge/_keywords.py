@@ -13,7 +13,7 @@ from ._arrays import Array, is_float32, points, same_type, vector
 from ._errors import InvalidArgument
 from ._marginals import KL, PARTIAL, Balanced, Marginal, pair_of
 from ._options import check_choice
-from ._solution import Cost
+from ._solution import Cost, Solution
 
 Length = float | None
 CoreOptions = TypeVar("CoreOptions", bound=_core.SinkhornOptions)
@@ -146,9 +146,11 @@ def reference_of(reference: Any, dtype: np.dtype[Any]) -> tuple[str, Array | Non
 
 
 def start_of(start: Any, dtype: np.dtype[Any]) -> tuple[Array | None, Array | None]:
-    """(f, g) from a pair, or from g alone."""
+    """(f, g) from a pair, from g alone, or those of a solution."""
     if start is None:
         return None, None
+    if isinstance(start, Solution):
+        start = start.potentials
     f, g = start if isinstance(start, (tuple, list)) and len(start) == 2 else (None, start)
     if g is None:
         raise InvalidArgument("[options] start lacks g: give (f, g) or g alone", "start")

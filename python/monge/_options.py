@@ -37,6 +37,13 @@ OPTIONS = (
         SAMPLES,
     ),
     Option(
+        "labels",
+        None,
+        "a monge.Labels: adds a table of costs between labels of the points to the cost 'sqeuclidean'. Potentials "
+        "and maps at new points are NotAvailable then.",
+        ("solve_sample",),
+    ),
+    Option(
         "epsilon",
         None,
         "strength > 0 of the entropy, in units of the cost. Exactly one of epsilon, blur.",
@@ -129,7 +136,7 @@ OPTIONS = (
     Option(
         "start",
         None,
-        "(f, g) or g alone to start from, in units of the cost; f may be None.",
+        "(f, g), g alone, or a Solution (see load) to start from, in units of the cost; f may be None.",
         SOLVES,
     ),
     Option(

@@ -10,7 +10,7 @@ import numpy as np
 from . import _core
 from ._arrays import ToFramework, as_array, framework_of, matrix, new_points, rounded_to
 from ._device import current_stream
-from ._errors import NotAvailable
+from ._errors import InvalidArgument, NotAvailable
 
 CorePlan = _core.PlanF32 | _core.PlanF64
 
@@ -70,9 +70,11 @@ class _Rows:
         threads: int,
         referenced: bool,
         dtype: np.dtype[Any],
+        points: tuple[Any, Any] | None,
     ):
         self._core = core
         self._side = side
+        self._points = points
         self._to = rounded_to(dtype, to)
         self._threads = threads
         self._referenced = referenced
@@ -83,7 +85,15 @@ class _Rows:
     def _computed_in(self) -> np.dtype[Any]:
         return np.dtype(np.float32 if isinstance(self._core, _core.PlanF32) else np.float64)
 
+    def _values(self, given: Any) -> Any:
+        """Those given on the other side; of labelled points the points themselves; None: all points."""
+        if given is None and self._points is not None:
+            given = self._points[self._side == _core.Side.source]
+        return None if given is None else matrix(given, "values", self._computed_in)
+
     def _new_points(self, z: Any) -> Any:
+        if self._points is not None:
+            raise NotAvailable("[plan] new points have no labels")
         return new_points(z, self.dtype).astype(self._computed_in, copy=False)
 
     @property
@@ -101,9 +111,12 @@ class _Rows:
 
     def __matmul__(self, values: Any) -> Any:
         """``P @ V`` for signed V of shape (m,) or (m, k), in the kind of V; one pass."""
+        return self._product(self._core, self._side, values)
+
+    def _product(self, core: Any, side: _core.Side, values: Any) -> Any:
         array = as_array(values, "V")
         columns = array[:, None] if array.ndim == 1 else array
-        out = self._core.apply(self._side, matrix(columns, "V", self._computed_in), self._call())
+        out = core.apply(side, matrix(columns, "V", self._computed_in), self._call())
         to = rounded_to(self.dtype, framework_of(values))
         if array.ndim == 2:
             return to(out)
@@ -121,14 +134,14 @@ class _Rows:
         limit, so that images are finite averages at every point; ``valid`` tells these rows.
         Without values NotAvailable on a cost matrix, which has no points.
         """
-        given = None if values is None else matrix(values, "values", self._computed_in)
+        given = self._values(values)
         images, valid = self._core.barycentric(self._side, given, self._call())
         return Images(self._to(images), self._to(valid))
 
     def moments(self, values: Any = None) -> Moments:
         """Conditional mean (n, k) and covariance (n, k, k) of the other side's points, or of values
         (m, k) given there, under each row; one pass."""
-        given = None if values is None else matrix(values, "values", self._computed_in)
+        given = self._values(values)
         mean, covariance = self._core.moments(self._side, given, self._call())
         return Moments(self._to(mean), self._to(covariance))
 
@@ -159,7 +172,7 @@ class TransposedPlan(_Rows):
 
     @property
     def T(self) -> Plan:
-        return Plan(self._core, self._to, self._threads, self._referenced, self.dtype)
+        return Plan(self._core, self._to, self._threads, self._referenced, self.dtype, self._points)
 
     def __repr__(self) -> str:
         return f"TransposedPlan(shape={self.shape}, dtype={self.dtype})"
@@ -179,14 +192,21 @@ class Plan(_Rows):
         threads: int,
         referenced: bool,
         dtype: np.dtype[Any],
+        points: tuple[Any, Any] | None = None,
     ):
-        super().__init__(core, _core.Side.source, to, threads, referenced, dtype)
+        super().__init__(core, _core.Side.source, to, threads, referenced, dtype, points)
 
     @property
     def T(self) -> TransposedPlan:
         """The transpose, an operator again."""
         return TransposedPlan(
-            self._core, _core.Side.target, self._to, self._threads, self._referenced, self.dtype
+            self._core,
+            _core.Side.target,
+            self._to,
+            self._threads,
+            self._referenced,
+            self.dtype,
+            self._points,
         )
 
     @property
@@ -221,9 +241,85 @@ class Plan(_Rows):
         """(n, k) targets drawn for every source given its row; -1 where the row carries no mass."""
         return self._to(self._core.draw_targets(k, seed, self._call()))
 
+    def then(self, other: Plan) -> ComposedPlan:
+        """``P diag(1/m) Q``, Q the other plan and m its row sums, as an operator: what arrives at a point
+        goes on as Q sends what it has there. The target of P and the source of Q must be the same
+        measure; plans of one type on one device.
+        """
+        return ComposedPlan._of((self,)).then(other)
+
     def _sparse(self, parts: tuple[Any, Any, Any]) -> SparsePlan:
         offsets, columns, values = parts
         return SparsePlan(self._to(values), self._to(columns), self._to(offsets), self.shape)
 
     def __repr__(self) -> str:
         return f"Plan(shape={self.shape}, dtype={self.dtype})"
+
+
+class ComposedPlan:
+    """Plans one after the other, an operator: products, marginals, ``dense``, and ``then`` again."""
+
+    def __init__(self, plans: tuple[Plan, ...], core: Any, side: _core.Side):
+        self._plans = plans
+        self._core = core
+        self._side = side
+        self.dtype = plans[0].dtype
+        """float32 or float64."""
+
+    @staticmethod
+    def _of(plans: tuple[Plan, ...]) -> ComposedPlan:
+        core: Any = None
+        if len(plans) > 1:
+            first = plans[0]
+            for plan in plans[1:]:
+                if type(plan._core) is not type(first._core):
+                    raise InvalidArgument(
+                        f"[composition] a plan of {first._computed_in} meets one of {plan._computed_in}: "
+                        "solve both in one type",
+                        "other",
+                    )
+            cores: Any = [plan._core for plan in plans]
+            core = _core.compose(cores, first._call())
+        return ComposedPlan(plans, core, _core.Side.source)
+
+    def then(self, other: Plan) -> ComposedPlan:
+        """Composed with one more plan; see ``Plan.then``."""
+        if not isinstance(other, Plan) or self._side == _core.Side.target:
+            raise InvalidArgument(
+                f"[composition] wanted a plan after plans, got {type(other).__name__}"
+                + (" after a transpose" if self._side == _core.Side.target else ""),
+                "other",
+            )
+        return ComposedPlan._of((*self._plans, other))
+
+    @property
+    def T(self) -> ComposedPlan:
+        """The transpose."""
+        side = _core.Side.source if self._side == _core.Side.target else _core.Side.target
+        return ComposedPlan(self._plans, self._core, side)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, m)."""
+        n, m = self._core.n, self._core.m
+        return (n, m) if self._side == _core.Side.source else (m, n)
+
+    def __matmul__(self, values: Any) -> Any:
+        """Its product with signed V of shape (m,) or (m, k), in the kind of V; a pass over each plan."""
+        return self._plans[0]._product(self._core, self._side, values)
+
+    def marginal(self) -> Any:
+        """(n,) sums of the rows; a pass over each plan."""
+        first = self._plans[0]
+        return first._to(self._core.marginal(self._side, first._core.device, first._call()))
+
+    def dense(self, limit: int = _core.DENSE_LIMIT) -> Any:
+        """The (n, m) array; a ValueError above ``limit`` entries, before anything is allocated."""
+        first = self._plans[0]
+        out = self._core.dense(limit, first._core.device, first._call())
+        if self._side == _core.Side.source:
+            return first._to(out)
+        return first._to(out.T) if isinstance(out, np.ndarray) else first._to(out).T
+
+    def __repr__(self) -> str:
+        return f"ComposedPlan(shape={self.shape}, plans={len(self._plans)}, dtype={self.dtype})"

@@ -31,17 +31,10 @@ inline int current_device() {
   return device;
 }
 
-/// Compute capability, 90 for 9.0, of the current device. Asked at every launch, so remembered.
-inline int capability() {
-  static std::atomic<int> known[kDevices] = {};
-  const int device = current_device();
-  if (const int found = known[device].load(std::memory_order_relaxed)) return found;
-  int major = 0, minor = 0;
-  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "device");
-  check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "device");
-  known[device] = 10 * major + minor;
-  return known[device];
-}
+/// Whether the code compiled for sm_90a runs on the current device. Else that of sm_80 does, or
+/// what the driver makes of its PTX, also on a Hopper GPU: a build for sm_80 alone,
+/// CUDA_FORCE_PTX_JIT.
+bool on_hopper();
 
 /// Launches a kernel that begins with await_previous(): on Hopper its blocks may be set up while
 /// the kernel before it still runs. Arguments convert to the kernel's parameters.
@@ -57,7 +50,7 @@ void launch(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, std::s
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   early.val.programmaticStreamSerializationAllowed = 1;
   config.attrs = &early;
-  config.numAttrs = capability() == 90 ? 1 : 0;  // where the code that waits is compiled
+  config.numAttrs = on_hopper() ? 1 : 0;  // where the code that waits is compiled
   check(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...), "launch");
 }
 #if defined(__CUDACC__)

@@ -93,7 +93,7 @@ namespace monge::kernels::cuda {
 template <>
 std::int64_t split_size<float>(const Panels<float>& points, Exec& exec) {
   const monge::cuda::Current current(exec);
-  if (monge::cuda::capability() != 90) return 0;
+  if (!monge::cuda::on_hopper()) return 0;
   return monge::cuda::SplitLayout(points.count, points.dim).bytes();
 }
 template <>

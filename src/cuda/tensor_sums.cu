@@ -113,7 +113,7 @@ void start(const ProductArgs& args, std::int64_t workers, cudaStream_t stream) {
 
 bool on_tensor_cores(const kernels::Pairs<float>& p) {
   const bool product = p.form == Form::dot || (p.form == Form::squared && p.rows.norms);
-  return product && p.m > 0 && p.rows.split && p.cols.split && capability() == 90;
+  return product && p.m > 0 && p.rows.split && p.cols.split && on_hopper();
 }
 
 void tensor_sums(const TensorSums& a, Exec& exec) {

@@ -2,9 +2,26 @@
 
 #include <cuda_runtime.h>
 
+#include <iterator>
+#include <sstream>
+
 namespace monge::cuda {
-std::string toolkit_version() {
-  return std::to_string(CUDART_VERSION / 1000) + "." + std::to_string(CUDART_VERSION % 1000 / 10);
+namespace {
+std::string spelled(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+}  // namespace
+
+std::string toolkit_version() { return spelled(CUDART_VERSION); }
+
+std::vector<std::string> code() {
+  std::istringstream names(MONGE_CUDA_CODE);
+  return {std::istream_iterator<std::string>(names), {}};
+}
+
+std::string driver_version() {
+  int version = 0;
+  return cudaDriverGetVersion(&version) == cudaSuccess && version > 0 ? spelled(version) : "";
 }
 
 std::vector<std::string> device_names() {
@@ -14,7 +31,9 @@ std::vector<std::string> device_names() {
   for (int index = 0; index < count; ++index) {
     cudaDeviceProp properties;
     if (cudaGetDeviceProperties(&properties, index) == cudaSuccess)
-      names.push_back(properties.name);
+      names.push_back("cuda:" + std::to_string(index) + " " + properties.name + " (sm_" +
+                      std::to_string(10 * properties.major + properties.minor) + ", " +
+                      std::to_string(properties.totalGlobalMem >> 30) + " GiB)");
   }
   return names;
 }

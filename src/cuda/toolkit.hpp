@@ -6,6 +6,11 @@
 namespace monge::cuda {
 /// Version of the run time that was linked, "13.0".
 std::string toolkit_version();
-/// Names of the visible devices; empty where there is no driver.
+/// What the kernels were compiled for: "sm_90a" is machine code, "compute_80" is PTX.
+std::vector<std::string> code();
+/// The newest CUDA version that the driver supports, "13.0"; empty where there is no driver.
+std::string driver_version();
+/// "cuda:0 NVIDIA H100 80GB HBM3 (sm_90, 79 GiB)" of each visible device; empty where there is no
+/// driver.
 std::vector<std::string> device_names();
 }  // namespace monge::cuda

@@ -276,6 +276,23 @@ struct WeightGradientArgs {
   }
 };
 
+/// d D / d g_j where the other side is at its best: what optimality asks of the marginal (of a
+/// balanced or kl side) less the marginal itself.
+template <class T>
+struct SemiDualGradientArgs {
+  VectorView<const T> weight;
+  const T *g, *ratio;  // ratio: q / b
+  Penalty penalty;
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t j) const {
+    const double b = weight[j];
+    const double wanted =
+        penalty.kind == Penalty::Kind::kl ? std::exp(-g[j] / penalty.strength) : 1;
+    out[j] = b > 0 ? static_cast<T>(b * (wanted - ratio[j])) : T(0);
+  }
+};
+
 /// One measure's dual term in a divergence: its potential in the cross term against those of its
 /// self term, conjugate(cross) - (conjugate_f(f) + conjugate_g(g)) / 2. With the same penalty on
 /// both sides f = g, and the difference is formed at once.
@@ -333,6 +350,7 @@ struct DebiasedGradientArgs {
   X(CovarianceArgs<T>)             \
   X(DenseArgs<T>)                  \
   X(WeightGradientArgs<T>)         \
+  X(SemiDualGradientArgs<T>)       \
   X(DebiasedGradientArgs<T>)       \
   X(LogWeightArgs<T>)              \
   X(BiasArgs<T>)                   \

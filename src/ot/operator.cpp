@@ -387,6 +387,11 @@ void Operator<T>::select(Side rows, const T* h, const T* shift, const T* thresho
                      exec);
 }
 
+template <class T>
+void Operator<T>::hard(Side rows, const T* h, T* out, std::int64_t* columns, Exec& exec) const {
+  kernels::hard<T>({.pairs = pairs(rows), .h = h, .out = out, .columns = columns}, exec);
+}
+
 template class Operator<float>;
 template class Operator<double>;
 }  // namespace monge

@@ -9,6 +9,7 @@
 
 #include "kernels/apply.hpp"
 #include "kernels/draw.hpp"
+#include "kernels/hard.hpp"
 #include "kernels/moments.hpp"
 #include "kernels/pairs.hpp"
 #include "kernels/pull.hpp"
@@ -91,6 +92,7 @@ class Operator {
   void select(Side rows, const T* h, const T* shift, const T* threshold, std::int64_t* counts,
               const std::int64_t* offsets, std::int64_t* columns, T* weights, double eps,
               Exec& exec) const;
+  void hard(Side rows, const T* h, T* out, std::int64_t* columns, Exec& exec) const;
   kernels::Pairs<T> pairs(Side rows) const;
 
  private:

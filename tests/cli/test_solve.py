@@ -1,6 +1,7 @@
 """What solve, divergence and info print and write, checked with NumPy from the formulas."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -202,6 +203,8 @@ def test_info(monge):
     for heading in ("version", "commit", "build", "instruction set", "devices", "components"):
         assert f"\n{heading} " in "\n" + text
     assert monge("--version").stdout.strip() in text
+    cuda = r"cuda \d+\.\d+ for ((sm|compute)_\d+a?(, )?)+ \(driver: (none|CUDA \d+\.\d+)\)"
+    assert "cuda: not built" in text or re.search(cuda, text)
 
 
 def test_full_standard_output_is_an_io_error(monge, clouds):
@@ -219,3 +222,19 @@ def test_float_goes_on_in_double_where_it_ends(monge, tmp_path):
     )
     assert report["converged"] and report["problem"]["type"] == "float64"
     assert load(tmp_path / "out")["f"].dtype == np.float64
+
+
+def test_save_is_what_python_loads(monge, clouds, tmp_path):
+    module = pytest.importorskip("monge")
+    solve = ("solve", "x.npy", "y.npy", "--weights-source", "a.npy", "--weights-target", "b.npy")
+    for reference in ("product", "counting"):
+        monge(
+            *solve, "--epsilon", 0.1, "--rho", 0.7, "--reference", reference, "--save", "s.npz",
+            "--out", reference,
+        )  # fmt: skip
+        loaded = module.load(tmp_path / "s.npz")
+        assert loaded.converged and loaded.reference == reference
+        out = tmp_path / reference
+        np.testing.assert_array_equal(loaded.potential_a, np.load(out / "f.npy"))
+        np.testing.assert_array_equal(loaded.marginal_b, np.load(out / "marginal_target.npy"))
+    assert "cannot write" in monge.error(*solve, "--epsilon", 1, "--save", "none/s.npz", code=5)
