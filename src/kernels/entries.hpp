@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/coarse.hpp"
 #include "kernels/each.hpp"
 #include "kernels/initial.hpp"
 #include "kernels/mixing.hpp"
@@ -361,7 +362,8 @@ struct DebiasedGradientArgs {
   X(WidenArgs)                    \
   MONGE_NEWTON_EACH_BODIES(X)     \
   MONGE_DENSE_EACH_BODIES(X)      \
-  MONGE_MIXING_EACH_BODIES(X) MONGE_INITIAL_EACH_BODIES(X) MONGE_SUPPORT_EACH_BODIES(X)
+  MONGE_MIXING_EACH_BODIES(X)     \
+  MONGE_INITIAL_EACH_BODIES(X) MONGE_COARSE_EACH_BODIES(X) MONGE_SUPPORT_EACH_BODIES(X)
 #define MONGE_SUM_BODIES_OF(X, T) \
   X(RatioSumsArgs<T>)             \
   X(ColumnSumsArgs<T>)            \
@@ -369,4 +371,5 @@ struct DebiasedGradientArgs {
 #define MONGE_SUM_BODIES(X)      \
   MONGE_SUM_BODIES_OF(X, float)  \
   MONGE_SUM_BODIES_OF(X, double) \
-  MONGE_NEWTON_SUM_BODIES(X) MONGE_MIXING_SUM_BODIES(X) MONGE_SUPPORT_SUM_BODIES(X)
+  MONGE_NEWTON_SUM_BODIES(X)     \
+  MONGE_MIXING_SUM_BODIES(X) MONGE_COARSE_SUM_BODIES(X) MONGE_SUPPORT_SUM_BODIES(X)
