@@ -106,6 +106,21 @@ struct AddArgs {
   MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] += factor * x[i]; }
 };
 
+/// out [padded]: from [size] where that is finite (null: `otherwise`), else and behind it
+/// -infinity.
+template <class T>
+struct FiniteArgs {
+  const T* from;
+  std::int64_t size;
+  double otherwise;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
+    const double value = i >= size ? -INFINITY : from ? static_cast<double>(from[i]) : otherwise;
+    out[i] = std::isfinite(value) ? value : -INFINITY;
+  }
+};
+
 template <class T>
 struct RoundArgs {
   const double* from;
@@ -342,6 +357,7 @@ struct DebiasedGradientArgs {
   X(SelfDotArgs<T>)                \
   X(ZeroWeightArgs<T>)             \
   X(AddArgs<T>)                    \
+  X(FiniteArgs<T>)                 \
   X(RoundArgs<T>)                  \
   X(ScaleRowsArgs<T>)              \
   X(RowMassArgs<T>)                \

@@ -9,6 +9,7 @@
 #include <utility>
 #include <variant>
 
+#include "kernels/absorbed.hpp"
 #include "kernels/entries.hpp"
 #include "ot/anderson.hpp"
 #include "ot/coarse.hpp"
@@ -41,8 +42,7 @@ constexpr double kSupportPatience = 10;     // predicted iterations that are not
 constexpr double kFarFromSupport = 0.3;  // share of the plan outside that a level will not gather
 constexpr std::int64_t kWideProblem = 1000;  // points that a support is worth
 constexpr std::int64_t kManyPoints = 4000;   // on both sides: where a subsample pays
-constexpr std::int64_t kKernelCache = std::int64_t{512} << 20;  // bytes, on the CPU
-constexpr int kPassesAhead = 4;  // that an epsilon takes at least, but for luck
+constexpr int kPassesAhead = 4;              // that an epsilon takes at least, but for luck
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
 template <class T>
@@ -70,9 +70,9 @@ class Solve {
         relaxation_(make_relaxation()),
         mixing_(alternation_.following().weight, alternation_.following().penalty),
         checks_(options),
-        kernel_cache_(options.kernel_cache != kAutomaticCache ? options.kernel_cache
-                      : exec.device.is_cuda()                 ? 0
-                                                              : kKernelCache) {}
+        kernel_cache_(options.kernel_cache != kAutomaticCache
+                          ? options.kernel_cache
+                          : kernels::absorbed_bytes(exec.device)) {}
 
   /// Counts what was done before.
   void count(const SinkhornReport& begun) { record_.count(begun); }
@@ -329,8 +329,8 @@ class Solve {
     const bool automatic = options_.acceleration == Acceleration::automatic &&
                            (slow || std::min(problem_.n(), problem_.m()) >= kWideProblem);
     return (automatic || options_.acceleration == Acceleration::support) &&
-           !alternation_.has_level() && !fast_stage_ && kernel_cache_ > 0 &&
-           alternation_.epsilon() <= support_below_;
+           !exec_.device.is_cuda() && !alternation_.has_level() && !fast_stage_ &&
+           kernel_cache_ > 0 && alternation_.epsilon() <= support_below_;
   }
 
   // From the pair in hand and its epsilon. True: the solve ends with it.

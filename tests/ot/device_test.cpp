@@ -436,16 +436,27 @@ TEST(Devices, OutOfMemoryOnAGpuSaysHowMuchAndTheNextSolveWorks) {
   });
 }
 
-TEST(KernelCache, IsOfTheCpuAlone) {
-  testing::on_every_gpu([] {
-    Case<float> in(random_clouds<float>(40, 30, 3, 5), testing::current_device(), KL{1}, KL{1},
-                   SquaredEuclidean{});
-    SinkhornOptions options;
-    options.epsilon = 0.1;
-    options.kernel_cache = 1;
-    EXPECT_THROW(sinkhorn(*in.problem, options, in.exec), NotAvailable);
-    options.kernel_cache = 0;
-    EXPECT_EQ(sinkhorn(*in.problem, options, in.exec).report.absorbed, 0);
+// Both meet the tolerance, so their values differ by its square and rounding, and potentials by
+// what the tests of the CPU allow.
+TEST(KernelCache, FindsTheStreamedPlanOnEveryDevice) {
+  testing::on_every_device([] {
+    for (const int dim : {2, 20}) {
+      Case<double> in(random_clouds<double>(190, 171, dim, 5), testing::current_device(), KL{1},
+                      Balanced{}, SquaredEuclidean{});
+      SinkhornOptions options;
+      options.epsilon = 0.004 * dim;
+      options.tolerance = 1e-12;
+      options.kernel_cache = 0;
+      const auto streamed = sinkhorn(*in.problem, options, in.exec);
+      options.kernel_cache = kAutomaticCache;
+      const auto absorbed = sinkhorn(*in.problem, options, in.exec);
+      EXPECT_EQ(streamed.report.absorbed, 0);
+      EXPECT_GT(absorbed.report.absorbed, 0);
+      EXPECT_TRUE(streamed.report.converged && absorbed.report.converged);
+      EXPECT_NEAR(absorbed.report.dual_value, streamed.report.dual_value, 1e-10);
+      const auto f = absorbed.f.to(Device{}), want = streamed.f.to(Device{});
+      for (std::int64_t i = 0; i < want.size(); ++i) ASSERT_NEAR(f[i], want[i], 1e-9) << i;
+    }
   });
 }
 }  // namespace
