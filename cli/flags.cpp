@@ -64,6 +64,9 @@ void Flags::fill(SinkhornOptions& options) const {
   options.epsilon = strength_of_entropy();
   options.tolerance = tolerance;
   options.max_iterations = max_iterations;
+  options.acceleration = parse_acceleration(acceleration);
+  options.annealing = anneal == "off" ? Annealing::off : Annealing::automatic;
+  options.initializer = parse_initializer(initializer);
   options.precision = parse_precision(precision);
   options.kernel_cache = kernel_cache;
 }
@@ -199,6 +202,23 @@ void add_flags(CLI::App& command, Flags& f) {
       .add_option("--max-iterations", f.max_iterations,
                   "Each updates both potentials (default 10000)")
       ->option_text("COUNT")
+      ->group(kRun);
+  command
+      .add_option(
+          "--acceleration", f.acceleration,
+          "automatic (default): what pays; none, over_relaxation, anderson, newton, support")
+      ->option_text("NAME")
+      ->group(kRun);
+  command
+      .add_option("--anneal", f.anneal,
+                  "automatic (default): epsilon starts at the range of the cost and halves; off")
+      ->check(CLI::IsMember({"automatic", "off"}))
+      ->option_text("NAME")
+      ->group(kRun);
+  command
+      .add_option("--initializer", f.initializer,
+                  "Where a solve begins: automatic (default), zero, gaussian, sorting, subsample")
+      ->option_text("NAME")
       ->group(kRun);
   command
       .add_option(

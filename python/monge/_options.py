@@ -132,9 +132,21 @@ OPTIONS = (
     Option(
         "acceleration",
         "automatic",
-        "'automatic': over-relaxation where plain iterations would be slow; 'none'; 'over_relaxation'.",
-        choices=("automatic", "none", "over_relaxation"),
+        "'automatic': of these what pays; 'none': plain iterations; 'over_relaxation'; 'anderson': mixes the last "
+        "20 iterations; 'newton': Newton-CG on the dual; 'support': Newton on the few entries that carry the plan, "
+        "once they are few (on the CPU, within kernel_cache). The last three are NotAvailable with a total mass.",
+        choices=("automatic", "none", "over_relaxation", "anderson", "newton", "support"),
     ),
+    Option(
+        "initializer",
+        "automatic",
+        "where a solve without a start begins. 'automatic': 'subsample' from 4 000 points a side on, else 'zero'; "
+        "'gaussian': the closed form between Gaussians of the same moments (squared costs); 'sorting': the monotone "
+        "plan, in dimension 1; 'subsample': the solution of a sixteenth of the points. NotAvailable where it does not "
+        "know the problem, as but zero none does a cost matrix.",
+        choices=("automatic", "zero", "gaussian", "sorting", "subsample"),
+    ),
+    Option("seed", 0, "integer >= 0 by which a subsample is drawn."),
     Option(
         "precision",
         "automatic",

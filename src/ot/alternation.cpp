@@ -90,7 +90,7 @@ void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
   absorbed_ += last_absorbed_;
   half.has_softmin = true;
   half.bounded.swept(half.softmin);
-  exec.state.passes = ++passes_;
+  swept(exec);
 }
 
 // What has no softmin yet is swept for it first: weights are those relative to it.
@@ -109,7 +109,7 @@ void Alternation<T>::sweep(Half& half, Half& from, int k, TopLists& lists, Exec&
   op_.top_k(half.side, from.h, lists.shift.data(), k, lists.columns.data(), lists.weights.data(),
             half.softmin, eps_, exec);
   last_absorbed_ = false;
-  exec.state.passes = ++passes_;
+  swept(exec);
 }
 
 template <class T>

@@ -180,6 +180,32 @@ TYPED_TEST(OnDevice, SolvesAgree) {
   }
 }
 
+// With a coarse basis, which clouds of this size have, and from every start.
+TYPED_TEST(OnDevice, EveryAccelerationAgrees) {
+  using T = TypeParam;
+  const double tolerance = sizeof(T) == 4 ? 1e-4 : 1e-9;
+  const auto clouds = random_clouds<T>(300, 280, 2, 3, 1.5, 1.1);
+  SinkhornOptions options;
+  options.epsilon = 0.002;
+  options.tolerance = tolerance;
+  double first = std::numeric_limits<double>::quiet_NaN();
+  for (const auto acceleration : {Acceleration::over_relaxation, Acceleration::anderson,
+                                  Acceleration::newton, Acceleration::automatic})
+    for (const auto initializer :
+         {Initializer::zero, Initializer::gaussian, Initializer::subsample}) {
+      if (acceleration != Acceleration::anderson && initializer != Initializer::zero) continue;
+      options.acceleration = acceleration;
+      options.initializer = initializer;
+      testing::on_every_device([&] {
+        Case<T> in(clouds, testing::current_device(), KL{1}, Balanced{}, SquaredEuclidean{});
+        const auto got = sinkhorn(*in.problem, options, in.exec);
+        EXPECT_TRUE(got.report.converged) << to_string(acceleration);
+        if (std::isnan(first)) first = got.report.dual_value;
+        EXPECT_NEAR(got.report.dual_value, first, 10 * tolerance) << to_string(acceleration);
+      });
+    }
+}
+
 // Everything that a plan says, at the same pair of potentials: that of the CPU.
 TYPED_TEST(OnDevice, PlansAgree) {
   using T = TypeParam;
