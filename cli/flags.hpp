@@ -21,7 +21,8 @@ struct Flags {
   std::optional<double> rho, rho_source, rho_target, reach, tv, tv_source, tv_target;
   double tolerance = 1e-6;
   int max_iterations = 10000;
-  std::string precision = "automatic";
+  std::string precision = "automatic", geometry = "automatic";
+  bool verify = false;
   std::int64_t kernel_cache = kAutomaticCache;
   std::string device = "cpu";
   int threads = 0;

@@ -154,6 +154,8 @@ def divergence(
     acceleration: str = "automatic",
     precision: str = "automatic",
     schedule: str = "plain",
+    geometry: str = "automatic",
+    verify: bool = False,
     kernel_cache: int | None = None,
     translate: bool = True,
     callback: Any = None,
@@ -209,6 +211,8 @@ def divergence(
         acceleration=acceleration,
         precision=precision,
         schedule=schedule,
+        geometry=geometry,
+        verify=verify,
         kernel_cache=kernel_cache,
         translate=translate,
     )

@@ -48,6 +48,7 @@ Alternation<T>::Alternation(const Problem<T>& problem, Operator<T>& op, bool tra
   if (lead_.penalty.kind == Kind::capped && follow_.penalty.kind == Kind::capped)
     level_ = filled(1, 0.0, exec);
   total_mass_ = problem.total_mass().value_or(0);
+  mass_ = std::min(lead_.mass, follow_.mass);
 }
 
 template <class T>
@@ -73,8 +74,20 @@ void Alternation<T>::start(const Start<T>& start, Exec& exec) {
     kernels::translate<T>({lead_.moved(), follow_.moved()}, exec);
 }
 
+// Both sweeps that a check knows its pair from may lose mass: the leading one by the mask that was
+// there before.
+template <class T>
+void Alternation<T>::mask(const Half& half, Exec& exec) {
+  const bool source_leads = lead_.side == Side::source;
+  const T* const f = (source_leads ? lead_ : follow_).potential;
+  const T* const g = (source_leads ? follow_ : lead_).potential;
+  const auto [before, now] = op_.truncate(f, g, eps_, share_ * mass_, exec);
+  if (&half == &follow_) lost_ = std::max(before, now);
+}
+
 template <class T>
 void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
+  if (op_.planted()) mask(half, exec);
   if (!from.has_bias)
     kernels::bias<T>({from.potential, from.log_weight, from.weight.size, eps_, from.h}, exec);
   from.has_bias = true;
@@ -158,7 +171,7 @@ kernels::MeasureArgs<T> Alternation<T>::measured(const Half& half) const {
 
 // Waits for the device once; with a free level twice, as the first mass scales the second measures.
 template <class T>
-typename Alternation<T>::Check Alternation<T>::check(Exec& exec) const {
+typename Alternation<T>::Check Alternation<T>::check(Exec& exec) {
   Check out{};
   kernels::MeasureArgs<T> sides[] = {measured(lead_), measured(follow_)};
   kernels::Measures measures[2];
@@ -184,6 +197,8 @@ typename Alternation<T>::Check Alternation<T>::check(Exec& exec) const {
   out.marginal_error = residual == 0 ? 0 : residual / out.mass;
   out.dual = lead.dual + follow.dual + mass_terms + eps_ * (lead_.mass * follow_.mass - out.mass);
   out.gap = lead.gap + follow.gap;
+  out.truncation = lost_ == 0 ? 0 : lost_ / out.mass;
+  if (out.mass > 0 && std::isfinite(out.mass)) mass_ = out.mass;
   out.finite = std::isfinite(residual) && std::isfinite(out.dual) && std::isfinite(out.mass);
   return out;
 }

@@ -5,11 +5,16 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
+#include <utility>
 #include <variant>
 
+#include "monge/ot/plan.hpp"
 #include "ot/alternation.hpp"
 #include "ot/arrays.hpp"
 #include "ot/check_plan.hpp"
+#include "ot/inspection.hpp"
+#include "ot/multiscale.hpp"
 #include "ot/relaxation.hpp"
 #include "ot/sinkhorn_options.hpp"
 
@@ -25,6 +30,7 @@ constexpr double kFastShare = 0.1;     // of the estimated error of fast: what i
 constexpr double kAccurateShare = 1.0 / 3;  // of the iterations that are left to finish in
 constexpr int kFirstFinite = 20;            // iterations within which a check must be finite
 constexpr int kFlatChecks = 3;              // checks without progress that make a floor
+constexpr double kTruncationShare = 0.1;    // of the tolerance, that masks may lose
 constexpr std::int64_t kKernelCache = std::int64_t{512} << 20;  // bytes, on the CPU
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
@@ -51,11 +57,61 @@ void fix_gauge(const Problem<T>& problem, double dual_a, double dual_b, Buffer<T
   kernels::shift(g.data(), g.size(), -c, exec);
 }
 
+/// Whether a solve sweeps by trees. Predicted from the boxes of the clouds alone: a leaf meets what
+/// is within the reach of the kernel and the edges of two leaves.
+template <class T>
+bool by_tree(const Problem<T>& problem, const SinkhornOptions& options) {
+  if (options.geometry != Sweeps::automatic) return options.geometry == Sweeps::tree;
+  constexpr std::int64_t kFewest = 4096;  // points of a side: below, all pairs are as fast
+  constexpr double kKept = 0.25;
+  if (std::min(problem.n(), problem.m()) < kFewest || !no_forest(problem).empty()) return false;
+  const double scale = cost_form(std::get<PointCloud<T>>(problem.geometry()).cost).scale;
+  const double radius = std::sqrt(options.epsilon / scale *
+                                  -std::log(std::min(0.5, kTruncationShare * options.tolerance)));
+  const auto edge = [](const kernels::PointsReport& cloud, std::int64_t count) {
+    double volume = 1;
+    for (std::size_t k = 0; k < cloud.all_low.size(); ++k)
+      volume *= cloud.all_high[k] - cloud.all_low[k];
+    return std::pow(volume * kernels::kRowBlock / static_cast<double>(count),
+                    1 / static_cast<double>(cloud.all_low.size()));
+  };
+  const auto& [x, y, costs] = problem.inspection();
+  const double reach = 2 * radius + edge(x, problem.n()) + edge(y, problem.m());
+  const auto kept = [&](const kernels::PointsReport& cloud) {
+    double share = 1;
+    for (std::size_t k = 0; k < cloud.all_low.size(); ++k)
+      share *= std::min(1.0, reach / (cloud.all_high[k] - cloud.all_low[k]));
+    return share;
+  };
+  return std::max(kept(x), kept(y)) < kKept;
+}
+
+/// Measures what the certificate bounds. Where it is no bound the library is wrong, not the solve.
+template <class T>
+void verify(const Problem<T>& problem, SinkhornResult<T>& result, Exec& exec) {
+  SinkhornReport& report = result.report;
+  report.verified = 0;
+  if (report.geometry != Sweeps::tree) return;
+  const Plan<T> all(problem, report.epsilon, result.f.view(), result.g.view(), report.mass_level),
+      kept(problem, result);
+  const auto p = on_host(all.marginal(Side::target, exec).view(), exec),
+             q = on_host(kept.marginal(Side::target, exec).view(), exec);
+  double lost = 0;
+  for (std::int64_t j = 0; j < p.size(); ++j) lost += std::abs(double{p[j]} - double{q[j]});
+  report.verified = lost / report.transported_mass;
+  if (report.verified > report.truncation + 64.0 * std::numeric_limits<T>::epsilon())
+    throw Error(
+        fmt::format("[sinkhorn] verify: the mask loses {:.3g} of the mass and its "
+                    "certificate says {:.3g}",
+                    report.verified, report.truncation));
+}
+
 /// One solve: the schedule, the checks and what they decide.
 template <class T>
 class Solve {
  public:
-  Solve(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec)
+  Solve(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
+        std::shared_ptr<const Forest<T>> forest = nullptr)
       : problem_(problem),
         options_(options),
         exec_(exec),
@@ -67,14 +123,25 @@ class Solve {
         checks_(options),
         kernel_cache_(options.kernel_cache != kAutomaticCache ? options.kernel_cache
                       : exec.device.is_cuda()                 ? 0
-                                                              : kKernelCache) {}
+                                                              : kKernelCache) {
+    if (!forest) return;
+    report_.geometry = Sweeps::tree;
+    op_.plant(std::move(forest), exec);
+    alternation_.truncate(kTruncationShare * options.tolerance);
+  }
 
   /// Counts what was done before.
+  void count(const Multiscale<T>& begun) {
+    report_.coarse_passes = begun.passes;
+    report_.trace = begun.trace;
+    annealed_ = begun.f.size() > 0;
+  }
   void count(const SinkhornReport& begun) {
     iterations_ = begun.iterations;
     passes_before_ = begun.passes;
     report_.fast_passes = begun.fast_passes;
     report_.absorbed = begun.absorbed;
+    report_.coarse_passes = begun.coarse_passes;
     report_.trace = begun.trace;
   }
 
@@ -85,8 +152,9 @@ class Solve {
     alternation_.start(start, exec_);
     const bool cold = !start.f.size && !start.g.size;
     bool going = true;
-    annealed_ = options_.annealing == Annealing::automatic && cold;
-    if (annealed_) going = anneal(range() / kSkippedLevels, kLevelIterations);
+    const bool anneals = options_.annealing == Annealing::automatic && cold;
+    annealed_ = annealed_ || anneals;
+    if (anneals) going = anneal(range() / kSkippedLevels, kLevelIterations);
     if (going) target();
     return finish();
   }
@@ -242,9 +310,10 @@ class Solve {
 
   bool meets(const typename Alternation<T>::Check& check) const {
     if (options_.criterion == Criterion::residual)
-      return reach_.meets(check.marginal_error, options_.tolerance);
+      return reach_.meets(check.marginal_error + check.truncation, options_.tolerance);
     const double scale = std::max(std::abs(check.dual), options_.epsilon * check.mass);
-    return check.gap <= options_.tolerance * scale;
+    return check.gap + options_.epsilon * check.mass * check.truncation <=
+           options_.tolerance * scale;
   }
 
   bool stop(const typename Alternation<T>::Check& check) {
@@ -280,6 +349,7 @@ class Solve {
     to.residual_b = check.residual_b;
     to.dual_value = check.dual;
     to.transported_mass = check.mass;
+    to.truncation = check.truncation;
   }
 
   // Appends to the trace and tells the callback; false when it says stop.
@@ -304,6 +374,7 @@ class Solve {
     report_.passes = passes();
     report_.absorbed += alternation_.absorbed();
     report_.omega = relaxation_.omega();
+    report_.kept = op_.kept();
     if (fast_stage_ || options_.precision == Precision::fast) report_.fast_passes = passes();
     fix_gauge(problem_, kept_.dual_a, kept_.dual_b, f_, g_, exec_);
     synchronize(exec_.device, exec_.stream);
@@ -351,10 +422,37 @@ const char* to_string(Status status) {
 }
 
 template <class T>
+SinkhornResult<T> solve(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
+                        const Start<T>& start, std::shared_ptr<const Forest<T>> forest) {
+  return Solve<T>(problem, options, exec, std::move(forest)).run(start);
+}
+
+template <class T>
 SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
                            const Start<T>& start) {
   validate(problem, options, start, exec);
-  return Solve<T>(problem, options, exec).run(start);
+  const auto forest =
+      by_tree(problem, options) ? std::make_shared<const Forest<T>>(problem, exec) : nullptr;
+  // A callback that has said stop is not asked again: what is still to come stops at its first
+  // check.
+  SinkhornOptions each = options;
+  bool stopped = false;
+  if (forest && options.on_check)
+    each.on_check = [&](const SinkhornReport& report) {
+      stopped = stopped || !options.on_check(report);
+      return !stopped;
+    };
+  Multiscale<T> begun;
+  Start<T> from = start;
+  if (forest && !start.f.size && !start.g.size && options.annealing == Annealing::automatic) {
+    begun = multiscale(problem, forest, each, exec);
+    from = {begun.f.view(), begun.g.view()};
+  }
+  Solve<T> solve(problem, each, exec, forest);
+  solve.count(begun);
+  auto result = solve.run(from);
+  if (options.verify) verify(problem, result, exec);
+  return result;
 }
 
 bool goes_on(const SinkhornOptions& options, const SinkhornReport& report) {
@@ -370,11 +468,18 @@ SinkhornResult<double> sinkhorn(const Problem<double>& problem, const SinkhornOp
   const auto f = widened(begun.f, exec), g = widened(begun.g, exec);
   const Start<double> start{f.view(), g.view()};
   validate(problem, mixed, start, exec);
-  Solve<double> solve(problem, mixed, exec);
+  Solve<double> solve(problem, mixed, exec,
+                      begun.report.geometry == Sweeps::tree
+                          ? std::make_shared<const Forest<double>>(problem, exec)
+                          : nullptr);
   solve.count(begun.report);
   return solve.run(start);
 }
 
+template SinkhornResult<float> solve(const Problem<float>&, const SinkhornOptions&, Exec&,
+                                     const Start<float>&, std::shared_ptr<const Forest<float>>);
+template SinkhornResult<double> solve(const Problem<double>&, const SinkhornOptions&, Exec&,
+                                      const Start<double>&, std::shared_ptr<const Forest<double>>);
 template SinkhornResult<float> sinkhorn(const Problem<float>&, const SinkhornOptions&, Exec&,
                                         const Start<float>&);
 template SinkhornResult<double> sinkhorn(const Problem<double>&, const SinkhornOptions&, Exec&,
