@@ -21,8 +21,9 @@ constexpr std::int64_t kTimes = 8;        // points of one level that are a poin
 constexpr std::int64_t kCoarsest = 2048;  // points at most where a solve begins from nothing
 constexpr std::int64_t kFewest = 512;     // points that a side keeps
 constexpr double kCell = 1;               // of epsilon over the squared edge of a cell
-constexpr double kLevelTolerance = 1e-2;
-constexpr int kLevelIterations = 50;
+// Where a level ends: nodes are few, and what they leave undone takes passes over all points.
+constexpr double kNodeTolerance = 1e-3, kPointTolerance = 1e-2;
+constexpr int kNodeIterations = 200, kPointIterations = 50;
 constexpr double kStartLoss = 1e-3;  // of the mass, by the mask of a softmin that makes a start
 
 /// A node as a point: its centre of mass, its mass, and the longest edge of its box.
@@ -177,9 +178,11 @@ class Cascade {
                                 double eps, const Start<T>& start) {
     SinkhornOptions options = options_;
     options.epsilon = eps;
-    options.tolerance = std::max(kLevelTolerance, options_.tolerance);
-    options.max_iterations =
-        std::min(options_.max_iterations, start.g.size ? kLevelIterations : 10000);
+    const bool nodes = &problem != &problem_;
+    options.tolerance = std::max(nodes ? kNodeTolerance : kPointTolerance, options_.tolerance);
+    if (start.g.size)
+      options.max_iterations =
+          std::min(options_.max_iterations, nodes ? kNodeIterations : kPointIterations);
     options.check_every = 2;
     options.criterion = Criterion::residual;
     options.schedule = Schedule::plain;

@@ -94,8 +94,8 @@ void verify(const Problem<T>& problem, SinkhornResult<T>& result, Exec& exec) {
   if (report.geometry != Sweeps::tree) return;
   const Plan<T> all(problem, report.epsilon, result.f.view(), result.g.view(), report.mass_level),
       kept(problem, result);
-  const auto p = on_host(all.marginal(Side::target, exec).view(), exec),
-             q = on_host(kept.marginal(Side::target, exec).view(), exec);
+  const auto p = all.marginal(Side::target, exec).to(Device{}, exec.stream),
+             q = kept.marginal(Side::target, exec).to(Device{}, exec.stream);
   double lost = 0;
   for (std::int64_t j = 0; j < p.size(); ++j) lost += std::abs(double{p[j]} - double{q[j]});
   report.verified = lost / report.transported_mass;
