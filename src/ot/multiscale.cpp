@@ -7,8 +7,13 @@
 #include <variant>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "kernels/softmin.hpp"
+#include "monge/core/error.hpp"
+#include "monge/ot/plan.hpp"
 #include "ot/arrays.hpp"
+#include "ot/inspection.hpp"
 #include "ot/packing.hpp"
 #include "ot/penalty.hpp"
 
@@ -283,6 +288,58 @@ Multiscale<T> multiscale(const Problem<T>& problem, std::shared_ptr<const Forest
                          const SinkhornOptions& options, Exec& exec) {
   return Cascade<T>(problem, std::move(forest), options, exec).run();
 }
+template <class T>
+bool by_tree(const Problem<T>& problem, const SinkhornOptions& options) {
+  if (options.geometry != Sweeps::automatic) return options.geometry == Sweeps::tree;
+  constexpr std::int64_t kFewest = 4096;  // points of a side: below, all pairs are as fast
+  constexpr double kKept = 0.25;
+  if (std::min(problem.n(), problem.m()) < kFewest || !no_forest(problem).empty()) return false;
+  const double scale = cost_form(std::get<PointCloud<T>>(problem.geometry()).cost).scale;
+  const double radius = std::sqrt(options.epsilon / scale *
+                                  -std::log(std::min(0.5, kTruncationShare * options.tolerance)));
+  const auto edge = [](const kernels::PointsReport& cloud, std::int64_t count) {
+    double volume = 1;
+    for (std::size_t k = 0; k < cloud.all_low.size(); ++k)
+      volume *= cloud.all_high[k] - cloud.all_low[k];
+    return std::pow(volume * kernels::kRowBlock / static_cast<double>(count),
+                    1 / static_cast<double>(cloud.all_low.size()));
+  };
+  const auto& [x, y, costs] = problem.inspection();
+  const double reach = 2 * radius + edge(x, problem.n()) + edge(y, problem.m());
+  const auto kept = [&](const kernels::PointsReport& cloud) {
+    double share = 1;
+    for (std::size_t k = 0; k < cloud.all_low.size(); ++k)
+      share *= std::min(1.0, reach / (cloud.all_high[k] - cloud.all_low[k]));
+    return share;
+  };
+  return std::max(kept(x), kept(y)) < kKept;
+}
+
+template <class T>
+void verify(const Problem<T>& problem, SinkhornResult<T>& result, Exec& exec) {
+  SinkhornReport& report = result.report;
+  report.verified = 0;
+  if (report.geometry != Sweeps::tree) return;
+  const Plan<T> all(problem, report.epsilon, result.f.view(), result.g.view(), report.mass_level),
+      kept(problem, result);
+  const auto p = all.marginal(Side::target, exec).to(Device{}, exec.stream),
+             q = kept.marginal(Side::target, exec).to(Device{}, exec.stream);
+  double lost = 0;
+  for (std::int64_t j = 0; j < p.size(); ++j) lost += std::abs(double{p[j]} - double{q[j]});
+  report.verified = lost / report.transported_mass;
+  if (report.verified > report.truncation + 64.0 * std::numeric_limits<T>::epsilon())
+    throw Error(
+        fmt::format("[sinkhorn] verify: the mask loses {:.3g} of the mass and its "
+                    "certificate says {:.3g}",
+                    report.verified, report.truncation));
+}
+
+#define MONGE_INSTANTIATE(T)                                        \
+  template bool by_tree(const Problem<T>&, const SinkhornOptions&); \
+  template void verify(const Problem<T>&, SinkhornResult<T>&, Exec&);
+MONGE_INSTANTIATE(float)
+MONGE_INSTANTIATE(double)
+#undef MONGE_INSTANTIATE
 template Multiscale<float> multiscale(const Problem<float>&, std::shared_ptr<const Forest<float>>,
                                       const SinkhornOptions&, Exec&);
 template Multiscale<double> multiscale(const Problem<double>&,

@@ -9,6 +9,18 @@
 #include "ot/truncation.hpp"
 
 namespace monge {
+inline constexpr double kTruncationShare = 0.1;  // of the tolerance, that masks may lose
+
+/// Whether a solve sweeps by trees. Predicted from the boxes of the clouds alone: a leaf meets what
+/// is within the reach of the kernel and the edges of two leaves.
+template <class T>
+bool by_tree(const Problem<T>& problem, const SinkhornOptions& options);
+
+/// Measures what the certificate bounds. Where it is no bound the library is wrong, not the solve:
+/// throws Error.
+template <class T>
+void verify(const Problem<T>& problem, SinkhornResult<T>& result, Exec& exec);
+
 /// One solve; by the trees of the problem, truncated, where they are given.
 template <class T>
 SinkhornResult<T> solve(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,

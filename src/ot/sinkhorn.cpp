@@ -9,11 +9,9 @@
 #include <utility>
 #include <variant>
 
-#include "monge/ot/plan.hpp"
 #include "ot/alternation.hpp"
 #include "ot/arrays.hpp"
 #include "ot/check_plan.hpp"
-#include "ot/inspection.hpp"
 #include "ot/multiscale.hpp"
 #include "ot/relaxation.hpp"
 #include "ot/sinkhorn_options.hpp"
@@ -30,7 +28,6 @@ constexpr double kFastShare = 0.1;     // of the estimated error of fast: what i
 constexpr double kAccurateShare = 1.0 / 3;  // of the iterations that are left to finish in
 constexpr int kFirstFinite = 20;            // iterations within which a check must be finite
 constexpr int kFlatChecks = 3;              // checks without progress that make a floor
-constexpr double kTruncationShare = 0.1;    // of the tolerance, that masks may lose
 constexpr std::int64_t kKernelCache = std::int64_t{512} << 20;  // bytes, on the CPU
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
@@ -55,55 +52,6 @@ void fix_gauge(const Problem<T>& problem, double dual_a, double dual_b, Buffer<T
   const double c = (ma * dual_b - mb * dual_a) / (2 * ma * mb);
   kernels::shift(f.data(), f.size(), c, exec);
   kernels::shift(g.data(), g.size(), -c, exec);
-}
-
-/// Whether a solve sweeps by trees. Predicted from the boxes of the clouds alone: a leaf meets what
-/// is within the reach of the kernel and the edges of two leaves.
-template <class T>
-bool by_tree(const Problem<T>& problem, const SinkhornOptions& options) {
-  if (options.geometry != Sweeps::automatic) return options.geometry == Sweeps::tree;
-  constexpr std::int64_t kFewest = 4096;  // points of a side: below, all pairs are as fast
-  constexpr double kKept = 0.25;
-  if (std::min(problem.n(), problem.m()) < kFewest || !no_forest(problem).empty()) return false;
-  const double scale = cost_form(std::get<PointCloud<T>>(problem.geometry()).cost).scale;
-  const double radius = std::sqrt(options.epsilon / scale *
-                                  -std::log(std::min(0.5, kTruncationShare * options.tolerance)));
-  const auto edge = [](const kernels::PointsReport& cloud, std::int64_t count) {
-    double volume = 1;
-    for (std::size_t k = 0; k < cloud.all_low.size(); ++k)
-      volume *= cloud.all_high[k] - cloud.all_low[k];
-    return std::pow(volume * kernels::kRowBlock / static_cast<double>(count),
-                    1 / static_cast<double>(cloud.all_low.size()));
-  };
-  const auto& [x, y, costs] = problem.inspection();
-  const double reach = 2 * radius + edge(x, problem.n()) + edge(y, problem.m());
-  const auto kept = [&](const kernels::PointsReport& cloud) {
-    double share = 1;
-    for (std::size_t k = 0; k < cloud.all_low.size(); ++k)
-      share *= std::min(1.0, reach / (cloud.all_high[k] - cloud.all_low[k]));
-    return share;
-  };
-  return std::max(kept(x), kept(y)) < kKept;
-}
-
-/// Measures what the certificate bounds. Where it is no bound the library is wrong, not the solve.
-template <class T>
-void verify(const Problem<T>& problem, SinkhornResult<T>& result, Exec& exec) {
-  SinkhornReport& report = result.report;
-  report.verified = 0;
-  if (report.geometry != Sweeps::tree) return;
-  const Plan<T> all(problem, report.epsilon, result.f.view(), result.g.view(), report.mass_level),
-      kept(problem, result);
-  const auto p = all.marginal(Side::target, exec).to(Device{}, exec.stream),
-             q = kept.marginal(Side::target, exec).to(Device{}, exec.stream);
-  double lost = 0;
-  for (std::int64_t j = 0; j < p.size(); ++j) lost += std::abs(double{p[j]} - double{q[j]});
-  report.verified = lost / report.transported_mass;
-  if (report.verified > report.truncation + 64.0 * std::numeric_limits<T>::epsilon())
-    throw Error(
-        fmt::format("[sinkhorn] verify: the mask loses {:.3g} of the mass and its "
-                    "certificate says {:.3g}",
-                    report.verified, report.truncation));
 }
 
 /// One solve: the schedule, the checks and what they decide.

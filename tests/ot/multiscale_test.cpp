@@ -70,7 +70,7 @@ TEST(MultiscaleSlow, AgreesWithAllPairs) {
     ASSERT_TRUE(tree.report.converged);
     EXPECT_EQ(tree.report.geometry, Sweeps::tree);
     EXPECT_EQ(dense.report.truncation, 0);
-    EXPECT_LT(tree.report.kept, 0.6);
+    EXPECT_LT(tree.report.kept, 0.9);
     EXPECT_GT(tree.report.truncation, 0);
     EXPECT_LE(tree.report.marginal_error + tree.report.truncation, tolerance);
     EXPECT_LE(tree.report.verified, tree.report.truncation + 1e-14);
@@ -191,8 +191,9 @@ TEST(MultiscaleSlow, HostileClouds) {
       continue;
     }
     const double scale = 1 + std::abs(dense.report.dual_value);
-    if (dense.report.converged)
+    if (dense.report.converged) {
       EXPECT_NEAR(tree.report.dual_value, dense.report.dual_value, 1e-5 * scale);
+    }
     // What the true plan of the pair lacks, by all pairs.
     const Plan<double> all(problem, tree.report.epsilon, tree.f.view(), tree.g.view());
     EXPECT_NEAR(all.mass(exec), tree.report.transported_mass, 1e-6 * tree.report.transported_mass);
