@@ -538,7 +538,17 @@ void Operator<T>::select(Side rows, const T* h, const T* shift, const T* thresho
 
 template <class T>
 void Operator<T>::hard(Side rows, const T* h, T* out, std::int64_t* columns, Exec& exec) const {
-  kernels::hard<T>({.pairs = pairs(rows), .h = h, .out = out, .columns = columns}, exec);
+  auto p = pairs(rows);
+  p.list = nullptr;  // a mask bounds sums, not the least
+  const Argument<T> biases(order(other(rows)), h, kernels::padded(p.m), exec);
+  Result<T> least(order(rows), out, p.n, 1, exec);
+  Result<std::int64_t> places(order(rows), columns, p.n, 1, exec);
+  kernels::hard<T>({.pairs = p, .h = biases.data(), .out = least.data(), .columns = places.data()},
+                   exec);
+  least.put(exec);
+  places.put(exec);
+  if (const auto* const at = order(other(rows)); at && columns)
+    kernels::each(kernels::LookUpArgs{at, columns}, p.n, exec);
 }
 
 template class Operator<float>;

@@ -186,7 +186,6 @@ TEST(MultiscaleSlow, HostileClouds) {
     const auto tree = sinkhorn(problem, options, exec);
     options.geometry = Sweeps::dense;
     const auto dense = sinkhorn(problem, options, exec);
-    std::printf("%s tree %s it %d kept %.3f trunc %.2e err %.2e; dense %s it %d\n", one.name, to_string(tree.report.status), tree.report.iterations, tree.report.kept, tree.report.truncation, tree.report.marginal_error, to_string(dense.report.status), dense.report.iterations);std::fflush(stdout);
     if (!tree.report.converged) {
       EXPECT_FALSE(dense.report.converged) << to_string(tree.report.status);
       continue;
