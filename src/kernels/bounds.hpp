@@ -20,6 +20,10 @@
 
 namespace monge::kernels {
 inline constexpr int kTreeLevels = 32;
+// Leaves are finer than the blocks of a mask, which are nodes of level kBlockLevel: what a block
+// holds is summed over pairs of leaves, as a plane and a box fit the better the fewer points there
+// are.
+inline constexpr int kBlockLevel = 2, kLeaf = kRowBlock >> kBlockLevel;
 
 struct NodeBox {
   double low[kTreeDimension], high[kTreeDimension];  // dimensions that the points lack: 0
@@ -33,8 +37,9 @@ struct Plane {
   double top, slope[kTreeDimension];
 };
 
-/// The nodes of a tree, level by level: level 0 are the leaves, of kRowBlock points each; node k of
+/// The nodes of a tree, level by level: level 0 are the leaves, of kLeaf points each; node k of
 /// level l stands at first[l] + k and holds nodes 2k and, if there is one, 2k + 1 of level l - 1.
+/// The root is of level kBlockLevel at least.
 struct Nodes {
   const NodeBox* boxes = nullptr;
   const double* mass = nullptr;  // of the weights
@@ -59,8 +64,8 @@ struct LeafPlaneArgs {
   MONGE_HOST_DEVICE void operator()(std::int64_t leaf) const {
     constexpr int D = kTreeDimension;
     const NodeBox box = boxes[leaf];
-    const std::int64_t first = leaf * kRowBlock, all = points.rows - first,
-                       count = all < kRowBlock ? all : std::int64_t{kRowBlock};
+    const std::int64_t first = leaf * kLeaf, all = points.rows - first,
+                       count = all < kLeaf ? all : std::int64_t{kLeaf};
     const int dim = static_cast<int>(points.cols);
     double width[D] = {1, 1, 1};  // half of it: lengths in units of the box
     for (int k = 0; k < dim; ++k)
@@ -193,24 +198,24 @@ MONGE_HOST_DEVICE inline double pair_bound(const NodeBox& a, const Plane& f, con
   return std::isfinite(bound) ? bound + 16 * kPlaneUlp * size : bound;
 }
 
-/// Which pairs of leaves to sweep. With w_AB = exp(U_AB / eps), what is left out of row block A is
-/// W_A = sum of mass(B) w_AB <= row_budget, of column block B V_B = sum of mass(A) w_AB <=
-/// col_budget, and each block keeps the pair that may hold most. A budget of 0 keeps everything
-/// that is not certainly 0.
+/// Which pairs of blocks to sweep. What is left out of the rows of a leaf a is at most W_a, the sum
+/// over leaves b of mass(b) exp(U_ab / eps), for columns likewise. Of a block these are the largest
+/// of its leaves; none exceeds its budget, and each block keeps the pair that may hold most. A
+/// budget of 0 keeps everything that does not vanish in double.
 struct ChooseArgs {
   Nodes rows, cols;  // their planes bound f and g
   double scale, eps;
   double row_budget, col_budget;
 };
-/// Lists of the leaves: row leaf A keeps column leaves cols[col_at[A] .. col_at[A + 1]), ascending,
-/// and the other way round.
+/// Lists of the blocks: row block A keeps column blocks row_blocks[row_offsets[A] ..
+/// row_offsets[A + 1]), ascending, and the other way round.
 struct Choice {
-  Buffer<std::int64_t> row_offsets, col_offsets;  // [leaves + 1]
+  Buffer<std::int64_t> row_offsets, col_offsets;  // [blocks + 1]
   Buffer<std::int32_t> row_blocks, col_blocks;
-  Buffer<double> row_loss, col_loss;  // W [row leaves], V [column leaves]
+  Buffer<double> row_loss, col_loss;  // W [row blocks], V [column blocks]
 };
 
-/// On the host alone: O(pairs kept), of which a leaf has few beside its points.
+/// On the host alone: O(pairs kept), of which a block has few beside its points.
 namespace cpu {
 Choice choose(const ChooseArgs&, Exec&);
 }

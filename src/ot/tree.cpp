@@ -10,7 +10,7 @@
 
 namespace monge {
 namespace {
-using kernels::kRowBlock;
+using kernels::kLeaf;
 using kernels::kTreeDimension;
 using kernels::NodeBox;
 
@@ -38,8 +38,8 @@ Tree<T>::Tree(MatrixView<const T> points, VectorView<const T> weights, Exec& exe
   rank_ = Buffer<std::int32_t>(n);
   for (std::int64_t i = 0; i < n; ++i) rank_[order[i]] = static_cast<std::int32_t>(i);
 
-  std::int64_t count = (n + kRowBlock - 1) / kRowBlock;
-  for (nodes_.levels = 1; count > 1; ++nodes_.levels) {
+  std::int64_t count = (n + kLeaf - 1) / kLeaf;
+  for (nodes_.levels = 1; count > 1 || nodes_.levels <= kernels::kBlockLevel; ++nodes_.levels) {
     nodes_.first[nodes_.levels] = nodes_.first[nodes_.levels - 1] + count;
     count = (count + 1) / 2;
   }
@@ -53,13 +53,13 @@ Tree<T>::Tree(MatrixView<const T> points, VectorView<const T> weights, Exec& exe
       box.high[k] = k < dim ? -kInfinity : 0;
     }
   for (std::int64_t i = 0; i < n; ++i) {
-    NodeBox& box = boxes_[i / kRowBlock];
+    NodeBox& box = boxes_[i / kLeaf];
     for (int k = 0; k < dim; ++k) {
       const double value = x(order[i], k);
       box.low[k] = std::min(box.low[k], value);
       box.high[k] = std::max(box.high[k], value);
     }
-    mass_[i / kRowBlock] += weight[order[i]];
+    mass_[i / kLeaf] += weight[order[i]];
   }
   for (int level = 1; level < nodes_.levels; ++level)
     for (std::int64_t child = 0; child < nodes_.count(level - 1); ++child) {

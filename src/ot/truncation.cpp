@@ -17,16 +17,17 @@ namespace {
 using kernels::kColumnBlock;
 using kernels::kRowBlock;
 
-double weighted(const kernels::Nodes& leaves, const Buffer<double>& loss) {
+double weighted(const kernels::Nodes& nodes, const Buffer<double>& loss) {
+  const double* const mass = nodes.mass + nodes.first[kernels::kBlockLevel];
   double sum = 0;
-  for (std::int64_t leaf = 0; leaf < loss.size(); ++leaf) sum += leaves.mass[leaf] * loss[leaf];
+  for (std::int64_t block = 0; block < loss.size(); ++block) sum += mass[block] * loss[block];
   return sum * (1 + 1e-9);  // its rounding
 }
 
-/// Pairs of rows and columns on lists of leaves.
+/// Pairs of rows and columns on lists of blocks.
 double pairs_on(const kernels::Choice& choice, std::int64_t n, std::int64_t m) {
-  const auto size = [](std::int64_t leaf, std::int64_t all) {
-    return static_cast<double>(std::min<std::int64_t>(kRowBlock, all - leaf * kRowBlock));
+  const auto size = [](std::int64_t block, std::int64_t all) {
+    return static_cast<double>(std::min<std::int64_t>(kRowBlock, all - block * kRowBlock));
   };
   double sum = 0;
   for (std::int64_t row = 0; row + 1 < choice.row_offsets.size(); ++row) {
@@ -37,16 +38,17 @@ double pairs_on(const kernels::Choice& choice, std::int64_t n, std::int64_t m) {
   }
   return sum;
 }
-/// Places lists of leaves. Sweeps of a GPU take whole column blocks: those that hold a leaf.
+/// Places lists of blocks. Sweeps of a GPU take whole column blocks: those that hold one of the
+/// list.
 Lists placed(Buffer<std::int64_t> offsets, Buffer<std::int32_t> blocks, Exec& exec) {
   Lists out;
   if (exec.device.is_cuda()) {
-    constexpr int kLeaves = kColumnBlock / kRowBlock;
+    constexpr int kBlocks = kColumnBlock / kRowBlock;
     std::int64_t kept = 0, begin = 0;
     for (std::int64_t row = 0; row + 1 < offsets.size(); ++row) {
       const std::int64_t end = offsets[row + 1], first = kept;
       for (std::int64_t e = begin; e < end; ++e) {
-        const std::int32_t block = blocks[e] / kLeaves;
+        const std::int32_t block = blocks[e] / kBlocks;
         if (kept == first || blocks[kept - 1] != block) blocks[kept++] = block;
       }
       begin = end;

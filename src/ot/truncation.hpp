@@ -35,7 +35,7 @@ struct Lists {
   kernels::BlockList view() const { return {offsets.data(), blocks.data(), width}; }
 };
 
-/// A mask over pairs of leaves, with what it was chosen by.
+/// A mask over pairs of blocks, with what it was chosen by.
 template <class T>
 class Mask {
  public:
@@ -60,7 +60,7 @@ class Mask {
   double lost(const T* f, const T* g, Exec& exec) const;
   /// The same of the potentials that it was chosen by.
   double lost() const { return lost_; }
-  /// W of each row leaf, V of each column leaf, on the host.
+  /// W of each row block, V of each column block, on the host.
   const Buffer<double>& losses(Side side) const {
     return side == Side::source ? source_loss_ : target_loss_;
   }

@@ -151,7 +151,7 @@ TEST(Tree, BlocksAreNodes) {
     EXPECT_EQ(nodes.count(nodes.levels - 1), 1);
     double finest = 0;
     for (int level = 0; level < nodes.levels; ++level) {
-      const std::int64_t size = kRowBlock << level;
+      const std::int64_t size = std::int64_t{kernels::kLeaf} << level;
       EXPECT_EQ(nodes.count(level), (n + size - 1) / size);
       for (std::int64_t node = 0; node < nodes.count(level); ++node) {
         const auto& box = nodes.boxes[nodes.first[level] + node];
@@ -168,9 +168,9 @@ TEST(Tree, BlocksAreNodes) {
         if (level == 0) finest += box.high[0] - box.low[0];
       }
     }
-    // Leaves are compact: with 64 of n points an edge is near (64 / n)^(1/3).
+    // Leaves are compact: with 16 of n points an edge is near (16 / n)^(1/3).
     if (n == 4097) {
-      EXPECT_LT(finest / static_cast<double>(nodes.count(0)), 0.45);
+      EXPECT_LT(finest / static_cast<double>(nodes.count(0)), 0.29);
     }
   }
 }
