@@ -73,7 +73,7 @@ CLI::Option* number(CLI::App& command, const std::string& name, std::optional<do
   return command.add_option(name, value, help)->option_text("NUMBER")->group(kProblem);
 }
 
-void add_flags(CLI::App& command, Flags& f) {
+void add_clouds(CLI::App& command, Flags& f) {
   command
       .add_option("SOURCE", f.source,
                   "Points: .npy (n, d), .npz (points, weights), .csv (a column weight)")
@@ -90,6 +90,9 @@ void add_flags(CLI::App& command, Flags& f) {
   command.add_option("--weights-target", f.weights_target, "Weights of TARGET; never rescaled")
       ->option_text("FILE")
       ->group(kProblem);
+}
+
+void add_flags(CLI::App& command, Flags& f) {
   command
       .add_option("--cost", f.cost,
                   "sqeuclidean (default), half_sqeuclidean, euclidean, power:P, cosine, dot")

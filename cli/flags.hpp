@@ -1,4 +1,4 @@
-// What `solve` and `divergence` are both asked: two clouds, a cost, strengths, and when to stop.
+// What `solve`, `divergence` and `batch` are asked: clouds, a cost, strengths, and when to stop.
 #pragma once
 #include <CLI/CLI.hpp>
 #include <cstdint>
@@ -39,7 +39,9 @@ struct Flags {
 /// A number of the problem, without a default.
 CLI::Option* number(CLI::App& command, const std::string& name, std::optional<double>& value,
                     const std::string& help);
-/// Declares them on a subcommand; `flags` must outlive it. Exclusions and numbers are checked
+/// Declares SOURCE, TARGET and their weights on a subcommand; `flags` must outlive it.
+void add_clouds(CLI::App& command, Flags& flags);
+/// Declares all others; `flags` must outlive it. Exclusions and numbers are checked
 /// while parsing, values by the library.
 void add_flags(CLI::App& command, Flags& flags);
 }  // namespace monge::cli

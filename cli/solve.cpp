@@ -139,6 +139,7 @@ int run(const SolveFlags& flags, Files files, std::optional<io::ResultDirectory>
 void add_solve(CLI::App& app, int& exit_code) {
   auto* command = app.add_subcommand("solve", "Transport one cloud onto another");
   auto flags = std::make_shared<SolveFlags>();
+  add_clouds(*command, *flags);
   add_flags(*command, *flags);
 
   auto* mass = number(*command, "--mass", flags->mass,

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from ._errors import InvalidArgument
 
-SAMPLES = ("solve_sample", "divergence")
-SOLVES = ("solve", "solve_sample")
-ALL = ("solve", "solve_sample", "divergence")
+SAMPLES = ("solve_sample", "solve_sample_batch", "divergence")
+STARTED = ("solve", "solve_sample", "solve_sample_batch")  # in solve_batch a start is an entry's
+SINGLE = ("solve", "solve_sample", "divergence")
+ALL = ("solve", "solve_sample", "solve_batch", "solve_sample_batch", "divergence")
 REQUIRED = inspect.Parameter.empty
 
 
@@ -151,7 +152,7 @@ OPTIONS = (
         "start",
         None,
         "(f, g), g alone, or a Solution (see load) to start from, in units of the cost; f may be None.",
-        SOLVES,
+        STARTED,
     ),
     Option(
         "callback",
@@ -170,6 +171,7 @@ OPTIONS = (
         "product",
         "measure of the entropy: 'product' a b^T, 'counting' (POT's 'entropy', OTT-JAX), or a pair "
         "(r_a, r_b) of positive weights. NotAvailable for TV sides, a total mass and a divergence.",
+        SINGLE,
     ),
     Option(
         "threads",

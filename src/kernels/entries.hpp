@@ -6,6 +6,8 @@
 
 #include "kernels/bounds.hpp"
 #include "kernels/each.hpp"
+#include "kernels/newton.hpp"
+#include "kernels/support.hpp"
 #include "kernels/update.hpp"
 
 namespace monge::kernels {
@@ -412,13 +414,17 @@ struct DebiasedGradientArgs {
   X(LogWeightArgs<T>)              \
   X(BiasArgs<T>)                   \
   X(ShiftArgs<T>)
-#define MONGE_EACH_BODIES(X)                                                                      \
-  MONGE_EACH_BODIES_OF(X, float)                                                                  \
-  MONGE_EACH_BODIES_OF(X, double) X(WidenArgs) X(LookUpArgs) X(LookUpRowsArgs) X(ParentPlaneArgs) \
-      X(GatherArgs<std::int64_t>) X(ScatterArgs<std::int64_t>)
+#define MONGE_EACH_BODIES(X)                                                     \
+  MONGE_EACH_BODIES_OF(X, float)                                                 \
+  MONGE_EACH_BODIES_OF(X, double)                                                \
+  X(WidenArgs)                                                                   \
+  X(LookUpArgs) X(LookUpRowsArgs) X(ParentPlaneArgs) X(GatherArgs<std::int64_t>) \
+      X(ScatterArgs<std::int64_t>) MONGE_NEWTON_EACH_BODIES(X) MONGE_SUPPORT_EACH_BODIES(X)
 #define MONGE_SUM_BODIES_OF(X, T) \
   X(RatioSumsArgs<T>)             \
   X(RiseArgs<T>)                  \
   X(ColumnSumsArgs<T>)            \
   X(DebiasedSumArgs<T>)
-#define MONGE_SUM_BODIES(X) MONGE_SUM_BODIES_OF(X, float) MONGE_SUM_BODIES_OF(X, double)
+#define MONGE_SUM_BODIES(X)     \
+  MONGE_SUM_BODIES_OF(X, float) \
+  MONGE_SUM_BODIES_OF(X, double) MONGE_NEWTON_SUM_BODIES(X) MONGE_SUPPORT_SUM_BODIES(X)

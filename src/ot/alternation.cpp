@@ -53,8 +53,9 @@ Alternation<T>::Alternation(const Problem<T>& problem, Operator<T>& op, bool tra
 
 template <class T>
 void Alternation<T>::start(const Start<T>& start, Exec& exec) {
+  cold_ = !start.f.size && !start.g.size;
   double level = 0;
-  if (level_.size() && (start.f.size || start.g.size)) {
+  if (level_.size() && !cold_) {
     // Some potential is at the level, or every capacity is spent. Taken on the host: once a solve,
     // and of a start for partial transport alone.
     level = -kInfinity;
@@ -86,16 +87,62 @@ void Alternation<T>::mask(const Half& half, Exec& exec) {
 }
 
 template <class T>
+void Alternation<T>::need_bias(Half& half, Exec& exec) {
+  if (!half.has_bias)
+    kernels::bias<T>({half.potential, half.log_weight, half.weight.size, eps_, half.h}, exec);
+  half.has_bias = true;
+}
+
+template <class T>
 void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
   if (op_.planted()) mask(half, exec);
-  if (!from.has_bias)
-    kernels::bias<T>({from.potential, from.log_weight, from.weight.size, eps_, from.h}, exec);
-  from.has_bias = true;
+  need_bias(from, exec);
   last_absorbed_ = op_.softmin(half.side, from.h, half.has_softmin ? half.softmin : nullptr,
                                half.softmin, eps_, exec);
   absorbed_ += last_absorbed_;
   half.has_softmin = true;
   exec.state.passes = ++passes_;
+}
+
+// What has no softmin yet is swept for it first: weights are those relative to it.
+template <class T>
+void Alternation<T>::sweep(Half& half, Half& from, int k, TopLists& lists, Exec& exec) {
+  if (!half.has_softmin) sweep(half, from, exec);
+  if (op_.planted()) mask(half, exec);
+  need_bias(from, exec);
+  const std::int64_t n = half.weight.size;
+  if (lists.k != k) {
+    lists.k = k;
+    lists.columns = Buffer<std::int64_t>(n * k, exec.device);
+    lists.weights = Buffer<T>(n * k, exec.device);
+    lists.shift = Buffer<T>(n, exec.device);
+  }
+  kernels::each(kernels::RoundArgs<T>{half.softmin, lists.shift.data()}, n, exec);
+  op_.top_k(half.side, from.h, lists.shift.data(), k, lists.columns.data(), lists.weights.data(),
+            half.softmin, eps_, exec);
+  last_absorbed_ = false;
+  exec.state.passes = ++passes_;
+}
+
+template <class T>
+void Alternation<T>::visit(int k, TopLists& lead, TopLists& follow, Exec& exec) {
+  sweep(lead_, follow_, k, lead, exec);
+  update(lead_, 1, false, exec);
+  sweep(follow_, lead_, k, follow, exec);
+}
+
+template <class T>
+void Alternation<T>::set_following(const double* g, const double* lead_softmin,
+                                   const double* follow_softmin, Exec& exec) {
+  kernels::each(kernels::RoundArgs<T>{g, follow_.potential}, follow_.weight.size, exec);
+  const auto near = [&](Half& half, const double* softmin) {
+    copy(half.softmin, exec.device, softmin, exec.device,
+         half.weight.size * std::int64_t{sizeof(double)}, exec.stream);
+    half.has_softmin = true;
+  };
+  near(lead_, lead_softmin);
+  near(follow_, follow_softmin);
+  follow_.has_bias = false;
 }
 
 // The bias comes with the step, unless the potential still `moves`.
@@ -129,9 +176,10 @@ void Alternation<T>::sweep_following(Exec& exec) {
 // A kernel that no sweep could use says that the next would be no better.
 template <class T>
 void Alternation<T>::absorb(double passes, std::int64_t budget, Exec& exec) {
-  if (last_absorbed_) return;
+  if (last_absorbed_ || !(lead_.has_softmin || cold_)) return;
   if (absorbed_ == absorbed_before_) return op_.forget();
-  if (op_.absorb(lead_.side, lead_.softmin, follow_.potential, eps_, passes, budget, exec))
+  if (op_.absorb(lead_.side, lead_.has_softmin ? lead_.softmin : nullptr, follow_.potential, eps_,
+                 passes, budget, exec))
     absorbed_before_ = absorbed_;
 }
 

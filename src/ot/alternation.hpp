@@ -22,6 +22,8 @@ class Alternation {
   void set_epsilon(double eps) {
     eps_ = eps;
     lead_.has_bias = follow_.has_bias = false;
+    last_absorbed_ = false;
+    absorbed_before_ = -1;
   }
   double epsilon() const { return eps_; }
   /// Of a planted operator: the share of the transported mass that its sweeps may lose.
@@ -48,13 +50,26 @@ class Alternation {
 
   /// Copies the pair of `check` (with its mass shift) out, in the order source, target.
   void copy_pair(const Check& check, Buffer<T>& f, Buffer<T>& g, Exec& exec) const;
-  /// Between sweep_following() and follow(): has the operator absorb the pair, where `passes` more
-  /// at this epsilon repay it and none that it keeps is near enough.
+  /// Between two iterations or sweep_following() and follow(): has the operator absorb the pair,
+  /// where `passes` more at this epsilon repay it and none that it keeps is near enough.
   void absorb(double passes, std::int64_t budget, Exec& exec);
+
+  /// The k best of each row of a side, from the sweep that was its softmin (kernels/top_k.hpp).
+  struct TopLists {
+    int k = 0;
+    Buffer<std::int64_t> columns;
+    Buffer<T> weights, shift;
+  };
+  /// lead(1) and sweep_following(), with the best entries of every row; afterwards check() is
+  /// known.
+  void visit(int k, TopLists& lead, TopLists& follow, Exec& exec);
+  /// The following potential, rounded to T, and about what the two sweeps to come will give.
+  void set_following(const double* g, const double* lead_softmin, const double* follow_softmin,
+                     Exec& exec);
+
   std::int64_t passes() const { return passes_; }
   std::int64_t absorbed() const { return absorbed_; }  // passes that read a kernel
 
- private:
   struct Half {
     Side side;
     VectorView<const T> weight;
@@ -70,9 +85,14 @@ class Alternation {
     bool has_softmin = false;  // an earlier softmin is a shift for the next
     bool has_bias = false;     // h is that of the potential
   };
+  const Half& leading() const { return lead_; }
+  const Half& following() const { return follow_; }
 
+ private:
+  void need_bias(Half& half, Exec& exec);
   void sweep(Half& half, Half& from, Exec& exec);
   void mask(const Half& half, Exec& exec);
+  void sweep(Half& half, Half& from, int k, TopLists& lists, Exec& exec);
   void update(Half& half, double omega, bool moves, Exec& exec);
   bool translates() const;
   kernels::MeasureArgs<T> measured(const Half& half) const;
@@ -80,6 +100,7 @@ class Alternation {
 
   Operator<T>& op_;
   bool translate_;
+  bool cold_ = true;  // no start: the first potentials are 0
   double eps_ = 0;
   double total_mass_ = 0;
   Buffer<double> level_;  // [1] of a total mass with both sides capped, where the data are

@@ -313,7 +313,7 @@ bool Operator<T>::absorb(Side rows, const double* f, const T* g, double eps, dou
     constexpr double kNone = -std::numeric_limits<double>::infinity();
     Buffer<double> out(kernels::padded(size), kNone);
     for (std::int64_t i = 0; i < size; ++i)
-      if (std::isfinite(from[i])) out[i] = from[i];
+      if (!from || std::isfinite(from[i])) out[i] = from ? from[i] : min_cost_;
     return out;
   };
   const bool source = rows == Side::source;
@@ -489,12 +489,13 @@ void Operator<T>::draw(Side rows, const T* h, const T* shift,
 
 template <class T>
 void Operator<T>::top_k(Side rows, const T* h, const T* shift, int k, std::int64_t* columns,
-                        T* weights, T* softmin, double eps, Exec& exec) const {
+                        T* weights, double* softmin, double eps, Exec& exec) const {
   const auto p = pairs(rows);
   const Argument<T> biases(order(other(rows)), h, kernels::padded(p.m), exec),
       shifts(order(rows), shift, p.n, exec);
   Result<std::int64_t> places(order(rows), columns, p.n, k, exec);
-  Result<T> found(order(rows), weights, p.n, k, exec), sums(order(rows), softmin, p.n, 1, exec);
+  Result<T> found(order(rows), weights, p.n, k, exec);
+  Result<double> sums(order(rows), softmin, p.n, 1, exec);
   kernels::top_k<T>({.pairs = p,
                      .h = biases.data(),
                      .shift = shifts.data(),

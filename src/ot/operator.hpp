@@ -68,7 +68,7 @@ class Operator {
 
   /// Keeps exp((f_i + g_j - C_ij) / eps) of a pair for the softmins at eps to come, where its bytes
   /// fit the budget and `passes` of them are predicted to repay it; false where it is not worth a
-  /// try. f = softmin(g) is that of side `rows`. What was kept before goes.
+  /// try. f = softmin(g) is that of side `rows`; null: of g = 0, at its least. What was kept goes.
   bool absorb(Side rows, const double* f, const T* g, double eps, double passes,
               std::int64_t budget, Exec& exec);
   void forget() { kernel_ = nullptr; }
@@ -103,7 +103,7 @@ class Operator {
             const std::vector<std::int64_t>& counts, std::uint64_t seed, std::int64_t* out,
             double eps, Exec& exec) const;
   void top_k(Side rows, const T* h, const T* shift, int k, std::int64_t* columns, T* weights,
-             T* softmin, double eps, Exec& exec) const;
+             double* softmin, double eps, Exec& exec) const;
   void select(Side rows, const T* h, const T* shift, const T* threshold, std::int64_t* counts,
               const std::int64_t* offsets, std::int64_t* columns, T* weights, double eps,
               Exec& exec) const;

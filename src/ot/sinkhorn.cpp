@@ -29,6 +29,7 @@ constexpr double kAccurateShare = 1.0 / 3;  // of the iterations that are left t
 constexpr int kFirstFinite = 20;            // iterations within which a check must be finite
 constexpr int kFlatChecks = 3;              // checks without progress that make a floor
 constexpr std::int64_t kKernelCache = std::int64_t{512} << 20;  // bytes, on the CPU
+constexpr int kPassesAhead = 4;  // that an epsilon takes at least, but for luck
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
 template <class T>
@@ -118,8 +119,7 @@ class Solve {
   }
 
   bool level(double eps, int iterations) {
-    alternation_.set_epsilon(eps);
-    leave_fast(eps);
+    begin(eps);
     Repeats repeats;
     for (int i = 0; i < iterations; ++i) {
       if (iterations_ + 1 >= options_.max_iterations)
@@ -137,9 +137,15 @@ class Solve {
     return true;
   }
 
+  void begin(double eps) {
+    alternation_.set_epsilon(eps);
+    leave_fast(eps);
+    const double left = 2.0 * (options_.max_iterations - iterations_);
+    alternation_.absorb(std::min<double>(kPassesAhead, left), kernel_cache_, exec_);
+  }
+
   void begin_target() {
-    alternation_.set_epsilon(options_.epsilon);
-    leave_fast(options_.epsilon);
+    begin(options_.epsilon);
     checks_.restart();
   }
 

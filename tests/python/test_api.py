@@ -16,7 +16,13 @@ import pytest
 import monge
 from monge import _core, _options
 
-VERBS = (monge.solve, monge.solve_sample, monge.divergence)
+VERBS = (
+    monge.solve,
+    monge.solve_sample,
+    monge.solve_batch,
+    monge.solve_sample_batch,
+    monge.divergence,
+)
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -360,7 +366,7 @@ def test_kernel_cache_bounds_what_is_kept(clouds):
     options = {"epsilon": 0.01, "tolerance": 1e-10, "marginals": monge.KL(1)}
     streamed = monge.solve_sample(x, y, kernel_cache=0, **options)
     kept = monge.solve_sample(x, y, **options)
-    assert streamed.absorbed == 0 < kept.absorbed < kept.passes
+    assert streamed.absorbed == 0 < kept.absorbed <= kept.passes
     assert kept.value == pytest.approx(streamed.value, rel=1e-12)
 
 
