@@ -68,11 +68,11 @@ struct LookUpRowsArgs {
 
 /// The largest now_i - then_i: what a bound from `then` rises by. Where both are the same infinity,
 /// nothing.
-struct Largest {
+struct HighestRise {
   double value = 0;
   bool any = false;  // default: of nothing
 
-  MONGE_HOST_DEVICE Largest& operator+=(const Largest& other) {
+  MONGE_HOST_DEVICE HighestRise& operator+=(const HighestRise& other) {
     const bool rises = !any || other.value > value || std::isnan(other.value);  // a NaN stays
     if (other.any && rises) *this = other;
     return *this;
@@ -80,10 +80,10 @@ struct Largest {
 };
 template <class T>
 struct RiseArgs {
-  using Result = Largest;
+  using Result = HighestRise;
   const T *now, *then;
 
-  MONGE_HOST_DEVICE Largest operator()(std::int64_t i) const {
+  MONGE_HOST_DEVICE HighestRise operator()(std::int64_t i) const {
     if (now[i] == then[i]) return {0, true};
     return {static_cast<double>(now[i]) - then[i], true};
   }
@@ -414,12 +414,13 @@ struct DebiasedGradientArgs {
   X(LogWeightArgs<T>)              \
   X(BiasArgs<T>)                   \
   X(ShiftArgs<T>)
-#define MONGE_EACH_BODIES(X)                                                     \
-  MONGE_EACH_BODIES_OF(X, float)                                                 \
-  MONGE_EACH_BODIES_OF(X, double)                                                \
-  X(WidenArgs)                                                                   \
-  X(LookUpArgs) X(LookUpRowsArgs) X(ParentPlaneArgs) X(GatherArgs<std::int64_t>) \
-      X(ScatterArgs<std::int64_t>) MONGE_NEWTON_EACH_BODIES(X) MONGE_SUPPORT_EACH_BODIES(X)
+#define MONGE_EACH_BODIES(X)                                                                    \
+  MONGE_EACH_BODIES_OF(X, float)                                                                \
+  MONGE_EACH_BODIES_OF(X, double)                                                               \
+  X(WidenArgs)                                                                                  \
+  X(LookUpArgs)                                                                                 \
+  X(LookUpRowsArgs) X(ParentPlaneArgs) X(GatherArgs<std::int64_t>) X(ScatterArgs<std::int64_t>) \
+      MONGE_NEWTON_EACH_BODIES(X) MONGE_SUPPORT_EACH_BODIES(X)
 #define MONGE_SUM_BODIES_OF(X, T) \
   X(RatioSumsArgs<T>)             \
   X(RiseArgs<T>)                  \
