@@ -283,7 +283,7 @@ class Solution:
     @property
     def geometry(self) -> str:
         """Which pairs a sweep visited: 'dense', all, or 'tree'."""
-        return self._report.geometry.name
+        return self._report.geometry
 
     @property
     def kept(self) -> float:

@@ -40,6 +40,7 @@ void bind(nb::module_& m, const char* name) {
       .def_prop_ro("n", &P::n)
       .def_prop_ro("m", &P::m)
       .def_prop_ro("device", [](const P& p) { return to_string(p.problem().device()); })
+      .def_prop_ro("truncation", &P::truncation)
       .def(
           "apply",
           [rows](const P& p, Side side, const Matrix<T>& v, const Call& call) {
@@ -163,8 +164,8 @@ void bind_composition(nb::module_& m, const char* name) {
       .def(
           "apply",
           [](const C& c, Side side, const Matrix<T>& v, const Call& call) {
-            auto out = run(call, device_of(v),
-                           [&](Exec& exec) { return c.apply(side, view(v), exec); });
+            auto out =
+                run(call, device_of(v), [&](Exec& exec) { return c.apply(side, view(v), exec); });
             return to_array<T, 2>(std::move(out), {side == Side::source ? c.n() : c.m(),
                                                    static_cast<std::int64_t>(v.shape(1))});
           },
@@ -179,8 +180,8 @@ void bind_composition(nb::module_& m, const char* name) {
       .def(
           "dense",
           [](const C& c, std::int64_t limit, const std::string& device, const Call& call) {
-            auto out = run(call, parse_device(device),
-                           [&](Exec& exec) { return c.dense(exec, limit); });
+            auto out =
+                run(call, parse_device(device), [&](Exec& exec) { return c.dense(exec, limit); });
             return to_array<T, 2>(std::move(out), {c.n(), c.m()});
           },
           "limit"_a, "device"_a, "call"_a);

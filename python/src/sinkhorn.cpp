@@ -35,7 +35,7 @@ void bind_report(nb::module_& m) {
       .def_ro("absorbed", &SinkhornReport::absorbed)
       .def_ro("mass_level", &SinkhornReport::mass_level)
       .def_ro("omega", &SinkhornReport::omega)
-      .def_ro("geometry", &SinkhornReport::geometry)
+      .def_prop_ro("geometry", [](const SinkhornReport& r) { return to_string(r.geometry); })
       .def_ro("kept", &SinkhornReport::kept)
       .def_ro("coarse_passes", &SinkhornReport::coarse_passes)
       .def_ro("verified", &SinkhornReport::verified)
