@@ -18,7 +18,7 @@ def test_tree_agrees_with_dense_within_its_certificate():
     dense = monge.solve_sample(x, y, geometry="dense", verify=True, **how)
     assert tree.converged and dense.converged
     assert (tree.geometry, dense.geometry) == ("tree", "dense")
-    assert 0 < tree.truncation and tree.marginal_error + tree.truncation <= 1e-7
+    assert tree.truncation > 0 and tree.marginal_error + tree.truncation <= 1e-7
     assert dense.truncation == dense.verified == 0 and dense.kept == 1
     assert tree.kept < 1 and tree.verified <= tree.truncation
     assert 0 < tree.plan.truncation <= tree.truncation
