@@ -5,6 +5,7 @@
 #include "bindings.hpp"
 #include "casts.hpp"
 #include "monge/ot/composition.hpp"
+#include "monge/ot/sparsify.hpp"
 #include "run.hpp"
 
 namespace monge::python {
@@ -121,6 +122,18 @@ void bind(nb::module_& m, const char* name) {
                                 [&](Exec& exec) { return p.sparse(threshold, exec, limit); }));
           },
           "threshold"_a, "limit"_a, "call"_a)
+      .def(
+          "sparsify",
+          [](const P& p, const std::string& rule, double value, std::int64_t limit,
+             const Call& call) {
+            const Keep keep = rule == "mass"         ? Keep(KeepMass{value})
+                              : rule == "percentile" ? Keep(KeepPercentile{value})
+                                                     : Keep(KeepRows{});
+            auto out = run(call, p.problem().device(),
+                           [&](Exec& exec) { return sparsify(p, keep, exec, limit); });
+            return std::pair{to_tuple(std::move(out.plan)), out.share};
+          },
+          "rule"_a, "value"_a, "limit"_a, "call"_a)
       .def(
           "draw_pairs",
           [](const P& p, std::int64_t k, std::uint64_t seed, const Call& call) {

@@ -65,7 +65,8 @@ Lists placed(Buffer<std::int64_t> offsets, Buffer<std::int32_t> blocks, Exec& ex
 template <class T>
 std::string no_forest(const Problem<T>& problem) {
   const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry());
-  if (!cloud) return "a cost matrix has no points";
+  if (!cloud) return "a cost matrix or a lattice is no cloud of points";
+  if (problem.bounds()) return "the plan has lower bounds";
   const CostForm form = cost_form(cloud->cost);
   if (form.form != kernels::Form::squared || form.unit_length)
     return fmt::format("the cost is {}, and bounds are those of sqeuclidean and half_sqeuclidean",
