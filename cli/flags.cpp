@@ -69,6 +69,8 @@ void Flags::fill(SinkhornOptions& options) const {
   options.initializer = parse_initializer(initializer);
   options.precision = parse_precision(precision);
   options.kernel_cache = kernel_cache;
+  options.geometry = parse_sweeps(geometry);
+  options.verify = verify;
 }
 
 namespace {
@@ -229,6 +231,17 @@ void add_flags(CLI::App& command, Flags& f) {
           "one product on tensor cores; mixed: float64 with exponentials in float32; double: "
           "float64")
       ->option_text("NAME")
+      ->group(kRun);
+  command
+      .add_option("--geometry", f.geometry,
+                  "tree: blocks of pairs are left out of which a bound proves that they carry "
+                  "almost nothing (up to 3 dimensions, sqeuclidean and half_sqeuclidean); dense: "
+                  "all pairs; automatic (default): tree where it visits less than a quarter")
+      ->option_text("NAME")
+      ->group(kRun);
+  command
+      .add_flag("--verify", f.verify,
+                "One more pass over all pairs, which measures what that leaves out")
       ->group(kRun);
   command
       .add_option(

@@ -23,7 +23,8 @@ Json fields(const SinkhornCheck& check) {
   return {{"iterations", check.iterations}, {"passes", check.passes},
           {"epsilon", check.epsilon},       {"marginal_error", check.marginal_error},
           {"residual_a", check.residual_a}, {"residual_b", check.residual_b},
-          {"dual_value", check.dual_value}, {"transported_mass", check.transported_mass}};
+          {"dual_value", check.dual_value}, {"transported_mass", check.transported_mass},
+          {"truncation", check.truncation}};
 }
 }  // namespace
 
@@ -71,6 +72,10 @@ Json to_json(const SinkhornReport& report) {
                              {"passes", phase.passes},
                              {"steps", phase.steps},
                              {"why", phase.why}});
+  out["geometry"] = to_string(report.geometry);
+  out["kept"] = report.kept;
+  out["coarse_passes"] = report.coarse_passes;
+  if (!std::isnan(report.verified)) out["verified"] = report.verified;
   out["trace"] = Json::array();
   for (const SinkhornCheck& check : report.trace) out["trace"].push_back(fields(check));
   return out;
@@ -84,6 +89,8 @@ Json options_of(const Flags& flags) {
           {"initializer", flags.initializer},
           {"precision", flags.precision},
           {"kernel_cache", flags.kernel_cache},
+          {"geometry", flags.geometry},
+          {"verify", flags.verify},
           {"device", flags.device},
           {"threads", flags.threads}};
 }

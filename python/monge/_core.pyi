@@ -115,6 +115,9 @@ class SinkhornCheck:
     @property
     def transported_mass(self) -> float: ...
 
+    @property
+    def truncation(self) -> float: ...
+
     def __repr__(self) -> str: ...
 
 class SinkhornPhase:
@@ -166,6 +169,16 @@ class SinkhornReport(SinkhornCheck):
 
     @property
     def phases(self) -> list[SinkhornPhase]: ...
+    def geometry(self) -> str: ...
+
+    @property
+    def kept(self) -> float: ...
+
+    @property
+    def coarse_passes(self) -> int: ...
+
+    @property
+    def verified(self) -> float: ...
 
     @property
     def trace(self) -> list[SinkhornCheck]: ...
@@ -214,6 +227,13 @@ class Schedule(enum.Enum):
     plain = 0
 
     staged = 1
+
+class Sweeps(enum.Enum):
+    automatic = 0
+
+    dense = 1
+
+    tree = 2
 
 def widens(precision: Precision, tolerance: float) -> bool:
     """Whether float32 arrays are to be solved as a copy in float64."""
@@ -286,6 +306,18 @@ class SinkhornOptions:
 
     @schedule.setter
     def schedule(self, arg: Schedule, /) -> None: ...
+
+    @property
+    def geometry(self) -> Sweeps: ...
+
+    @geometry.setter
+    def geometry(self, arg: Sweeps, /) -> None: ...
+
+    @property
+    def verify(self) -> bool: ...
+
+    @verify.setter
+    def verify(self, arg: bool, /) -> None: ...
 
     @property
     def kernel_cache(self) -> int: ...
@@ -401,6 +433,9 @@ class PlanF32:
     @property
     def device(self) -> str: ...
 
+    @property
+    def truncation(self) -> float: ...
+
     def apply(self, rows: Side, v: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)], call: Call) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None))]: ...
 
     def marginal(self, side: Side, call: Call) -> Annotated[NDArray[numpy.float32], dict(shape=(None,))]: ...
@@ -444,6 +479,9 @@ class PlanF64:
 
     @property
     def device(self) -> str: ...
+
+    @property
+    def truncation(self) -> float: ...
 
     def apply(self, rows: Side, v: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)], call: Call) -> Annotated[NDArray[numpy.float64], dict(shape=(None, None))]: ...
 

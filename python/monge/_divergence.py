@@ -168,6 +168,8 @@ def divergence(
     seed: int = 0,
     precision: str = "automatic",
     schedule: str = "plain",
+    geometry: str = "automatic",
+    verify: bool = False,
     kernel_cache: int | None = None,
     translate: bool = True,
     callback: Any = None,
@@ -218,6 +220,8 @@ def divergence(
         seed=seed,
         precision=precision,
         schedule=schedule,
+        geometry=geometry,
+        verify=verify,
         kernel_cache=kernel_cache,
         translate=translate,
     )

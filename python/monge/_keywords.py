@@ -195,6 +195,8 @@ def fill(
     seed: Any,
     precision: Any,
     schedule: Any,
+    geometry: Any,
+    verify: Any,
     kernel_cache: Any,
     translate: Any,
 ) -> CoreOptions:
@@ -208,6 +210,8 @@ def fill(
     options.seed = whole_number(seed, "seed")
     options.precision = precision_of(precision)
     options.schedule = getattr(_core.Schedule, check_choice("schedule", schedule))
+    options.geometry = getattr(_core.Sweeps, check_choice("geometry", geometry))
+    options.verify = bool(verify)
     if kernel_cache is not None:
         options.kernel_cache = integer(kernel_cache, "kernel_cache")
     options.translate = bool(translate)

@@ -168,6 +168,20 @@ OPTIONS = (
         choices=("plain", "staged"),
     ),
     Option(
+        "geometry",
+        "automatic",
+        "'tree': sweeps leave out blocks of pairs of which a bound proves that they carry almost nothing, "
+        "solved from coarse to fine and certified by truncation, NotAvailable but for points of dimension "
+        "<= 3 with cost 'sqeuclidean' or 'half_sqeuclidean'; 'dense': all pairs; 'automatic': 'tree' where it is "
+        "predicted to visit less than a quarter of them.",
+        choices=("automatic", "dense", "tree"),
+    ),
+    Option(
+        "verify",
+        False,
+        "one more pass over all pairs, which measures what the certificate bounds: see verified.",
+    ),
+    Option(
         "kernel_cache",
         None,
         "bytes that a solve may take for a kernel of size n x m, which it keeps at the target epsilon "

@@ -105,6 +105,11 @@ class _Rows:
         n, m = self._core.n, self._core.m
         return (n, m) if self._side == _core.Side.source else (m, n)
 
+    @property
+    def truncation(self) -> float:
+        """A bound on what the marginals lose to pairs that are left out, over the mass; 0: all are there."""
+        return self._core.truncation
+
     def _call(self) -> _core.Call:
         return _core.Call(self._threads, stream=current_stream(self._core.device))
 

@@ -41,6 +41,7 @@ void bind(nb::module_& m, const char* name) {
       .def_prop_ro("n", &P::n)
       .def_prop_ro("m", &P::m)
       .def_prop_ro("device", [](const P& p) { return to_string(p.problem().device()); })
+      .def_prop_ro("truncation", &P::truncation)
       .def(
           "apply",
           [rows](const P& p, Side side, const Matrix<T>& v, const Call& call) {

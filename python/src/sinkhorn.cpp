@@ -17,6 +17,7 @@ void bind_report(nb::module_& m) {
       .def_ro("residual_b", &SinkhornCheck::residual_b)
       .def_ro("dual_value", &SinkhornCheck::dual_value)
       .def_ro("transported_mass", &SinkhornCheck::transported_mass)
+      .def_ro("truncation", &SinkhornCheck::truncation)
       .def("__repr__", [](const SinkhornCheck& c) {
         return nb::str(
                    "SinkhornCheck(iterations={}, passes={}, epsilon={:.4g}, marginal_error={:.3e}, "
@@ -44,6 +45,10 @@ void bind_report(nb::module_& m) {
       .def_ro("mass_level", &SinkhornReport::mass_level)
       .def_ro("omega", &SinkhornReport::omega)
       .def_ro("phases", &SinkhornReport::phases)
+      .def_prop_ro("geometry", [](const SinkhornReport& r) { return to_string(r.geometry); })
+      .def_ro("kept", &SinkhornReport::kept)
+      .def_ro("coarse_passes", &SinkhornReport::coarse_passes)
+      .def_ro("verified", &SinkhornReport::verified)
       .def_ro("trace", &SinkhornReport::trace);
 }
 
@@ -73,6 +78,10 @@ void bind_options(nb::module_& m) {
   nb::enum_<Schedule>(m, "Schedule")
       .value("plain", Schedule::plain)
       .value("staged", Schedule::staged);
+  nb::enum_<Sweeps>(m, "Sweeps")
+      .value("automatic", Sweeps::automatic)
+      .value("dense", Sweeps::dense)
+      .value("tree", Sweeps::tree);
   m.def("widens", &widens, "precision"_a, "tolerance"_a,
         "Whether float32 arrays are to be solved as a copy in float64.");
   nb::class_<SinkhornOptions>(m, "SinkhornOptions")
@@ -88,6 +97,8 @@ void bind_options(nb::module_& m) {
       .def_rw("seed", &SinkhornOptions::seed)
       .def_rw("precision", &SinkhornOptions::precision)
       .def_rw("schedule", &SinkhornOptions::schedule)
+      .def_rw("geometry", &SinkhornOptions::geometry)
+      .def_rw("verify", &SinkhornOptions::verify)
       .def_rw("kernel_cache", &SinkhornOptions::kernel_cache);
   m.def("goes_on", &goes_on, "options"_a, "report"_a,
         "Whether a solve in float32 ended where one in float64 is to go on.");

@@ -49,6 +49,7 @@ Alternation<T>::Alternation(const Problem<T>& problem, Operator<T>& op, bool tra
   if (lead_.penalty.kind == Kind::capped && follow_.penalty.kind == Kind::capped)
     level_ = filled(1, 0.0, exec);
   total_mass_ = problem.total_mass().value_or(0);
+  mass_ = std::min(lead_.mass, follow_.mass);
 }
 
 template <class T>
@@ -75,6 +76,17 @@ void Alternation<T>::start(const Start<T>& start, Exec& exec) {
     kernels::translate<T>({lead_.moved(), follow_.moved()}, exec);
 }
 
+// Both sweeps that a check knows its pair from may lose mass: the leading one by the mask that was
+// there before.
+template <class T>
+void Alternation<T>::mask(const Half& half, Exec& exec) {
+  const bool source_leads = lead_.side == Side::source;
+  const T* const f = (source_leads ? lead_ : follow_).potential;
+  const T* const g = (source_leads ? follow_ : lead_).potential;
+  const auto [before, now] = op_.truncate(f, g, eps_, share_ * mass_, exec);
+  if (&half == &follow_) lost_ = std::max(before, now);
+}
+
 template <class T>
 void Alternation<T>::need_bias(Half& half, Exec& exec) {
   if (!half.has_bias)
@@ -84,6 +96,7 @@ void Alternation<T>::need_bias(Half& half, Exec& exec) {
 
 template <class T>
 void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
+  if (op_.planted()) mask(half, exec);
   need_bias(from, exec);
   last_absorbed_ = op_.softmin(half.side, from.h, half.has_softmin ? half.softmin : nullptr,
                                half.softmin, eps_, exec);
@@ -97,6 +110,7 @@ void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
 template <class T>
 void Alternation<T>::sweep(Half& half, Half& from, int k, TopLists& lists, Exec& exec) {
   if (!half.has_softmin) sweep(half, from, exec);
+  if (op_.planted()) mask(half, exec);
   need_bias(from, exec);
   const std::int64_t n = half.weight.size;
   if (lists.k != k) {
@@ -212,7 +226,7 @@ kernels::MeasureArgs<T> Alternation<T>::measured(const Half& half) const {
 
 // Waits for the device once; with a free level twice, as the first mass scales the second measures.
 template <class T>
-typename Alternation<T>::Check Alternation<T>::check(Exec& exec) const {
+typename Alternation<T>::Check Alternation<T>::check(Exec& exec) {
   Check out{};
   kernels::MeasureArgs<T> sides[] = {measured(lead_), measured(follow_)};
   kernels::Measures measures[2];
@@ -239,6 +253,8 @@ typename Alternation<T>::Check Alternation<T>::check(Exec& exec) const {
   out.dual = lead.dual + follow.dual + mass_terms + eps_ * (lead_.mass * follow_.mass - out.mass);
   if (bounds_) out.dual += eps_ * bound_gain();
   out.gap = lead.gap + follow.gap;
+  out.truncation = lost_ == 0 ? 0 : lost_ / out.mass;
+  if (out.mass > 0 && std::isfinite(out.mass)) mass_ = out.mass;
   out.finite = std::isfinite(residual) && std::isfinite(out.dual) && std::isfinite(out.mass);
   return out;
 }

@@ -27,6 +27,8 @@ class Alternation {
     absorbed_before_ = -1;
   }
   double epsilon() const { return eps_; }
+  /// Of a planted operator: the share of the transported mass that its sweeps may lose.
+  void truncate(double share) { share_ = share; }
 
   /// f = f + omega (prox(softmin(g)) - f); a relaxed step that lowers the dual is replaced by the
   /// plain one.
@@ -42,9 +44,10 @@ class Alternation {
     double dual_a, dual_b;  // sum a conjugate(f) and sum b conjugate(g)
     double mass_shift;      // what both potentials gain to meet the total mass, and
     double level;           // the level with it; 0 where there is none
+    double truncation;      // what the marginals may have lost to a mask, over the mass
     bool finite;
   };
-  Check check(Exec& exec) const;
+  Check check(Exec& exec);
 
   /// Copies the pair of `check` (with its mass shift) out, in the order source, target.
   void copy_pair(const Check& check, Buffer<T>& f, Buffer<T>& g, Exec& exec) const;
@@ -100,6 +103,7 @@ class Alternation {
  private:
   void need_bias(Half& half, Exec& exec);
   void sweep(Half& half, Half& from, Exec& exec);
+  void mask(const Half& half, Exec& exec);
   void sweep(Half& half, Half& from, int k, TopLists& lists, Exec& exec);
   void update(Half& half, double omega, bool moves, Exec& exec);
   bool translates() const;
@@ -118,5 +122,6 @@ class Alternation {
   std::int64_t passes_ = 0, absorbed_ = 0;
   std::int64_t absorbed_before_ = -1;  // the last kernel; -1: there was none
   bool last_absorbed_ = false;
+  double share_ = 0, mass_ = 0, lost_ = 0;  // of a planted operator; lost_ is that of the pair
 };
 }  // namespace monge

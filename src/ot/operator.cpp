@@ -56,6 +56,53 @@ std::string obstacle(const Problem<T>& problem) {
   return {};
 }
 
+/// Rows of an argument in the order that a side is swept in.
+template <class U>
+class Argument {
+ public:
+  Argument(const std::int32_t* order, MatrixView<const U> from, Exec& exec) : view_(from) {
+    if (!order || !from.data) return;
+    own_ = Buffer<U>(from.rows * from.cols, exec.device);
+    kernels::each(kernels::GatherArgs<U>{from, own_.data(), order}, own_.size(), exec);
+    view_ = {own_.data(), from.rows, from.cols, from.cols, 1, exec.device};
+  }
+  Argument(const std::int32_t* order, const U* from, std::int64_t rows, Exec& exec)
+      : Argument(order, MatrixView<const U>(from, rows, 1, 1, 1, exec.device), exec) {}
+
+  const U* data() const { return view_.data; }
+  const MatrixView<const U>& view() const { return view_; }
+
+ private:
+  Buffer<U> own_;
+  MatrixView<const U> view_;
+};
+
+/// Rows of a result: written in the order that a side is swept in, then put in theirs.
+template <class U>
+class Result {
+ public:
+  Result(const std::int32_t* order, U* out, std::int64_t rows, std::int64_t cols, Exec& exec)
+      : order_(order), out_(out), cols_(cols) {
+    if (order && out) own_ = Buffer<U>(rows * cols, exec.device);
+  }
+  U* data() { return own_.size() ? own_.data() : out_; }
+  /// What stands there.
+  void take(std::int64_t rows, Exec& exec) {
+    kernels::each(
+        kernels::GatherArgs<U>{{out_, rows, cols_, cols_, 1, exec.device}, own_.data(), order_},
+        own_.size(), exec);
+  }
+  void put(Exec& exec) {
+    kernels::each(kernels::ScatterArgs<U>{own_.data(), cols_, order_, out_}, own_.size(), exec);
+  }
+
+ private:
+  const std::int32_t* order_;
+  U* out_;
+  std::int64_t cols_;
+  Buffer<U> own_;
+};
+
 void refuse_fast(const std::string& why) {
   throw NotAvailable("[sinkhorn] precision fast is not available here: " + why +
                      "; use precision accurate");
@@ -237,7 +284,36 @@ Operator<T> Operator<T>::with_points(Side side, MatrixView<const T> z, Exec& exe
       moved.radius2_ = std::numeric_limits<double>::infinity();
   moved.bound_costs();
   moved.kernel_ = nullptr;
+  moved.mask_ = nullptr;
+  (side == Side::source ? moved.source_order_ : moved.target_order_) = nullptr;
   return moved;
+}
+
+template <class T>
+void Operator<T>::plant(std::shared_ptr<const Forest<T>> forest, Exec& exec) {
+  forest_ = std::move(forest);
+  const auto packed = [&](const Tree<T>& tree) {
+    const Argument<T> ordered(tree.order(), tree.points(), exec);
+    return std::make_shared<const PackedPoints<T>>(pack(ordered.view(), how_, exec));
+  };
+  source_ = packed(forest_->source);
+  target_ = packed(forest_->target);
+  source_order_ = forest_->source.order();
+  target_order_ = forest_->target.order();
+  kernel_ = nullptr;
+}
+
+template <class T>
+typename Operator<T>::Losses Operator<T>::truncate(const T* f, const T* g, double eps,
+                                                   double budget, Exec& exec) {
+  // A new mask loses a part of the budget, so that potentials may move before it has to go: its
+  // size grows with the logarithm of that part.
+  constexpr double kPart = 1.0 / 32;
+  const double before = mask_ && mask_->eps() == eps ? mask_->lost(f, g, exec)
+                                                     : std::numeric_limits<double>::infinity();
+  if (before <= budget) return {before, before};
+  mask_ = std::make_shared<const Mask<T>>(*forest_, f, g, eps, kPart * budget, exec);
+  return {before, mask_->lost()};
 }
 
 template <class T>
@@ -254,6 +330,7 @@ kernels::Pairs<T> Operator<T>::pairs(Side rows) const {
     pairs.rows = (source ? source_ : target_)->panels();
     pairs.cols = (source ? target_ : source_)->panels();
     if (exponents_) pairs.rows.norms = pairs.cols.norms = nullptr;  // of softmin alone
+    if (mask_) pairs.list = &mask_->list(rows);
   } else {
     const auto matrix = source ? matrix_ : matrix_.transposed();
     pairs.matrix = matrix.data;
@@ -269,7 +346,7 @@ bool Operator<T>::absorb(Side rows, const double* f, const T* g, double eps, dou
   kernel_ = nullptr;
   if (lattice_) return false;
   const std::int64_t values = n_ * kernels::padded(m_);
-  if (values > budget / static_cast<std::int64_t>(sizeof(T))) return false;
+  if (planted() || values > budget / static_cast<std::int64_t>(sizeof(T))) return false;
   const auto p = pairs(Side::source);
   const auto costs = kernels::absorbed_costs(p, precision_, exec);
   if (passes * (costs.streamed - costs.absorbed) <= costs.absorb) return false;
@@ -322,8 +399,17 @@ bool Operator<T>::softmin(Side rows, const T* h, const double* shift, double* ou
     p.rows.norms = (source ? source_ : target_)->norms;
     p.cols.norms = (source ? target_ : source_)->norms;
   }
-  kernels::softmin<T>(
-      {.pairs = p, .h = h, .shift = shift, .out = out, .eps = eps, .precision = precision_}, exec);
+  const Argument<T> columns(order(other(rows)), h, kernels::padded(p.m), exec);
+  const Argument<double> expected(order(rows), shift, p.n, exec);
+  Result<double> result(order(rows), out, p.n, 1, exec);
+  kernels::softmin<T>({.pairs = p,
+                       .h = columns.data(),
+                       .shift = expected.data(),
+                       .out = result.data(),
+                       .eps = eps,
+                       .precision = precision_},
+                      exec);
+  result.put(exec);
   return false;
 }
 
@@ -331,17 +417,23 @@ template <class T>
 void Operator<T>::apply(Side rows, const T* h, const T* shift, kernels::Weighting weighting,
                         MatrixView<const T> v, T* out, double eps, Exec& exec) const {
   if (lattice_) return lattice_->sweep.apply(rows, h, shift, weighting, v, out, eps, exec);
-  kernels::apply<T>({.pairs = pairs(rows),
-                     .h = h,
-                     .shift = shift,
+  const auto p = pairs(rows);
+  const int k = v.data ? static_cast<int>(v.cols) : 1;
+  const Argument<T> columns(order(other(rows)), h, kernels::padded(p.m), exec);
+  const Argument<T> shifts(order(rows), shift, p.n, exec), values(order(other(rows)), v, exec);
+  Result<T> result(order(rows), out, p.n, k, exec);
+  kernels::apply<T>({.pairs = p,
+                     .h = columns.data(),
+                     .shift = shifts.data(),
                      .weighting = weighting,
-                     .v = v.data,
-                     .v_row = v.row_stride,
-                     .v_col = v.col_stride,
-                     .k = v.data ? static_cast<int>(v.cols) : 1,
-                     .out = out,
+                     .v = values.data(),
+                     .v_row = values.view().row_stride,
+                     .v_col = values.view().col_stride,
+                     .k = k,
+                     .out = result.data(),
                      .eps = eps},
                     exec);
+  result.put(exec);
 }
 
 template <class T>
@@ -352,14 +444,22 @@ void Operator<T>::pull(Side rows, const T* h, const T* shift, T* out, double eps
         "[operator] a cost matrix has no coordinates to differentiate in; the "
         "derivative in the costs is the plan");
   if (lattice_) return lattice_->sweep.pull(rows, h, shift, out, eps, exec, mass, cost);
-  kernels::pull<T>({.pairs = pairs(rows),
-                    .h = h,
-                    .shift = shift,
-                    .out = out,
+  const auto p = pairs(rows);
+  const Argument<T> columns(order(other(rows)), h, kernels::padded(p.m), exec),
+      shifts(order(rows), shift, p.n, exec);
+  Result<T> gradient(order(rows), out, p.n, dim_, exec), masses(order(rows), mass, p.n, 1, exec),
+      costs(order(rows), cost, p.n, 1, exec);
+  kernels::pull<T>({.pairs = p,
+                    .h = columns.data(),
+                    .shift = shifts.data(),
+                    .out = gradient.data(),
                     .eps = eps,
-                    .mass = mass,
-                    .cost = cost},
+                    .mass = masses.data(),
+                    .cost = costs.data()},
                    exec);
+  gradient.put(exec);
+  masses.put(exec);
+  costs.put(exec);
   if (!form_.unit_length) return;
   const PackedPoints<T>& points = rows == Side::source ? *source_ : *target_;
   kernels::each(
@@ -371,17 +471,27 @@ template <class T>
 void Operator<T>::moments(Side rows, const T* h, const T* shift, MatrixView<const T> values,
                           const T* center, T* mass, T* first, T* second, double eps,
                           Exec& exec) const {
-  const auto packed = pack(values, {}, exec);
-  kernels::moments<T>({.pairs = pairs(rows),
-                       .h = h,
-                       .shift = shift,
+  const auto p = pairs(rows);
+  const std::int64_t k = values.cols;
+  const Argument<T> columns(order(other(rows)), h, kernels::padded(p.m), exec),
+      shifts(order(rows), shift, p.n, exec), ordered(order(other(rows)), values, exec),
+      centers(order(rows), {center, p.n, k, k, 1, exec.device}, exec);
+  Result<T> masses(order(rows), mass, p.n, 1, exec), firsts(order(rows), first, p.n, k, exec),
+      seconds(order(rows), second, p.n, k * k, exec);
+  const auto packed = pack(ordered.view(), {}, exec);
+  kernels::moments<T>({.pairs = p,
+                       .h = columns.data(),
+                       .shift = shifts.data(),
                        .values = packed.panels(),
-                       .center = center,
-                       .mass = mass,
-                       .first = first,
-                       .second = second,
+                       .center = centers.data(),
+                       .mass = masses.data(),
+                       .first = firsts.data(),
+                       .second = seconds.data(),
                        .eps = eps},
                       exec);
+  masses.put(exec);
+  firsts.put(exec);
+  seconds.put(exec);
 }
 
 template <class T>
@@ -389,60 +499,109 @@ void Operator<T>::draw(Side rows, const T* h, const T* shift,
                        const std::vector<std::int64_t>& requested_rows,
                        const std::vector<std::int64_t>& counts, std::uint64_t seed,
                        std::int64_t* out, double eps, Exec& exec) const {
-  std::vector<std::int64_t> offsets(counts.size());
+  // A request: its row where it is swept, how many draws, and where they go. Rows that share tiles
+  // stand together.
+  struct Request {
+    std::int64_t row, count, offset;
+  };
+  std::vector<Request> requests(counts.size());
   std::int64_t total = 0;
   for (std::size_t r = 0; r < counts.size(); ++r) {
-    offsets[r] = total;
+    const std::int64_t i = requested_rows[r];
+    requests[r] = {order(rows) ? forest_->of(rows).rank()[i] : i, counts[r], total};
     total += counts[r];
   }
-  const auto at_rows = placed(requested_rows, exec), at_counts = placed(counts, exec),
-             at_offsets = placed(offsets, exec);
-  kernels::draw<T>({.pairs = pairs(rows),
-                    .h = h,
-                    .shift = shift,
+  if (order(rows))
+    std::sort(requests.begin(), requests.end(),
+              [](const Request& a, const Request& b) { return a.row < b.row; });
+  const auto column = [&](std::int64_t Request::*member) {
+    std::vector<std::int64_t> values(requests.size());
+    for (std::size_t r = 0; r < values.size(); ++r) values[r] = requests[r].*member;
+    return placed(values, exec);
+  };
+  const auto p = pairs(rows);
+  const Argument<T> columns(order(other(rows)), h, kernels::padded(p.m), exec),
+      shifts(order(rows), shift, p.n, exec);
+  const auto at_rows = column(&Request::row), at_counts = column(&Request::count),
+             at_offsets = column(&Request::offset);
+  kernels::draw<T>({.pairs = p,
+                    .h = columns.data(),
+                    .shift = shifts.data(),
                     .rows = at_rows.data(),
                     .counts = at_counts.data(),
                     .offsets = at_offsets.data(),
-                    .requests = static_cast<std::int64_t>(counts.size()),
+                    .requests = static_cast<std::int64_t>(requests.size()),
                     .seed = seed,
                     .out = out,
                     .eps = eps},
                    exec);
+  if (const auto* const at = order(other(rows)))
+    kernels::each(kernels::LookUpArgs{at, out}, total, exec);
 }
 
 template <class T>
 void Operator<T>::top_k(Side rows, const T* h, const T* shift, int k, std::int64_t* columns,
                         T* weights, double* softmin, double eps, Exec& exec) const {
-  kernels::top_k<T>({.pairs = pairs(rows),
-                     .h = h,
-                     .shift = shift,
+  const auto p = pairs(rows);
+  const Argument<T> biases(order(other(rows)), h, kernels::padded(p.m), exec),
+      shifts(order(rows), shift, p.n, exec);
+  Result<std::int64_t> places(order(rows), columns, p.n, k, exec);
+  Result<T> found(order(rows), weights, p.n, k, exec);
+  Result<double> sums(order(rows), softmin, p.n, 1, exec);
+  kernels::top_k<T>({.pairs = p,
+                     .h = biases.data(),
+                     .shift = shifts.data(),
                      .k = k,
-                     .columns = columns,
-                     .weights = weights,
-                     .softmin = softmin,
+                     .columns = places.data(),
+                     .weights = found.data(),
+                     .softmin = sums.data(),
                      .eps = eps},
                     exec);
+  places.put(exec);
+  found.put(exec);
+  sums.put(exec);
+  if (const auto* const at = order(other(rows)))
+    kernels::each(kernels::LookUpArgs{at, columns}, p.n * k, exec);
 }
 
 template <class T>
 void Operator<T>::select(Side rows, const T* h, const T* shift, const T* threshold,
                          std::int64_t* counts, const std::int64_t* offsets, std::int64_t* columns,
                          T* weights, double eps, Exec& exec) const {
-  kernels::select<T>({.pairs = pairs(rows),
-                      .h = h,
-                      .shift = shift,
-                      .threshold = threshold,
-                      .counts = counts,
-                      .offsets = offsets,
+  const auto p = pairs(rows);
+  const Argument<T> biases(order(other(rows)), h, kernels::padded(p.m), exec),
+      shifts(order(rows), shift, p.n, exec), least(order(rows), threshold, p.n, exec);
+  const Argument<std::int64_t> starts(order(rows), offsets, p.n, exec);
+  Result<std::int64_t> numbers(order(rows), counts, p.n, 1, exec);
+  if (columns) numbers.take(p.n, exec);
+  kernels::select<T>({.pairs = p,
+                      .h = biases.data(),
+                      .shift = shifts.data(),
+                      .threshold = least.data(),
+                      .counts = numbers.data(),
+                      .offsets = starts.data(),
                       .columns = columns,
                       .weights = weights,
                       .eps = eps},
                      exec);
+  if (!columns) return numbers.put(exec);
+  if (const auto* const at = order(other(rows)))
+    kernels::each(kernels::LookUpRowsArgs{at, starts.data(), numbers.data(), columns}, p.n, exec);
 }
 
 template <class T>
 void Operator<T>::hard(Side rows, const T* h, T* out, std::int64_t* columns, Exec& exec) const {
-  kernels::hard<T>({.pairs = pairs(rows), .h = h, .out = out, .columns = columns}, exec);
+  auto p = pairs(rows);
+  p.list = nullptr;  // a mask bounds sums, not the least
+  const Argument<T> biases(order(other(rows)), h, kernels::padded(p.m), exec);
+  Result<T> least(order(rows), out, p.n, 1, exec);
+  Result<std::int64_t> places(order(rows), columns, p.n, 1, exec);
+  kernels::hard<T>({.pairs = p, .h = biases.data(), .out = least.data(), .columns = places.data()},
+                   exec);
+  least.put(exec);
+  places.put(exec);
+  if (const auto* const at = order(other(rows)); at && columns)
+    kernels::each(kernels::LookUpArgs{at, columns}, p.n, exec);
 }
 
 template class Operator<float>;

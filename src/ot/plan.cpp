@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <type_traits>
+#include <utility>
 
 #include "ot/plan_parts.hpp"
 
@@ -83,7 +85,18 @@ Plan<T>::Plan(const Problem<T>& problem, double epsilon, VectorView<const T> f,
 template <class T>
 Plan<T>::Plan(const Problem<T>& problem, const SinkhornResult<T>& result)
     : Plan(problem, result.report.epsilon, result.f.view(), result.g.view(),
-           result.report.mass_level) {}
+           result.report.mass_level) {
+  const SinkhornReport& report = result.report;
+  if (report.geometry != Sweeps::tree) return;
+  Exec exec = exec_of(problem);
+  Operator<T> op(*op_);
+  op.plant(std::make_shared<const Forest<T>>(problem, exec), exec);
+  const auto lost = op.truncate(f_.data(), g_.data(), epsilon_,
+                                report.truncation * report.transported_mass, exec);
+  truncation_ = lost.now / report.transported_mass;
+  op_ = std::make_shared<const Operator<T>>(std::move(op));
+  synchronize(exec.device, exec.stream);
+}
 
 template <class T>
 std::int64_t Plan<T>::n() const {

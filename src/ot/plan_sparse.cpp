@@ -14,19 +14,38 @@ namespace monge {
 namespace {
 constexpr std::int64_t kDenseChunk = std::int64_t{1} << 20;  // entries listed at a time
 
+template <class T>
+struct Entry {
+  std::int64_t column;
+  T weight;
+};
+
 // Moves row i's entries of weight >= keep down to offsets[i], scaled by a_i; `first` and `counts`
-// say where they are. Entries keep their order. On the host: entries are few beside the sweep that
-// found them.
-template <class T, class First, class Count>
+// say where they are. Entries keep their order, unless they were swept in that of a tree and
+// `before` says which of two comes first. On the host: entries are few beside the sweep that found
+// them.
+template <class T, class First, class Count, class Before>
 SparsePlan<T> compacted(const Plan<T>& plan, Buffer<std::int64_t> columns, Buffer<T> weights,
-                        T least, const First& first, const Count& count, Exec& exec) {
+                        T least, const First& first, const Count& count, const Before& before,
+                        Exec& exec) {
   const auto a = on_host(plan.problem().a(), exec);
   columns = std::move(columns).to(Device{}, exec.stream);
   weights = std::move(weights).to(Device{}, exec.stream);
   Buffer<std::int64_t> offsets(plan.n() + 1);
   std::int64_t kept = 0;
   offsets[0] = 0;
+  std::vector<Entry<T>> row;
+  const auto sort = [&](std::int64_t begin, std::int64_t entries) {
+    row.clear();
+    for (std::int64_t e = begin; e < begin + entries; ++e) row.push_back({columns[e], weights[e]});
+    std::sort(row.begin(), row.end(), before);
+    for (const auto& [column, weight] : row) {
+      columns[begin] = column;
+      weights[begin++] = weight;
+    }
+  };
   for (std::int64_t i = 0; i < plan.n(); ++i) {
+    if (plan.op().planted()) sort(first(i), count(i));
     for (std::int64_t e = first(i); e < first(i) + count(i); ++e) {
       const T value = a[i] > 0 && columns[e] >= 0 ? a[i] * weights[e] : T(0);
       if (!(value > 0 && value >= least)) continue;
@@ -108,7 +127,11 @@ SparsePlan<T> Plan<T>::top_k(int k, Exec& exec) const {
              epsilon_, exec);
   auto found = compacted(
       *this, std::move(columns), std::move(weights), T(0), [&](std::int64_t i) { return i * k; },
-      [&](std::int64_t) { return k; }, exec);
+      [&](std::int64_t) { return k; },
+      [](const Entry<T>& a, const Entry<T>& b) {
+        return a.weight != b.weight ? a.weight > b.weight : a.column < b.column;
+      },
+      exec);
   return with_bounds(*this, std::move(found), T(0), k);
 }
 
@@ -143,11 +166,13 @@ SparsePlan<T> Plan<T>::sparse(double threshold, Exec& exec, std::int64_t limit) 
                 row_offsets.data(), columns.data(), weights.data(), epsilon_, exec);
   auto found = compacted(
       *this, std::move(columns), std::move(weights), static_cast<T>(threshold),
-      [&](std::int64_t i) { return offsets[i]; }, [&](std::int64_t i) { return counts[i]; }, exec);
+      [&](std::int64_t i) { return offsets[i]; }, [&](std::int64_t i) { return counts[i]; },
+      [](const Entry<T>& a, const Entry<T>& b) { return a.column < b.column; }, exec);
   return with_bounds(*this, std::move(found), static_cast<T>(threshold), 0);
 }
 
-// Row blocks of the non-zero entries, so that only the result has size n x m.
+// Row blocks of the non-zero entries, so that only the result has size n x m. All of them, in the
+// order of the points: a tree would save little of a plan that is written out.
 template <class T>
 Buffer<T> Plan<T>::dense(Exec& exec, std::int64_t limit) const {
   if (static_cast<double>(n()) * static_cast<double>(m()) > static_cast<double>(limit))
@@ -156,6 +181,7 @@ Buffer<T> Plan<T>::dense(Exec& exec, std::int64_t limit) const {
                     "operator, top_k or sparse, or raise the limit",
                     n(), m(), static_cast<double>(n()) * static_cast<double>(m()), limit),
         "limit");
+  const Operator<T> op = op_->planted() ? Operator<T>(*problem_) : *op_;
   const auto h = column_bias(*this, Side::source, exec);
   auto out = filled(n() * m(), T(0), exec);
   const auto a = problem_->a();
@@ -169,7 +195,7 @@ Buffer<T> Plan<T>::dense(Exec& exec, std::int64_t limit) const {
   Buffer<T> weights(rows * m(), exec.device);
   Buffer<std::int64_t> counts(rows, exec.device), columns(rows * m(), exec.device);
   for (std::int64_t begin = 0; begin < n(); begin += rows) {
-    kernels::SelectArgs<T> args{.pairs = op_->pairs(Side::source),
+    kernels::SelectArgs<T> args{.pairs = op.pairs(Side::source),
                                 .h = h.data(),
                                 .shift = f_.data() + begin,
                                 .threshold = least.data(),

@@ -29,6 +29,7 @@ class Record {
     passes_before_ = begun.passes;
     report.fast_passes = begun.fast_passes;
     report.absorbed = begun.absorbed;
+    report.coarse_passes = begun.coarse_passes;
     report.trace = begun.trace;
     report.phases = begun.phases;
   }
@@ -56,9 +57,10 @@ class Record {
 
   bool meets(const Check& check) const {
     if (options_.criterion == Criterion::residual)
-      return reach_.meets(check.marginal_error, options_.tolerance);
+      return reach_.meets(check.marginal_error + check.truncation, options_.tolerance);
     const double scale = std::max(std::abs(check.dual), options_.epsilon * check.mass);
-    return check.gap <= options_.tolerance * scale;
+    return check.gap + options_.epsilon * check.mass * check.truncation <=
+           options_.tolerance * scale;
   }
 
   /// A check at the target. True: the solve ends with it; `last`: for want of iterations;
@@ -148,6 +150,7 @@ class Record {
     to.residual_b = check.residual_b;
     to.dual_value = check.dual;
     to.transported_mass = check.mass;
+    to.truncation = check.truncation;
   }
 
   // Two Balanced sides leave (f + c, g - c) free: stored with m_b sum a f = m_a sum b g. Their

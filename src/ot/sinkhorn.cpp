@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -14,6 +15,7 @@
 #include "ot/anderson.hpp"
 #include "ot/coarse.hpp"
 #include "ot/initial.hpp"
+#include "ot/multiscale.hpp"
 #include "ot/newton.hpp"
 #include "ot/record.hpp"
 #include "ot/relaxation.hpp"
@@ -58,7 +60,8 @@ Reach reach_of(const Problem<T>& problem, Reach reach) {
 template <class T>
 class Solve {
  public:
-  Solve(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec)
+  Solve(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
+        std::shared_ptr<const Forest<T>> forest = nullptr)
       : problem_(problem),
         options_(options),
         exec_(exec),
@@ -72,17 +75,28 @@ class Solve {
         checks_(options),
         kernel_cache_(options.kernel_cache != kAutomaticCache
                           ? options.kernel_cache
-                          : kernels::absorbed_bytes(exec.device)) {}
+                          : kernels::absorbed_bytes(exec.device)) {
+    if (!forest) return;
+    record_.report.geometry = Sweeps::tree;
+    op_.plant(std::move(forest), exec);
+    alternation_.truncate(kTruncationShare * options.tolerance);
+  }
 
   /// Counts what was done before.
   void count(const SinkhornReport& begun) { record_.count(begun); }
+  void count(const Multiscale<T>& begun) {
+    record_.report.coarse_passes = begun.passes;
+    record_.report.trace = begun.trace;
+    annealed_ = begun.f.size() > 0;
+  }
 
   SinkhornResult<T> run(const Start<T>& start) {
     support_below_ = options_.acceleration == Acceleration::support
                          ? std::numeric_limits<double>::infinity()
                          : kFirstSupport * range();
     const bool cold = !start.f.size && !start.g.size;
-    annealed_ = options_.annealing == Annealing::automatic && cold;
+    const bool anneals = options_.annealing == Annealing::automatic && cold;
+    annealed_ = annealed_ || anneals;
     double first = range() / kSkippedLevels;
     Start<T> begin = start;
     std::optional<Initial<T>> found;
@@ -98,9 +112,10 @@ class Solve {
     exec_.state = {};
     record_.report.weight_error = op_.weight_error(options_.epsilon);
     alternation_.start(begin, exec_);
-    if (!annealed_ || anneal(first, kLevelIterations)) target();
+    if (!anneals || anneal(first, kLevelIterations)) target();
     if (fast_stage_ || options_.precision == Precision::fast)
       record_.report.fast_passes = record_.passes();
+    record_.report.kept = op_.kept();
     return record_.finish(problem_);
   }
 
@@ -329,8 +344,8 @@ class Solve {
     const bool automatic = options_.acceleration == Acceleration::automatic &&
                            (slow || std::min(problem_.n(), problem_.m()) >= kWideProblem);
     return (automatic || options_.acceleration == Acceleration::support) &&
-           !exec_.device.is_cuda() && !alternation_.has_level() && !fast_stage_ &&
-           kernel_cache_ > 0 && alternation_.epsilon() <= support_below_;
+           !exec_.device.is_cuda() && !op_.planted() && !alternation_.has_level() &&
+           !fast_stage_ && kernel_cache_ > 0 && alternation_.epsilon() <= support_below_;
   }
 
   // From the pair in hand and its epsilon. True: the solve ends with it.
@@ -363,7 +378,8 @@ class Solve {
 
   bool wants_newton(int at_target) const {
     if (options_.acceleration == Acceleration::newton) return at_target == 1;
-    return options_.acceleration == Acceleration::automatic && !had_newton_ && slow(at_target);
+    return options_.acceleration == Acceleration::automatic && !op_.planted() && !had_newton_ &&
+           slow(at_target);
   }
 
   // From the pair in hand, at the target. True: the solve ends with it.
@@ -492,11 +508,37 @@ const char* to_string(Status status) {
 }
 
 template <class T>
+SinkhornResult<T> solve(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
+                        const Start<T>& start, std::shared_ptr<const Forest<T>> forest) {
+  return Solve<T>(problem, options, exec, std::move(forest)).run(start);
+}
+
+template <class T>
 SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
                            const Start<T>& start) {
   validate(problem, options, start, exec);
-  const SinkhornOptions acting = acting_on(problem, options);
-  return Solve<T>(problem, acting, exec).run(start);
+  const auto forest =
+      by_tree(problem, options) ? std::make_shared<const Forest<T>>(problem, exec) : nullptr;
+  // A callback that has said stop is not asked again: what is still to come stops at its first
+  // check.
+  SinkhornOptions each = acting_on(problem, options);
+  bool stopped = false;
+  if (forest && options.on_check)
+    each.on_check = [&](const SinkhornReport& report) {
+      stopped = stopped || !options.on_check(report);
+      return !stopped;
+    };
+  Multiscale<T> begun;
+  Start<T> from = start;
+  if (forest && !start.f.size && !start.g.size && options.annealing == Annealing::automatic) {
+    begun = multiscale(problem, forest, each, exec);
+    from = {begun.f.view(), begun.g.view()};
+  }
+  Solve<T> solve(problem, each, exec, forest);
+  solve.count(begun);
+  auto result = solve.run(from);
+  if (options.verify) verify(problem, result, exec);
+  return result;
 }
 
 bool goes_on(const SinkhornOptions& options, const SinkhornReport& report) {
@@ -513,11 +555,18 @@ SinkhornResult<double> sinkhorn(const Problem<double>& problem, const SinkhornOp
   const auto f = widened(begun.f, exec), g = widened(begun.g, exec);
   const Start<double> start{f.view(), g.view()};
   validate(problem, mixed, start, exec);
-  Solve<double> solve(problem, mixed, exec);
+  Solve<double> solve(problem, mixed, exec,
+                      begun.report.geometry == Sweeps::tree
+                          ? std::make_shared<const Forest<double>>(problem, exec)
+                          : nullptr);
   solve.count(begun.report);
   return solve.run(start);
 }
 
+template SinkhornResult<float> solve(const Problem<float>&, const SinkhornOptions&, Exec&,
+                                     const Start<float>&, std::shared_ptr<const Forest<float>>);
+template SinkhornResult<double> solve(const Problem<double>&, const SinkhornOptions&, Exec&,
+                                      const Start<double>&, std::shared_ptr<const Forest<double>>);
 template SinkhornResult<float> sinkhorn(const Problem<float>&, const SinkhornOptions&, Exec&,
                                         const Start<float>&);
 template SinkhornResult<double> sinkhorn(const Problem<double>&, const SinkhornOptions&, Exec&,

@@ -47,7 +47,7 @@ def test_signature_and_docstring_are_the_table(verb):
 
 @pytest.mark.parametrize(
     "keyword",
-    ["geometry", "verify", "reg"],
+    ["reg"],
 )
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.__name__)
 def test_keywords_of_other_parts_are_absent(verb, keyword):

@@ -59,6 +59,18 @@ enum class Initializer {
 std::string to_string(Initializer initializer);
 Initializer parse_initializer(const std::string& name);
 
+/// Which pairs a sweep over points visits.
+enum class Sweeps {
+  automatic,  ///< tree where it is predicted to visit less than a quarter of them
+  dense,      ///< all
+  tree        ///< those of two kd-trees whose blocks may carry mass: see SinkhornCheck::truncation
+};
+
+/// "automatic", "dense", "tree".
+std::string to_string(Sweeps sweeps);
+/// The inverse. Throws InvalidArgument naming the known ones.
+Sweeps parse_sweeps(const std::string& name);
+
 /// One check: of a pair (f, g), at no extra pass.
 struct SinkhornCheck {
   int iterations = 0;
@@ -69,6 +81,10 @@ struct SinkhornCheck {
          residual_b = 0;  ///< L1 distance of each marginal from its optimality target
   double dual_value = 0;
   double transported_mass = 0;
+  /// With the sweeps of a tree a bound on what the marginals lose to pairs that are left out, over
+  /// the transported mass: certified at every check, and added to marginal_error before that is
+  /// compared with the tolerance.
+  double truncation = 0;
 };
 
 /// A stretch of a solve in which one method ran.
@@ -91,11 +107,16 @@ struct SinkhornReport : SinkhornCheck {
   /// of the relative error of the plan's weights by one half-step. No residual shows it, as each is
   /// measured by the same products. 0 with any other precision.
   double weight_error = 0;
-  std::int64_t fast_passes = 0;  ///< of the passes those in precision fast
-  std::int64_t absorbed = 0;     ///< passes that read a kernel kept in memory, see kernel_cache
-  double mass_level = 0;         ///< the level l of f = min(s, l) with a total mass; else 0
-  double omega = 1;              ///< relaxation in use at the end
+  std::int64_t fast_passes = 0;       ///< of the passes those in precision fast
+  std::int64_t absorbed = 0;          ///< passes that read a kernel kept in memory, see kernel_cache
+  double mass_level = 0;              ///< the level l of f = min(s, l) with a total mass; else 0
+  double omega = 1;                   ///< relaxation in use at the end
   std::vector<SinkhornPhase> phases;  ///< what ran, in order
+  Sweeps geometry = Sweeps::dense;    ///< as it acted
+  double kept = 1;                    ///< of the pairs, those that a sweep visits
+  std::int64_t coarse_passes = 0;     ///< over nodes of the trees, which made the start
+  /// verify: what the target's marginal loses to pairs that are left out, in L1 over the mass.
+  double verified = std::numeric_limits<double>::quiet_NaN();
   std::vector<SinkhornCheck>
       trace;  ///< every check, oldest first, levels of the annealing included
 };
@@ -121,6 +142,10 @@ struct SinkhornOptions {
   std::uint64_t seed = 0;  ///< of a subsample
   Precision precision = Precision::automatic;
   Schedule schedule = Schedule::plain;
+  /// tree: |x - y|^2 or its half in up to 3 dimensions. From nothing the solve then goes from
+  /// coarse nodes at large epsilon to all points at the target.
+  Sweeps geometry = Sweeps::automatic;
+  bool verify = false;  ///< one more pass over all pairs: SinkhornReport::verified
   /// Bytes that a kernel exp((f_i + g_j - C_ij) / epsilon) may take, which a solve keeps at the
   /// target epsilon where it is predicted to repay itself: passes then read it, which takes as long
   /// whatever the cost and the dimension are. 0: nothing of size n m exists. Automatic: 512 MiB, on
@@ -146,8 +171,9 @@ struct SinkhornResult {
 /// Throws InvalidArgument for options out of range (of a Problem<float> precisions mixed and double
 /// are; staged needs automatic or accurate), NotAvailable for precision fast and schedule staged
 /// where the fast one does not exist, for anderson, newton and support with a total mass below both
-/// sides', for support on a GPU and with a kernel_cache of 0, for an initializer that does not know
-/// the geometry, the cost or the dimension, Error when the very first check is already non-finite,
+/// sides', for newton and support with geometry tree, for support on a GPU and with a kernel_cache of
+/// 0, for an initializer that does not know the geometry, the cost or the dimension, for geometry
+/// tree on other costs and dimensions, Error when the very first check is already non-finite,
 /// Interrupted when exec says stop. Running out of iterations is a result. Defined for float and
 /// double.
 template <class T>
