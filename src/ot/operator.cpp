@@ -25,6 +25,8 @@ namespace {
 constexpr std::int64_t kExponentDimension = 3;
 constexpr double kExponentRange = 1024;
 
+constexpr double kNone = -std::numeric_limits<double>::infinity();  // of a point without partner
+
 // Of the range / eps; the same multiple of u.
 constexpr double kFloatFloor = 4e-9, kDoubleFloor = 7.5e-18;
 // Marginal errors, in double, of pairs whose measured error was 0: at most about 6e-7 where float's
@@ -225,23 +227,26 @@ kernels::Pairs<T> Operator<T>::pairs(Side rows) const {
 template <class T>
 bool Operator<T>::absorb(Side rows, const double* f, const T* g, double eps, double passes,
                          std::int64_t budget, Exec& exec) {
-  kernel_ = nullptr;
+  const auto before = std::exchange(kernel_, nullptr);
   const std::int64_t values = n_ * kernels::padded(m_);
   if (exec.device.is_cuda() || values > budget / static_cast<std::int64_t>(sizeof(T))) return false;
   const auto p = pairs(Side::source);
   const auto costs = kernels::absorbed_costs(p, precision_);
   if (passes * (costs.streamed - costs.absorbed) <= costs.absorb) return false;
-  const auto kept = [&](const auto* from, std::int64_t size) {
-    constexpr double kNone = -std::numeric_limits<double>::infinity();
-    Buffer<double> out(kernels::padded(size), kNone);
+  const auto keep = [&](const auto* from, std::int64_t size, Buffer<double>& to) {
+    std::fill(to.begin() + size, to.end(), kNone);
     for (std::int64_t i = 0; i < size; ++i)
-      if (!from || std::isfinite(from[i])) out[i] = from ? from[i] : min_cost_;
-    return out;
+      to[i] = !from ? min_cost_ : std::isfinite(from[i]) ? from[i] : kNone;
   };
   const bool source = rows == Side::source;
-  auto kernel =
-      std::make_shared<Kernel>(Kernel{eps, source ? kept(f, n_) : kept(g, n_),
-                                      source ? kept(g, m_) : kept(f, m_), Buffer<T>(values)});
+  auto kernel = before.use_count() == 1
+                    ? before  // the same memory again
+                    : std::make_shared<Kernel>(Kernel{0, Buffer<double>(kernels::padded(n_)),
+                                                      Buffer<double>(kernels::padded(m_)),
+                                                      Buffer<T>(values)});
+  kernel->eps = eps;
+  keep(f, size(rows), source ? kernel->f : kernel->g);
+  keep(g, size(other(rows)), source ? kernel->g : kernel->f);
   if (kernels::absorb<T>({.pairs = p,
                           .f = kernel->f.data(),
                           .g = kernel->g.data(),

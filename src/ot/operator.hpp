@@ -117,6 +117,6 @@ class Operator {
   double largest_product_ = 0;  // of fast: max |x|^2, as products 2 x.y count; half of it for x.y
   double radius2_ = 0;          // of all points about the centre, squared, in units of the scale
   double min_cost_ = 0, max_cost_ = 0, needed_cost_ = 0;
-  std::shared_ptr<const Kernel> kernel_;  // null: streamed
+  std::shared_ptr<Kernel> kernel_;  // null: streamed
 };
 }  // namespace monge

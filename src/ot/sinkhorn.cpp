@@ -17,7 +17,7 @@ namespace monge {
 namespace {
 constexpr double kLevelTolerance = 1e-2;  // marginal error that ends an annealing level
 constexpr int kLevelIterations = 50;      // a level is a start, never a finish
-constexpr double kSkippedLevels = 32;  // of the first annealing: plain steps are fast up to there
+constexpr double kSkippedLevels = 128;  // of the first annealing: plain steps are fast up to there
 constexpr int kStallWindow = 100;      // iterations at the target that must
 constexpr double kStallRatio = 0.99;   // reduce the error by this, or mass stands where only
                                        // a larger epsilon moves it

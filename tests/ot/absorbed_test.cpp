@@ -143,7 +143,7 @@ TEST(AbsorbedSolve, SmallProblemsReadTheirKernelFromTheFirstPassOn) {
     const auto small = solve(problem, tight(0.1, 1e-9), kPlenty);
     ASSERT_TRUE(small.report.converged);
     EXPECT_EQ(small.report.absorbed, small.report.passes);
-    ASSERT_GT(small.report.trace.front().epsilon, 0.3);  // there were levels
+    ASSERT_GT(small.report.trace.front().epsilon, 0.11);  // there were levels
     const auto streamed = solve(problem, tight(0.1, 1e-9), 0);
     EXPECT_EQ(small.report.passes, streamed.report.passes);
     for (std::int64_t i = 0; i < 90; ++i) EXPECT_NEAR(small.f[i], streamed.f[i], 1e-10);
