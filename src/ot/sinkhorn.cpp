@@ -18,15 +18,14 @@ namespace {
 constexpr double kLevelTolerance = 1e-2;  // marginal error that ends an annealing level
 constexpr int kLevelIterations = 50;      // a level is a start, never a finish
 constexpr double kSkippedLevels = 128;  // of the first annealing: plain steps are fast up to there
-constexpr int kStallWindow = 100;      // iterations at the target that must
-constexpr double kStallRatio = 0.99;   // reduce the error by this, or mass stands where only
-                                       // a larger epsilon moves it
-constexpr double kFastShare = 0.1;     // of the estimated error of fast: what it may leave
+constexpr int kStallWindow = 100;       // iterations at the target that must
+constexpr double kStallRatio = 0.99;    // reduce the error by this, or mass stands where only
+                                        // a larger epsilon moves it
+constexpr double kFastShare = 0.1;      // of the estimated error of fast: what it may leave
 constexpr double kAccurateShare = 1.0 / 3;  // of the iterations that are left to finish in
 constexpr int kFirstFinite = 20;            // iterations within which a check must be finite
 constexpr int kFlatChecks = 3;              // checks without progress that make a floor
-constexpr std::int64_t kKernelCache = std::int64_t{512} << 20;  // bytes, on the CPU
-constexpr int kPassesAhead = 4;  // that an epsilon takes at least, but for luck
+constexpr int kPassesAhead = 4;             // that an epsilon takes at least, but for luck
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
 template <class T>
@@ -66,9 +65,7 @@ class Solve {
         reach_(reach_of(problem, op_.reach(options.epsilon))),
         relaxation_(make_relaxation()),
         checks_(options),
-        kernel_cache_(options.kernel_cache != kAutomaticCache ? options.kernel_cache
-                      : exec.device.is_cuda()                 ? 0
-                                                              : kKernelCache) {}
+        kernel_cache_(cache_bytes(options, exec.device)) {}
 
   /// Counts what was done before.
   void count(const SinkhornReport& begun) {

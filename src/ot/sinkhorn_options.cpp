@@ -79,6 +79,13 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
   check(start.f, problem.n(), "f");
   check(start.g, problem.m(), "g");
 }
+
+std::int64_t cache_bytes(const SinkhornOptions& options, Device device) {
+  constexpr std::int64_t kOnTheCpu = std::int64_t{512} << 20;
+  if (options.kernel_cache != kAutomaticCache) return options.kernel_cache;
+  return device.is_cuda() ? 0 : kOnTheCpu;
+}
+
 template void validate(const Problem<float>&, const SinkhornOptions&, const Start<float>&, Exec&);
 template void validate(const Problem<double>&, const SinkhornOptions&, const Start<double>&, Exec&);
 }  // namespace monge

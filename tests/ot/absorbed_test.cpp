@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "monge/ot/divergence.hpp"
 #include "support/devices.hpp"
 #include "support/problems.hpp"
 #include "support/solved.hpp"
@@ -147,6 +148,31 @@ TEST(AbsorbedSolve, SmallProblemsReadTheirKernelFromTheFirstPassOn) {
     const auto streamed = solve(problem, tight(0.1, 1e-9), 0);
     EXPECT_EQ(small.report.passes, streamed.report.passes);
     for (std::int64_t i = 0; i < 90; ++i) EXPECT_NEAR(small.f[i], streamed.f[i], 1e-10);
+  }
+}
+
+// The self terms of a divergence keep theirs as well, of any cost.
+TEST(AbsorbedSolve, SelfTermsReadTheirKernel) {
+  const auto clouds = random_clouds<double>(90, 71, 16, 5, 1, 1);
+  for (const Cost cost : {Cost(SquaredEuclidean{}), Cost(Dot{})}) {
+    DivergenceOptions options;
+    static_cast<SinkhornOptions&>(options) = tight(0.2, 1e-12);
+    options.cost = cost;
+    options.gradients = true;
+    const auto solved = [&](std::int64_t cache) {
+      options.kernel_cache = cache;
+      Exec exec;
+      return divergence<double>({clouds.source(), clouds.source_weights()},
+                                {clouds.target(), clouds.target_weights()}, options, exec);
+    };
+    const auto kept = solved(kPlenty), streamed = solved(0);
+    EXPECT_EQ(streamed.aa.report.absorbed, 0);
+    EXPECT_GE(kept.aa.report.absorbed, kept.aa.report.passes - 1);
+    EXPECT_GE(kept.bb.report.absorbed, kept.bb.report.passes - 1);
+    EXPECT_EQ(kept.aa.report.passes, streamed.aa.report.passes);
+    EXPECT_NEAR(kept.value, streamed.value, 1e-11);
+    for (std::int64_t i = 0; i < kept.dx.size(); ++i)
+      EXPECT_NEAR(kept.dx[i], streamed.dx[i], 1e-9);
   }
 }
 
