@@ -171,8 +171,7 @@ TEST(AbsorbedSolve, SelfTermsReadTheirKernel) {
     EXPECT_GE(kept.bb.report.absorbed, kept.bb.report.passes - 1);
     EXPECT_EQ(kept.aa.report.passes, streamed.aa.report.passes);
     EXPECT_NEAR(kept.value, streamed.value, 1e-11);
-    for (std::int64_t i = 0; i < kept.dx.size(); ++i)
-      EXPECT_NEAR(kept.dx[i], streamed.dx[i], 1e-9);
+    for (std::int64_t i = 0; i < kept.dx.size(); ++i) EXPECT_NEAR(kept.dx[i], streamed.dx[i], 1e-9);
   }
 }
 
