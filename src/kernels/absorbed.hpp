@@ -9,19 +9,20 @@
 #include "monge/core/exec.hpp"
 
 namespace monge::kernels {
-/// Rows of K start at multiples of kPanel; their padding is 0.
-template <class T>
+/// K of type K for pairs in T, the same or narrower. Rows of K start at multiples of kPanel; their
+/// padding is 0.
+template <class T, class K = T>
 struct AbsorbArgs {
   Pairs<T> pairs;   // of the side whose points are the rows of K; its list is not looked at
   const double* f;  // [n]
   const double* g;  // [padded(m)], -inf in the padding
   double eps;
-  T* kernel;  // [n, padded(m)]
+  K* kernel;  // [n, padded(m)]
 };
 
-template <class T>
+template <class K>
 struct Absorbed {
-  const T* kernel;
+  const K* kernel;
   std::int64_t stride;  // between rows of K
   bool transposed;      // the rows of K are the columns of the softmin
   const double *f, *g;  // of rows and columns of the softmin; [padded], -inf in the padding and for
@@ -35,32 +36,33 @@ struct AbsorbedCosts {
 };
 
 namespace cpu {
+template <class T, class K>
+bool absorb(const AbsorbArgs<T, K>&, Exec&);
+template <class T, class K>
+bool softmin(const SoftminArgs<T>&, const Absorbed<K>&, Exec&);
 template <class T>
-bool absorb(const AbsorbArgs<T>&, Exec&);
-template <class T>
-bool softmin(const SoftminArgs<T>&, const Absorbed<T>&, Exec&);
-template <class T>
-AbsorbedCosts absorbed_costs(const Pairs<T>&, Precision);
+AbsorbedCosts absorbed_costs(const Pairs<T>&, Precision, int bytes);
 }  // namespace cpu
 
-/// Scores and exponentials in double, rounded to T once; 0 below the smallest normal number. False,
+/// Scores and exponentials in double, rounded to K once; 0 below the smallest normal number. False,
 /// the kernel then of no use, where an entry is above 1e12: what small v_j lose would matter.
-template <class T>
-bool absorb(const AbsorbArgs<T>& args, Exec& exec) {
+template <class T, class K = T>
+bool absorb(const AbsorbArgs<T, K>& args, Exec& exec) {
   return cpu::absorb(args, exec);
 }
 
 /// The softmin of `args` (whose list is null), without its shift. False, nothing being written,
 /// where h is so far from g, or so many sums from 1, that entries may matter which K has lost. A
-/// few rows whose sum leaves [1e-18, 1e18] are redone without K. Sums as in softmin.hpp; v_j is
-/// formed in double and rounded once.
-template <class T>
-bool softmin(const SoftminArgs<T>& args, const Absorbed<T>& absorbed, Exec& exec) {
+/// few rows whose sum leaves [1e-18, 1e18] are redone without K. Sums as in softmin.hpp, of type K;
+/// v_j is formed in double and rounded once.
+template <class T, class K = T>
+bool softmin(const SoftminArgs<T>& args, const Absorbed<K>& absorbed, Exec& exec) {
   return cpu::softmin(args, absorbed, exec);
 }
 
+/// `bytes`: of a value of K.
 template <class T>
-AbsorbedCosts absorbed_costs(const Pairs<T>& pairs, Precision precision) {
-  return cpu::absorbed_costs(pairs, precision);
+AbsorbedCosts absorbed_costs(const Pairs<T>& pairs, Precision precision, int bytes) {
+  return cpu::absorbed_costs(pairs, precision, bytes);
 }
 }  // namespace monge::kernels

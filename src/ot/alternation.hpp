@@ -48,8 +48,9 @@ class Alternation {
   /// Copies the pair of `check` (with its mass shift) out, in the order source, target.
   void copy_pair(const Check& check, Buffer<T>& f, Buffer<T>& g, Exec& exec) const;
   /// Between two iterations or sweep_following() and follow(): has the operator absorb the pair,
-  /// where `passes` more at this epsilon repay it and none that it keeps is near enough.
-  void absorb(double passes, std::int64_t budget, Exec& exec);
+  /// where `passes` more at this epsilon repay it and none that it keeps is near enough; `rough` as
+  /// the operator has it.
+  void absorb(double passes, std::int64_t budget, bool rough, Exec& exec);
   std::int64_t passes() const { return passes_; }
   std::int64_t absorbed() const { return absorbed_; }  // passes that read a kernel
 

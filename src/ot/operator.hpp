@@ -67,8 +67,10 @@ class Operator {
   /// Keeps exp((f_i + g_j - C_ij) / eps) of a pair for the softmins at eps to come, where its bytes
   /// fit the budget and `passes` of them are predicted to repay it; false where it is not worth a
   /// try. f = softmin(g) is that of side `rows`; null: of g = 0, at its least. What was kept goes.
+  /// `rough`: in float where double does not fit; its sums have float's rounding then.
   bool absorb(Side rows, const double* f, const T* g, double eps, double passes,
-              std::int64_t budget, Exec& exec);
+              std::int64_t budget, Exec& exec, bool rough = false);
+  bool is_rough() const { return kernel_ && kernel_->rough.size() > 0; }
   void forget() { kernel_ = nullptr; }
 
   // Every verb: outputs live on side `rows`; h belongs to the other side, padded with -inf to
@@ -101,7 +103,8 @@ class Operator {
   struct Kernel {
     double eps;
     Buffer<double> f, g;  // of source and target, as kernels::Absorbed has them
-    Buffer<T> entries;    // [n, padded(m)]
+    Buffer<T> entries;    // [n, padded(m)], or
+    Buffer<float> rough;  // the same
   };
   CostForm form_;
   int dim_ = 0;

@@ -26,6 +26,8 @@ constexpr double kAccurateShare = 1.0 / 3;  // of the iterations that are left t
 constexpr int kFirstFinite = 20;            // iterations within which a check must be finite
 constexpr int kFlatChecks = 3;              // checks without progress that make a floor
 constexpr int kPassesAhead = 4;             // that an epsilon takes at least, but for luck
+constexpr double kRoughError = 5e-7;        // that a rough kernel may still show as it is, and
+constexpr double kRoughShare = 0.8;         // of the tolerance: exact passes then find it met
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
 template <class T>
@@ -122,7 +124,7 @@ class Solve {
     alternation_.set_epsilon(eps);
     leave_fast(eps);
     const double left = 2.0 * (options_.max_iterations - iterations_);
-    alternation_.absorb(std::min<double>(kPassesAhead, left), kernel_cache_, exec_);
+    alternation_.absorb(std::min<double>(kPassesAhead, left), kernel_cache_, false, exec_);
   }
 
   void begin_target() {
@@ -136,6 +138,7 @@ class Solve {
       const bool last = iterations_ + 1 >= options_.max_iterations;
       if (fast_stage_ && iterations_ + 1 > options_.max_iterations * (1 - kAccurateShare))
         end_fast_stage();
+      if (op_.is_rough() && iterations_ + 2 >= options_.max_iterations) end_rough_stage();
       const bool checked = last || checks_.due(at_target);
       alternation_.lead(checked ? 1 : relaxation_.omega(), exec_);
       alternation_.sweep_following(exec_);
@@ -148,7 +151,8 @@ class Solve {
           alternation_.follow(1, exec_);
           continue;
         }
-        if (!fast_stage_) {
+        const bool rough = op_.is_rough();
+        if (!fast_stage_ && !rough) {
           if ((checked || meets(check)) && decide(check, last)) return;
         } else if (checked && !record(check)) {
           stop(check);
@@ -158,6 +162,8 @@ class Solve {
         if (checked) checks_.plan(at_target, check.marginal_error, relaxation_.omega() > 1);
         if (fast_stage_) {
           if (fast_is_done(check)) end_fast_stage();
+        } else if (rough) {
+          if (rough_is_done(check)) end_rough_stage();
         } else if (checked && stalled(at_target, check.marginal_error)) {
           // An outlier's mass, say, that a loose level left on the wrong partner: its potential has
           // a distance of thousands of epsilon to go. Anneal again, each level further.
@@ -170,7 +176,7 @@ class Solve {
         }
       }
       if (checked && at_target > 1)
-        alternation_.absorb(2 * checks_.to_go(iterations_), kernel_cache_, exec_);
+        alternation_.absorb(2 * checks_.to_go(iterations_), kernel_cache_, may_be_rough_, exec_);
       alternation_.follow(relaxation_.omega(), exec_);
     }
   }
@@ -194,6 +200,21 @@ class Solve {
     report_.fast_passes = passes();
     report_.weight_error = 0;
     fast_stage_ = false;
+    flat_ = 0;
+    checks_.restart();
+  }
+
+  // A kernel in float of a problem in double: what it hides, passes without it have to find.
+  bool rough_is_done(const typename Alternation<T>::Check& check) {
+    flat_ = check.marginal_error < fast_error_ ? 0 : flat_ + 1;
+    fast_error_ = std::min(fast_error_, check.marginal_error);
+    return check.marginal_error <= std::max(kRoughShare * options_.tolerance, kRoughError) ||
+           flat_ >= kFlatChecks;
+  }
+
+  void end_rough_stage() {
+    op_.forget();
+    may_be_rough_ = false;
     flat_ = 0;
     checks_.restart();
   }
@@ -334,6 +355,7 @@ class Solve {
   double fast_error_ = std::numeric_limits<double>::infinity();
   std::int64_t passes_before_ = 0;
   bool has_pair_ = false, annealed_ = false;
+  bool may_be_rough_ = options_.criterion == Criterion::residual;
 };
 }  // namespace
 

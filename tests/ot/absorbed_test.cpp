@@ -187,6 +187,43 @@ TEST(AbsorbedSolve, ACloudFarAwayReadsItsKernelToo) {
   EXPECT_EQ(r.report.absorbed, r.report.passes);
 }
 
+// A kernel that fits as float alone begins a solve in double, and exact passes end it.
+TEST(AbsorbedSolve, BeginsInFloatWhereDoubleDoesNotFit) {
+  const auto clouds = random_clouds<double>(150, 130, 40, 5, 1, 1);
+  const std::int64_t values = 150 * 144;
+  for (const double tolerance : {1e-4, 1e-6, 1e-11}) {
+    for (const auto& [a, b] :
+         {std::pair<Marginal, Marginal>{Balanced{}, Balanced{}}, {KL{1}, TV{2}}}) {
+      const auto problem = clouds.problem(a, b);
+      SinkhornOptions options = tight(0.1, tolerance);
+      options.check_every = 10;
+      const auto streamed = solve(problem, options, 0), rough = solve(problem, options, 4 * values);
+      ASSERT_TRUE(streamed.report.converged && rough.report.converged);
+      EXPECT_GT(rough.report.absorbed, 0);
+      EXPECT_LT(rough.report.absorbed, rough.report.passes - 1);
+      EXPECT_LE(rough.report.passes, 1.2 * static_cast<double>(streamed.report.passes) + 8);
+      // The pair that is returned was measured without the kernel: its error is its own.
+      const Plan<double> plan(problem, rough);
+      Exec exec;
+      const auto q = plan.marginal(Side::target, exec);
+      double error = 0;
+      if (std::holds_alternative<Balanced>(b))
+        for (std::int64_t j = 0; j < 130; ++j) error += std::abs(q[j] - clouds.b[j]);
+      EXPECT_LE(error, tolerance * (1 + 1e-3) + 1e-12);
+      EXPECT_EQ(solve(problem, options, 4 * values - 1).report.absorbed, 0);
+    }
+  }
+  // Neither is it the judge of the last pair of a budget.
+  SinkhornOptions short_one = tight(0.02, 1e-11);
+  short_one.max_iterations = 60;
+  short_one.annealing = Annealing::off;
+  const auto problem = clouds.problem(Balanced{}, Balanced{});
+  const auto rough = solve(problem, short_one, 4 * values);
+  EXPECT_EQ(rough.report.status, Status::max_iterations);
+  EXPECT_GT(rough.report.absorbed, 0);
+  EXPECT_EQ(rough.report.iterations, 60);
+}
+
 // Without annealing potentials travel hundreds of epsilon from where the kernel was formed first.
 TEST(AbsorbedSolve, AbsorbsAgainWherePotentialsHaveMoved) {
   const auto clouds = random_clouds<double>(60, 50, 2, 5, 1, 1);

@@ -174,7 +174,8 @@ void expect_deserved(const Case<T>& c, const SinkhornResult<T>& r) {
                 2 * c.options.tolerance + 1e-5 + error);
     return;
   }
-  if (c.of_problem.total_mass) return;
+  // Where it broke down a column may have e^709 times its weight.
+  if (c.of_problem.total_mass || report.status == Status::diverged) return;
   const auto wide = [](const auto& from) { return std::vector<double>(from.begin(), from.end()); };
   const reference::DensePair dense{c.costs,   wide(c.clouds.a),  wide(c.clouds.b), wide(r.f),
                                    wide(r.g), c.options.epsilon, c.marginal_a,     c.marginal_b};
