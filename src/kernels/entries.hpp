@@ -479,6 +479,7 @@ struct DebiasedGradientArgs {
   X(LookUpArgs)                   \
   X(LookUpRowsArgs)               \
   X(ParentPlaneArgs)              \
+  X(FillArgs<std::int64_t>)       \
   X(GatherArgs<std::int64_t>)     \
   X(ScatterArgs<std::int64_t>)    \
   MONGE_NEWTON_EACH_BODIES(X)     \

@@ -52,8 +52,9 @@ class Alternation {
   /// Copies the pair of `check` (with its mass shift) out, in the order source, target.
   void copy_pair(const Check& check, Buffer<T>& f, Buffer<T>& g, Exec& exec) const;
   /// Between two iterations or sweep_following() and follow(): has the operator absorb the pair,
-  /// where `passes` more at this epsilon repay it and none that it keeps is near enough.
-  void absorb(double passes, std::int64_t budget, Exec& exec);
+  /// where `passes` more at this epsilon repay it and none that it keeps is near enough; `rough` as
+  /// the operator has it.
+  void absorb(double passes, std::int64_t budget, bool rough, Exec& exec);
 
   /// The k best of each row of a side, from the sweep that was its softmin (kernels/top_k.hpp).
   struct TopLists {

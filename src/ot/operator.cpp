@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -24,6 +25,8 @@ namespace {
 // differences 3e-7.
 constexpr std::int64_t kExponentDimension = 3;
 constexpr double kExponentRange = 1024;
+
+constexpr double kNone = -std::numeric_limits<double>::infinity();  // of a point without partner
 
 // Of the range / eps; the same multiple of u.
 constexpr double kFloatFloor = 4e-9, kDoubleFloor = 7.5e-18;
@@ -342,29 +345,39 @@ kernels::Pairs<T> Operator<T>::pairs(Side rows) const {
 
 template <class T>
 bool Operator<T>::absorb(Side rows, const double* f, const T* g, double eps, double passes,
-                         std::int64_t budget, Exec& exec) {
-  kernel_ = nullptr;
-  if (lattice_) return false;
+                         std::int64_t budget, Exec& exec, bool rough) {
+  const auto before = std::exchange(kernel_, nullptr);
+  if (lattice_ || planted()) return false;
   const std::int64_t values = n_ * kernels::padded(m_);
-  if (planted() || values > budget / static_cast<std::int64_t>(sizeof(T))) return false;
+  const auto fits = [&](std::size_t bytes) {
+    return values <= budget / static_cast<std::int64_t>(bytes);
+  };
+  rough = rough && sizeof(T) == 8 && !fits(sizeof(T));
+  const std::size_t bytes = rough ? sizeof(float) : sizeof(T);
+  if (!fits(bytes)) return false;
   const auto p = pairs(Side::source);
-  const auto costs = kernels::absorbed_costs(p, precision_, exec);
+  const auto costs = kernels::absorbed_costs(p, precision_, static_cast<int>(bytes), exec);
   if (passes * (costs.streamed - costs.absorbed) <= costs.absorb) return false;
-  const auto kept = [&](const auto* from, std::int64_t size) {
-    Buffer<double> out(kernels::padded(size), exec.device);
-    kernels::each(kernels::FiniteArgs{from, size, min_cost_, out.data()}, out.size(), exec);
-    return out;
+  const auto keep = [&](const auto* from, std::int64_t size, Buffer<double>& to) {
+    kernels::each(kernels::FiniteArgs{from, size, min_cost_, to.data()}, to.size(), exec);
   };
   const bool source = rows == Side::source;
-  auto kernel = std::make_shared<Kernel>(
-      Kernel{eps, source ? kept(f, n_) : kept(g, n_), source ? kept(g, m_) : kept(f, m_),
-             Buffer<T>(values, exec.device), placed(std::vector<std::int64_t>{0}, exec)});
-  if (kernels::absorb<T>({.pairs = p,
-                          .f = kernel->f.data(),
-                          .g = kernel->g.data(),
-                          .eps = eps,
-                          .kernel = kernel->entries.data()},
-                         exec))
+  auto kernel =
+      before.use_count() == 1 && (before->rough.size() > 0) == rough
+          ? before  // the same memory again
+          : std::make_shared<Kernel>(
+                Kernel{0, Buffer<double>(kernels::padded(n_)), Buffer<double>(kernels::padded(m_)),
+                       Buffer<T>(rough ? 0 : values), Buffer<float>(rough ? values : 0)});
+  kernel->eps = eps;
+  kernels::each(kernels::FillArgs<std::int64_t>{0, kernel->redone.data()}, 1, exec);
+  keep(f, size(rows), source ? kernel->f : kernel->g);
+  keep(g, size(other(rows)), source ? kernel->g : kernel->f);
+  const auto usable = [&](auto* entries) {
+    using K = std::remove_pointer_t<decltype(entries)>;
+    return kernels::absorb(
+        kernels::AbsorbArgs<T, K>{p, kernel->f.data(), kernel->g.data(), eps, entries}, exec);
+  };
+  if (rough ? usable(kernel->rough.data()) : usable(kernel->entries.data()))
     kernel_ = std::move(kernel);
   return true;
 }
@@ -385,15 +398,19 @@ bool Operator<T>::softmin(Side rows, const T* h, const double* shift, double* ou
   auto p = pairs(rows);
   const bool source = rows == Side::source;
   if (kernel_ && kernel_->eps == eps) {
-    const kernels::Absorbed<T> absorbed{.kernel = kernel_->entries.data(),
-                                        .stride = kernels::padded(m_),
-                                        .transposed = !source,
-                                        .f = (source ? kernel_->f : kernel_->g).data(),
-                                        .g = (source ? kernel_->g : kernel_->f).data(),
-                                        .redone = kernel_->redone.data()};
-    if (kernels::softmin<T>({.pairs = p, .h = h, .shift = nullptr, .out = out, .eps = eps},
-                            absorbed, exec))
-      return true;
+    const auto read = [&](const auto* entries) {
+      using K = std::remove_cvref_t<decltype(*entries)>;
+      return kernels::softmin(
+          kernels::SoftminArgs<T>{.pairs = p, .h = h, .shift = nullptr, .out = out, .eps = eps},
+          kernels::Absorbed<K>{.kernel = entries,
+                               .stride = kernels::padded(m_),
+                               .transposed = !source,
+                               .f = (source ? kernel_->f : kernel_->g).data(),
+                               .g = (source ? kernel_->g : kernel_->f).data(),
+                               .redone = kernel_->redone.data()},
+          exec);
+    };
+    if (is_rough() ? read(kernel_->rough.data()) : read(kernel_->entries.data())) return true;
   }
   if (exponents_ && radius2_ * form_.scale <= kExponentRange * std::log(2.0) * eps) {
     p.rows.norms = (source ? source_ : target_)->norms;

@@ -73,8 +73,10 @@ class Operator {
   /// Keeps exp((f_i + g_j - C_ij) / eps) of a pair for the softmins at eps to come, where its bytes
   /// fit the budget and `passes` of them are predicted to repay it; false where it is not worth a
   /// try. f = softmin(g) is that of side `rows`; null: of g = 0, at its least. What was kept goes.
+  /// `rough`: in float where double does not fit; its sums have float's rounding then.
   bool absorb(Side rows, const double* f, const T* g, double eps, double passes,
-              std::int64_t budget, Exec& exec);
+              std::int64_t budget, Exec& exec, bool rough = false);
+  bool is_rough() const { return kernel_ && kernel_->rough.size() > 0; }
   void forget() { kernel_ = nullptr; }
   /// Whether the sweeps since absorb() found K of use: none on a GPU redid many rows. May wait.
   bool kernel_serves(Exec& exec) const;
@@ -139,9 +141,10 @@ class Operator {
   }
   struct Kernel {
     double eps;
-    Buffer<double> f, g;                  // of source and target, as kernels::Absorbed has them
-    Buffer<T> entries;                    // [n, padded(m)]
-    mutable Buffer<std::int64_t> redone;  // [1] rows that a GPU redid without it
+    Buffer<double> f, g;          // of source and target, as kernels::Absorbed has them
+    Buffer<T> entries;            // [n, padded(m)], or
+    Buffer<float> rough;          // the same
+    Buffer<std::int64_t> redone;  // [1] rows that a GPU redid without it
   };
   struct Gridded {
     Lattice<T> lattice;
@@ -164,7 +167,7 @@ class Operator {
   double largest_product_ = 0;  // of fast: max |x|^2, as products 2 x.y count; half of it for x.y
   double radius2_ = 0;          // of all points about the centre, squared, in units of the scale
   double min_cost_ = 0, max_cost_ = 0, needed_cost_ = 0;
-  std::shared_ptr<const Kernel> kernel_;  // null: streamed
+  std::shared_ptr<Kernel> kernel_;  // null: streamed
   std::shared_ptr<const Forest<T>> forest_;
   const std::int32_t *source_order_ = nullptr, *target_order_ = nullptr;
   std::shared_ptr<const Mask<T>> mask_;  // null: all pairs

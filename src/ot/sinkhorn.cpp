@@ -26,11 +26,11 @@ namespace monge {
 namespace {
 constexpr double kLevelTolerance = 1e-2;  // marginal error that ends an annealing level
 constexpr int kLevelIterations = 50;      // a level is a start, never a finish
-constexpr double kSkippedLevels = 32;  // of the first annealing: plain steps are fast up to there
-constexpr int kStallWindow = 100;      // iterations at the target that must
-constexpr double kStallRatio = 0.99;   // reduce the error by this, or mass stands where only
-                                       // a larger epsilon moves it
-constexpr double kFastShare = 0.1;     // of the estimated error of fast: what it may leave
+constexpr double kSkippedLevels = 128;  // of the first annealing: plain steps are fast up to there
+constexpr int kStallWindow = 100;       // iterations at the target that must
+constexpr double kStallRatio = 0.99;    // reduce the error by this, or mass stands where only
+                                        // a larger epsilon moves it
+constexpr double kFastShare = 0.1;      // of the estimated error of fast: what it may leave
 constexpr double kAccurateShare = 1.0 / 3;  // of the iterations that are left to finish in
 constexpr int kFirstFinite = 20;            // iterations within which a check must be finite
 constexpr int kPlainSteps = 2;              // of a level, or the target, before the first mix
@@ -45,6 +45,8 @@ constexpr double kFarFromSupport = 0.3;  // share of the plan outside that a lev
 constexpr std::int64_t kWideProblem = 1000;  // points that a support is worth
 constexpr std::int64_t kManyPoints = 4000;   // on both sides: where a subsample pays
 constexpr int kPassesAhead = 4;              // that an epsilon takes at least, but for luck
+constexpr double kRoughError = 5e-7;         // that a rough kernel may still show as it is, and
+constexpr double kRoughShare = 0.8;          // of the tolerance: exact passes then find it met
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
 template <class T>
@@ -73,9 +75,7 @@ class Solve {
         relaxation_(make_relaxation()),
         mixing_(alternation_.following().weight, alternation_.following().penalty),
         checks_(options),
-        kernel_cache_(options.kernel_cache != kAutomaticCache
-                          ? options.kernel_cache
-                          : kernels::absorbed_bytes(exec.device)) {
+        kernel_cache_(cache_bytes(options, exec.device)) {
     if (!forest) return;
     record_.report.geometry = Sweeps::tree;
     op_.plant(std::move(forest), exec);
@@ -201,7 +201,7 @@ class Solve {
     leave_fast(eps);
     begin_mixing();
     const double left = 2.0 * (options_.max_iterations - record_.iterations);
-    alternation_.absorb(std::min<double>(kPassesAhead, left), kernel_cache_, exec_);
+    alternation_.absorb(std::min<double>(kPassesAhead, left), kernel_cache_, false, exec_);
   }
 
   void begin_target() {
@@ -217,6 +217,7 @@ class Solve {
       const bool last = record_.last();
       if (fast_stage_ && record_.iterations + 1 > options_.max_iterations * (1 - kAccurateShare))
         end_fast_stage();
+      if (op_.is_rough() && record_.iterations + 2 >= options_.max_iterations) end_rough_stage();
       const bool checked = last || checks_.due(at_target);
       alternation_.lead(checked ? 1 : relaxation_.omega(), exec_);
       alternation_.sweep_following(exec_);
@@ -235,7 +236,8 @@ class Solve {
           continue;
         }
         record_.report.omega = relaxation_.omega();
-        if (!fast_stage_) {
+        const bool rough = op_.is_rough();
+        if (!fast_stage_ && !rough) {
           if ((checked || record_.meets(check)) && record_.decide(check, last, may_anneal()))
             return;
         } else if (checked && !record_.tell(check)) {
@@ -245,6 +247,8 @@ class Solve {
         if (checked) checks_.plan(at_target, check.marginal_error, relaxation_.omega() > 1);
         if (fast_stage_) {
           if (fast_is_done(check)) end_fast_stage();
+        } else if (rough) {
+          if (rough_is_done(check)) end_rough_stage();
         } else if (checked && stalled(at_target, check.marginal_error)) {
           // An outlier's mass, say, that a loose level left on the wrong partner: its potential has
           // a distance of thousands of epsilon to go. Anneal again, each level further.
@@ -255,21 +259,22 @@ class Solve {
           at_target = 0;
           continue;
         }
-        if (checked && wants_support(slow(at_target)) &&
+        if (checked && !rough && wants_support(slow(at_target)) &&
             (at_target == 1 || checks_.to_go(record_.iterations) > kSupportPatience)) {
           if (support("the target is slow to reach")) return;
           begin_mixing();
           checks_.restart();
           continue;
         }
-        if (checked && wants_newton(at_target)) {
+        if (checked && !rough && wants_newton(at_target)) {
           if (newton()) return;
           begin_mixing();
           checks_.restart();
         }
       }
       if (checked && at_target > 1)
-        alternation_.absorb(2 * checks_.to_go(record_.iterations), kernel_cache_, exec_);
+        alternation_.absorb(2 * checks_.to_go(record_.iterations), kernel_cache_, may_be_rough_,
+                            exec_);
       if (!mixes_ && at_target > kPlainSteps && may_mix() &&
           (options_.acceleration == Acceleration::anderson ||
            checks_.to_go(record_.iterations) > kPatience)) {
@@ -326,8 +331,9 @@ class Solve {
 
   // Whether the last mix lowered the dual, beyond its rounding: then the plain step is taken.
   bool undone(const Check& check) {
-    const double rounding = 8 * static_cast<double>(std::numeric_limits<T>::epsilon()) *
-                            (std::abs(dual_) + alternation_.epsilon() * check.mass);
+    const double u = op_.is_rough() ? std::numeric_limits<float>::epsilon()
+                                    : std::numeric_limits<T>::epsilon();
+    const double rounding = 8 * u * (std::abs(dual_) + alternation_.epsilon() * check.mass);
     if (mixes_ && !mixing_.empty() && !(check.finite && check.dual >= dual_ - rounding)) {
       put_back(plain_);
       mixing_.forget();
@@ -344,8 +350,8 @@ class Solve {
     const bool automatic = options_.acceleration == Acceleration::automatic &&
                            (slow || std::min(problem_.n(), problem_.m()) >= kWideProblem);
     return (automatic || options_.acceleration == Acceleration::support) &&
-           !exec_.device.is_cuda() && !op_.planted() && !alternation_.has_level() &&
-           !fast_stage_ && kernel_cache_ > 0 && alternation_.epsilon() <= support_below_;
+           !exec_.device.is_cuda() && !op_.planted() && !alternation_.has_level() && !fast_stage_ &&
+           kernel_cache_ > 0 && alternation_.epsilon() <= support_below_;
   }
 
   // From the pair in hand and its epsilon. True: the solve ends with it.
@@ -436,6 +442,21 @@ class Solve {
     checks_.restart();
   }
 
+  // A kernel in float of a problem in double: what it hides, passes without it have to find.
+  bool rough_is_done(const typename Alternation<T>::Check& check) {
+    flat_ = check.marginal_error < fast_error_ ? 0 : flat_ + 1;
+    fast_error_ = std::min(fast_error_, check.marginal_error);
+    return check.marginal_error <= std::max(kRoughShare * options_.tolerance, kRoughError) ||
+           flat_ >= Record<T>::kFlatChecks;
+  }
+
+  void end_rough_stage() {
+    op_.forget();
+    may_be_rough_ = false;
+    flat_ = 0;
+    checks_.restart();
+  }
+
   double finest_level() const { return std::max(options_.tolerance, reach_.flat_below()); }
   bool may_anneal() const { return annealed_ && level_tolerance_ > finest_level(); }
 
@@ -482,6 +503,7 @@ class Solve {
   double support_below_ = 0;  // the epsilon at which the plan may be worth gathering
   bool annealed_ = false, mixes_ = false, corrects_ = false, extrapolated_ = false,
        had_newton_ = false;
+  bool may_be_rough_ = options_.criterion == Criterion::residual;
 };
 /// Lower bounds are known to plain iterations alone.
 template <class T>

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <variant>
 
+#include "kernels/absorbed.hpp"
 #include "kernels/inspect.hpp"
 #include "ot/arrays.hpp"
 
@@ -153,6 +154,12 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
   check(start.f, problem.n(), "f");
   check(start.g, problem.m(), "g");
 }
+
+std::int64_t cache_bytes(const SinkhornOptions& options, Device device) {
+  return options.kernel_cache != kAutomaticCache ? options.kernel_cache
+                                                 : kernels::absorbed_bytes(device);
+}
+
 template void validate(const Problem<float>&, const SinkhornOptions&, const Start<float>&, Exec&);
 template void validate(const Problem<double>&, const SinkhornOptions&, const Start<double>&, Exec&);
 }  // namespace monge
