@@ -149,15 +149,15 @@ class Batch {
     for (const std::size_t i : entries) {
       const auto& [flags, files] = pairs_[i];
       const auto cloud = [&](const io::MeasureFile& file) -> const Cloud<T>& {
-        return clouds.emplace_back(copy_of(file), device);
+        return clouds.emplace_back(copy_of(file), device, flags.grid);
       };
-      const Measure<T> a = cloud(files.source).measure(), b = cloud(files.target).measure();
-      args.push_back({PointCloud<T>{a.points, b.points, flags.ground_cost()},
-                      a.weights,
-                      b.weights,
+      const Cloud<T>&a = cloud(files.source), &b = cloud(files.target);
+      args.push_back({geometry_of(flags, a, b),
+                      a.weights(),
+                      b.weights(),
                       flags.marginal_source(),
                       flags.marginal_target(),
-                      {.total_mass = {}, .mass_tolerance = mass_tolerance(files)}});
+                      {.total_mass = {}, .mass_tolerance = mass_tolerance(files, flags.grid)}});
     }
     ProgressLine line(flags_);
     line.stage("batch");
@@ -202,8 +202,13 @@ class Batch {
   void write(std::size_t i, const Problem<T>& problem, const SinkhornResult<T>& result) {
     check_stop();
     const auto f = result.f.to(Device{}), g = result.g.to(Device{});
+    const Files& files = pairs_[i].files;
+    const auto shape_of = [&](const io::MeasureFile& file, std::int64_t size) {
+      return flags_.grid ? file.points.shape : std::vector{size};
+    };
     io::write_npz(directory_.file(file_of(i, ".npz")),
-                  {{"f", {{f.size()}, f.data()}}, {"g", {{g.size()}, g.data()}}});
+                  {{"f", {shape_of(files.source, f.size()), f.data()}},
+                   {"g", {shape_of(files.target, g.size()), g.data()}}});
     const Json report = report_of(pairs_[i], problem, result.report);
     io::write_text(directory_.file(file_of(i, ".json")), to_text(report));
     Json row{{"report", file_of(i, ".json")}, {"potentials", file_of(i, ".npz")}};

@@ -27,7 +27,7 @@ Buffer<double> widened(const Buffer<float>& from);
 template <class T>
 class Cloud {
  public:
-  Cloud(io::MeasureFile file, bool grid, Device device)
+  Cloud(io::MeasureFile file, Device device, bool grid)
       : shape_(std::move(file.points)), grid_(grid) {
     Buffer<T> values = io::take<T>(std::move(shape_)).to(device);
     (grid ? weights_ : points_) = std::move(values);

@@ -48,8 +48,8 @@ int run(const Flags& flags, Files files) {
   options.marginal_b = flags.marginal_target();
   options.mass_tolerance = mass_tolerance(files, flags.grid);
   const Device device = parse_device(flags.device);
-  const Cloud<T> source(std::move(files.source), flags.grid, device),
-      target(std::move(files.target), flags.grid, device);
+  const Cloud<T> source(std::move(files.source), device, flags.grid),
+      target(std::move(files.target), device, flags.grid);
 
   const auto result = [&] {
     ProgressLine line(flags);

@@ -153,14 +153,15 @@ template <class T>
 int run(const SolveFlags& flags, Files files, std::optional<io::ResultDirectory>& directory) {
   const ProblemOptions options{flags.mass, mass_tolerance(files, flags.grid)};
   const Device device = parse_device(flags.device);
-  const Cloud<T> source(std::move(files.source), flags.grid, device),
-      target(std::move(files.target), flags.grid, device);
+  const Cloud<T> source(std::move(files.source), device, flags.grid),
+      target(std::move(files.target), device, flags.grid);
   return run<T>(flags, source, target, options, directory);
 }
 }  // namespace
 
 void add_solve(CLI::App& app, int& exit_code) {
-  auto* command = app.add_subcommand("solve", "Transport one cloud, or masses on a grid, onto another");
+  auto* command =
+      app.add_subcommand("solve", "Transport one cloud, or masses on a grid, onto another");
   auto flags = std::make_shared<SolveFlags>();
   add_clouds(*command, *flags);
   add_flags(*command, *flags);

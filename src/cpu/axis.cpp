@@ -512,12 +512,16 @@ template <class T>
 void axis(const AxisArgs<T>& a, Exec& exec) {
   using namespace monge::cpu;  // NOLINT(google-build-using-namespace): the backend's own helpers
   constexpr std::int64_t kEnoughTasks = 32, kLeastRows = 64;
+  constexpr double kLongest = 5e8;  // terms: a fraction of a second until a thread is asked to stop
   const std::int64_t lines = a.before * a.after;
   if (lines == 0 || a.n == 0) return;
   const AxisScratch<T> sizes(a);
   const std::int64_t chunks = (lines + sizes.lines - 1) / sizes.lines;
+  const double terms = static_cast<double>(sizes.lines) * static_cast<double>(a.n * a.m);
   const std::int64_t wanted =
-      std::min((kEnoughTasks + chunks - 1) / chunks, (a.n + kLeastRows - 1) / kLeastRows);
+      std::min(std::max((kEnoughTasks + chunks - 1) / chunks,
+                        static_cast<std::int64_t>(std::ceil(terms / kLongest))),
+               (a.n + kLeastRows - 1) / kLeastRows);
   const std::int64_t rows = (a.n + wanted * kAxisRows - 1) / (wanted * kAxisRows) * kAxisRows;
   const std::int64_t parts = (a.n + rows - 1) / rows;
   const std::int64_t stride = (sizes.size() + 15) / 16 * 16;
