@@ -3,8 +3,8 @@
     result = monge.solve_sample(x, y, a, b, epsilon=0.05, marginals=monge.KL(1.0))
     result.value, result.plan @ values, result.a_to_b
 
-`solve_sample` takes points, `solve` a cost matrix, `divergence` gives the debiased distance. Numbers
-are in units of the cost; weights are never normalised.
+`solve_sample` takes points, `solve_lattice` masses on grids, `solve` a cost matrix; `divergence` gives
+the debiased distance. Numbers are in units of the cost; weights are never normalised.
 """
 
 import logging
@@ -22,6 +22,7 @@ from ._errors import (
     OutOfMemory,
 )
 from ._labels import Labels
+from ._lattice import LatticeDivergence, LatticeSolution, divergence_lattice, solve_lattice
 from ._load import load
 from ._marginals import KL, TV, Balanced
 from ._plan import ComposedPlan, Images, Moments, Pairs, Plan, SparsePlan, TransposedPlan
@@ -49,6 +50,8 @@ __all__ = [
     "InvalidArgument",
     "IoError",
     "Labels",
+    "LatticeDivergence",
+    "LatticeSolution",
     "Moments",
     "NotAvailable",
     "OutOfMemory",
@@ -64,10 +67,12 @@ __all__ = [
     "__version__",
     "c_transform",
     "divergence",
+    "divergence_lattice",
     "load",
     "semi_dual",
     "solve",
     "solve_batch",
+    "solve_lattice",
     "solve_sample",
     "solve_sample_batch",
 ]

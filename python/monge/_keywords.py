@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from . import _core
-from ._arrays import Array, is_float32, points, same_type, vector
+from ._arrays import Array, is_float32, points, same_type, vector, whole
 from ._errors import InvalidArgument
 from ._marginals import KL, PARTIAL, Balanced, Marginal, pair_of
 from ._options import check_choice
@@ -121,6 +121,24 @@ def marginals_of_reach(
         )
     a, b = (Balanced() if side is None else KL(ground.strength(side, "reach")) for side in pair)
     return a, b
+
+
+def bounds_of(bounds: Any) -> tuple[Array, Array, Array] | None:
+    """Rows, columns and values of lower bounds, from three sequences or a sparse matrix of SciPy."""
+    if bounds is None:
+        return None
+    if hasattr(bounds, "tocoo"):
+        found = bounds.tocoo()
+        bounds = (found.row, found.col, found.data)
+    if not isinstance(bounds, (tuple, list)) or len(bounds) != 3:
+        raise InvalidArgument(
+            f"[options] bounds is {type(bounds).__name__}, wanted (rows, columns, values) or a sparse matrix "
+            "of SciPy",
+            "bounds",
+        )
+    values = vector(bounds[2], "bounds[2]", np.float64)
+    assert values is not None
+    return whole(bounds[0], "bounds[0]"), whole(bounds[1], "bounds[1]"), values
 
 
 def mass_tolerance(dtype: np.dtype[Any], *weights: Any) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ._errors import ConvergenceWarning, InvalidArgument
 from ._keywords import (
     Ground,
     Length,
+    bounds_of,
     checked_callback,
     epsilon_of,
     fill,
@@ -35,6 +36,7 @@ from ._options import documented
 from ._solution import Cost, Solution
 
 logger = logging.getLogger("monge")
+Found = TypeVar("Found", bound=Solution)
 
 
 def report_unmet(solution: Solution, tolerance: float, stacklevel: int) -> None:
@@ -64,6 +66,7 @@ def report_unmet(solution: Solution, tolerance: float, stacklevel: int) -> None:
 def _finish(
     problem_in: Callable[[np.dtype[Any]], Any],
     options: _core.SinkhornOptions,
+    kind: type[Found] = Solution,  # type: ignore[assignment]
     *,
     cost: Cost | None,
     reference: Any,
@@ -74,7 +77,7 @@ def _finish(
     to: ToFramework,
     dtype: np.dtype[Any],
     labelled: Callable[[], Labelled] | None = None,
-) -> Solution:
+) -> Found:
     def prepared(dtype: np.dtype[Any]) -> tuple[Any, Any, str, tuple[Any, Any]]:
         problem = problem_in(dtype)
         name, r_a, r_b = reference_of(reference, dtype)
@@ -95,7 +98,7 @@ def _finish(
             logger.debug("float32 is at its floor after %d iterations", result.report.iterations)
             problem, referenced, name, weights = prepared(np.dtype(np.float64))
             result = _core.go_on(referenced or problem, options, result, checked, call)
-    solution = Solution(
+    solution = kind(
         problem,
         referenced,
         result,
@@ -150,6 +153,7 @@ def _measures(
     b: Any,
     sides: tuple[Marginal, Marginal],
     total_mass: Any,
+    bounds: Any,
 ) -> tuple[Any, ...]:
     """What a core problem in `dtype` takes beside its points or costs, which were `given`."""
     return (
@@ -160,6 +164,7 @@ def _measures(
         None if total_mass is None else number(total_mass, "total_mass"),
         mass_tolerance(given.dtype, a, b),
         current_stream(device_of(given)),
+        bounds_of(bounds),
     )
 
 
@@ -172,6 +177,7 @@ def solve(
     epsilon: float,
     marginals: Marginals | None = None,
     total_mass: float | None = None,
+    bounds: Any = None,
     tolerance: float = 1e-6,
     max_iterations: int = 10000,
     check_every: int = 10,
@@ -218,7 +224,7 @@ def solve(
     def problem_in(dtype: np.dtype[Any]) -> Any:
         return _core.matrix_problem(
             values.astype(dtype, copy=False),
-            *_measures(values, dtype, a, b, sides, total_mass),
+            *_measures(values, dtype, a, b, sides, total_mass, bounds),
         )
 
     options = fill(
@@ -263,6 +269,7 @@ def solve_sample(
     cost_factor: float = 1.0,
     marginals: Marginals | None = None,
     total_mass: float | None = None,
+    bounds: Any = None,
     tolerance: float = 1e-6,
     max_iterations: int = 10000,
     check_every: int = 10,
@@ -323,13 +330,13 @@ def solve_sample(
         nonlocal labelled
         if labelled_in is not None:
             labelled = labelled_in(dtype)
-            return labelled.problem(*_measures(source, dtype, a, b, sides, total_mass))
+            return labelled.problem(*_measures(source, dtype, a, b, sides, total_mass, bounds))
         return _core.point_problem(
             source.astype(dtype, copy=False),
             target.astype(dtype, copy=False),
             ground.name,
             ground.power,
-            *_measures(source, dtype, a, b, sides, total_mass),
+            *_measures(source, dtype, a, b, sides, total_mass, bounds),
         )
 
     options = fill(

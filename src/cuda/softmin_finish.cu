@@ -110,6 +110,14 @@ __device__ void redo(const Sweep<T>& sweep, const BlockList& list, std::int64_t 
   }
 }
 
+/// Whether weights of an absorbed kernel are so large that entries may matter which it has lost.
+template <class T>
+__device__ bool lost_entries(const Sweep<T>& sweep) {
+  double total = 0;
+  for (int part = 0; part < sweep.weight_parts; ++part) total += sweep.weights[part];
+  return !(total <= kMostWeight);
+}
+
 template <class T>
 struct Finish {
   static constexpr int kThreads = cuda::kThreads;
@@ -128,18 +136,23 @@ struct Finish {
       if (i < p.n) {
         double sum = 0;
         for (int part = 0; part < sweep.parts.count; ++part) sum += sweep.partial[part * p.n + i];
-        const double shift = sweep.args.shift[i];
-        good =
-            fabs(shift * sweep.per_cost) <= kLargestShift<T> && sum >= kSmallest && sum <= kLargest;
-        if (good)  // `out` may be `shift`
-          sweep.args.out[i] =
-              (whole_shift<T>(sweep.args.shift, i, sweep.per_cost) - log2(sum)) / sweep.per_cost;
+        const double shift = sweep.args.shift[i] * sweep.per_cost;
+        good = fabs(shift) <= kLargestShift<T> && sum >= kSmallest && sum <= kLargest &&
+               !lost_entries(sweep);
+        if (good) {  // `out` may be `shift`
+          const double origin =
+              sweep.weights ? shift : whole_shift<T>(sweep.args.shift, i, sweep.per_cost);
+          sweep.args.out[i] = (origin - log2(sum)) / sweep.per_cost;
+        }
       }
       const unsigned bad = __ballot_sync(0xffffffffu, !good);
       if (threadIdx.x % 32 == 0) bad_rows[threadIdx.x / 32] = bad;
     }
     __syncthreads();
     unsigned long long bad = bad_rows[0] | static_cast<unsigned long long>(bad_rows[1]) << 32;
+    if (bad && sweep.redone && threadIdx.x == 0)
+      atomicAdd(reinterpret_cast<unsigned long long*>(sweep.redone),
+                static_cast<unsigned long long>(__popcll(bad)));
     while (bad) {
       std::int64_t rows[kRedo];
 #pragma unroll

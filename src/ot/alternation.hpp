@@ -4,6 +4,7 @@
 
 #include "kernels/update.hpp"
 #include "monge/ot/sinkhorn.hpp"
+#include "ot/bounds.hpp"
 #include "ot/operator.hpp"
 
 namespace monge {
@@ -79,6 +80,7 @@ class Alternation {
     T *h, *potential;              // [padded(n)], [n]
 
     kernels::MovedSide<T> moved() { return {potential, softmin, weight, mass, penalty}; }
+    BoundedSide<T> bounded;    // its lines with lower bounds
     bool has_softmin = false;  // an earlier softmin is a shift for the next
     bool has_bias = false;     // h is that of the potential
   };
@@ -92,9 +94,11 @@ class Alternation {
   void update(Half& half, double omega, bool moves, Exec& exec);
   bool translates() const;
   kernels::MeasureArgs<T> measured(const Half& half) const;
+  double bound_gain() const;
   Half make_half(const Problem<T>& problem, Side side, Exec& exec) const;
 
   Operator<T>& op_;
+  const BoundEntries* bounds_;  // null: none
   bool translate_;
   bool cold_ = true;  // no start: the first potentials are 0
   double eps_ = 0;

@@ -44,6 +44,12 @@ double work_of(const Geometry<T>& geometry) {
   };
   constexpr std::int64_t kExponential = 16;
   if (cloud) return product(cloud->x.rows, cloud->y.rows, cloud->x.cols + kExponential);
+  if (const auto* lattice = std::get_if<Lattice<T>>(&geometry)) {
+    double work = 0;
+    for (int k = 0; k < lattice->source.dim; ++k)
+      work += product(lattice->source.size(), lattice->target.shape[k], kExponential);
+    return work;
+  }
   const auto& costs = std::get<CostMatrix<T>>(geometry).values;
   return product(costs.rows, costs.cols, kExponential);
 }

@@ -43,6 +43,8 @@ std::string obstacle(const Problem<T>& problem) {
     return fmt::format("it uses the tensor cores of a GPU, and the problem is on {}",
                        to_string(problem.device()));
   if (sizeof(T) != 4) return "it exists in float32, and the problem is in float64";
+  if (std::holds_alternative<Lattice<T>>(problem.geometry()))
+    return "a lattice is swept along its axes, not by products of points";
   const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry());
   if (!cloud) return "a cost matrix is read, not computed from products of points";
   const auto form = cost_form(cloud->cost).form;
@@ -74,6 +76,8 @@ Operator<T>::Operator(const Problem<T>& problem, kernels::Precision precision, E
     if (const auto why = obstacle(problem); !why.empty()) refuse_fast(why);
   if (const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry())) {
     pack_cloud(*cloud, problem.inspection(), exec);
+  } else if (const auto* lattice = std::get_if<Lattice<T>>(&problem.geometry())) {
+    prepare_lattice(*lattice, problem.inspection(), exec);
   } else {
     form_.form = kernels::Form::matrix;
     matrix_ = std::get<CostMatrix<T>>(problem.geometry()).values;
@@ -122,6 +126,41 @@ void Operator<T>::pack_cloud(const PointCloud<T>& cloud, const Inspection& seen,
 }
 
 template <class T>
+void Operator<T>::prepare_lattice(const Lattice<T>& lattice, const Inspection& seen, Exec& exec) {
+  if (!is_separable(lattice)) return pack_cloud(LatticePoints<T>(lattice, exec).cloud, seen, exec);
+  form_ = cost_form(lattice.cost);
+  dim_ = lattice.source.dim;
+  box_a_ = Box(seen.x.low, seen.x.high);
+  box_b_ = Box(seen.y.low, seen.y.high);
+  lattice_ =
+      std::shared_ptr<Gridded>(new Gridded{lattice, seen, LatticeSweep<T>(lattice, exec), {}, {}});
+  const auto [least, most] = cost_range(form_, box_a_, box_b_, periods(lattice));
+  min_cost_ = least;
+  max_cost_ = needed_cost_ = most;
+}
+
+template <class T>
+const Operator<T>& Operator<T>::cloud() const {
+  const Lattice<T>& lattice = lattice_->lattice;
+  for (int k = 0; k < dim_; ++k)
+    if (lattice.periodic[k])
+      throw NotAvailable(
+          "[operator] a lattice with a periodic axis is swept along its axes alone: entries of the "
+          "plan one by one, moments of given values and new points are not available");
+  std::call_once(lattice_->asked, [&] {
+    std::unique_ptr<Operator> made(new Operator);
+    made->n_ = n_;
+    made->m_ = m_;
+    Exec exec;
+    exec.device = lattice.device;
+    made->pack_cloud(LatticePoints<T>(lattice, exec).cloud, lattice_->seen, exec);
+    synchronize(exec.device, exec.stream);
+    lattice_->cloud = std::move(made);
+  });
+  return *lattice_->cloud;
+}
+
+template <class T>
 void Operator<T>::measure_products(Exec& exec) {
   if (!source_->split.size() || !target_->split.size())
     refuse_fast("it needs a GPU of compute capability 9.0");
@@ -166,6 +205,7 @@ template <class T>
 Operator<T> Operator<T>::with_points(Side side, MatrixView<const T> z, Exec& exec) const {
   if (!has_points())
     throw NotAvailable("[operator] a cost matrix has no coordinates: new points have no costs");
+  if (lattice_) return cloud().with_points(side, z, exec);
   if (z.cols != dim_ || z.rows < 1)
     throw InvalidArgument(fmt::format("[operator] z has shape ({}, {}), wanted (k, {}) with k >= 1",
                                       z.rows, z.cols, dim_),
@@ -202,6 +242,7 @@ Operator<T> Operator<T>::with_points(Side side, MatrixView<const T> z, Exec& exe
 
 template <class T>
 kernels::Pairs<T> Operator<T>::pairs(Side rows) const {
+  if (lattice_) return cloud().pairs(rows);
   const bool source = rows == Side::source;
   kernels::Pairs<T> pairs;
   pairs.form = form_.form;
@@ -226,22 +267,21 @@ template <class T>
 bool Operator<T>::absorb(Side rows, const double* f, const T* g, double eps, double passes,
                          std::int64_t budget, Exec& exec) {
   kernel_ = nullptr;
+  if (lattice_) return false;
   const std::int64_t values = n_ * kernels::padded(m_);
-  if (exec.device.is_cuda() || values > budget / static_cast<std::int64_t>(sizeof(T))) return false;
+  if (values > budget / static_cast<std::int64_t>(sizeof(T))) return false;
   const auto p = pairs(Side::source);
-  const auto costs = kernels::absorbed_costs(p, precision_);
+  const auto costs = kernels::absorbed_costs(p, precision_, exec);
   if (passes * (costs.streamed - costs.absorbed) <= costs.absorb) return false;
   const auto kept = [&](const auto* from, std::int64_t size) {
-    constexpr double kNone = -std::numeric_limits<double>::infinity();
-    Buffer<double> out(kernels::padded(size), kNone);
-    for (std::int64_t i = 0; i < size; ++i)
-      if (!from || std::isfinite(from[i])) out[i] = from ? from[i] : min_cost_;
+    Buffer<double> out(kernels::padded(size), exec.device);
+    kernels::each(kernels::FiniteArgs{from, size, min_cost_, out.data()}, out.size(), exec);
     return out;
   };
   const bool source = rows == Side::source;
-  auto kernel =
-      std::make_shared<Kernel>(Kernel{eps, source ? kept(f, n_) : kept(g, n_),
-                                      source ? kept(g, m_) : kept(f, m_), Buffer<T>(values)});
+  auto kernel = std::make_shared<Kernel>(
+      Kernel{eps, source ? kept(f, n_) : kept(g, n_), source ? kept(g, m_) : kept(f, m_),
+             Buffer<T>(values, exec.device), placed(std::vector<std::int64_t>{0}, exec)});
   if (kernels::absorb<T>({.pairs = p,
                           .f = kernel->f.data(),
                           .g = kernel->g.data(),
@@ -253,8 +293,18 @@ bool Operator<T>::absorb(Side rows, const double* f, const T* g, double eps, dou
 }
 
 template <class T>
+bool Operator<T>::kernel_serves(Exec& exec) const {
+  if (!kernel_ || !exec.device.is_cuda()) return kernel_ != nullptr;
+  constexpr std::int64_t kFew = 16;
+  std::int64_t redone = 0;
+  copy(&redone, {}, kernel_->redone.data(), exec.device, sizeof redone, exec.stream);
+  return redone <= std::min(n_, m_) / kFew;
+}
+
+template <class T>
 bool Operator<T>::softmin(Side rows, const T* h, const double* shift, double* out, double eps,
                           Exec& exec) const {
+  if (lattice_) return lattice_->sweep.softmin(rows, h, out, eps, precision_, exec), false;
   auto p = pairs(rows);
   const bool source = rows == Side::source;
   if (kernel_ && kernel_->eps == eps) {
@@ -262,7 +312,8 @@ bool Operator<T>::softmin(Side rows, const T* h, const double* shift, double* ou
                                         .stride = kernels::padded(m_),
                                         .transposed = !source,
                                         .f = (source ? kernel_->f : kernel_->g).data(),
-                                        .g = (source ? kernel_->g : kernel_->f).data()};
+                                        .g = (source ? kernel_->g : kernel_->f).data(),
+                                        .redone = kernel_->redone.data()};
     if (kernels::softmin<T>({.pairs = p, .h = h, .shift = nullptr, .out = out, .eps = eps},
                             absorbed, exec))
       return true;
@@ -279,6 +330,7 @@ bool Operator<T>::softmin(Side rows, const T* h, const double* shift, double* ou
 template <class T>
 void Operator<T>::apply(Side rows, const T* h, const T* shift, kernels::Weighting weighting,
                         MatrixView<const T> v, T* out, double eps, Exec& exec) const {
+  if (lattice_) return lattice_->sweep.apply(rows, h, shift, weighting, v, out, eps, exec);
   kernels::apply<T>({.pairs = pairs(rows),
                      .h = h,
                      .shift = shift,
@@ -299,6 +351,7 @@ void Operator<T>::pull(Side rows, const T* h, const T* shift, T* out, double eps
     throw NotAvailable(
         "[operator] a cost matrix has no coordinates to differentiate in; the "
         "derivative in the costs is the plan");
+  if (lattice_) return lattice_->sweep.pull(rows, h, shift, out, eps, exec, mass, cost);
   kernels::pull<T>({.pairs = pairs(rows),
                     .h = h,
                     .shift = shift,

@@ -3,12 +3,14 @@
 #pragma once
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <variant>
 
 #include "kernels/math.hpp"
 #include "monge/ot/geometry.hpp"
 #include "monge/ot/plan.hpp"  // Side
 #include "ot/arrays.hpp"
+#include "ot/lattice.hpp"
 #include "ot/packing.hpp"
 
 namespace monge {
@@ -17,14 +19,20 @@ class SingleCosts {
  public:
   /// What is on a GPU is copied here, once.
   SingleCosts(const Geometry<T>& geometry, Exec& exec) {
-    if (const auto* cloud = std::get_if<PointCloud<T>>(&geometry)) {
-      form_ = cost_form(cloud->cost);
-      x_ = here(cloud->x, owned_x_, exec);
-      y_ = here(cloud->y, owned_y_, exec);
-    } else {
+    if (const auto* matrix = std::get_if<CostMatrix<T>>(&geometry)) {
       form_.form = kernels::Form::matrix;
-      x_ = here(std::get<CostMatrix<T>>(geometry).values, owned_x_, exec);
+      x_ = here(matrix->values, owned_x_, exec);
+      return;
     }
+    if (const auto* lattice = std::get_if<Lattice<T>>(&geometry)) {
+      for (const bool periodic : lattice->periodic)
+        if (periodic) throw NotAvailable("[plan] the costs of single pairs know no periodic axis");
+      points_.emplace(*lattice, exec);
+    }
+    const PointCloud<T>& cloud = points_ ? points_->cloud : std::get<PointCloud<T>>(geometry);
+    form_ = cost_form(cloud.cost);
+    x_ = here(cloud.x, owned_x_, exec);
+    y_ = here(cloud.y, owned_y_, exec);
   }
 
   std::int64_t dim() const { return form_.form == kernels::Form::matrix ? 0 : x_.cols; }
@@ -81,6 +89,7 @@ class SingleCosts {
   }
 
   CostForm form_;
+  std::optional<LatticePoints<T>> points_;
   MatrixView<const T> x_, y_;  // x_: the costs themselves of a matrix
   Buffer<T> owned_x_, owned_y_;
 };

@@ -7,6 +7,7 @@
 #include <limits>
 #include <variant>
 
+#include "kernels/absorbed.hpp"
 #include "ot/alternation.hpp"
 #include "ot/arrays.hpp"
 #include "ot/check_plan.hpp"
@@ -25,7 +26,6 @@ constexpr double kFastShare = 0.1;     // of the estimated error of fast: what i
 constexpr double kAccurateShare = 1.0 / 3;  // of the iterations that are left to finish in
 constexpr int kFirstFinite = 20;            // iterations within which a check must be finite
 constexpr int kFlatChecks = 3;              // checks without progress that make a floor
-constexpr std::int64_t kKernelCache = std::int64_t{512} << 20;  // bytes, on the CPU
 constexpr int kPassesAhead = 4;  // that an epsilon takes at least, but for luck
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
@@ -66,9 +66,9 @@ class Solve {
         reach_(reach_of(problem, op_.reach(options.epsilon))),
         relaxation_(make_relaxation()),
         checks_(options),
-        kernel_cache_(options.kernel_cache != kAutomaticCache ? options.kernel_cache
-                      : exec.device.is_cuda()                 ? 0
-                                                              : kKernelCache) {}
+        kernel_cache_(options.kernel_cache != kAutomaticCache
+                          ? options.kernel_cache
+                          : kernels::absorbed_bytes(exec.device)) {}
 
   /// Counts what was done before.
   void count(const SinkhornReport& begun) {
@@ -338,6 +338,12 @@ class Solve {
   std::int64_t passes_before_ = 0;
   bool has_pair_ = false, annealed_ = false;
 };
+/// Lower bounds are known to plain iterations alone.
+template <class T>
+SinkhornOptions acting_on(const Problem<T>& problem, SinkhornOptions options) {
+  if (problem.bounds()) options.acceleration = Acceleration::none;
+  return options;
+}
 }  // namespace
 
 const char* to_string(Status status) {
@@ -360,7 +366,8 @@ template <class T>
 SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
                            const Start<T>& start) {
   validate(problem, options, start, exec);
-  return Solve<T>(problem, options, exec).run(start);
+  const SinkhornOptions acting = acting_on(problem, options);
+  return Solve<T>(problem, acting, exec).run(start);
 }
 
 bool goes_on(const SinkhornOptions& options, const SinkhornReport& report) {
@@ -373,6 +380,7 @@ SinkhornResult<double> sinkhorn(const Problem<double>& problem, const SinkhornOp
   SinkhornOptions mixed = options;
   mixed.precision = Precision::mixed;
   mixed.schedule = Schedule::plain;
+  mixed = acting_on(problem, mixed);
   const auto f = widened(begun.f, exec), g = widened(begun.g, exec);
   const Start<double> start{f.view(), g.view()};
   validate(problem, mixed, start, exec);

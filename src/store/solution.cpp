@@ -303,6 +303,10 @@ SavedSolution<T> read(const Reader& file, const std::string& path) {
 template <class T>
 void save(const std::string& path, const Problem<T>& problem, const SinkhornResult<T>& result,
           const SinkhornOptions& options, const SaveOptions& how, const ReferenceOf<T>& reference) {
+  if (std::holds_alternative<Lattice<T>>(problem.geometry()))
+    throw NotAvailable("[store] a solution between grids is not saved: keep its potentials");
+  if (problem.bounds())
+    throw NotAvailable("[store] a solution with lower bounds cannot be saved: save its potentials");
   void* const stream = problem.stream();
   const auto* const cloud = std::get_if<PointCloud<T>>(&problem.geometry());
   const auto* const matrix = std::get_if<CostMatrix<T>>(&problem.geometry());
