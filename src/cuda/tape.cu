@@ -129,6 +129,7 @@ void Tape::put_back(const Memory& memory) {
 }
 
 void* Tape::allocate(std::int64_t bytes) {
+  if (bytes > kDeviceSlab) return allocate_now(bytes, deck_.exec_.device);
   const Memory memory = take(bytes);
   deck_.held_[memory.data] = memory;
   return memory.data;
