@@ -108,8 +108,10 @@ Batch<T> make_batch(std::size_t count, const GeometryOf& geometry,
         [](const auto& g) {
           if constexpr (requires { g.x; })
             return g.x.device;
-          else
+          else if constexpr (requires { g.values; })
             return g.values.device;
+          else
+            return g.device;
         },
         args.front().geometry);
   return Batch<T>(run(call, device, [&](Exec& exec) { return problems<T>(args, exec); }));
