@@ -111,7 +111,7 @@ OPTIONS = (
         None,
         "lower bounds L <= P on some pairs: (rows, columns, values), or a sparse matrix of SciPy. On the CPU, without a "
         "total mass, by plain iterations; a Balanced row or column must have room for its bounds.",
-        SOLVES,
+        ("solve", "solve_sample"),
     ),
     Option(
         "tolerance",

@@ -234,3 +234,27 @@ def test_divergences(clouds):
         )  # test_segment_sinkdiv_custom_padding
     two = monge.KL(ott.rho_from_tau(0.8, EPSILON)), monge.KL(ott.rho_from_tau(0.9, EPSILON))
     assert monge.divergence(x, y, a, b, epsilon=EPSILON, marginals=two).value > 0
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+def test_a_grid_is_its_points(balanced):
+    """test_grid_vs_euclidean, test_apply_transport_grid, test_separable_grid with its planes of weight 0."""
+    shape = (5, 6, 7)
+    rng = np.random.default_rng(0)
+    a, b = rng.random(shape), rng.random(shape)
+    a[0], b[3] = 0, 0
+    a, b = a / a.sum(), b / b.sum()
+    spacing = [1 / (n - 1) for n in shape]
+    points = np.stack(np.meshgrid(*(np.linspace(0, 1, n) for n in shape), indexing="ij"), -1)
+    points = points.reshape(-1, 3)
+    sides = monge.Balanced() if balanced else (monge.KL(0.5), monge.KL(0.2))
+    terms = dict(epsilon=EPSILON, marginals=sides, tolerance=1e-11)
+    grid = monge.solve_lattice(a, b, spacing=spacing, **terms)
+    cloud = monge.solve_sample(points, points, a.ravel(), b.ravel(), **terms)
+    assert grid.value == pytest.approx(cloud.value, rel=1e-10)
+    assert_allclose(centred(grid.potential_a.ravel()), centred(cloud.potential_a), atol=1e-9)
+    assert_allclose(np.ravel(grid.marginal_b), cloud.marginal_b, atol=1e-11)
+    V = rng.normal(size=(a.size, 4))
+    assert_allclose(grid.plan @ V, cloud.plan @ V, atol=1e-10)
+    assert_allclose(grid.plan.T @ V, cloud.plan.T @ V, atol=1e-10)
+    assert np.isfinite(grid.potential_a).all() and np.isfinite(grid.potential_b).all()
