@@ -5,7 +5,10 @@
 #include <cstdint>
 
 #include "kernels/each.hpp"
+#include "kernels/initial.hpp"
+#include "kernels/mixing.hpp"
 #include "kernels/newton.hpp"
+#include "kernels/newton_dense.hpp"
 #include "kernels/support.hpp"
 #include "kernels/update.hpp"
 
@@ -355,11 +358,15 @@ struct DebiasedGradientArgs {
 #define MONGE_EACH_BODIES(X)      \
   MONGE_EACH_BODIES_OF(X, float)  \
   MONGE_EACH_BODIES_OF(X, double) \
-  X(WidenArgs) MONGE_NEWTON_EACH_BODIES(X) MONGE_SUPPORT_EACH_BODIES(X)
+  X(WidenArgs)                    \
+  MONGE_NEWTON_EACH_BODIES(X)     \
+  MONGE_DENSE_EACH_BODIES(X)      \
+  MONGE_MIXING_EACH_BODIES(X) MONGE_INITIAL_EACH_BODIES(X) MONGE_SUPPORT_EACH_BODIES(X)
 #define MONGE_SUM_BODIES_OF(X, T) \
   X(RatioSumsArgs<T>)             \
   X(ColumnSumsArgs<T>)            \
   X(DebiasedSumArgs<T>)
-#define MONGE_SUM_BODIES(X)     \
-  MONGE_SUM_BODIES_OF(X, float) \
-  MONGE_SUM_BODIES_OF(X, double) MONGE_NEWTON_SUM_BODIES(X) MONGE_SUPPORT_SUM_BODIES(X)
+#define MONGE_SUM_BODIES(X)      \
+  MONGE_SUM_BODIES_OF(X, float)  \
+  MONGE_SUM_BODIES_OF(X, double) \
+  MONGE_NEWTON_SUM_BODIES(X) MONGE_MIXING_SUM_BODIES(X) MONGE_SUPPORT_SUM_BODIES(X)

@@ -87,7 +87,7 @@ void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
                                half.softmin, eps_, exec);
   absorbed_ += last_absorbed_;
   half.has_softmin = true;
-  exec.state.passes = ++passes_;
+  swept(exec);
 }
 
 // What has no softmin yet is swept for it first: weights are those relative to it.
@@ -106,7 +106,7 @@ void Alternation<T>::sweep(Half& half, Half& from, int k, TopLists& lists, Exec&
   op_.top_k(half.side, from.h, lists.shift.data(), k, lists.columns.data(), lists.weights.data(),
             half.softmin, eps_, exec);
   last_absorbed_ = false;
-  exec.state.passes = ++passes_;
+  swept(exec);
 }
 
 template <class T>

@@ -82,6 +82,16 @@ class Alternation {
   };
   const Half& leading() const { return lead_; }
   const Half& following() const { return follow_; }
+  /// The following potential, for whoever moves it beyond its own steps.
+  T* moved() {
+    follow_.has_bias = false;
+    return follow_.potential;
+  }
+  /// Whether a free level moves with the potentials: then the following one alone is no state.
+  bool has_level() const { return level_.size() > 0; }
+  const Operator<T>& op() const { return op_; }
+  /// A sweep that another verb has made.
+  void swept(Exec& exec) { exec.state.passes = ++passes_; }
 
  private:
   void need_bias(Half& half, Exec& exec);

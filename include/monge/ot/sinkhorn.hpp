@@ -1,10 +1,11 @@
 // The solver: alternating half-steps f = prox(softmin(g)) in the log domain, with translation,
-// annealing of epsilon and safeguarded over-relaxation. Potentials, epsilon, rho and lambda are
+// annealing of epsilon and safeguarded acceleration. Potentials, epsilon, rho and lambda are
 // in units of the cost; the plan is P_ij = a_i b_j exp((f_i + g_j - C_ij) / epsilon).
 #pragma once
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "monge/core/buffer.hpp"
@@ -27,11 +28,36 @@ enum class Criterion {
   gap        ///< relative duality gap; not for two Balanced sides
 };
 enum class Annealing { automatic, off };  ///< automatic: from the range of the cost, halving
+/// No step of any lowers the dual at a fixed epsilon: one that would is undone.
 enum class Acceleration {
-  automatic,       ///< over-relaxation when 20 plain iterations predict a slow finish
-  none,            ///< plain alternating iterations
-  over_relaxation  ///< Thibault et al. 2017, arXiv 1711.01851, rate re-estimated as it runs
+  automatic,        ///< of plain, anderson, newton and support (over_relaxation with a total mass)
+                    ///< what pays
+  none,             ///< plain alternating iterations
+  over_relaxation,  ///< Thibault et al. 2017, arXiv 1711.01851, rate re-estimated as it runs
+  anderson,  ///< mixes the last 20 iterations (8 of more than 2^18 points); not of a total mass
+  newton,    ///< truncated Newton-CG on the dual, two passes a product; not of a total mass
+  support    ///< Newton on the entries that carry the plan as soon as a few do, anderson before;
+             ///< not of a total mass
 };
+/// Its name in Python and on the command line.
+std::string to_string(Acceleration acceleration);
+/// Throws InvalidArgument for a name that is none.
+Acceleration parse_acceleration(const std::string& name);
+
+/// Where a solve without a start begins. Closed forms know the squared cost; with KL sides, or
+/// masses that differ, they are those of the clouds as distributions.
+enum class Initializer {
+  automatic,  ///< subsample where both sides have 4 000 points and annealing is automatic; else
+              ///< zero
+  zero,       ///< g = 0, annealed from where plain steps are fast
+  gaussian,   ///< between the Gaussians of the same moments, at 0.02 of the range of the cost;
+              ///< annealed from there. Janati et al. 2020, arXiv 2006.02572
+  sorting,    ///< dimension 1: the potentials of the monotone plan, at the target epsilon
+  subsample   ///< the solution at 0.02 of the range of the cost of a sixteenth of the points, drawn
+              ///< by weight with `seed`; annealed from there
+};
+std::string to_string(Initializer initializer);
+Initializer parse_initializer(const std::string& name);
 
 /// One check: of a pair (f, g), at no extra pass.
 struct SinkhornCheck {
@@ -43,6 +69,14 @@ struct SinkhornCheck {
          residual_b = 0;  ///< L1 distance of each marginal from its optimality target
   double dual_value = 0;
   double transported_mass = 0;
+};
+
+/// A stretch of a solve in which one method ran.
+struct SinkhornPhase {
+  std::string name;        ///< subsample, annealing, or a method by its name; plain
+  double passes = 0;       ///< over all pairs; a subsample's count by their share of these
+  std::int64_t steps = 0;  ///< iterations, or steps of Newton
+  std::string why;         ///< why it began
 };
 
 struct SinkhornReport : SinkhornCheck {
@@ -61,6 +95,7 @@ struct SinkhornReport : SinkhornCheck {
   std::int64_t absorbed = 0;     ///< passes that read a kernel kept in memory, see kernel_cache
   double mass_level = 0;         ///< the level l of f = min(s, l) with a total mass; else 0
   double omega = 1;              ///< relaxation in use at the end
+  std::vector<SinkhornPhase> phases;  ///< what ran, in order
   std::vector<SinkhornCheck>
       trace;  ///< every check, oldest first, levels of the annealing included
 };
@@ -75,12 +110,15 @@ inline constexpr std::int64_t kAutomaticCache = -1;
 struct SinkhornOptions {
   double epsilon = 0;          ///< Required, > 0: no default suits all data.
   double tolerance = 1e-6;     ///< on marginal_error (or the relative gap), > 0
-  int max_iterations = 10000;  ///< >= 1; one iteration updates f and g: two passes
+  int max_iterations = 10000;  ///< >= 1; one iteration updates f and g: two passes, as are two of
+                               ///< Newton's
   int check_every = 10;        ///< iterations between checks, >= 1
   Criterion criterion = Criterion::residual;
   bool translate = true;  ///< closed-form step along (f + l, g - l) for KL sides
   Annealing annealing = Annealing::automatic;
   Acceleration acceleration = Acceleration::automatic;
+  Initializer initializer = Initializer::automatic;
+  std::uint64_t seed = 0;  ///< of a subsample
   Precision precision = Precision::automatic;
   Schedule schedule = Schedule::plain;
   /// Bytes that a kernel exp((f_i + g_j - C_ij) / epsilon) may take, which a solve keeps at the
@@ -107,7 +145,8 @@ struct SinkhornResult {
 
 /// Throws InvalidArgument for options out of range (of a Problem<float> precisions mixed and double
 /// are; staged needs automatic or accurate), NotAvailable for precision fast and schedule staged
-/// where the fast one does not exist and for a kernel_cache on a GPU, Error when the very first
+/// where the fast one does not exist, for a kernel_cache on a GPU, for anderson and newton with a
+/// total mass below both sides' and for a subsample of a cost matrix, Error when the very first
 /// check is already non-finite, Interrupted when exec says stop. Running out of iterations is a
 /// result. Defined for float and double.
 template <class T>
