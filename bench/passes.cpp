@@ -212,7 +212,7 @@ void small(Table& table, std::int64_t n) {
                                                 {"gauss16d", gauss(n, 16, 1)},
                                                 {"gauss64d", gauss(n, 64, 1)}};
   for (const auto& [name, in] : all)
-    for (const double eps : {1e-2, 1e-3, 1e-4})
+    for (const double eps : {1e-2, 1e-3, 1e-4, 1e-5})
       table.row(
           {named(name, eps), in, Balanced{}, Balanced{}, eps * in.mean_and_largest_cost().second});
 }
