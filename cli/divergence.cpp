@@ -74,6 +74,7 @@ void add_divergence(CLI::App& app, int& exit_code) {
   auto* command =
       app.add_subcommand("divergence", "The debiased Sinkhorn divergence of two clouds");
   auto flags = std::make_shared<Flags>();
+  add_clouds(*command, *flags);
   add_flags(*command, *flags);
   command->footer(kExamples);
   command->callback([flags, &exit_code] {

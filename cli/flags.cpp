@@ -62,6 +62,9 @@ void Flags::fill(SinkhornOptions& options) const {
   options.epsilon = strength_of_entropy();
   options.tolerance = tolerance;
   options.max_iterations = max_iterations;
+  options.acceleration = parse_acceleration(acceleration);
+  options.annealing = anneal == "off" ? Annealing::off : Annealing::automatic;
+  options.initializer = parse_initializer(initializer);
   options.precision = parse_precision(precision);
   options.kernel_cache = kernel_cache;
 }
@@ -71,7 +74,7 @@ CLI::Option* number(CLI::App& command, const std::string& name, std::optional<do
   return command.add_option(name, value, help)->option_text("NUMBER")->group(kProblem);
 }
 
-void add_flags(CLI::App& command, Flags& f) {
+void add_clouds(CLI::App& command, Flags& f) {
   command
       .add_option("SOURCE", f.source,
                   "Points: .npy (n, d), .npz (points, weights), .csv (a column weight)")
@@ -88,6 +91,9 @@ void add_flags(CLI::App& command, Flags& f) {
   command.add_option("--weights-target", f.weights_target, "Weights of TARGET; never rescaled")
       ->option_text("FILE")
       ->group(kProblem);
+}
+
+void add_flags(CLI::App& command, Flags& f) {
   command
       .add_option("--cost", f.cost,
                   "sqeuclidean (default), half_sqeuclidean, euclidean, power:P, cosine, dot")
@@ -125,6 +131,23 @@ void add_flags(CLI::App& command, Flags& f) {
       .add_option("--max-iterations", f.max_iterations,
                   "Each updates both potentials (default 10000)")
       ->option_text("COUNT")
+      ->group(kRun);
+  command
+      .add_option(
+          "--acceleration", f.acceleration,
+          "automatic (default): what pays; none, over_relaxation, anderson, newton, support")
+      ->option_text("NAME")
+      ->group(kRun);
+  command
+      .add_option("--anneal", f.anneal,
+                  "automatic (default): epsilon starts at the range of the cost and halves; off")
+      ->check(CLI::IsMember({"automatic", "off"}))
+      ->option_text("NAME")
+      ->group(kRun);
+  command
+      .add_option("--initializer", f.initializer,
+                  "Where a solve begins: automatic (default), zero, gaussian, sorting, subsample")
+      ->option_text("NAME")
       ->group(kRun);
   command
       .add_option(

@@ -1,4 +1,4 @@
-// What `solve` and `divergence` are both asked: two clouds, a cost, strengths, and when to stop.
+// What `solve`, `divergence` and `batch` are asked: clouds, a cost, strengths, and when to stop.
 #pragma once
 #include <CLI/CLI.hpp>
 #include <cstdint>
@@ -21,6 +21,7 @@ struct Flags {
   std::optional<double> rho, rho_source, rho_target, reach, tv, tv_source, tv_target;
   double tolerance = 1e-6;
   int max_iterations = 10000;
+  std::string acceleration = "automatic", anneal = "automatic", initializer = "automatic";
   std::string precision = "automatic";
   std::int64_t kernel_cache = kAutomaticCache;
   std::string device = "cpu";
@@ -38,7 +39,9 @@ struct Flags {
 /// A number of the problem, without a default.
 CLI::Option* number(CLI::App& command, const std::string& name, std::optional<double>& value,
                     const std::string& help);
-/// Declares them on a subcommand; `flags` must outlive it. Exclusions and numbers are checked
+/// Declares SOURCE, TARGET and their weights on a subcommand; `flags` must outlive it.
+void add_clouds(CLI::App& command, Flags& flags);
+/// Declares all others; `flags` must outlive it. Exclusions and numbers are checked
 /// while parsing, values by the library.
 void add_flags(CLI::App& command, Flags& flags);
 }  // namespace monge::cli

@@ -39,8 +39,11 @@ void ProgressLine::show(const Progress& progress) {
   const auto now = Clock::now();
   if (now < next_) return;
   next_ = now + kEvery;
-  std::string line = fmt::format("{}: iteration {}, pass {} {:3.0f} %", stage_, progress.iterations,
-                                 progress.passes, 100 * progress.pass_fraction);
+  std::string line = stage_ + ": ";
+  if (progress.entries > 1)
+    line += fmt::format("{} of {}, ", progress.entries_done, progress.entries);
+  line += fmt::format("iteration {}, pass {} {:3.0f} %", progress.iterations, progress.passes,
+                      100 * progress.pass_fraction);
   if (progress.epsilon > 0) line += fmt::format(", epsilon {:.3g}", progress.epsilon);
   if (!std::isnan(progress.marginal_error))
     line += fmt::format(", error {:.2e}", progress.marginal_error);

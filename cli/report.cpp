@@ -65,15 +65,27 @@ Json to_json(const SinkhornReport& report) {
   out["absorbed"] = report.absorbed;
   out["mass_level"] = report.mass_level;
   out["omega"] = report.omega;
+  out["phases"] = Json::array();
+  for (const SinkhornPhase& phase : report.phases)
+    out["phases"].push_back({{"name", phase.name},
+                             {"passes", phase.passes},
+                             {"steps", phase.steps},
+                             {"why", phase.why}});
   out["trace"] = Json::array();
   for (const SinkhornCheck& check : report.trace) out["trace"].push_back(fields(check));
   return out;
 }
 
 Json options_of(const Flags& flags) {
-  return {{"tolerance", flags.tolerance}, {"max_iterations", flags.max_iterations},
-          {"precision", flags.precision}, {"kernel_cache", flags.kernel_cache},
-          {"device", flags.device},       {"threads", flags.threads}};
+  return {{"tolerance", flags.tolerance},
+          {"max_iterations", flags.max_iterations},
+          {"acceleration", flags.acceleration},
+          {"anneal", flags.anneal},
+          {"initializer", flags.initializer},
+          {"precision", flags.precision},
+          {"kernel_cache", flags.kernel_cache},
+          {"device", flags.device},
+          {"threads", flags.threads}};
 }
 
 void print(const std::string& text) {

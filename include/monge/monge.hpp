@@ -1,6 +1,7 @@
 // Everything.
 #pragma once
 #include "monge/info.hpp"
+#include "monge/ot/batch.hpp"
 #include "monge/ot/composition.hpp"
 #include "monge/ot/derivatives.hpp"
 #include "monge/ot/divergence.hpp"

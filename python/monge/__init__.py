@@ -9,6 +9,7 @@ are in units of the cost; weights are never normalised.
 
 import logging
 
+from ._batch import Solutions, solve_batch, solve_sample_batch
 from ._core import SinkhornCheck, SinkhornReport, version
 from ._divergence import Divergence, DivergenceGradient, divergence
 from ._errors import (
@@ -57,6 +58,7 @@ __all__ = [
     "SinkhornCheck",
     "SinkhornReport",
     "Solution",
+    "Solutions",
     "SparsePlan",
     "TransposedPlan",
     "__version__",
@@ -65,5 +67,7 @@ __all__ = [
     "load",
     "semi_dual",
     "solve",
+    "solve_batch",
     "solve_sample",
+    "solve_sample_batch",
 ]

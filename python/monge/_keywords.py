@@ -36,6 +36,13 @@ def integer(value: Any, name: str) -> int:
         raise InvalidArgument(f"[options] {name} is {value!r}, wanted an integer", name) from error
 
 
+def whole_number(value: Any, name: str) -> int:
+    count = integer(value, name)
+    if not 0 <= count < 2**64:
+        raise InvalidArgument(f"[options] {name} is {count}, wanted 0 <= {name} < 2**64", name)
+    return count
+
+
 def thread_count(threads: int | None) -> int:
     if threads is None:
         return 0
@@ -166,6 +173,8 @@ def fill(
     check_every: Any,
     annealing: Any,
     acceleration: Any,
+    initializer: Any,
+    seed: Any,
     precision: Any,
     schedule: Any,
     kernel_cache: Any,
@@ -177,6 +186,8 @@ def fill(
     options.check_every = integer(check_every, "check_every")
     options.annealing = getattr(_core.Annealing, check_choice("annealing", annealing))
     options.acceleration = getattr(_core.Acceleration, check_choice("acceleration", acceleration))
+    options.initializer = getattr(_core.Initializer, check_choice("initializer", initializer))
+    options.seed = whole_number(seed, "seed")
     options.precision = precision_of(precision)
     options.schedule = getattr(_core.Schedule, check_choice("schedule", schedule))
     if kernel_cache is not None:

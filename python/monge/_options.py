@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from ._errors import InvalidArgument
 
-SAMPLES = ("solve_sample", "divergence")
-SOLVES = ("solve", "solve_sample")
-ALL = ("solve", "solve_sample", "divergence")
+SAMPLES = ("solve_sample", "solve_sample_batch", "divergence")
+STARTED = ("solve", "solve_sample", "solve_sample_batch")  # in solve_batch a start is an entry's
+SINGLE = ("solve", "solve_sample", "divergence")
+ALL = ("solve", "solve_sample", "solve_batch", "solve_sample_batch", "divergence")
 REQUIRED = inspect.Parameter.empty
 
 
@@ -99,9 +100,21 @@ OPTIONS = (
     Option(
         "acceleration",
         "automatic",
-        "'automatic': over-relaxation where plain iterations would be slow; 'none'; 'over_relaxation'.",
-        choices=("automatic", "none", "over_relaxation"),
+        "'automatic': of these what pays; 'none': plain iterations; 'over_relaxation'; 'anderson': mixes the last "
+        "20 iterations; 'newton': Newton-CG on the dual; 'support': Newton on the few entries that carry the plan, "
+        "once they are few (on the CPU, within kernel_cache). The last three are NotAvailable with a total mass.",
+        choices=("automatic", "none", "over_relaxation", "anderson", "newton", "support"),
     ),
+    Option(
+        "initializer",
+        "automatic",
+        "where a solve without a start begins. 'automatic': 'subsample' from 4 000 points a side on, else 'zero'; "
+        "'gaussian': the closed form between Gaussians of the same moments (squared costs); 'sorting': the monotone "
+        "plan, in dimension 1; 'subsample': the solution of a sixteenth of the points. NotAvailable where it does not "
+        "know the problem, as but zero none does a cost matrix.",
+        choices=("automatic", "zero", "gaussian", "sorting", "subsample"),
+    ),
+    Option("seed", 0, "integer >= 0 by which a subsample is drawn."),
     Option(
         "precision",
         "automatic",
@@ -137,7 +150,7 @@ OPTIONS = (
         "start",
         None,
         "(f, g), g alone, or a Solution (see load) to start from, in units of the cost; f may be None.",
-        SOLVES,
+        STARTED,
     ),
     Option(
         "callback",
@@ -156,6 +169,7 @@ OPTIONS = (
         "product",
         "measure of the entropy: 'product' a b^T, 'counting' (POT's 'entropy', OTT-JAX), or a pair "
         "(r_a, r_b) of positive weights. NotAvailable for TV sides, a total mass and a divergence.",
+        SINGLE,
     ),
     Option(
         "threads",

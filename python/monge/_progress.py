@@ -9,7 +9,7 @@ from typing import Any
 
 from ._errors import InvalidArgument, NotAvailable
 
-Hook = Callable[[int, float, float, float], None]
+Hook = Callable[[int, float, float, float, int], None]
 
 
 def _tqdm() -> Any:
@@ -25,8 +25,9 @@ def _tqdm() -> Any:
 
 
 @contextmanager
-def hook(progress: Any, title: str) -> Iterator[Hook | None]:
-    """The hook of one call, or None where nobody watches. A bar made here is closed here."""
+def hook(progress: Any, title: str, entries: int | None = None) -> Iterator[Hook | None]:
+    """The hook of one call, or None where nobody watches. A bar made here is closed here. It counts
+    passes, or of a batch its entries."""
     if progress is None or progress is False:
         yield None
         return
@@ -37,16 +38,20 @@ def hook(progress: Any, title: str) -> Iterator[Hook | None]:
             f"[progress] got {progress!r}, wanted True, a tqdm-compatible class or an object with update()",
             "progress",
         )
-    bar = maker(desc=title, unit="pass") if made else progress
+    unit = {"unit": "pass"} if entries is None else {"unit": "problem", "total": entries}
+    bar = maker(desc=title, **unit) if made else progress
     seen = 0.0
 
-    def tell(iterations: int, passes: float, epsilon: float, marginal_error: float) -> None:
+    def tell(
+        iterations: int, passes: float, epsilon: float, marginal_error: float, entries_done: int
+    ) -> None:
         nonlocal seen
+        done = passes if entries is None else entries_done
         if hasattr(bar, "set_postfix"):
             error = {} if math.isnan(marginal_error) else {"error": f"{marginal_error:.1e}"}
             bar.set_postfix(iterations=iterations, epsilon=f"{epsilon:.3g}", **error, refresh=False)
-        bar.update(passes - seen)
-        seen = passes
+        bar.update(done - seen)
+        seen = done
 
     try:
         yield tell

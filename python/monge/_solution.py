@@ -261,6 +261,11 @@ class Solution:
         return self._report.passes
 
     @property
+    def phases(self) -> list[_core.SinkhornPhase]:
+        """What ran, in order: name, passes (a subsample's by their share of the pairs), steps, and why it began."""
+        return self._report.phases
+
+    @property
     def predicted_floor(self) -> float:
         """The marginal error below which rounding may keep the solve from going."""
         return self._report.predicted_floor

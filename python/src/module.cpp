@@ -19,4 +19,5 @@ NB_MODULE(_core, m) {
   monge::python::bind_labels(m);
   monge::python::bind_semi_dual(m);
   monge::python::bind_store(m);
+  monge::python::bind_batch(m);
 }

@@ -19,7 +19,7 @@ inline void* to_stream(std::uintptr_t stream) {
 }
 
 /// The threads, the progress hook (None, or a callable of (iterations, passes, epsilon,
-/// marginal_error), passes fractional) and the stream of one call.
+/// marginal_error, entries_done), passes fractional) and the stream of one call.
 struct Call {
   Call(int threads, nb::object progress, std::uintptr_t stream)
       : threads(threads), progress(std::move(progress)), stream(stream) {}
@@ -44,7 +44,7 @@ auto run(const Call& call, Device device, Body&& body) {
       if (PyErr_CheckSignals() != 0) throw nb::python_error();
       if (!call.progress.is_none())
         call.progress(at.iterations, static_cast<double>(at.passes) + at.pass_fraction, at.epsilon,
-                      at.marginal_error);
+                      at.marginal_error, at.entries_done);
     } catch (nb::python_error& error) {
       raised.emplace(std::move(error));
     }

@@ -24,6 +24,15 @@ void bind_report(nb::module_& m) {
             .format(c.iterations, c.passes, c.epsilon, c.marginal_error, c.dual_value,
                     c.transported_mass);
       });
+  nb::class_<SinkhornPhase>(m, "SinkhornPhase", "A stretch of a solve in which one method ran.")
+      .def_ro("name", &SinkhornPhase::name)
+      .def_ro("passes", &SinkhornPhase::passes)
+      .def_ro("steps", &SinkhornPhase::steps)
+      .def_ro("why", &SinkhornPhase::why)
+      .def("__repr__", [](const SinkhornPhase& p) {
+        return nb::str("SinkhornPhase(name={!r}, passes={:.4g}, steps={}, why={!r})")
+            .format(p.name, p.passes, p.steps, p.why);
+      });
   nb::class_<SinkhornReport, SinkhornCheck>(m, "SinkhornReport", "The state of a solve.")
       .def_prop_ro("status", [](const SinkhornReport& r) { return to_string(r.status); })
       .def_ro("converged", &SinkhornReport::converged)
@@ -34,6 +43,7 @@ void bind_report(nb::module_& m) {
       .def_ro("absorbed", &SinkhornReport::absorbed)
       .def_ro("mass_level", &SinkhornReport::mass_level)
       .def_ro("omega", &SinkhornReport::omega)
+      .def_ro("phases", &SinkhornReport::phases)
       .def_ro("trace", &SinkhornReport::trace);
 }
 
@@ -44,7 +54,16 @@ void bind_options(nb::module_& m) {
   nb::enum_<Acceleration>(m, "Acceleration")
       .value("automatic", Acceleration::automatic)
       .value("none", Acceleration::none)
-      .value("over_relaxation", Acceleration::over_relaxation);
+      .value("over_relaxation", Acceleration::over_relaxation)
+      .value("anderson", Acceleration::anderson)
+      .value("newton", Acceleration::newton)
+      .value("support", Acceleration::support);
+  nb::enum_<Initializer>(m, "Initializer")
+      .value("automatic", Initializer::automatic)
+      .value("zero", Initializer::zero)
+      .value("gaussian", Initializer::gaussian)
+      .value("sorting", Initializer::sorting)
+      .value("subsample", Initializer::subsample);
   nb::enum_<Precision>(m, "Precision")
       .value("automatic", Precision::automatic)
       .value("accurate", Precision::accurate)
@@ -65,6 +84,8 @@ void bind_options(nb::module_& m) {
       .def_rw("translate", &SinkhornOptions::translate)
       .def_rw("annealing", &SinkhornOptions::annealing)
       .def_rw("acceleration", &SinkhornOptions::acceleration)
+      .def_rw("initializer", &SinkhornOptions::initializer)
+      .def_rw("seed", &SinkhornOptions::seed)
       .def_rw("precision", &SinkhornOptions::precision)
       .def_rw("schedule", &SinkhornOptions::schedule)
       .def_rw("kernel_cache", &SinkhornOptions::kernel_cache);

@@ -13,6 +13,7 @@
 #include "cpu/softmin_sweep.hpp"
 #include "cpu/sweep.hpp"
 #include "cpu/target.hpp"
+#include "cpu/vectors.hpp"
 #include "monge/core/buffer.hpp"
 
 namespace monge::kernels::cpu {
@@ -31,13 +32,8 @@ struct WidePanels {
   explicit WidePanels(const Panels<float>& from)
       : data(padded(from.count) * from.dim), norms(from.norms ? padded(from.count) : 0) {
     std::copy_n(from.data, data.size(), data.begin());
-    for (std::int64_t i = 0; i < norms.size(); ++i) {
-      const double* const x = data.data() + i / kPanel * kPanel * from.dim + i % kPanel;
-      norms[i] = 0;
-      for (int k = 0; k < from.dim; ++k)
-        norms[i] = std::fma(x[k * kPanel], x[k * kPanel], norms[i]);
-    }
     panels = {data.data(), from.norms ? norms.data() : nullptr, from.count, from.dim};
+    if (from.norms) monge::cpu::norms(panels, norms.data());
   }
 };
 
@@ -147,13 +143,13 @@ bool softmin(const SoftminArgs<T>& args, const Absorbed<T>& absorbed, Exec& exec
   double* const sums = reinterpret_cast<double*>(memory);
   T* const v = reinterpret_cast<T*>(memory + partial_bytes);
 
-  std::vector<double> totals(monge::cpu::chunk_count(width));
-  monge::cpu::chunks(width, exec, [&](std::int64_t j, std::int64_t end, std::int64_t chunk) {
-    totals[chunk] = sweep.weights(args.h + j, absorbed.g + j, args.eps, end - j, v + j);
+  std::atomic<bool> near = true;
+  const double most = kMostWeight / static_cast<double>(monge::cpu::chunk_count(width));
+  monge::cpu::chunks(width, exec, [&](std::int64_t j, std::int64_t end, std::int64_t) {
+    if (!(sweep.weights(args.h + j, absorbed.g + j, args.eps, end - j, v + j) <= most))
+      near = false;
   });
-  double total = 0;
-  for (const double one : totals) total += one;
-  if (!(total <= kMostWeight)) return false;
+  if (!near) return false;
 
   monge::cpu::parallel_for(
       split.blocks * split.parts, exec,
@@ -176,25 +172,28 @@ bool softmin(const SoftminArgs<T>& args, const Absorbed<T>& absorbed, Exec& exec
       },
       static_cast<double>(n) * static_cast<double>(m));
 
-  const std::int64_t blocks = monge::cpu::row_blocks(args.pairs);
-  std::vector<std::uint64_t> good(blocks);
+  for (std::int64_t part = 1; part < split.parts; ++part)
+    for (std::int64_t i = 0; i < n; ++i) sums[i] += sums[part * rows + i];
+  const auto fits = [&](std::int64_t i) {
+    return sums[i] >= kSmallestSum && sums[i] <= kLargestSum;
+  };
   std::int64_t bad = n;
-  for (std::int64_t i = 0; i < n; ++i) {
-    for (std::int64_t part = 1; part < split.parts; ++part) sums[i] += sums[part * rows + i];
-    const bool fits = sums[i] >= kSmallestSum && sums[i] <= kLargestSum;
-    good[i / kRowBlock] |= std::uint64_t{fits} << i % kRowBlock;
-    bad -= fits;
-  }
+  for (std::int64_t i = 0; i < n; ++i) bad -= fits(i);
   constexpr std::int64_t kFew = 16;  // a row without K takes many times as long as with it
   if (bad > 0 && bad > n / kFew && bad > kRowBlock) return false;
+  std::vector<std::uint64_t> good;
+  if (bad > 0) {
+    good.resize(monge::cpu::row_blocks(args.pairs));
+    for (std::int64_t i = 0; i < n; ++i) {
+      good[i / kRowBlock] |= std::uint64_t{fits(i)} << i % kRowBlock;
+      if (!fits(i)) sums[i] = 1;
+    }
+  }
   const auto log2 = monge::cpu::softmin_sweep<double>().log2;
   monge::cpu::chunks(n, exec, [&](std::int64_t i0, std::int64_t end, std::int64_t) {
-    for (std::int64_t i = i0; i < end; ++i)
-      if (!(good[i / kRowBlock] >> i % kRowBlock & 1)) sums[i] = 1;
     log2(sums + i0, static_cast<int>(end - i0));
     for (std::int64_t i = i0; i < end; ++i)
-      if (good[i / kRowBlock] >> i % kRowBlock & 1)
-        args.out[i] = absorbed.f[i] - args.eps * kLog2 * sums[i];
+      args.out[i] = absorbed.f[i] - args.eps * kLog2 * sums[i];
   });
   if (bad > 0) redo_softmin(args, good.data(), exec);
   return true;
@@ -225,7 +224,8 @@ template <class T>
 AbsorbedCosts absorbed_costs(const Pairs<T>& p, Precision precision) {
   constexpr double kBytes = sizeof(T), kCached = 1 << 24;  // bytes that a last cache holds
   constexpr double kRead = 0.05, kReadCached = 0.0125;     // a byte
-  constexpr double kFirstTouch = 0.5, kTile = 1.2;  // a byte of memory; of tiles against softmin
+  // A byte of memory, but for what malloc keeps; of tiles against softmin.
+  constexpr double kFirstTouch = 0.5, kKept = 1 << 22, kTile = 1.2;
   const auto of = streamed_costs<T>(), wide = streamed_costs<double>();
   const bool matrix = p.form == Form::matrix;
   const auto cost = [&](const Streamed& s) {
@@ -234,7 +234,7 @@ AbsorbedCosts absorbed_costs(const Pairs<T>& p, Precision precision) {
   const double bytes = kBytes * static_cast<double>(p.n) * static_cast<double>(padded(p.m));
   AbsorbedCosts out{.streamed = cost(of),
                     .absorbed = kBytes * (bytes <= kCached ? kReadCached : kRead),
-                    .absorb = kTile * cost(wide) + kBytes * kFirstTouch};
+                    .absorb = kTile * cost(wide) + (bytes <= kKept ? 0 : kBytes * kFirstTouch)};
   if (precision == Precision::mixed) out.streamed *= 0.65;
   return out;
 }

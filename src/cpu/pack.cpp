@@ -1,7 +1,8 @@
 #include "kernels/pack.hpp"
 
 #include <algorithm>
-#include <cmath>
+
+#include "cpu/vectors.hpp"
 
 namespace monge::kernels::cpu {
 template <class T>
@@ -9,7 +10,6 @@ void pack(const PackArgs<T>& args, Exec&) {
   const MatrixView<const T>& points = args.points;
   const std::int64_t rows = padded(points.rows);
   std::fill_n(args.data, rows * points.cols, T(0));
-  if (args.norms) std::fill_n(args.norms, rows, T(0));
   for (std::int64_t i = 0; i < points.rows; ++i) {
     double factor = 1;
     bool directed = true;
@@ -18,16 +18,16 @@ void pack(const PackArgs<T>& args, Exec&) {
       directed = has_direction<T>(factor);
       args.inverse_length[i] = directed ? static_cast<T>(factor) : T(0);
     }
-    T norm = 0;
     for (std::int64_t k = 0; k < points.cols; ++k) {
       double value = directed ? factor * points(i, k) : (k == 0 ? 1.0 : 0.0);
       if (args.center) value -= args.center[k];
-      const T rounded = static_cast<T>(value);
-      args.data[(i / kPanel * points.cols + k) * kPanel + i % kPanel] = rounded;
-      norm = std::fma(rounded, rounded, norm);
+      args.data[(i / kPanel * points.cols + k) * kPanel + i % kPanel] = static_cast<T>(value);
     }
-    if (args.norms) args.norms[i] = norm;
   }
+  if (args.norms)
+    monge::cpu::norms(
+        {.data = args.data, .count = points.rows, .dim = static_cast<int>(points.cols)},
+        args.norms);
 }
 
 template void pack(const PackArgs<float>&, Exec&);

@@ -53,8 +53,23 @@ int thread_count(const Exec& exec) {
   return exec.threads > 0 ? exec.threads : machine;
 }
 
-void parallel_for(std::int64_t blocks, Exec& exec,
-                  const std::function<void(std::int64_t, int)>& body, double work) {
+void team(int threads, const std::function<void(int)>& run) {
+  if (threads <= 1) return run(0);
+#pragma omp parallel num_threads(threads)
+  run(omp_get_thread_num());
+}
+
+void parallel_blocks(std::int64_t blocks, Exec& exec,
+                     const std::function<void(std::int64_t, int)>& body, double work) {
+  const int threads =
+      work < kSmallWork ? 1 : static_cast<int>(std::min<std::int64_t>(thread_count(exec), blocks));
+  if (threads <= 1) {
+    for (std::int64_t block = 0; block < blocks; ++block) {
+      kernels::poll(exec, static_cast<double>(block) / static_cast<double>(blocks));
+      body(block, 0);
+    }
+    return;
+  }
   std::atomic<std::int64_t> next{0}, done{0};
   std::atomic<bool> halt{false}, interrupted{false};
   std::exception_ptr error;
@@ -83,14 +98,7 @@ void parallel_for(std::int64_t blocks, Exec& exec,
     }
   };
 
-  const int threads =
-      work < kSmallWork ? 1 : static_cast<int>(std::min<std::int64_t>(thread_count(exec), blocks));
-  if (threads <= 1) {
-    run(0);
-  } else {
-#pragma omp parallel num_threads(threads)
-    run(omp_get_thread_num());
-  }
+  team(threads, run);
   if (error) std::rethrow_exception(error);
   if (interrupted) throw Interrupted();
 }

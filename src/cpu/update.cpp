@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cpu/chunks.hpp"
+#include "cpu/vectors.hpp"
 
 namespace monge::kernels::cpu {
 using monge::cpu::chunk_count;
@@ -42,19 +43,35 @@ Measures measured(const MeasureArgs<T>& a, Exec& exec) {
   const double top = *std::max_element(tops.begin(), tops.end());
 
   std::vector<Measures> parts(chunk_count(n));
+  const auto vectors = monge::cpu::vector_functions();
   chunks(n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t c) {
     Measures sum{0, 0, 0, 0, 0};  // log_mass holds the mass over exp(top) for now
-    for (std::int64_t i = begin; i < end; ++i) {
-      const double f = a.f[i], weight = a.weight[i];
-      if (!(weight > 0)) continue;
-      sum.dual += weight * penalty.conjugate(f);
-      if (!a.s) continue;
-      const double z = log_ratio(f, a.s[i], a.eps, a.log_scale);
-      if (top > -kInfinity) sum.log_mass += weight * std::exp(z - top);
-      if (!a.optimality || f == kInfinity) continue;  // +inf: no partner, p = target = 0
-      const auto [residual, gap] = penalty.optimality(f, z, a.slack);
-      sum.residual += weight * residual;
-      sum.gap += weight * gap;
+    constexpr std::int64_t kAtOnce = 256;
+    double ratio[kAtOnce], apart[kAtOnce], off[kAtOnce], target[kAtOnce];
+    for (std::int64_t first = begin; first < end; first += kAtOnce) {
+      const int count = static_cast<int>(std::min(kAtOnce, end - first));
+      for (int t = 0; a.s && t < count; ++t) {
+        const double f = a.f[first + t], z = log_ratio(f, a.s[first + t], a.eps, a.log_scale);
+        target[t] = penalty.log_target(f);
+        ratio[t] = z - top;
+        off[t] = apart[t] = z - target[t];
+      }
+      if (a.s) vectors.exp(ratio, count);
+      if (a.s && a.optimality) {
+        vectors.expm1(off, count);
+        if (penalty.kind == Penalty::Kind::kl) vectors.exp(target, count);
+      }
+      for (int t = 0; t < count; ++t) {
+        const double f = a.f[first + t], weight = a.weight[first + t];
+        if (!(weight > 0)) continue;
+        sum.dual += weight * penalty.conjugate(f);
+        if (!a.s) continue;
+        if (top > -kInfinity) sum.log_mass += weight * ratio[t];
+        if (!a.optimality || f == kInfinity) continue;  // +inf: no partner, p = target = 0
+        const auto [residual, gap] = penalty.optimality(f, apart[t], off[t], target[t], a.slack);
+        sum.residual += weight * residual;
+        sum.gap += weight * gap;
+      }
     }
     parts[c] = sum;
   });

@@ -65,15 +65,23 @@ struct Penalty {
     double residual;  // |p - target| / a, the target being the nearest admissible value
     double gap;       // share of primal - dual per unit of weight
   };
+  /// log of the target of p over a, which z = log(p / a) is measured from: that of kl is
+  /// a exp(-f/rho).
+  MONGE_HOST_DEVICE double log_target(double f) const {
+    return kind == Kind::kl ? -f / strength : 0;
+  }
   /// z = log(p / a). The gap is +infinity where a hard constraint is missed by more than `slack`,
   /// relative: rounding alone.
   MONGE_HOST_DEVICE Optimality optimality(double f, double z, double slack) const {
+    const double t = log_target(f), u = z - t;
+    return optimality(f, u, std::expm1(u), kind == Kind::kl ? std::exp(t) : 1, slack);
+  }
+  /// With u = z - log_target(f), off = exp(u) - 1 and target = exp(log_target(f)) at hand.
+  MONGE_HOST_DEVICE Optimality optimality(double f, double u, double off, double target,
+                                          double slack) const {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
-    if (kind == Kind::kl) {  // target a exp(-f/rho): u = log(p / target)
-      const double u = z + f / strength, off = std::expm1(u), target = std::exp(-f / strength);
+    if (kind == Kind::kl)
       return {target * std::abs(off), strength * target * (u * off - (off - u))};
-    }
-    const double off = std::expm1(z);
     if (kind == Kind::tv) {
       const double over = std::max(off, 0.0), under = std::max(-off, 0.0);
       const double residual = f >= strength ? over : f <= -strength ? under : std::abs(off);

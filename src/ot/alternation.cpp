@@ -52,8 +52,9 @@ Alternation<T>::Alternation(const Problem<T>& problem, Operator<T>& op, bool tra
 
 template <class T>
 void Alternation<T>::start(const Start<T>& start, Exec& exec) {
+  cold_ = !start.f.size && !start.g.size;
   double level = 0;
-  if (level_.size() && (start.f.size || start.g.size)) {
+  if (level_.size() && !cold_) {
     // Some potential is at the level, or every capacity is spent. Taken on the host: once a solve,
     // and of a start for partial transport alone.
     level = -kInfinity;
@@ -161,9 +162,10 @@ void Alternation<T>::sweep_following(Exec& exec) {
 // A kernel that no sweep could use says that the next would be no better.
 template <class T>
 void Alternation<T>::absorb(double passes, std::int64_t budget, Exec& exec) {
-  if (last_absorbed_) return;
+  if (last_absorbed_ || !(lead_.has_softmin || cold_)) return;
   if (absorbed_ == absorbed_before_) return op_.forget();
-  if (op_.absorb(lead_.side, lead_.softmin, follow_.potential, eps_, passes, budget, exec))
+  if (op_.absorb(lead_.side, lead_.has_softmin ? lead_.softmin : nullptr, follow_.potential, eps_,
+                 passes, budget, exec))
     absorbed_before_ = absorbed_;
 }
 

@@ -22,6 +22,8 @@ class Alternation {
   void set_epsilon(double eps) {
     eps_ = eps;
     lead_.has_bias = follow_.has_bias = false;
+    last_absorbed_ = false;
+    absorbed_before_ = -1;
   }
   double epsilon() const { return eps_; }
 
@@ -45,8 +47,8 @@ class Alternation {
 
   /// Copies the pair of `check` (with its mass shift) out, in the order source, target.
   void copy_pair(const Check& check, Buffer<T>& f, Buffer<T>& g, Exec& exec) const;
-  /// Between sweep_following() and follow(): has the operator absorb the pair, where `passes` more
-  /// at this epsilon repay it and none that it keeps is near enough.
+  /// Between two iterations or sweep_following() and follow(): has the operator absorb the pair,
+  /// where `passes` more at this epsilon repay it and none that it keeps is near enough.
   void absorb(double passes, std::int64_t budget, Exec& exec);
 
   /// The k best of each row of a side, from the sweep that was its softmin (kernels/top_k.hpp).
@@ -104,6 +106,7 @@ class Alternation {
 
   Operator<T>& op_;
   bool translate_;
+  bool cold_ = true;  // no start: the first potentials are 0
   double eps_ = 0;
   double total_mass_ = 0;
   Buffer<double> level_;  // [1] of a total mass with both sides capped, where the data are

@@ -235,7 +235,7 @@ bool Operator<T>::absorb(Side rows, const double* f, const T* g, double eps, dou
     constexpr double kNone = -std::numeric_limits<double>::infinity();
     Buffer<double> out(kernels::padded(size), kNone);
     for (std::int64_t i = 0; i < size; ++i)
-      if (std::isfinite(from[i])) out[i] = from[i];
+      if (!from || std::isfinite(from[i])) out[i] = from ? from[i] : min_cost_;
     return out;
   };
   const bool source = rows == Side::source;

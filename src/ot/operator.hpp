@@ -67,7 +67,7 @@ class Operator {
 
   /// Keeps exp((f_i + g_j - C_ij) / eps) of a pair for the softmins at eps to come, where its bytes
   /// fit the budget and `passes` of them are predicted to repay it; false where it is not worth a
-  /// try. f = softmin(g) is that of side `rows`. What was kept before goes.
+  /// try. f = softmin(g) is that of side `rows`; null: of g = 0, at its least. What was kept goes.
   bool absorb(Side rows, const double* f, const T* g, double eps, double passes,
               std::int64_t budget, Exec& exec);
   void forget() { kernel_ = nullptr; }

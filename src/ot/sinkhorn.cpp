@@ -39,6 +39,7 @@ constexpr double kFarFromSupport = 0.3;  // share of the plan outside that a lev
 constexpr std::int64_t kWideProblem = 1000;  // points that a support is worth
 constexpr std::int64_t kManyPoints = 4000;   // on both sides: where a subsample pays
 constexpr std::int64_t kKernelCache = std::int64_t{512} << 20;  // bytes, on the CPU
+constexpr int kPassesAhead = 4;  // that an epsilon takes at least, but for luck
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
 template <class T>
@@ -155,9 +156,7 @@ class Solve {
   }
 
   bool level(double eps, int iterations) {
-    alternation_.set_epsilon(eps);
-    leave_fast(eps);
-    begin_mixing();
+    begin(eps);
     Repeats repeats;
     for (int i = 0; i < iterations; ++i) {
       if (record_.last()) return true;  // the last iteration is the target's
@@ -176,11 +175,17 @@ class Solve {
     return true;
   }
 
-  void begin_target() {
-    alternation_.set_epsilon(options_.epsilon);
-    leave_fast(options_.epsilon);
-    checks_.restart();
+  void begin(double eps) {
+    alternation_.set_epsilon(eps);
+    leave_fast(eps);
     begin_mixing();
+    const double left = 2.0 * (options_.max_iterations - record_.iterations);
+    alternation_.absorb(std::min<double>(kPassesAhead, left), kernel_cache_, exec_);
+  }
+
+  void begin_target() {
+    begin(options_.epsilon);
+    checks_.restart();
     const bool relaxed = options_.acceleration == Acceleration::over_relaxation;
     record_.phase(relaxed ? "over_relaxation" : "plain", "at the target epsilon");
   }

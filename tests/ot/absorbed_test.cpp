@@ -121,21 +121,45 @@ TEST(AbsorbedSolve, TheBudgetDecides) {
   EXPECT_EQ(streamed.report.absorbed, 0);
   EXPECT_EQ(below.report.absorbed, 0);
   EXPECT_TRUE(std::equal(below.f.begin(), below.f.end(), streamed.f.begin()));
-  // From the second iteration at the target on every pass reads the kernel.
-  ASSERT_EQ(above.report.phases.front().name, "annealing");
-  EXPECT_EQ(above.report.absorbed,
-            above.report.passes - static_cast<std::int64_t>(above.report.phases[0].passes) - 4);
+  EXPECT_GT(above.report.absorbed, above.report.passes / 2);
   EXPECT_EQ(above.report.absorbed, automatic.report.absorbed);
   EXPECT_TRUE(std::equal(above.f.begin(), above.f.end(), automatic.f.begin()));
 }
 
-// A solve of a few iterations would not repay it.
+// A solve of one iteration would not repay it.
 TEST(AbsorbedSolve, AShortSolveStreams) {
   const auto clouds = random_clouds<float>(300, 273, 20, 5, 1, 1);
   SinkhornOptions options = tight(0.1, 1e-6);
   options.annealing = Annealing::off;
-  options.max_iterations = 3;
+  options.max_iterations = 1;
   EXPECT_EQ(solve(clouds.problem(KL{1}, KL{1}), options, kPlenty).report.absorbed, 0);
+}
+
+// Every epsilon on the way begins with its own kernel, of the last pair, or of none.
+TEST(AbsorbedSolve, SmallProblemsReadTheirKernelFromTheFirstPassOn) {
+  const auto clouds = random_clouds<double>(90, 71, 16, 5, 1, 1);
+  for (const Marginal side : {Marginal(Balanced{}), Marginal(KL{1})}) {
+    const auto problem = clouds.problem(side, side);
+    const auto small = solve(problem, tight(0.1, 1e-9), kPlenty);
+    ASSERT_TRUE(small.report.converged);
+    EXPECT_EQ(small.report.absorbed, small.report.passes);
+    ASSERT_GT(small.report.trace.front().epsilon, 0.3);  // there were levels
+    const auto streamed = solve(problem, tight(0.1, 1e-9), 0);
+    EXPECT_EQ(small.report.passes, streamed.report.passes);
+    for (std::int64_t i = 0; i < 90; ++i) EXPECT_NEAR(small.f[i], streamed.f[i], 1e-10);
+  }
+}
+
+// Far from the origin of f = g = 0: the first kernel is that of the least cost, not of 0.
+TEST(AbsorbedSolve, ACloudFarAwayReadsItsKernelToo) {
+  auto clouds = random_clouds<double>(90, 71, 16, 5, 1, 1);
+  for (double& y : clouds.y) y += 100;
+  const auto problem = clouds.problem(Balanced{}, Balanced{});
+  SinkhornOptions options = tight(500, 1e-8);
+  options.annealing = Annealing::off;
+  const auto r = solve(problem, options, kPlenty);
+  ASSERT_TRUE(r.report.converged);
+  EXPECT_EQ(r.report.absorbed, r.report.passes);
 }
 
 // Without annealing potentials travel hundreds of epsilon from where the kernel was formed first.

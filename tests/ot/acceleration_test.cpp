@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "ot/anderson.hpp"
+#include "ot/closed_form.hpp"
 #include "ot/newton.hpp"
 #include "support/devices.hpp"
 #include "support/solved.hpp"
@@ -23,9 +25,9 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kUnit = std::numeric_limits<double>::epsilon() / 2;
 
 const std::vector<Acceleration>& accelerations() {
-  static const std::vector<Acceleration> all{Acceleration::automatic, Acceleration::none,
+  static const std::vector<Acceleration> all{Acceleration::automatic,       Acceleration::none,
                                              Acceleration::over_relaxation, Acceleration::anderson,
-                                             Acceleration::newton};
+                                             Acceleration::newton,          Acceleration::support};
   return all;
 }
 
@@ -130,10 +132,13 @@ TEST(Acceleration, ATotalMassHasALevelThatTheyDoNotMove) {
   for (const Acceleration acceleration : accelerations()) {
     SinkhornOptions options = tight(0.02, 1e-9);
     options.acceleration = acceleration;
-    if (acceleration == Acceleration::anderson || acceleration == Acceleration::newton)
-      EXPECT_THROW(sinkhorn(problem, options, exec), NotAvailable);
-    else
+    const bool moves_level = acceleration == Acceleration::automatic ||
+                             acceleration == Acceleration::none ||
+                             acceleration == Acceleration::over_relaxation;
+    if (moves_level)
       EXPECT_TRUE(sinkhorn(problem, options, exec).report.converged);
+    else
+      EXPECT_THROW(sinkhorn(problem, options, exec), NotAvailable);
   }
 }
 
@@ -272,6 +277,111 @@ TYPED_TEST(DenseNewton, AnswersAsTheDensePlanDoes) {
                     eps * total,
                 dense.dual(), tolerance);
   }
+}
+
+// The dual of the unregularised problem at f_i = min_j c_ij - g_j is the cost of the monotone plan.
+TEST(ClosedForm, SortingSolvesTheLine) {
+  for (const Cost& cost :
+       {Cost{SquaredEuclidean{}}, Cost{Euclidean{}}, Cost{Power{1.5}}, Cost{Dot{}}})
+    for (const bool uniform : {true, false}) {
+      auto clouds = random_clouds<double>(40, uniform ? 40 : 27, 1, 3, 1, 1);
+      if (uniform) {
+        std::fill(clouds.a.begin(), clouds.a.end(), 1.0 / 40);
+        std::fill(clouds.b.begin(), clouds.b.end(), 1.0 / 40);
+      }
+      clouds.b[5] = clouds.b[6] = 0;
+      double mass = 0;
+      for (const double b : clouds.b) mass += b;
+      for (double& b : clouds.b) b /= mass;
+      const HostCloud x{clouds.x, clouds.a, 1}, y{clouds.y, clouds.b, 1};
+      const auto g = sorted_potential(x, y, cost);
+      const auto C = clouds.costs(cost);
+      double dual = 0;
+      for (std::int64_t j = 0; j < clouds.m; ++j) dual += clouds.b[j] * g[j];
+      for (std::int64_t i = 0; i < clouds.n; ++i) {
+        double least = kInfinity;
+        for (std::int64_t j = 0; j < clouds.m; ++j)
+          if (clouds.b[j] > 0) least = std::min(least, C[i * clouds.m + j] - g[j]);
+        dual += clouds.a[i] * least;
+      }
+      // North-west corner of the sorted clouds.
+      std::vector<int> row(clouds.n), column(clouds.m);
+      std::iota(row.begin(), row.end(), 0);
+      std::iota(column.begin(), column.end(), 0);
+      std::sort(row.begin(), row.end(), [&](int i, int j) { return clouds.x[i] < clouds.x[j]; });
+      std::sort(column.begin(), column.end(),
+                [&](int i, int j) { return clouds.y[i] < clouds.y[j]; });
+      double primal = 0;
+      auto a = clouds.a, b = clouds.b;
+      for (std::size_t i = 0, j = 0; i < row.size() && j < column.size();) {
+        const double moved = std::min(a[row[i]], b[column[j]]);
+        primal += moved * C[row[i] * clouds.m + column[j]];
+        a[row[i]] -= moved;
+        b[column[j]] -= moved;
+        b[column[j]] <= a[row[i]] ? ++j : ++i;
+      }
+      EXPECT_NEAR(dual, primal, 1e-13) << cost_name(cost);
+    }
+}
+
+// Grids that carry two Gaussians to 4 standard deviations: the solver's g is the closed form's, but
+// for what the cut tails move.
+TEST(ClosedForm, GaussiansHaveAQuadraticPotential) {
+  constexpr int kSide = 33;
+  constexpr double kEps = 0.3;
+  HostCloud x{{}, {}, 2}, y{{}, {}, 2};
+  for (int i = 0; i < kSide; ++i)
+    for (int j = 0; j < kSide; ++j) {
+      const double u = (i - kSide / 2) / 4.0, v = (j - kSide / 2) / 4.0;
+      // Correlated with 1/2 and -1/4, of variances 1, 0.6 and 0.5, 0.9.
+      const auto add = [&](HostCloud& cloud, double s11, double s12, double s22, double shift) {
+        const double det = s11 * s22 - s12 * s12;
+        const double square = (s22 * u * u - 2 * s12 * u * v + s11 * v * v) / det;
+        cloud.points.insert(cloud.points.end(), {u + shift, v - shift});
+        cloud.weights.push_back(std::exp(-square / 2));
+      };
+      add(x, 1, 0.5, 0.6, 0);
+      add(y, 0.5, -0.25, 0.9, 0.4);
+    }
+  for (HostCloud* cloud : {&x, &y}) {
+    double mass = 0;
+    for (const double w : cloud->weights) mass += w;
+    for (double& w : cloud->weights) w /= mass;
+  }
+  const std::int64_t n = x.size();
+  const Problem<double> problem(
+      PointCloud<double>{{x.points.data(), n, 2}, {y.points.data(), n, 2}, HalfSquaredEuclidean{}},
+      {x.weights.data(), n}, {y.weights.data(), n}, Balanced{}, Balanced{});
+  Exec exec;
+  SinkhornOptions options;
+  options.epsilon = kEps;
+  options.initializer = Initializer::gaussian;
+  options.tolerance = 1e-9;
+  const auto solved = sinkhorn(problem, options, exec);
+  const auto g = gaussian_potential(x, y, 0.5, kEps);
+  double shift = 0, size = 0;
+  for (std::int64_t j = 0; j < n; ++j) shift += y.weights[j] * (solved.g[j] - g[j]);
+  double off = 0;
+  for (std::int64_t j = 0; j < n; ++j) {
+    off += y.weights[j] * std::abs(solved.g[j] - g[j] - shift);
+    size += y.weights[j] * std::abs(g[j]);
+  }
+  EXPECT_LE(off, 2e-3 * size);
+  // It began there.
+  options.initializer = Initializer::zero;
+  EXPECT_LT(solved.report.passes, sinkhorn(problem, options, exec).report.passes);
+}
+
+TEST(ClosedForm, IsRefusedWhereItDoesNotKnowTheProblem) {
+  const auto clouds = random_clouds<double>(20, 20, 2, 3, 1, 1);
+  SinkhornOptions options;
+  options.epsilon = 0.1;
+  Exec exec;
+  options.initializer = Initializer::sorting;
+  EXPECT_THROW(sinkhorn(clouds.problem(KL{1}, KL{1}), options, exec), NotAvailable);
+  options.initializer = Initializer::gaussian;
+  EXPECT_THROW(sinkhorn(clouds.problem(KL{1}, KL{1}, Euclidean{}), options, exec), NotAvailable);
+  EXPECT_TRUE(sinkhorn(clouds.problem(KL{1}, KL{1}), options, exec).report.converged);
 }
 
 TEST(Subsample, IsAStartLikeAnyOther) {

@@ -19,6 +19,8 @@ struct Progress {
   double pass_fraction = 0;  ///< of the sweep in progress, 0 to 1
   double epsilon = 0;        ///< of the current annealing level, in units of the cost
   double marginal_error = std::numeric_limits<double>::quiet_NaN();  ///< at the last check
+  std::int64_t entries = 1,
+               entries_done = 0;  ///< of a batch; the others are of one that is running
 };
 
 /// Scratch that only grows, a piece for each device: sized by the first pass of a solve, reused by
