@@ -38,7 +38,7 @@ constexpr double kSupportPatience = 10;     // predicted iterations that are not
 constexpr double kFarFromSupport = 0.3;  // share of the plan outside that a level will not gather
 constexpr std::int64_t kWideProblem = 1000;  // points that a support is worth
 constexpr std::int64_t kManyPoints = 4000;   // on both sides: where a subsample pays
-constexpr std::int64_t kKernelCache = std::int64_t{512} << 20;  // bytes, on the CPU
+constexpr std::int64_t kKernelCache = std::int64_t{512} << 20;  // bytes
 constexpr int kPassesAhead = 4;  // that an epsilon takes at least, but for luck
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
@@ -68,7 +68,6 @@ class Solve {
         mixing_(alternation_.following().weight, alternation_.following().penalty),
         checks_(options),
         kernel_cache_(options.kernel_cache != kAutomaticCache ? options.kernel_cache
-                      : exec.device.is_cuda()                 ? 0
                                                               : kKernelCache) {}
 
   /// Counts what was done before.
@@ -297,6 +296,7 @@ class Solve {
   // epsilon has fallen further.
   bool wants_support() const {
     const bool automatic = options_.acceleration == Acceleration::automatic &&
+                           !exec_.device.is_cuda() &&
                            std::min(problem_.n(), problem_.m()) >= kWideProblem;
     return (automatic || options_.acceleration == Acceleration::support) &&
            !alternation_.has_level() && !fast_stage_ && kernel_cache_ > 0 &&

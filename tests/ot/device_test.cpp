@@ -178,6 +178,36 @@ TYPED_TEST(OnDevice, SolvesAgree) {
 }
 
 // Everything that a plan says, at the same pair of potentials: that of the CPU.
+// The same support for potentials that agree to rounding, and Newton on it.
+TEST(Devices, SupportsAgree) {
+  for (const auto& [a, b] : {std::pair<Marginal, Marginal>{Balanced{}, Balanced{}},
+                             {KL{0.5}, Balanced{}},
+                             {TV{0.05}, KL{0.3}}}) {
+    const auto clouds = random_clouds<double>(500, 450, 3, 21, 1, 1);
+    SinkhornOptions options;
+    options.epsilon = 2e-3;
+    options.tolerance = 1e-9;
+    options.acceleration = Acceleration::support;
+    Case<double> host(clouds, Device{}, a, b, SquaredEuclidean{});
+    const auto want = sinkhorn(*host.problem, options, host.exec);
+    ASSERT_TRUE(want.report.converged);
+    EXPECT_EQ(want.report.phases.back().name, "support");
+    const bool constant =
+        std::holds_alternative<Balanced>(a) && std::holds_alternative<Balanced>(b);
+    for (const Device device : testing::devices()) {
+      Case<double> in(clouds, device, a, b, SquaredEuclidean{});
+      const auto got = sinkhorn(*in.problem, options, in.exec);
+      EXPECT_TRUE(got.report.converged);
+      EXPECT_EQ(got.report.phases.back().name, "support");
+      EXPECT_EQ(got.report.passes, want.report.passes);
+      const auto f = back(got.f), g = back(got.g);
+      const double c = constant ? f[0] - want.f[0] : 0;
+      for (std::size_t i = 0; i < f.size(); ++i) ASSERT_NEAR(f[i] - c, want.f[i], 1e-7) << i;
+      for (std::size_t j = 0; j < g.size(); ++j) ASSERT_NEAR(g[j] + c, want.g[j], 1e-7) << j;
+    }
+  }
+}
+
 TYPED_TEST(OnDevice, PlansAgree) {
   using T = TypeParam;
   // Scores are known to 16 u C/eps, entries of the plan by that relative; sums add a few u.

@@ -121,10 +121,11 @@ struct SinkhornOptions {
   std::uint64_t seed = 0;  ///< of a subsample
   Precision precision = Precision::automatic;
   Schedule schedule = Schedule::plain;
-  /// Bytes that a kernel exp((f_i + g_j - C_ij) / epsilon) may take, which a solve keeps at the
-  /// target epsilon where it is predicted to repay itself: passes then read it, which takes as long
-  /// whatever the cost and the dimension are. 0: nothing of size n m exists. Automatic: 512 MiB,
-  /// and 0 on a GPU, which keeps none.
+  /// Bytes that a solve may keep beyond O(n + m): a kernel exp((f_i + g_j - C_ij) / epsilon) at the
+  /// target epsilon, where it is predicted to repay itself (passes then read it, which takes as
+  /// long whatever the cost and the dimension are), or a support of up to 128 entries of each row
+  /// and column. 0: nothing of size n m or n k exists. Automatic: 512 MiB; on a GPU a support
+  /// alone.
   std::int64_t kernel_cache = kAutomaticCache;
   /// Called at each check of the target epsilon and each level's end; false stops.
   std::function<bool(const SinkhornReport&)> on_check;
