@@ -163,7 +163,7 @@ void add_flags(CLI::App& command, Flags& f) {
       .add_option(
           "--kernel-cache", f.kernel_cache,
           "Memory for a kernel of size n x m, where that is faster (default 536870912, on a "
-          "GPU 0); 0: nothing of that size exists")
+          "GPU a sixteenth of its memory); 0: nothing of that size exists")
       ->option_text("BYTES")
       ->group(kRun);
   command

@@ -117,6 +117,23 @@ class SinkhornCheck:
 
     def __repr__(self) -> str: ...
 
+class SinkhornPhase:
+    """A stretch of a solve in which one method ran."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def passes(self) -> float: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def why(self) -> str: ...
+
+    def __repr__(self) -> str: ...
+
 class SinkhornReport(SinkhornCheck):
     """The state of a solve."""
 
@@ -148,6 +165,9 @@ class SinkhornReport(SinkhornCheck):
     def omega(self) -> float: ...
 
     @property
+    def phases(self) -> list[SinkhornPhase]: ...
+
+    @property
     def trace(self) -> list[SinkhornCheck]: ...
 
 class Annealing(enum.Enum):
@@ -161,6 +181,23 @@ class Acceleration(enum.Enum):
     none = 1
 
     over_relaxation = 2
+
+    anderson = 3
+
+    newton = 4
+
+    support = 5
+
+class Initializer(enum.Enum):
+    automatic = 0
+
+    zero = 1
+
+    gaussian = 2
+
+    sorting = 3
+
+    subsample = 4
 
 class Precision(enum.Enum):
     automatic = 0
@@ -225,6 +262,18 @@ class SinkhornOptions:
 
     @acceleration.setter
     def acceleration(self, arg: Acceleration, /) -> None: ...
+
+    @property
+    def initializer(self) -> Initializer: ...
+
+    @initializer.setter
+    def initializer(self, arg: Initializer, /) -> None: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @seed.setter
+    def seed(self, arg: int, /) -> None: ...
 
     @property
     def precision(self) -> Precision: ...

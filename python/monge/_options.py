@@ -138,8 +138,8 @@ OPTIONS = (
         "kernel_cache",
         None,
         "bytes that a solve may take for a kernel of size n x m, which it keeps at the target epsilon "
-        "where that is predicted to be faster; 0: nothing of that size exists. None: 512 MiB, and 0 on a GPU, "
-        "where a positive value is NotAvailable.",
+        "where that is predicted to be faster; 0: nothing of that size exists. None: 512 MiB, on a GPU a "
+        "sixteenth of its memory.",
     ),
     Option(
         "translate",

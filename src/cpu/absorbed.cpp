@@ -239,6 +239,8 @@ AbsorbedCosts absorbed_costs(const Pairs<T>& p, Precision precision) {
   return out;
 }
 
+std::int64_t absorbed_bytes(Device) { return std::int64_t{512} << 20; }
+
 template AbsorbedCosts absorbed_costs<float>(const Pairs<float>&, Precision);
 template AbsorbedCosts absorbed_costs<double>(const Pairs<double>&, Precision);
 template bool absorb<float>(const AbsorbArgs<float>&, Exec&);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/coarse.hpp"
 #include "kernels/each.hpp"
 #include "kernels/initial.hpp"
 #include "kernels/mixing.hpp"
@@ -103,6 +104,21 @@ struct AddArgs {
   T* out;
 
   MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] += factor * x[i]; }
+};
+
+/// out [padded]: from [size] where that is finite (null: `otherwise`), else and behind it
+/// -infinity.
+template <class T>
+struct FiniteArgs {
+  const T* from;
+  std::int64_t size;
+  double otherwise;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
+    const double value = i >= size ? -INFINITY : from ? static_cast<double>(from[i]) : otherwise;
+    out[i] = std::isfinite(value) ? value : -INFINITY;
+  }
 };
 
 template <class T>
@@ -341,6 +357,7 @@ struct DebiasedGradientArgs {
   X(SelfDotArgs<T>)                \
   X(ZeroWeightArgs<T>)             \
   X(AddArgs<T>)                    \
+  X(FiniteArgs<T>)                 \
   X(RoundArgs<T>)                  \
   X(ScaleRowsArgs<T>)              \
   X(RowMassArgs<T>)                \
@@ -361,7 +378,8 @@ struct DebiasedGradientArgs {
   X(WidenArgs)                    \
   MONGE_NEWTON_EACH_BODIES(X)     \
   MONGE_DENSE_EACH_BODIES(X)      \
-  MONGE_MIXING_EACH_BODIES(X) MONGE_INITIAL_EACH_BODIES(X) MONGE_SUPPORT_EACH_BODIES(X)
+  MONGE_MIXING_EACH_BODIES(X)     \
+  MONGE_INITIAL_EACH_BODIES(X) MONGE_COARSE_EACH_BODIES(X) MONGE_SUPPORT_EACH_BODIES(X)
 #define MONGE_SUM_BODIES_OF(X, T) \
   X(RatioSumsArgs<T>)             \
   X(ColumnSumsArgs<T>)            \
@@ -369,4 +387,5 @@ struct DebiasedGradientArgs {
 #define MONGE_SUM_BODIES(X)      \
   MONGE_SUM_BODIES_OF(X, float)  \
   MONGE_SUM_BODIES_OF(X, double) \
-  MONGE_NEWTON_SUM_BODIES(X) MONGE_MIXING_SUM_BODIES(X) MONGE_SUPPORT_SUM_BODIES(X)
+  MONGE_NEWTON_SUM_BODIES(X)     \
+  MONGE_MIXING_SUM_BODIES(X) MONGE_COARSE_SUM_BODIES(X) MONGE_SUPPORT_SUM_BODIES(X)

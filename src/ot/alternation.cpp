@@ -162,7 +162,8 @@ void Alternation<T>::sweep_following(Exec& exec) {
 // A kernel that no sweep could use says that the next would be no better.
 template <class T>
 void Alternation<T>::absorb(double passes, std::int64_t budget, Exec& exec) {
-  if (last_absorbed_ || !(lead_.has_softmin || cold_)) return;
+  if (last_absorbed_ && op_.kernel_serves(exec)) return;
+  if (!(lead_.has_softmin || cold_)) return;
   if (absorbed_ == absorbed_before_) return op_.forget();
   if (op_.absorb(lead_.side, lead_.has_softmin ? lead_.softmin : nullptr, follow_.potential, eps_,
                  passes, budget, exec))

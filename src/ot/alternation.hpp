@@ -92,8 +92,8 @@ class Alternation {
   /// Whether a free level moves with the potentials: then the following one alone is no state.
   bool has_level() const { return level_.size() > 0; }
   const Operator<T>& op() const { return op_; }
-  /// A sweep that another verb has made.
-  void swept(Exec& exec) { exec.state.passes = ++passes_; }
+  /// Sweeps that another verb has made.
+  void swept(Exec& exec, std::int64_t count = 1) { exec.state.passes = passes_ += count; }
 
  private:
   void need_bias(Half& half, Exec& exec);

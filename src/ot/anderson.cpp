@@ -95,13 +95,6 @@ void Anderson<T>::after(T* g, Exec& exec) {
   kernels::each(mix, n, exec);
 }
 
-template <class T>
-void Anderson<T>::undo(T* g, Exec& exec) {
-  const double* const image = images_.data() + newest() * weight_.size;
-  kernels::each(kernels::RoundArgs<T>{image, g}, weight_.size, exec);
-  forget();
-}
-
 template class Anderson<float>;
 template class Anderson<double>;
 }  // namespace monge

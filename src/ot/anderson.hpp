@@ -22,8 +22,6 @@ class Anderson {
   void before(const T* g, Exec& exec);
   /// After it: g, the image, becomes the mix.
   void after(T* g, Exec& exec);
-  /// The image again, and nothing else is remembered: the mix did harm.
-  void undo(T* g, Exec& exec);
   void forget() { steps_ = 0; }
   bool empty() const { return steps_ == 0; }
 

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "ot/packing.hpp"
+#include "ot/small_matrix.hpp"
 
 namespace monge {
 namespace {
@@ -22,12 +23,9 @@ std::vector<std::int64_t> ascending(const HostCloud& cloud) {
   return order;
 }
 
-/// Row-major symmetric [d, d].
-using Symmetric = std::vector<double>;
-
 struct Moments {
   std::vector<double> mean;
-  Symmetric covariance;
+  SmallMatrix covariance;
 
   explicit Moments(const HostCloud& cloud)
       : mean(cloud.dim, 0.0), covariance(cloud.dim * cloud.dim, 0.0) {
@@ -46,52 +44,6 @@ struct Moments {
     }
   }
 };
-
-Symmetric product(const Symmetric& a, const Symmetric& b, std::int64_t d) {
-  Symmetric out(d * d, 0.0);
-  for (std::int64_t i = 0; i < d; ++i)
-    for (std::int64_t k = 0; k < d; ++k)
-      for (std::int64_t j = 0; j < d; ++j) out[i * d + j] += a[i * d + k] * b[k * d + j];
-  return out;
-}
-
-/// Cyclic Jacobi rotations: a = V diag(values) V^T, then V diag(f(value)) V^T.
-template <class Function>
-Symmetric spectral(Symmetric a, std::int64_t d, const Function& f) {
-  Symmetric v(d * d, 0.0);
-  for (std::int64_t i = 0; i < d; ++i) v[i * d + i] = 1;
-  const auto off_diagonal = [&] {
-    double sum = 0;
-    for (std::int64_t i = 0; i < d; ++i)
-      for (std::int64_t j = 0; j < i; ++j) sum += a[i * d + j] * a[i * d + j];
-    return sum;
-  };
-  double size = 0;
-  for (const double entry : a) size += entry * entry;
-  for (int sweep = 0; sweep < 30 && off_diagonal() > 1e-30 * size; ++sweep)
-    for (std::int64_t p = 0; p < d; ++p)
-      for (std::int64_t q = p + 1; q < d; ++q) {
-        if (a[p * d + q] == 0) continue;
-        const double theta = (a[q * d + q] - a[p * d + p]) / (2 * a[p * d + q]);
-        const double t = std::copysign(1, theta) / (std::abs(theta) + std::hypot(theta, 1));
-        const double c = 1 / std::hypot(t, 1), s = t * c;
-        const auto turn = [&](double& x, double& y) {
-          const double before = x;
-          x = c * before - s * y;
-          y = s * before + c * y;
-        };
-        for (std::int64_t k = 0; k < d; ++k) turn(a[k * d + p], a[k * d + q]);
-        for (std::int64_t k = 0; k < d; ++k) turn(a[p * d + k], a[q * d + k]);
-        for (std::int64_t k = 0; k < d; ++k) turn(v[k * d + p], v[k * d + q]);
-      }
-  Symmetric out(d * d, 0.0);
-  for (std::int64_t k = 0; k < d; ++k) {
-    const double value = f(std::max(a[k * d + k], 0.0));
-    for (std::int64_t i = 0; i < d; ++i)
-      for (std::int64_t j = 0; j < d; ++j) out[i * d + j] += value * v[i * d + k] * v[j * d + k];
-  }
-  return out;
-}
 }  // namespace
 
 // Along the staircase of the plan f_i + g_j = c_ij. Where both of a pair are spent at once the
@@ -130,17 +82,16 @@ std::vector<double> gaussian_potential(const HostCloud& from, const HostCloud& t
                                        double eps) {
   const std::int64_t d = to.dim;
   const Moments x(from), y(to);
-  double largest = 0;
-  for (std::int64_t k = 0; k < d; ++k) largest = std::max(largest, y.covariance[k * d + k]);
-  const double least = 1e-12 * largest + 1e-300;  // a flat cloud has no inverse
-  const Symmetric root = spectral(y.covariance, d, [](double b) { return std::sqrt(b); });
-  const Symmetric inverse =
-      spectral(y.covariance, d, [&](double b) { return 1 / std::sqrt(std::max(b, least)); });
+  const SmallMatrix root = spectral(y.covariance, d, [](double b, double) { return std::sqrt(b); });
+  const SmallMatrix inverse = spectral(y.covariance, d, [](double b, double largest) {
+    return 1 / std::sqrt(std::max(b, 1e-12 * largest + 1e-300));  // a flat cloud has no inverse
+  });
   const double variance = eps / scale / 2;
-  const Symmetric middle = spectral(
-      product(product(root, x.covariance, d), root, d), d,
-      [&](double v) { return 2 * v / (std::sqrt(4 * v + variance * variance) + variance); });
-  const Symmetric slope = product(product(inverse, middle, d), inverse, d);
+  const SmallMatrix middle =
+      spectral(product(product(root, x.covariance, d), root, d), d, [&](double v, double) {
+        return 2 * v / (std::sqrt(4 * v + variance * variance) + variance);
+      });
+  const SmallMatrix slope = product(product(inverse, middle, d), inverse, d);
   std::vector<double> out(to.size()), off(d);
   for (std::int64_t j = 0; j < to.size(); ++j) {
     for (std::int64_t k = 0; k < d; ++k) off[k] = to.points[j * d + k] - y.mean[k];

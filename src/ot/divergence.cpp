@@ -8,9 +8,11 @@
 #include "monge/ot/divergence.hpp"
 
 #include <cmath>
+#include <optional>
 #include <tuple>
 #include <utility>
 
+#include "kernels/tasks.hpp"
 #include "monge/ot/plan.hpp"
 #include "ot/plan_parts.hpp"
 #include "ot/symmetric.hpp"
@@ -101,8 +103,8 @@ Divergence<T> divergence(const Measure<T>& source, const Measure<T>& target,
         options.marginal_a, options.marginal_b,
         {.total_mass = {}, .mass_tolerance = options.mass_tolerance, .stream = exec.stream});
   };
-  const Problem<T> ab = problem(source, target), aa = problem(source, source),
-                   bb = problem(target, target);
+  const Problem<T> ab = problem(source, target);
+  std::optional<Problem<T>> aa, bb;
   // A callback that has said stop is not asked to change its mind: the terms still to come stop
   // at their first check.
   SinkhornOptions each = options;
@@ -113,12 +115,25 @@ Divergence<T> divergence(const Measure<T>& source, const Measure<T>& target,
       return !stopped;
     };
   Divergence<T> out;
-  out.ab = sinkhorn(ab, each, exec);
-  out.aa = solve_self(aa, each, exec);
-  out.bb = solve_self(bb, each, exec);
+  const auto term = [&](std::int64_t i, Exec& own) {
+    if (i == 0)
+      out.ab = sinkhorn(ab, each, own);
+    else if (i == 1)
+      out.aa = solve_self(aa.emplace(problem(source, source)), each, own);
+    else
+      out.bb = solve_self(bb.emplace(problem(target, target)), each, own);
+  };
+  if (exec.device.is_cuda() && !options.on_check) {  // one does not fill it
+    const auto n = static_cast<double>(ab.n()), m = static_cast<double>(ab.m());
+    const auto each_pair = static_cast<double>(source.points.cols + 16);
+    const double works[] = {n * m * each_pair, n * n * each_pair, m * m * each_pair};
+    kernels::tasks(works, term, exec);
+  } else {
+    for (std::int64_t i = 0; i < 3; ++i) term(i, exec);
+  }
 
-  const Debiased<T> a(ab, Side::source, out.ab, aa, out.aa, exec),
-      b(ab, Side::target, out.ab, bb, out.bb, exec);
+  const Debiased<T> a(ab, Side::source, out.ab, *aa, out.aa, exec),
+      b(ab, Side::target, out.ab, *bb, out.bb, exec);
   const double masses = out.ab.report.transported_mass -
                         (out.aa.report.transported_mass + out.bb.report.transported_mass) / 2;
   out.value = a.sum() + b.sum() - options.epsilon * masses;
@@ -126,7 +141,7 @@ Divergence<T> divergence(const Measure<T>& source, const Measure<T>& target,
   out.potential_b = b.potential(out.ab, out.bb);
   if (!options.gradients) return out;
   // A term that was stopped early may stand at another epsilon: its plan is that of its report.
-  const Plan<T> cross(ab, out.ab), self_a(aa, out.aa), self_b(bb, out.bb);
+  const Plan<T> cross(ab, out.ab), self_a(*aa, out.aa), self_b(*bb, out.bb);
   std::tie(out.dx, out.da) = a.gradients(cross, self_a);
   std::tie(out.dy, out.db) = b.gradients(cross, self_b);
   return out;

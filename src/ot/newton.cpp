@@ -11,8 +11,8 @@ Buffer<double> potential_in_double(const Alternation<T>& alternation, Exec& exec
 }
 
 template <class T>
-DenseModel<T>::DenseModel(Alternation<T>& alternation, Exec& exec)
-    : alternation_(alternation), weight_(in_double(columns().weight, exec)) {
+DenseModel<T>::DenseModel(Alternation<T>& alternation, const Coarse<T>* coarse, Exec& exec)
+    : alternation_(alternation), coarse_(coarse), weight_(in_double(columns().weight, exec)) {
   for (Buffer<T>* v : {&response_, &on_rows_}) *v = Buffer<T>(rows().weight.size, exec.device);
   for (Buffer<T>* v : {&on_columns_, &result_}) *v = Buffer<T>(columns().weight.size, exec.device);
 }
@@ -65,6 +65,13 @@ void DenseModel<T>::squares(double* out, Exec& exec) {
   apply(columns(), rows(), kernels::Weighting::squared, on_rows_, result_, exec);
   kernels::each(kernels::WeightedArgs<T>{columns().weight, result_.data(), true, out},
                 result_.size(), exec);
+}
+
+template <class T>
+void DenseModel<T>::precondition(const double* diagonal, const double* r, double* z,
+                                 Exec& exec) const {
+  kernels::each(kernels::JacobiArgs{diagonal, r, z}, columns().weight.size, exec);
+  if (coarse_) coarse_->add(r, kernels::Penalty{}, z, exec);
 }
 
 template <class T>

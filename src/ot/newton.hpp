@@ -4,19 +4,21 @@
 #pragma once
 #include <cstdint>
 
-#include "ot/alternation.hpp"
+#include "ot/coarse.hpp"
 #include "ot/newton_cg.hpp"
 
 namespace monge {
 template <class T>
 class DenseModel {
  public:
-  DenseModel(Alternation<T>& alternation, Exec& exec);
+  /// `coarse`: the second level of its preconditioner; null: the diagonal alone.
+  DenseModel(Alternation<T>& alternation, const Coarse<T>* coarse, Exec& exec);
 
   NewtonSide side() const { return {weight_.data(), columns().weight.size, columns().penalty}; }
   double respond(const double* g, double* q, Exec& exec);
   void product(const double* v, double* out, Exec& exec);
   void squares(double* out, Exec& exec);
+  void precondition(const double* diagonal, const double* r, double* z, Exec& exec) const;
   void project(const double* curvature, double* v, Exec& exec) const;
 
  private:
@@ -27,6 +29,7 @@ class DenseModel {
              kernels::Weighting weighting, const Buffer<T>& x, Buffer<T>& out, Exec& exec);
 
   Alternation<T>& alternation_;
+  const Coarse<T>* coarse_;
   Buffer<double> weight_;
   Buffer<T> response_;  // a / D1
   Buffer<T> on_rows_, on_columns_, result_;

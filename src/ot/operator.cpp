@@ -227,21 +227,19 @@ bool Operator<T>::absorb(Side rows, const double* f, const T* g, double eps, dou
                          std::int64_t budget, Exec& exec) {
   kernel_ = nullptr;
   const std::int64_t values = n_ * kernels::padded(m_);
-  if (exec.device.is_cuda() || values > budget / static_cast<std::int64_t>(sizeof(T))) return false;
+  if (values > budget / static_cast<std::int64_t>(sizeof(T))) return false;
   const auto p = pairs(Side::source);
-  const auto costs = kernels::absorbed_costs(p, precision_);
+  const auto costs = kernels::absorbed_costs(p, precision_, exec);
   if (passes * (costs.streamed - costs.absorbed) <= costs.absorb) return false;
   const auto kept = [&](const auto* from, std::int64_t size) {
-    constexpr double kNone = -std::numeric_limits<double>::infinity();
-    Buffer<double> out(kernels::padded(size), kNone);
-    for (std::int64_t i = 0; i < size; ++i)
-      if (!from || std::isfinite(from[i])) out[i] = from ? from[i] : min_cost_;
+    Buffer<double> out(kernels::padded(size), exec.device);
+    kernels::each(kernels::FiniteArgs{from, size, min_cost_, out.data()}, out.size(), exec);
     return out;
   };
   const bool source = rows == Side::source;
-  auto kernel =
-      std::make_shared<Kernel>(Kernel{eps, source ? kept(f, n_) : kept(g, n_),
-                                      source ? kept(g, m_) : kept(f, m_), Buffer<T>(values)});
+  auto kernel = std::make_shared<Kernel>(
+      Kernel{eps, source ? kept(f, n_) : kept(g, n_), source ? kept(g, m_) : kept(f, m_),
+             Buffer<T>(values, exec.device), placed(std::vector<std::int64_t>{0}, exec)});
   if (kernels::absorb<T>({.pairs = p,
                           .f = kernel->f.data(),
                           .g = kernel->g.data(),
@@ -250,6 +248,15 @@ bool Operator<T>::absorb(Side rows, const double* f, const T* g, double eps, dou
                          exec))
     kernel_ = std::move(kernel);
   return true;
+}
+
+template <class T>
+bool Operator<T>::kernel_serves(Exec& exec) const {
+  if (!kernel_ || !exec.device.is_cuda()) return kernel_ != nullptr;
+  constexpr std::int64_t kFew = 16;
+  std::int64_t redone = 0;
+  copy(&redone, {}, kernel_->redone.data(), exec.device, sizeof redone, exec.stream);
+  return redone <= std::min(n_, m_) / kFew;
 }
 
 template <class T>
@@ -262,7 +269,8 @@ bool Operator<T>::softmin(Side rows, const T* h, const double* shift, double* ou
                                         .stride = kernels::padded(m_),
                                         .transposed = !source,
                                         .f = (source ? kernel_->f : kernel_->g).data(),
-                                        .g = (source ? kernel_->g : kernel_->f).data()};
+                                        .g = (source ? kernel_->g : kernel_->f).data(),
+                                        .redone = kernel_->redone.data()};
     if (kernels::softmin<T>({.pairs = p, .h = h, .shift = nullptr, .out = out, .eps = eps},
                             absorbed, exec))
       return true;

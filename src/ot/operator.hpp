@@ -71,6 +71,8 @@ class Operator {
   bool absorb(Side rows, const double* f, const T* g, double eps, double passes,
               std::int64_t budget, Exec& exec);
   void forget() { kernel_ = nullptr; }
+  /// Whether the sweeps since absorb() found K of use: none on a GPU redid many rows. May wait.
+  bool kernel_serves(Exec& exec) const;
 
   // Every verb: outputs live on side `rows`; h belongs to the other side, padded with -inf to
   // kernels::padded; shift belongs to `rows`. See the kernel contracts.
@@ -104,6 +106,7 @@ class Operator {
     double eps;
     Buffer<double> f, g;  // of source and target, as kernels::Absorbed has them
     Buffer<T> entries;    // [n, padded(m)]
+    mutable Buffer<std::int64_t> redone;  // [1] rows that a GPU redid without it
   };
   CostForm form_;
   int dim_ = 0;

@@ -9,8 +9,10 @@
 #include <utility>
 #include <variant>
 
+#include "kernels/absorbed.hpp"
 #include "kernels/entries.hpp"
 #include "ot/anderson.hpp"
+#include "ot/coarse.hpp"
 #include "ot/initial.hpp"
 #include "ot/newton.hpp"
 #include "ot/record.hpp"
@@ -32,14 +34,15 @@ constexpr int kFirstFinite = 20;            // iterations within which a check m
 constexpr int kPlainSteps = 2;              // of a level, or the target, before the first mix
 constexpr double kPatience = 3;             // predicted iterations that are not worth one
 constexpr double kWild = 1;                 // marginal error after a step along epsilon that failed
+constexpr double kCoarsePatience = 15;      // predicted iterations that are not worth a correction
+constexpr int kUndone = 2;                  // mixes after which a correction is no good
 constexpr int kMixingPatience = 100;        // iterations at the target, done and to come, of mixing
 constexpr double kFirstSupport = 0.02;      // of the range of the cost
 constexpr double kSupportPatience = 10;     // predicted iterations that are not worth a support
 constexpr double kFarFromSupport = 0.3;  // share of the plan outside that a level will not gather
 constexpr std::int64_t kWideProblem = 1000;  // points that a support is worth
 constexpr std::int64_t kManyPoints = 4000;   // on both sides: where a subsample pays
-constexpr std::int64_t kKernelCache = std::int64_t{512} << 20;  // bytes
-constexpr int kPassesAhead = 4;  // that an epsilon takes at least, but for luck
+constexpr int kPassesAhead = 4;              // that an epsilon takes at least, but for luck
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
 template <class T>
@@ -67,8 +70,9 @@ class Solve {
         relaxation_(make_relaxation()),
         mixing_(alternation_.following().weight, alternation_.following().penalty),
         checks_(options),
-        kernel_cache_(options.kernel_cache != kAutomaticCache ? options.kernel_cache
-                                                              : kKernelCache) {}
+        kernel_cache_(options.kernel_cache != kAutomaticCache
+                          ? options.kernel_cache
+                          : kernels::absorbed_bytes(exec.device)) {}
 
   /// Counts what was done before.
   void count(const SinkhornReport& begun) { record_.count(begun); }
@@ -148,10 +152,13 @@ class Solve {
   bool strayed(const Check& check) {
     if (!std::exchange(extrapolated_, false)) return false;
     if (check.finite && check.marginal_error <= kWild) return false;
-    const VectorView<const T> from = std::as_const(before_).view();
-    copy(alternation_.moved(), exec_.device, from.data, exec_.device,
-         from.size * std::int64_t{sizeof(T)}, exec_.stream);
+    put_back(before_);
     return true;
+  }
+
+  void put_back(const Buffer<T>& g) {
+    copy(alternation_.moved(), exec_.device, g.data(), exec_.device,
+         g.size() * std::int64_t{sizeof(T)}, exec_.stream);
   }
 
   bool level(double eps, int iterations) {
@@ -233,7 +240,7 @@ class Solve {
           at_target = 0;
           continue;
         }
-        if (checked && wants_support() &&
+        if (checked && wants_support(slow(at_target)) &&
             (at_target == 1 || checks_.to_go(record_.iterations) > kSupportPatience)) {
           if (support("the target is slow to reach")) return;
           begin_mixing();
@@ -254,6 +261,9 @@ class Solve {
         mixes_ = true;
         record_.phase("anderson", "plain steps are slow");
       }
+      if (mixes_ && checked && !corrects_ && undone_ <= kUndone &&
+          checks_.to_go(record_.iterations) > kCoarsePatience)
+        begin_correcting();
       follow(relaxation_.omega());
     }
   }
@@ -262,7 +272,11 @@ class Solve {
   void follow(double omega) {
     if (!mixes_) return alternation_.follow(omega, exec_);
     mixing_.before(alternation_.following().potential, exec_);
+    if (corrects_) coarse_->before(alternation_, exec_);
     alternation_.follow(1, exec_);
+    const auto& side = alternation_.following();
+    assign<T>(plain_, {side.potential, side.weight.size, 1, exec_.device}, exec_);
+    if (corrects_) coarse_->after(alternation_.moved(), side.penalty, exec_);
     mixing_.after(alternation_.moved(), exec_);
   }
 
@@ -274,8 +288,23 @@ class Solve {
            !alternation_.has_level() && !fast_stage_;
   }
 
+  // The correction by a coarse basis, of the pair in hand.
+  void begin_correcting() {
+    const auto* cloud = std::get_if<PointCloud<T>>(&problem_.geometry());
+    const bool source = alternation_.following().side == Side::source;
+    if (!cloud || cloud->x.cols > Coarse<T>::kDimension ||
+        alternation_.following().weight.size < Coarse<T>::kLeastPoints)
+      return;
+    if (!coarse_)
+      coarse_.emplace(source ? cloud->x : cloud->y, alternation_.following().weight, exec_);
+    coarse_->build(alternation_, exec_);
+    mixing_.forget();  // of another map
+    corrects_ = true;
+  }
+
   void begin_mixing() {
-    mixes_ = false;
+    mixes_ = corrects_ = false;
+    undone_ = 0;
     mixing_.forget();
     dual_ = -std::numeric_limits<double>::infinity();
   }
@@ -285,7 +314,9 @@ class Solve {
     const double rounding = 8 * static_cast<double>(std::numeric_limits<T>::epsilon()) *
                             (std::abs(dual_) + alternation_.epsilon() * check.mass);
     if (mixes_ && !mixing_.empty() && !(check.finite && check.dual >= dual_ - rounding)) {
-      mixing_.undo(alternation_.moved(), exec_);
+      put_back(plain_);
+      mixing_.forget();
+      if (++undone_ > kUndone) corrects_ = false;
       return true;
     }
     dual_ = check.dual;
@@ -294,13 +325,12 @@ class Solve {
 
   // At the first chance, where a level or a slow target may have gathered the plan; then not before
   // epsilon has fallen further.
-  bool wants_support() const {
+  bool wants_support(bool slow = false) const {
     const bool automatic = options_.acceleration == Acceleration::automatic &&
-                           !exec_.device.is_cuda() &&
-                           std::min(problem_.n(), problem_.m()) >= kWideProblem;
+                           (slow || std::min(problem_.n(), problem_.m()) >= kWideProblem);
     return (automatic || options_.acceleration == Acceleration::support) &&
-           !alternation_.has_level() && !fast_stage_ && kernel_cache_ > 0 &&
-           alternation_.epsilon() <= support_below_;
+           !exec_.device.is_cuda() && !alternation_.has_level() && !fast_stage_ &&
+           kernel_cache_ > 0 && alternation_.epsilon() <= support_below_;
   }
 
   // From the pair in hand and its epsilon. True: the solve ends with it.
@@ -326,10 +356,14 @@ class Solve {
     return false;
   }
 
+  bool slow(int at_target) const {
+    return mixes_ && at_target > kMixingPatience &&
+           checks_.to_go(record_.iterations) > kMixingPatience;
+  }
+
   bool wants_newton(int at_target) const {
     if (options_.acceleration == Acceleration::newton) return at_target == 1;
-    return options_.acceleration == Acceleration::automatic && mixes_ && !had_newton_ &&
-           at_target > kMixingPatience && checks_.to_go(record_.iterations) > kMixingPatience;
+    return options_.acceleration == Acceleration::automatic && !had_newton_ && slow(at_target);
   }
 
   // From the pair in hand, at the target. True: the solve ends with it.
@@ -337,7 +371,8 @@ class Solve {
     const bool by_name = options_.acceleration == Acceleration::newton;
     record_.phase("newton", by_name ? "by name" : "mixing is slow");
     had_newton_ = true;
-    DenseModel<T> model(alternation_, exec_);
+    begin_correcting();
+    DenseModel<T> model(alternation_, corrects_ ? &*coarse_ : nullptr, exec_);
     bool ended = false;
     const int begun = record_.iterations;
     const std::int64_t passes = record_.passes();
@@ -421,13 +456,16 @@ class Solve {
   Anderson<T> mixing_;
   CheckPlan checks_;
   const std::int64_t kernel_cache_;
+  std::optional<Coarse<T>> coarse_;
   Buffer<T> before_;  // g at the level before
+  Buffer<T> plain_;   // of the last mix what a plain step would have been
   double level_tolerance_ = kLevelTolerance, window_error_ = 0;
   double dual_ = -std::numeric_limits<double>::infinity();  // of the pair that was mixed from
-  int flat_ = 0, window_start_ = 0;
+  int flat_ = 0, window_start_ = 0, undone_ = 0;
   double fast_error_ = std::numeric_limits<double>::infinity();
   double support_below_ = 0;  // the epsilon at which the plan may be worth gathering
-  bool annealed_ = false, mixes_ = false, extrapolated_ = false, had_newton_ = false;
+  bool annealed_ = false, mixes_ = false, corrects_ = false, extrapolated_ = false,
+       had_newton_ = false;
 };
 }  // namespace
 

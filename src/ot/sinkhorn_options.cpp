@@ -106,10 +106,12 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
         "[sinkhorn] acceleration is {} and the total mass below both sides', whose level is a "
         "state of its own; wanted automatic, none or over_relaxation",
         to_string(o.acceleration)));
-  if (o.acceleration == Acceleration::support && o.kernel_cache == 0)
-    throw InvalidArgument(
-        "[sinkhorn] acceleration is support and kernel_cache 0, wanted bytes for it to be kept in",
-        "kernel_cache");
+  if (o.acceleration == Acceleration::support &&
+      (o.kernel_cache == 0 || problem.device().is_cuda()))
+    throw NotAvailable(fmt::format(
+        "[sinkhorn] acceleration is support and the problem on {} with a kernel_cache of {}: a "
+        "support is kept on the CPU and in those bytes; wanted automatic, anderson or newton",
+        to_string(problem.device()), o.kernel_cache));
   if (o.initializer != Initializer::automatic && (start.f.size || start.g.size))
     throw InvalidArgument(fmt::format("[sinkhorn] initializer is {} and a start is given, wanted "
                                       "one of them",
@@ -120,11 +122,6 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
         fmt::format("[sinkhorn] kernel_cache is {}, wanted bytes >= 0, or {} for automatic",
                     o.kernel_cache, kAutomaticCache),
         "kernel_cache");
-  if (o.kernel_cache > 0 && problem.device().is_cuda())
-    throw NotAvailable(
-        fmt::format("[sinkhorn] kernel_cache is {} and the problem is on {}: kernels are kept on "
-                    "the CPU alone; wanted 0 or automatic",
-                    o.kernel_cache, to_string(problem.device())));
   check_device("sinkhorn", "the problem", problem.device(), exec);
   const auto check = [&](VectorView<const T> v, std::int64_t size, const char* name) {
     if (!v.size) return;

@@ -7,7 +7,9 @@
 #include <limits>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "support/devices.hpp"
 #include "support/small_epsilon.hpp"
 #include "support/solved.hpp"
 
@@ -214,6 +216,53 @@ TEST(Support, RepeatsBitForBitOnAnyThreads) {
     ASSERT_TRUE(begun.outcome.ended) << begun.outcome.why;
     if (!first.size()) first = begun.g.copy();
     for (std::int64_t j = 0; j < 300; ++j) ASSERT_EQ(begun.g[j], first[j]);
+  }
+}
+
+// On every device: a phase there ends where it does on the CPU, after as many visits.
+TEST(Support, IsTheSameOnEveryDevice) {
+  const auto clouds = testing::random_clouds<double>(500, 450, 3, 21, 1, 1);
+  const double eps = 2e-3;
+  std::vector<double> want;
+  int visits = 0;
+  for (const Device device : testing::devices()) {  // the CPU first
+    const auto on = [&](const std::vector<double>& values) {
+      Buffer<double> out(std::ssize(values), device);
+      copy(out.data(), device, values.data(), Device{}, out.size() * std::int64_t{sizeof(double)});
+      return out;
+    };
+    const auto x = on(clouds.x), y = on(clouds.y), a = on(clouds.a), b = on(clouds.b);
+    const Problem<double> problem(
+        PointCloud<double>{
+            {x.data(), 500, 3, 3, 1, device}, {y.data(), 450, 3, 3, 1, device}, SquaredEuclidean{}},
+        a.view(), b.view(), KL{0.5}, Balanced{});
+    Exec exec;
+    exec.device = device;
+    Operator<double> op(problem);
+    Alternation<double> alternation(problem, op, true, exec);
+    alternation.start({}, exec);
+    for (double level = 0.2; level > eps; level /= 2) {
+      alternation.set_epsilon(level);
+      for (int step = 0; step < 30; ++step) {
+        alternation.lead(1, exec);
+        alternation.sweep_following(exec);
+        alternation.follow(1, exec);
+      }
+    }
+    Buffer<double> f, g;
+    SupportPhase<double> phase(alternation, 1e-10, kBudget, exec);
+    const auto outcome = phase.run(eps, [&](const auto& check) {
+      alternation.copy_pair(check, f, g, exec);
+      return alternation.epsilon() == eps && check.marginal_error <= 1e-10;
+    });
+    ASSERT_TRUE(outcome.ended) << outcome.why;
+    const auto got = g.to(Device{});
+    if (want.empty()) {
+      want.assign(got.begin(), got.end());
+      visits = outcome.visits;
+    }
+    EXPECT_EQ(outcome.visits, visits);
+    for (std::size_t j = 0; j < want.size(); ++j) ASSERT_NEAR(got[j], want[j], 1e-8) << j;
   }
 }
 

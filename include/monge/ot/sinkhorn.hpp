@@ -53,8 +53,8 @@ enum class Initializer {
   gaussian,   ///< between the Gaussians of the same moments, at 0.02 of the range of the cost;
               ///< annealed from there. Janati et al. 2020, arXiv 2006.02572
   sorting,    ///< dimension 1: the potentials of the monotone plan, at the target epsilon
-  subsample   ///< the solution at 0.02 of the range of the cost of a sixteenth of the points, drawn
-              ///< by weight with `seed`; annealed from there
+  subsample  ///< the solution at 0.005 of the range of the cost of a sixteenth of the points, drawn
+             ///< by weight with `seed`; annealed from there
 };
 std::string to_string(Initializer initializer);
 Initializer parse_initializer(const std::string& name);
@@ -121,11 +121,10 @@ struct SinkhornOptions {
   std::uint64_t seed = 0;  ///< of a subsample
   Precision precision = Precision::automatic;
   Schedule schedule = Schedule::plain;
-  /// Bytes that a solve may keep beyond O(n + m): a kernel exp((f_i + g_j - C_ij) / epsilon) at the
-  /// target epsilon, where it is predicted to repay itself (passes then read it, which takes as
-  /// long whatever the cost and the dimension are), or a support of up to 128 entries of each row
-  /// and column. 0: nothing of size n m or n k exists. Automatic: 512 MiB; on a GPU a support
-  /// alone.
+  /// Bytes that a kernel exp((f_i + g_j - C_ij) / epsilon) may take, which a solve keeps at the
+  /// target epsilon where it is predicted to repay itself: passes then read it, which takes as long
+  /// whatever the cost and the dimension are. 0: nothing of size n m exists. Automatic: 512 MiB, on
+  /// a GPU a sixteenth of its memory.
   std::int64_t kernel_cache = kAutomaticCache;
   /// Called at each check of the target epsilon and each level's end; false stops.
   std::function<bool(const SinkhornReport&)> on_check;
@@ -146,10 +145,11 @@ struct SinkhornResult {
 
 /// Throws InvalidArgument for options out of range (of a Problem<float> precisions mixed and double
 /// are; staged needs automatic or accurate), NotAvailable for precision fast and schedule staged
-/// where the fast one does not exist, for a kernel_cache on a GPU, for anderson and newton with a
-/// total mass below both sides' and for a subsample of a cost matrix, Error when the very first
-/// check is already non-finite, Interrupted when exec says stop. Running out of iterations is a
-/// result. Defined for float and double.
+/// where the fast one does not exist, for anderson, newton and support with a total mass below both
+/// sides', for support on a GPU and with a kernel_cache of 0, for an initializer that does not know
+/// the geometry, the cost or the dimension, Error when the very first check is already non-finite,
+/// Interrupted when exec says stop. Running out of iterations is a result. Defined for float and
+/// double.
 template <class T>
 SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
                            const Start<T>& start = {});
