@@ -136,9 +136,10 @@ struct Case {
 class Table {
  public:
   Table(Exec& exec, std::vector<std::string> methods, int max_iterations, double tolerance,
-        bool phases)
+        bool phases, std::string only)
       : exec_(exec),
         methods_(std::move(methods)),
+        only_(std::move(only)),
         max_iterations_(max_iterations),
         tolerance_(tolerance),
         phases_(phases) {}
@@ -150,6 +151,7 @@ class Table {
   }
 
   void row(const Case& c) {
+    if (c.name.find(only_) == std::string::npos) return;
     const Clouds& in = c.clouds;
     const Problem<double> problem(
         PointCloud<double>{{in.x.data(), in.n, in.dim}, {in.y.data(), in.n, in.dim}},
@@ -185,6 +187,7 @@ class Table {
  private:
   Exec& exec_;
   std::vector<std::string> methods_;
+  std::string only_;
   int max_iterations_;
   double tolerance_;
   bool phases_;
@@ -212,7 +215,7 @@ void small(Table& table, std::int64_t n) {
                                                 {"gauss16d", gauss(n, 16, 1)},
                                                 {"gauss64d", gauss(n, 64, 1)}};
   for (const auto& [name, in] : all)
-    for (const double eps : {1e-2, 1e-3, 1e-4})
+    for (const double eps : {1e-2, 1e-3, 1e-4, 1e-5})
       table.row(
           {named(name, eps), in, Balanced{}, Balanced{}, eps * in.mean_and_largest_cost().second});
 }
@@ -252,7 +255,7 @@ int main(int count, char** words) {
   std::int64_t n = 1024;
   int max_iterations = 2000;
   double tolerance = 1e-6;
-  std::string half = "both";
+  std::string half = "both", only;
   bool phases = false;
   monge::Exec exec;
   app.add_option("--table", tables, "classic, small, mixed (default all)")->delimiter(',');
@@ -262,10 +265,11 @@ int main(int count, char** words) {
   app.add_option("--tolerance", tolerance, "L1 marginal error (default 1e-6)");
   app.add_option("--half", half, "Of mixed: even, odd or both (default)")
       ->check(CLI::IsMember({"even", "odd", "both"}));
+  app.add_option("--only", only, "Rows whose name has this in it");
   app.add_flag("--phases", phases, "What ran in each solve");
   app.add_option("--threads", exec.threads, "0 (default): what the machine grants this process");
   return parse_and_run(app, count, words, [&] {
-    Table table(exec, methods, max_iterations, tolerance, phases);
+    Table table(exec, methods, max_iterations, tolerance, phases, only);
     for (const std::string& name : tables) {
       if (name == "classic") classic(table);
       if (name == "small") small(table, n);
