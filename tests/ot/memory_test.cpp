@@ -74,6 +74,7 @@ std::int64_t data_bytes() {
     options.tolerance = 1e-12;
     options.max_iterations = 1000;
     options.kernel_cache = granted;
+    options.acceleration = Acceleration::none;  // a support would take of the same bytes
     options.on_check = [&](const SinkhornReport& report) { return report.iterations < 40; };
     Exec exec;
     exec.threads = 1;
