@@ -40,6 +40,7 @@ constexpr int kMixingPatience = 100;        // iterations at the target, done an
 constexpr double kFirstSupport = 0.02;      // of the range of the cost
 constexpr double kSupportPatience = 10;     // predicted iterations that are not worth a support
 constexpr double kFarFromSupport = 0.3;  // share of the plan outside that a level will not gather
+constexpr double kTinyEpsilon = 1e-4;    // of the range of the cost, where nothing else arrives
 constexpr std::int64_t kWideProblem = 1000;  // points that a support is worth
 constexpr std::int64_t kManyPoints = 4000;   // on both sides: where a subsample pays
 constexpr int kPassesAhead = 4;              // that an epsilon takes at least, but for luck
@@ -327,7 +328,8 @@ class Solve {
   // epsilon has fallen further.
   bool wants_support(bool slow = false) const {
     const bool automatic = options_.acceleration == Acceleration::automatic &&
-                           (slow || std::min(problem_.n(), problem_.m()) >= kWideProblem);
+                           (slow || options_.epsilon <= kTinyEpsilon * range() ||
+                            std::min(problem_.n(), problem_.m()) >= kWideProblem);
     return (automatic || options_.acceleration == Acceleration::support) &&
            !exec_.device.is_cuda() && !alternation_.has_level() && !fast_stage_ &&
            kernel_cache_ > 0 && alternation_.epsilon() <= support_below_;
