@@ -1,5 +1,5 @@
 # A thin front: the logic is in tools/, one script a target.
-.PHONY: setup demo test bench lint format sanitize soak gpu-build gpu-check
+.PHONY: setup demo test bench lint format sanitize soak conformance gpu-build gpu-check
 
 setup:    ; @tools/setup.sh
 demo:     ; @tools/demo.sh
@@ -9,6 +9,8 @@ lint:     ; @tools/lint.sh
 format:   ; @tools/format.sh
 sanitize: ; @tools/sanitize.sh
 soak:     ; @tools/soak.sh
+# POT_SOURCE and GEOMLOSS_SOURCE name checkouts, whose tests run too.
+conformance: ; @tools/conformance.sh
 # On a machine with nvcc, then on one with a GPU: tools/gpu_check.sh says what else it runs.
 gpu-build: ; @tools/gpu_build.sh
 gpu-check: ; @tools/gpu_check.sh --tests

@@ -19,10 +19,12 @@ constexpr const char* kExamples =
     "  monge divergence examples/data/source.csv examples/data/source.csv --epsilon 0.01 --json";
 
 template <class T>
-Json report_of(const Flags& flags, const DivergenceOptions& options, const Divergence<T>& result) {
+Json report_of(const Flags& flags, const Json& grid, const DivergenceOptions& options,
+               const Divergence<T>& result) {
   Json report = header("divergence");
   report["problem"] = {{"source", flags.source},
                        {"target", flags.target},
+                       {"grid", grid},
                        {"cost", to_json(options.cost)},
                        {"epsilon", options.epsilon},
                        {"marginals", {to_json(options.marginal_a), to_json(options.marginal_b)}},
@@ -44,20 +46,23 @@ int run(const Flags& flags, Files files) {
   options.cost = flags.ground_cost();
   options.marginal_a = flags.marginal_source();
   options.marginal_b = flags.marginal_target();
-  options.mass_tolerance = mass_tolerance(files);
+  options.mass_tolerance = mass_tolerance(files, flags.grid);
   const Device device = parse_device(flags.device);
-  const Cloud<T> source(std::move(files.source), device), target(std::move(files.target), device);
+  const Cloud<T> source(std::move(files.source), flags.grid, device),
+      target(std::move(files.target), flags.grid, device);
 
   const auto result = [&] {
     ProgressLine line(flags);
     line.stage("divergence");
     Exec exec = line.exec(flags);
     defer_signals();
-    return divergence(source.measure(), target.measure(), options, exec);
+    return flags.grid ? divergence(lattice_of(flags, source, target), source.weights(),
+                                   target.weights(), options, exec)
+                      : divergence(source.measure(), target.measure(), options, exec);
   }();
 
   if (flags.json)
-    print(to_text(report_of(flags, options, result)));
+    print(to_text(report_of(flags, to_json(flags, source, target), options, result)));
   else
     print(
         fmt::format("divergence       {:.9g}\n"
@@ -72,7 +77,7 @@ int run(const Flags& flags, Files files) {
 
 void add_divergence(CLI::App& app, int& exit_code) {
   auto* command =
-      app.add_subcommand("divergence", "The debiased Sinkhorn divergence of two clouds");
+      app.add_subcommand("divergence", "The debiased Sinkhorn divergence of two clouds or grids");
   auto flags = std::make_shared<Flags>();
   add_clouds(*command, *flags);
   add_flags(*command, *flags);

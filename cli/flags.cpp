@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <string_view>
@@ -66,6 +68,47 @@ void Flags::fill(SinkhornOptions& options) const {
   options.kernel_cache = kernel_cache;
 }
 
+namespace {
+// An entry for each axis, or one for all; `values` empty: those of `other`.
+void set(std::array<double, 3>& out, int dim, const std::vector<double>& values,
+         const std::vector<double>& other, const char* name) {
+  const std::vector<double>& given = values.empty() ? other : values;
+  if (given.empty()) return;
+  if (given.size() != 1 && given.size() != static_cast<std::size_t>(dim))
+    throw InvalidArgument(
+        fmt::format("[cli] --{} has {} entries, wanted one, or one for each of {} "
+                    "axes",
+                    name, given.size(), dim),
+        name);
+  for (int k = 0; k < dim; ++k) out[k] = given[given.size() == 1 ? 0 : k];
+}
+
+Grid grid_of(const std::vector<std::int64_t>& shape) {
+  Grid grid;
+  grid.dim = static_cast<int>(shape.size());
+  std::copy(shape.begin(), shape.end(), grid.shape.begin());
+  return grid;
+}
+}  // namespace
+
+Lattice<double> Flags::lattice(const std::vector<std::int64_t>& from,
+                               const std::vector<std::int64_t>& to) const {
+  Lattice<double> out{grid_of(from), grid_of(to), ground_cost(), {}, parse_device(device)};
+  set(out.source.spacing, out.source.dim, spacing, {}, "spacing");
+  set(out.source.origin, out.source.dim, origin, {}, "origin");
+  set(out.target.spacing, out.target.dim, target_spacing, spacing, "target-spacing");
+  set(out.target.origin, out.target.dim, target_origin, origin, "target-origin");
+  for (const int axis : periodic) {
+    if (axis < 0 || axis >= out.source.dim)
+      throw InvalidArgument(
+          fmt::format("[cli] --periodic names axis {}, and there are {}, counted from 0", axis,
+                      out.source.dim),
+          "periodic");
+    out.periodic[axis] = true;
+  }
+  return out;
+}
+
 CLI::Option* number(CLI::App& command, const std::string& name, std::optional<double>& value,
                     const std::string& help) {
   return command.add_option(name, value, help)->option_text("NUMBER")->group(kProblem);
@@ -74,7 +117,7 @@ CLI::Option* number(CLI::App& command, const std::string& name, std::optional<do
 void add_clouds(CLI::App& command, Flags& f) {
   command
       .add_option("SOURCE", f.source,
-                  "Points: .npy (n, d), .npz (points, weights), .csv (a column weight)")
+                  "Points: .npy (n, d), .npz (points, weights), .csv (a column weight); see --grid")
       ->required()
       ->option_text(" ");
   command.add_option("TARGET", f.target, "Points (m, d), in any of these formats")
@@ -96,6 +139,34 @@ void add_flags(CLI::App& command, Flags& f) {
                   "sqeuclidean (default), half_sqeuclidean, euclidean, power:P, cosine, dot")
       ->option_text("NAME")
       ->group(kProblem);
+
+  auto* grid = command
+                   .add_flag("--grid", f.grid,
+                             "SOURCE and TARGET are .npy arrays of 1 to 3 axes: masses on grids")
+                   ->option_text(" ")
+                   ->group(kProblem);
+  const auto per_axis = [&](const char* name, std::vector<double>& values, const char* help) {
+    command.add_option(name, values, help)
+        ->delimiter(',')
+        ->needs(grid)
+        ->option_text("NUMBER[,NUMBER...]")
+        ->group(kProblem);
+  };
+  per_axis("--spacing", f.spacing,
+           "Distance between neighbours on the grids, for all axes or each "
+           "(default 1)");
+  per_axis("--origin", f.origin, "Coordinates of the grids' first point (default 0)");
+  per_axis("--target-spacing", f.target_spacing, "The same of TARGET, where its grid is another");
+  per_axis("--target-origin", f.target_origin, "The same of TARGET, where its grid is another");
+  command
+      .add_option("--periodic", f.periodic,
+                  "Axes on which the cost is that of the shorter way round, counted from 0")
+      ->delimiter(',')
+      ->needs(grid)
+      ->option_text("AXIS[,AXIS...]")
+      ->group(kProblem);
+  for (const char* name : {"--weights-source", "--weights-target"})
+    grid->excludes(command.get_option(name));
 
   auto* epsilon =
       number(command, "--epsilon", f.epsilon, "Strength of the entropy, in units of the cost");
@@ -143,9 +214,10 @@ void add_flags(CLI::App& command, Flags& f) {
       .add_option(
           "--kernel-cache", f.kernel_cache,
           "Memory for a kernel of size n x m, where that is faster (default 536870912, on a "
-          "GPU 0); 0: nothing of that size exists")
+          "GPU a sixteenth of its memory); 0: nothing of that size exists")
       ->option_text("BYTES")
-      ->group(kRun);
+      ->group(kRun)
+      ->excludes(grid);
   command
       .add_option("--device", f.device,
                   "cpu (default), cuda or cuda:INDEX, as `monge info` counts them")

@@ -4,8 +4,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "monge/ot/cost.hpp"
+#include "monge/ot/geometry.hpp"
 #include "monge/ot/marginal.hpp"
 #include "monge/ot/sinkhorn.hpp"
 
@@ -23,6 +25,9 @@ struct Flags {
   int max_iterations = 10000;
   std::string precision = "automatic";
   std::int64_t kernel_cache = kAutomaticCache;
+  bool grid = false;
+  std::vector<double> spacing, origin, target_spacing, target_origin;  // empty: see --help
+  std::vector<int> periodic;
   std::string device = "cpu";
   int threads = 0;
   bool json = false, progress = false;
@@ -33,6 +38,9 @@ struct Flags {
   Marginal marginal_source() const;
   Marginal marginal_target() const;
   void fill(SinkhornOptions& options) const;
+  /// Of --grid, for arrays of these shapes.
+  Lattice<double> lattice(const std::vector<std::int64_t>& source,
+                          const std::vector<std::int64_t>& target) const;
 };
 
 /// A number of the problem, without a default.

@@ -34,11 +34,14 @@ class Writer {
   }
 
   template <class T>
-  void map(const std::string& name, const Plan<T>& plan, Side rows, std::int64_t dim, Exec& exec) {
-    const std::int64_t size = rows == Side::source ? plan.n() : plan.m();
-    Buffer<bool> valid(size, exec.device);
-    array(name, plan.barycentric(rows, exec, valid.data()), {size, dim});
-    array(name + "_valid", std::move(valid), {size});
+  void map(const std::string& name, const Plan<T>& plan, Side rows, const Shapes& shapes,
+           Exec& exec) {
+    const std::vector<std::int64_t>& shape = rows == Side::source ? shapes.source : shapes.target;
+    Buffer<bool> valid(rows == Side::source ? plan.n() : plan.m(), exec.device);
+    std::vector<std::int64_t> of_points = shape;
+    of_points.push_back(shapes.dim);
+    array(name, plan.barycentric(rows, exec, valid.data()), std::move(of_points));
+    array(name + "_valid", std::move(valid), shape);
   }
 
   template <class T>
@@ -73,15 +76,15 @@ class Writer {
 
 template <class T>
 void write_results(io::ResultDirectory& directory, const Plan<T>& plan,
-                   const SinkhornResult<T>& result, std::int64_t dim, const Wanted& wanted,
+                   const SinkhornResult<T>& result, const Shapes& shapes, const Wanted& wanted,
                    const Json& report, Exec& exec) {
   Writer out(directory);
-  out.array("f", result.f.to(Device{}), {plan.n()});
-  out.array("g", result.g.to(Device{}), {plan.m()});
-  out.array("marginal_source", plan.marginal(Side::source, exec), {plan.n()});
-  out.array("marginal_target", plan.marginal(Side::target, exec), {plan.m()});
-  out.map("source_to_target", plan, Side::source, dim, exec);
-  out.map("target_to_source", plan, Side::target, dim, exec);
+  out.array("f", result.f.to(Device{}), shapes.source);
+  out.array("g", result.g.to(Device{}), shapes.target);
+  out.array("marginal_source", plan.marginal(Side::source, exec), shapes.source);
+  out.array("marginal_target", plan.marginal(Side::target, exec), shapes.target);
+  out.map("source_to_target", plan, Side::source, shapes, exec);
+  out.map("target_to_source", plan, Side::target, shapes, exec);
   if (wanted.top_k > 0) out.sparse(plan.top_k(wanted.top_k, exec));
   if (wanted.draws > 0) out.pairs(plan.draw_pairs(wanted.draws, wanted.seed, exec));
   io::write_text(directory.file(kFiles.front()), to_text(report));
@@ -90,8 +93,8 @@ void write_results(io::ResultDirectory& directory, const Plan<T>& plan,
 }
 
 template void write_results(io::ResultDirectory&, const Plan<float>&, const SinkhornResult<float>&,
-                            std::int64_t, const Wanted&, const Json&, Exec&);
+                            const Shapes&, const Wanted&, const Json&, Exec&);
 template void write_results(io::ResultDirectory&, const Plan<double>&,
-                            const SinkhornResult<double>&, std::int64_t, const Wanted&, const Json&,
-                            Exec&);
+                            const SinkhornResult<double>&, const Shapes&, const Wanted&,
+                            const Json&, Exec&);
 }  // namespace monge::cli

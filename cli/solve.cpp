@@ -13,6 +13,7 @@
 #include "cli/results.hpp"
 #include "monge/ot/plan.hpp"
 #include "monge/ot/reference.hpp"
+#include "monge/store/solution.hpp"
 
 namespace monge::cli {
 namespace {
@@ -21,6 +22,7 @@ constexpr const char* kExamples =
     "  monge solve examples/data/source.csv examples/data/target.csv --blur 0.1 --reach 0.5\n"
     "  monge solve examples/data/source.csv examples/data/target.csv --epsilon 0.01 --rho-target 1 "
     "--out transport --plan-top-k 3\n"
+    "  monge solve examples/data/before.npy examples/data/after.npy --grid --blur 2 --reach 8\n"
     "\n"
     "Exit codes: 0 converged, 1 not converged (results are written), 2 bad arguments, 3 not "
     "available,\n4 device failed, 5 files, 6 out of memory, 130 interrupted.";
@@ -28,7 +30,7 @@ constexpr const char* kExamples =
 struct SolveFlags : Flags {
   std::optional<double> mass;
   std::string reference = "product";
-  std::optional<std::string> out;
+  std::optional<std::string> out, save;
   bool force = false;
   Wanted wanted;
 };
@@ -38,21 +40,21 @@ Json problem_of(const SolveFlags& flags, const Problem<T>& problem, const Cloud<
                 const Cloud<T>& target) {
   return {{"source", flags.source},
           {"target", flags.target},
+          {"grid", to_json(flags, source, target)},
           {"cost", to_json(flags.ground_cost())},
           {"epsilon", flags.strength_of_entropy()},
           {"marginals", {to_json(problem.marginal_a()), to_json(problem.marginal_b())}},
           {"masses", {problem.mass_a(), problem.mass_b()}},
           {"total_mass", problem.total_mass() ? Json(*problem.total_mass()) : Json()},
           {"reference", flags.reference},
-          {"points", {source.size(), target.size()}},
+          {"points", {problem.n(), problem.m()}},
           {"dimension", source.dim()},
           {"type", sizeof(T) == 4 ? "float32" : "float64"}};
 }
 
 template <class T>
-std::string summary_of(const SolveFlags& flags, const Problem<T>& problem, const Cloud<T>& source,
-                       const Cloud<T>& target, const SinkhornReport& report,
-                       const PlanTerms& terms) {
+std::string summary_of(const SolveFlags& flags, const Problem<T>& problem, std::int64_t dim,
+                       const SinkhornReport& report, const PlanTerms& terms) {
   std::string out = fmt::format(
       "{}\n"
       "value             {:.9g}\n"
@@ -61,7 +63,7 @@ std::string summary_of(const SolveFlags& flags, const Problem<T>& problem, const
       "problem           {}, epsilon {:.6g}, {} and {}, {} x {} points in R^{}, {}\n",
       summary(report), report.dual_value, terms.linear, report.transported_mass, problem.mass_a(),
       problem.mass_b(), flags.cost, flags.strength_of_entropy(), to_string(problem.marginal_a()),
-      to_string(problem.marginal_b()), source.size(), target.size(), source.dim(),
+      to_string(problem.marginal_b()), problem.n(), problem.m(), dim,
       sizeof(T) == 4 ? "float32" : "float64");
   if (flags.out) out += fmt::format("results           {}\n", *flags.out);
   return out;
@@ -72,10 +74,9 @@ template <class T>
 int run(const SolveFlags& flags, const Cloud<T>& source, const Cloud<T>& target,
         const ProblemOptions& options, std::optional<io::ResultDirectory>& directory,
         const SinkhornResult<float>* begun = nullptr) {
-  const Measure<T> a = source.measure(), b = target.measure();
   constexpr TV kPartial{std::numeric_limits<double>::infinity()};
-  const Problem<T> problem(PointCloud<T>{a.points, b.points, flags.ground_cost()}, a.weights,
-                           b.weights, flags.mass ? kPartial : flags.marginal_source(),
+  const Problem<T> problem(geometry_of(flags, source, target), source.weights(), target.weights(),
+                           flags.mass ? kPartial : flags.marginal_source(),
                            flags.mass ? kPartial : flags.marginal_target(), options);
   SinkhornOptions how;
   flags.fill(how);
@@ -98,6 +99,9 @@ int run(const SolveFlags& flags, const Cloud<T>& source, const Cloud<T>& target,
   } else {
     result = begun ? sinkhorn(solved, how, exec, *begun) : sinkhorn(solved, how, exec);
   }
+  if (flags.save)
+    save(*flags.save, problem, result, how, {.given_type = begun ? "float32" : std::string()},
+         ReferenceOf<T>{flags.reference, {}, {}});
   const Plan<T> plan(solved, result);
   if (referenced) result = referenced->map.to_asked(result);
   line->stage("plan");
@@ -115,25 +119,28 @@ int run(const SolveFlags& flags, const Cloud<T>& source, const Cloud<T>& target,
                                       {"penalty_source", terms.penalty_a},
                                       {"penalty_target", terms.penalty_b}};
   report.update(to_json(result.report));
-  if (directory) write_results(*directory, plan, result, source.dim(), flags.wanted, report, exec);
+  if (directory)
+    write_results(*directory, plan, result, {source.shape(), target.shape(), source.dim()},
+                  flags.wanted, report, exec);
   line.reset();
 
   print(flags.json ? to_text(report)
-                   : summary_of(flags, problem, source, target, result.report, terms));
+                   : summary_of(flags, problem, source.dim(), result.report, terms));
   return result.report.converged ? kOk : kNotConverged;
 }
 
 template <class T>
 int run(const SolveFlags& flags, Files files, std::optional<io::ResultDirectory>& directory) {
-  const ProblemOptions options{flags.mass, mass_tolerance(files)};
+  const ProblemOptions options{flags.mass, mass_tolerance(files, flags.grid)};
   const Device device = parse_device(flags.device);
-  const Cloud<T> source(std::move(files.source), device), target(std::move(files.target), device);
+  const Cloud<T> source(std::move(files.source), flags.grid, device),
+      target(std::move(files.target), flags.grid, device);
   return run<T>(flags, source, target, options, directory);
 }
 }  // namespace
 
 void add_solve(CLI::App& app, int& exit_code) {
-  auto* command = app.add_subcommand("solve", "Transport one cloud onto another");
+  auto* command = app.add_subcommand("solve", "Transport one cloud, or masses on a grid, onto another");
   auto flags = std::make_shared<SolveFlags>();
   add_clouds(*command, *flags);
   add_flags(*command, *flags);
@@ -158,6 +165,11 @@ void add_solve(CLI::App& app, int& exit_code) {
   command->add_flag("--force", flags->force, "Replace the results in --out")
       ->needs(out)
       ->option_text(" ")
+      ->group(kResults);
+  command
+      ->add_option("--save", flags->save,
+                   "The solution with its points in one .npz, which monge.load and --initial take")
+      ->option_text("FILE")
       ->group(kResults);
   command
       ->add_option("--plan-top-k", flags->wanted.top_k,

@@ -19,6 +19,15 @@ function(monge_require_header name header apt dnf brew conda)
   endif()
 endfunction()
 
+# monge_require_boost(COMPONENT ...): its static libraries, so that a wheel carries no other one.
+function(monge_require_boost apt dnf brew conda)
+  set(Boost_USE_STATIC_LIBS ON)
+  find_package(Boost 1.74 QUIET CONFIG COMPONENTS ${ARGN})
+  if(NOT Boost_FOUND)
+    monge_remember_missing("Boost (${ARGN})" ${apt} ${dnf} ${brew} ${conda})
+  endif()
+endfunction()
+
 function(monge_stop_if_missing)
   get_property(names GLOBAL PROPERTY MONGE_MISSING_NAME)
   if(NOT names)

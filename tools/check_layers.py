@@ -22,16 +22,17 @@ MAY_INCLUDE: dict[str, set[str]] = {
     "dynamics": OT_AND_BELOW,
     "distributed": OT_AND_BELOW | {"kernels"},
     "io": {"core", "info"},
+    "store": OT_AND_BELOW | {"io", "info"},  # solutions in files: above what it stores
     "info": {"core", "cpu", "cuda"},  # names what was built, so it knows the backends
-    "umbrella": OT_AND_BELOW | {"info", "pairs", "bridge", "dynamics"},
-    "cli": OT_AND_BELOW | {"info", "umbrella", "io", "pairs", "bridge", "dynamics"},
-    "python": OT_AND_BELOW | {"info", "umbrella", "pairs", "bridge", "dynamics"},
-    "examples": OT_AND_BELOW | {"info", "umbrella", "pairs", "bridge", "dynamics"},
+    "umbrella": OT_AND_BELOW | {"info", "store", "pairs", "bridge", "dynamics"},
+    "cli": OT_AND_BELOW | {"info", "umbrella", "io", "store", "pairs", "bridge", "dynamics"},
+    "python": OT_AND_BELOW | {"info", "umbrella", "store", "pairs", "bridge", "dynamics"},
+    "examples": OT_AND_BELOW | {"info", "umbrella", "store", "pairs", "bridge", "dynamics"},
     "bench": OT_AND_BELOW | {"info", "umbrella", "kernels", "cpu", "cuda"},
 }
 # These see the library as any user does: by its public headers.
-PUBLIC_ONLY = {"cli", "python", "examples"}
-INTERNAL_BUT_SHARED = {"io"}  # files of the command line, not part of the installed library
+PUBLIC_ONLY = {"store", "cli", "python", "examples"}
+INTERNAL_BUT_SHARED = {"io"}  # files as the command line reads them, no part of the interface
 
 # Where a library's headers may appear: path prefixes of the including file.
 LIBRARIES: list[tuple[str, tuple[str, ...]]] = [

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# demo.sh: sets up only what the demo needs, then transports one photograph's colours onto another.
+# demo.sh: sets up only what the demo needs, then transports one photograph's colours onto another,
+# and one silhouette onto another.
 source "$(dirname "$0")/common.sh"
 tools/setup.sh python
 requirements demo
-say "examples/color_transfer.py"
-exec "$venv/bin/python" examples/color_transfer.py "$@"
+for example in color_transfer silhouettes; do
+  say "examples/$example.py"
+  "$venv/bin/python" "examples/$example.py" "$@"
+done

@@ -21,7 +21,7 @@ cmake -S . -B "$tree" -G Ninja -DMONGE_CUDA=ON -DMONGE_CUDA_TARGETS="${TARGETS:-
   -DMONGE_BENCH=ON -DMONGE_PYTHON=ON -DPython_EXECUTABLE="$root/$environment/bin/python" \
   -DCMAKE_EXE_LINKER_FLAGS="$static" -DCMAKE_MODULE_LINKER_FLAGS="$static" >/dev/null
 cmake --build "$tree" -j "$jobs" --target \
-  monge_tests monge_cli bench_kernels bench_precision monge_python
+  monge_tests monge_cli bench_kernels bench_precision bench_batch monge_python
 
 say "Wheels: $wheels"
 # pytest and hypothesis with what they need, and the peer of bench/gpu_compare.py; the photographs
@@ -47,7 +47,7 @@ mkdir -p "$out/package" "$out/tools" "$out/docs"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/bin" "$work/lib"
-cp "$tree"/{monge,monge_tests,bench_kernels,bench_precision} "$work/bin"
+cp "$tree"/{monge,monge_tests,bench_kernels,bench_precision,bench_batch} "$work/bin"
 cp "$tree"/python/_core*.so "$work/lib"
 # What the programs link beyond the C library, so that they start anywhere.
 for library in libzip libbz2 libcrypto libz liblzma libzstd libgomp; do
@@ -55,7 +55,7 @@ for library in libzip libbz2 libcrypto libz liblzma libzstd libgomp; do
   [ -z "$path" ] || cp -L "$path" "$work/lib"
 done
 strip "$work"/bin/* "$work"/lib/*.so*
-# Five programs hold the same kernels: together they compress to a sixth.
+# Six programs hold the same kernels: together they compress to a sixth.
 tar -C "$work" -c bin lib | xz -T2 -3 >"$out/programs.tar.xz"
 cp -r python/monge "$out/package"
 cp -r tests/python "$out/tests"

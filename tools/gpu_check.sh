@@ -120,6 +120,7 @@ case $what in
     lines=99 step kernels 40 limited_program bench_kernels --device cuda --quick --n 10000,50000 \
       --d 3,64 --type float
     lines=12 step precision 20 limited_program bench_precision --device cuda
+    step batch 20 limited_program bench_batch --device cuda
     lines=99 step compare 420 limited "$python" "$folder/bench/gpu_compare.py" \
       --images "$folder/wheels/images" --results "$results/gpu_compare.jsonl" --seconds 400
     ;;

@@ -2,5 +2,11 @@
 #pragma once
 #include "monge/info.hpp"
 #include "monge/ot/batch.hpp"
+#include "monge/ot/composition.hpp"
 #include "monge/ot/derivatives.hpp"
+#include "monge/ot/divergence.hpp"
+#include "monge/ot/labels.hpp"
 #include "monge/ot/reference.hpp"
+#include "monge/ot/semi_dual.hpp"
+#include "monge/ot/sparsify.hpp"
+#include "monge/store/solution.hpp"

@@ -3,8 +3,8 @@
     result = monge.solve_sample(x, y, a, b, epsilon=0.05, marginals=monge.KL(1.0))
     result.value, result.plan @ values, result.a_to_b
 
-`solve_sample` takes points, `solve` a cost matrix, `divergence` gives the debiased distance. Numbers
-are in units of the cost; weights are never normalised.
+`solve_sample` takes points, `solve_lattice` masses on grids, `solve` a cost matrix; `divergence` gives
+the debiased distance. Numbers are in units of the cost; weights are never normalised.
 """
 
 import logging
@@ -21,8 +21,12 @@ from ._errors import (
     NotAvailable,
     OutOfMemory,
 )
+from ._labels import Labels
+from ._lattice import LatticeDivergence, LatticeSolution, divergence_lattice, solve_lattice
+from ._load import load
 from ._marginals import KL, TV, Balanced
-from ._plan import Images, Moments, Pairs, Plan, SparsePlan, TransposedPlan
+from ._plan import ComposedPlan, Images, Moments, Pairs, Plan, SparsePlan, TransposedPlan
+from ._semi_dual import CTransform, SemiDual, c_transform, semi_dual
 from ._solution import Gradient, Solution
 from ._solve import solve, solve_sample
 
@@ -34,6 +38,8 @@ __all__ = [
     "KL",
     "TV",
     "Balanced",
+    "CTransform",
+    "ComposedPlan",
     "ConvergenceWarning",
     "DeviceError",
     "Divergence",
@@ -43,11 +49,15 @@ __all__ = [
     "Images",
     "InvalidArgument",
     "IoError",
+    "Labels",
+    "LatticeDivergence",
+    "LatticeSolution",
     "Moments",
     "NotAvailable",
     "OutOfMemory",
     "Pairs",
     "Plan",
+    "SemiDual",
     "SinkhornCheck",
     "SinkhornReport",
     "Solution",
@@ -55,9 +65,14 @@ __all__ = [
     "SparsePlan",
     "TransposedPlan",
     "__version__",
+    "c_transform",
     "divergence",
+    "divergence_lattice",
+    "load",
+    "semi_dual",
     "solve",
     "solve_batch",
+    "solve_lattice",
     "solve_sample",
     "solve_sample_batch",
 ]

@@ -221,6 +221,16 @@ def vector(value: Any, name: str, dtype: npt.DTypeLike) -> Array | None:
     return _with_dims(as_array(value, name), 1, name, "(n,)").astype(dtype, copy=False)
 
 
+def whole(value: Any, name: str) -> npt.NDArray[np.int64]:
+    """(n,) integers, on the CPU."""
+    array = np.asarray(value.cpu() if hasattr(value, "cpu") else value)
+    if array.ndim != 1 or array.dtype.kind not in "biu":
+        raise InvalidArgument(
+            f"[arrays] {name} is {array.dtype} of shape {array.shape}, wanted integers (n,)", name
+        )
+    return np.ascontiguousarray(array, np.int64)
+
+
 def matrix(value: Any, name: str, dtype: npt.DTypeLike) -> Array:
     """(n, k) values converted to the type of the plan."""
     return _with_dims(as_array(value, name), 2, name, "(n, k)").astype(dtype, copy=False)

@@ -133,6 +133,18 @@ class Divergence:
         )
 
 
+def undebiased(total_mass: Any, reference: Any, verb: str) -> None:
+    """Refuses what only `verb` answers."""
+    if total_mass is not None:
+        raise NotAvailable(
+            f"[divergence] a fixed total mass has no debiased form: use {verb}", "total_mass"
+        )
+    if not (isinstance(reference, str) and reference == "product"):
+        raise NotAvailable(
+            "[divergence] only the product reference has a debiased form", "reference"
+        )
+
+
 @documented
 def divergence(
     x: Any,
@@ -188,14 +200,7 @@ def divergence(
     Warns:
         ConvergenceWarning: one of the solves ended without meeting its tolerance.
     """
-    if total_mass is not None:
-        raise NotAvailable(
-            "[divergence] a fixed total mass has no debiased form: use solve_sample", "total_mass"
-        )
-    if not (isinstance(reference, str) and reference == "product"):
-        raise NotAvailable(
-            "[divergence] only the product reference has a debiased form", "reference"
-        )
+    undebiased(total_mass, reference, "solve_sample")
     source, target = typed_points(x, y, precision, tolerance)
     ground = Ground.of(cost, cost_factor)
     side_a, side_b = marginals_of_reach(marginals, None, reach, ground)

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from . import _core
-from ._arrays import Array, is_float32, points, same_type, vector
+from ._arrays import Array, is_float32, points, same_type, vector, whole
 from ._errors import InvalidArgument
 from ._marginals import KL, PARTIAL, Balanced, Marginal, pair_of
 from ._options import check_choice
-from ._solution import Cost
+from ._solution import Cost, Solution
 
 Length = float | None
 CoreOptions = TypeVar("CoreOptions", bound=_core.SinkhornOptions)
@@ -123,6 +123,24 @@ def marginals_of_reach(
     return a, b
 
 
+def bounds_of(bounds: Any) -> tuple[Array, Array, Array] | None:
+    """Rows, columns and values of lower bounds, from three sequences or a sparse matrix of SciPy."""
+    if bounds is None:
+        return None
+    if hasattr(bounds, "tocoo"):
+        found = bounds.tocoo()
+        bounds = (found.row, found.col, found.data)
+    if not isinstance(bounds, (tuple, list)) or len(bounds) != 3:
+        raise InvalidArgument(
+            f"[options] bounds is {type(bounds).__name__}, wanted (rows, columns, values) or a sparse matrix "
+            "of SciPy",
+            "bounds",
+        )
+    values = vector(bounds[2], "bounds[2]", np.float64)
+    assert values is not None
+    return whole(bounds[0], "bounds[0]"), whole(bounds[1], "bounds[1]"), values
+
+
 def mass_tolerance(dtype: np.dtype[Any], *weights: Any) -> float:
     """How well two Balanced masses must agree: weights in float agree less closely than doubles."""
     return 1e-6 if dtype == np.float32 or any(is_float32(w) for w in weights) else 1e-12
@@ -146,9 +164,11 @@ def reference_of(reference: Any, dtype: np.dtype[Any]) -> tuple[str, Array | Non
 
 
 def start_of(start: Any, dtype: np.dtype[Any]) -> tuple[Array | None, Array | None]:
-    """(f, g) from a pair, or from g alone."""
+    """(f, g) from a pair, from g alone, or those of a solution."""
     if start is None:
         return None, None
+    if isinstance(start, Solution):
+        start = start.potentials
     f, g = start if isinstance(start, (tuple, list)) and len(start) == 2 else (None, start)
     if g is None:
         raise InvalidArgument("[options] start lacks g: give (f, g) or g alone", "start")

@@ -9,10 +9,13 @@ from typing import Any, TypeVar
 
 from ._errors import InvalidArgument
 
-SAMPLES = ("solve_sample", "solve_sample_batch", "divergence")
-STARTED = ("solve", "solve_sample", "solve_sample_batch")  # in solve_batch a start is an entry's
-SINGLE = ("solve", "solve_sample", "divergence")
-ALL = ("solve", "solve_sample", "solve_batch", "solve_sample_batch", "divergence")
+LATTICES = ("solve_lattice", "divergence_lattice")
+SAMPLES = ("solve_sample", "solve_sample_batch", "divergence", *LATTICES)
+# In solve_batch a start is an entry's.
+STARTED = ("solve", "solve_sample", "solve_sample_batch", "solve_lattice")
+SINGLE = ("solve", "solve_sample", "divergence", *LATTICES)
+STREAMED = ("solve", "solve_sample", "solve_batch", "solve_sample_batch", "divergence")
+ALL = (*STREAMED, *LATTICES)
 REQUIRED = inspect.Parameter.empty
 
 
@@ -31,11 +34,40 @@ class Option:
 
 OPTIONS = (
     Option(
+        "spacing",
+        1.0,
+        "distance between neighbours on the grid of a, in units of length: one number, or one for each axis.",
+        LATTICES,
+    ),
+    Option(
+        "origin",
+        0.0,
+        "coordinates of the first point of the grid of a: one number, or one for each axis.",
+        LATTICES,
+    ),
+    Option("target_spacing", None, "of the grid of b; None: as that of a.", LATTICES),
+    Option("target_origin", None, "of the grid of b; None: as that of a.", LATTICES),
+    Option(
+        "periodic",
+        False,
+        "whether the cost is that of the shorter way round, for all axes or for each. The way round an axis is "
+        "its length times its spacing, and must be the same on both grids.",
+        LATTICES,
+    ),
+    Option(
         "cost",
         "sqeuclidean",
         "'sqeuclidean' |x-y|^2, 'half_sqeuclidean' |x-y|^2/2 (GeomLoss's p=2), 'euclidean' |x-y|, "
-        "('power', p) |x-y|^p with p >= 1, 'cosine' 1 - x.y/(|x||y|), 'dot' -x.y.",
+        "('power', p) |x-y|^p with p >= 1, 'cosine' 1 - x.y/(|x||y|), 'dot' -x.y. Grids of more than one axis "
+        "take the first two.",
         SAMPLES,
+    ),
+    Option(
+        "labels",
+        None,
+        "a monge.Labels: adds a table of costs between labels of the points to the cost 'sqeuclidean'. Potentials "
+        "and maps at new points are NotAvailable then.",
+        ("solve_sample",),
     ),
     Option(
         "epsilon",
@@ -73,6 +105,13 @@ OPTIONS = (
         None,
         "mass M to transport, 0 < M <= min of the masses: partial transport with P 1 <= a and "
         "P^T 1 <= b. Marginals, where given, must be TV(inf). NotAvailable for a divergence.",
+    ),
+    Option(
+        "bounds",
+        None,
+        "lower bounds L <= P on some pairs: (rows, columns, values), or a sparse matrix of SciPy. On the CPU, without a "
+        "total mass, by plain iterations; a Balanced row or column must have room for its bounds.",
+        SOLVES,
     ),
     Option(
         "tolerance",
@@ -113,14 +152,16 @@ OPTIONS = (
         "plain",
         "'plain': one precision; 'staged': 'fast' until its error would show, then 'accurate' to the end, "
         "NotAvailable where 'fast' is (the solves of a cloud with itself in a divergence are accurate throughout).",
+        STREAMED,
         choices=("plain", "staged"),
     ),
     Option(
         "kernel_cache",
         None,
         "bytes that a solve may take for a kernel of size n x m, which it keeps at the target epsilon "
-        "where that is predicted to be faster; 0: nothing of that size exists. None: 512 MiB, and 0 on a GPU, "
-        "where a positive value is NotAvailable.",
+        "where that is predicted to be faster; 0: nothing of that size exists. None: 512 MiB, on a GPU a "
+        "sixteenth of its memory.",
+        STREAMED,
     ),
     Option(
         "translate",
@@ -130,7 +171,7 @@ OPTIONS = (
     Option(
         "start",
         None,
-        "(f, g) or g alone to start from, in units of the cost; f may be None.",
+        "(f, g), g alone, or a Solution (see load) to start from, in units of the cost; f may be None.",
         STARTED,
     ),
     Option(

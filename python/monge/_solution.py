@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ import numpy as np
 from . import _core
 from ._arrays import ToFramework, rounded_to
 from ._device import current_stream
+from ._errors import NotAvailable
+from ._labels import Labelled
 from ._marginals import Balanced, Marginal, from_spec
 from ._plan import Images, Plan
 
@@ -61,6 +64,9 @@ class Solution:
         to: ToFramework,
         threads: int,
         dtype: np.dtype[Any],
+        options: _core.SinkhornOptions | None = None,
+        reference_weights: tuple[Any, Any] = (None, None),
+        labelled: Labelled | None = None,
     ):
         # The equivalent result goes on making plans; the one that was asked for is shown.
         self._problem = problem
@@ -71,6 +77,9 @@ class Solution:
         self._to = rounded_to(dtype, to)
         self._dtype = dtype
         self._threads = threads
+        self._options = options
+        self._reference_weights = reference_weights
+        self._labelled = labelled
         self.cost = cost
         """The cost, as the keyword names it; None for a cost matrix."""
         self.epsilon = epsilon
@@ -141,7 +150,10 @@ class Solution:
     def plan(self) -> Plan:
         """The plan as an operator: ``plan @ V``, ``plan.T @ U``, ``plan.top_k(k)``, ..."""
         referenced = self._referenced is not None
-        return Plan(self._core_plan, self._to, self._threads, referenced, self._dtype)
+        points = None
+        if self._labelled is not None:
+            points = self._labelled.source, self._labelled.target
+        return Plan(self._core_plan, self._to, self._threads, referenced, self._dtype, points)
 
     @property
     def a_to_b(self) -> Any:
@@ -166,7 +178,13 @@ class Solution:
 
     def gradient(self) -> Gradient:
         """Derivatives of the value in points, weights, epsilon and strengths; two passes."""
-        if self._referenced is None:
+        if self._labelled is not None:
+            if self._referenced is not None:
+                raise NotAvailable(
+                    "[gradient] of labelled points it is known for the product reference alone"
+                )
+            parts = self._labelled.core.gradient(self._core_plan, self._call())
+        elif self._referenced is None:
             parts = _core.gradient(self._core_plan, self._call())
         else:
             parts = _core.gradient(self._core_plan, self._referenced, self._call())
@@ -174,6 +192,31 @@ class Solution:
         if dx is not None and dy is not None:
             dx, dy = self._to(dx), self._to(dy)
         return Gradient(dx, dy, self._to(da), self._to(db), depsilon, drho_a, drho_b)
+
+    def save(self, path: Any, *, points: bool = True) -> None:
+        """Writes the solution to one .npz file, at once: pair, report, how the problem was posed, and
+        with ``points`` its points and weights, O((n + m) d); never a cost matrix. ``monge.load`` brings
+        it back, its plan bit for bit; ``start=`` takes it.
+
+        Raises:
+            IoError: (an OSError) the file cannot be written.
+        """
+        if self._labelled is not None:
+            raise NotAvailable(
+                "[store] a solution with labels cannot be saved: save its potentials"
+            )
+        r_a, r_b = self._reference_weights
+        _core.save(
+            os.fspath(path),
+            self._problem,
+            self._solved,
+            self._options or _core.SinkhornOptions(),
+            points,
+            self._dtype.name,
+            self.reference,
+            r_a,
+            r_b,
+        )
 
     # ---- the report
 

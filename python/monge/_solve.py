@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from . import _core, _progress
-from ._arrays import Array, ToFramework, cost_matrix, framework_of, vector
+from ._arrays import Array, ToFramework, cost_matrix, framework_of, matrix, vector, whole
 from ._device import current_stream, device_of
-from ._errors import ConvergenceWarning
+from ._errors import ConvergenceWarning, InvalidArgument
 from ._keywords import (
     Ground,
     Length,
+    bounds_of,
     checked_callback,
     epsilon_of,
     fill,
@@ -29,11 +30,13 @@ from ._keywords import (
     typed_points,
     widened,
 )
+from ._labels import Labelled, Labels
 from ._marginals import Marginal, Marginals, to_spec
 from ._options import documented
 from ._solution import Cost, Solution
 
 logger = logging.getLogger("monge")
+Found = TypeVar("Found", bound=Solution)
 
 
 def report_unmet(solution: Solution, tolerance: float, stacklevel: int) -> None:
@@ -63,6 +66,7 @@ def report_unmet(solution: Solution, tolerance: float, stacklevel: int) -> None:
 def _finish(
     problem_in: Callable[[np.dtype[Any]], Any],
     options: _core.SinkhornOptions,
+    kind: type[Found] = Solution,  # type: ignore[assignment]
     *,
     cost: Cost | None,
     reference: Any,
@@ -72,16 +76,17 @@ def _finish(
     threads: Any,
     to: ToFramework,
     dtype: np.dtype[Any],
-) -> Solution:
-    def prepared(dtype: np.dtype[Any]) -> tuple[Any, Any, str]:
+    labelled: Callable[[], Labelled] | None = None,
+) -> Found:
+    def prepared(dtype: np.dtype[Any]) -> tuple[Any, Any, str, tuple[Any, Any]]:
         problem = problem_in(dtype)
         name, r_a, r_b = reference_of(reference, dtype)
         referenced = (
             None if name == "product" else _core.with_reference(problem, options.epsilon, r_a, r_b)
         )
-        return problem, referenced, name
+        return problem, referenced, name, (r_a, r_b)
 
-    problem, referenced, name = prepared(dtype)
+    problem, referenced, name, weights = prepared(dtype)
     f, g = start_of(start, dtype)
     count = thread_count(threads)
     checked = checked_callback(callback)
@@ -91,9 +96,9 @@ def _finish(
         result = _core.sinkhorn(referenced or problem, options, f, g, checked, call)
         if dtype == np.float32 and _core.goes_on(options, result.report):
             logger.debug("float32 is at its floor after %d iterations", result.report.iterations)
-            problem, referenced, name = prepared(np.dtype(np.float64))
+            problem, referenced, name, weights = prepared(np.dtype(np.float64))
             result = _core.go_on(referenced or problem, options, result, checked, call)
-    solution = Solution(
+    solution = kind(
         problem,
         referenced,
         result,
@@ -103,10 +108,42 @@ def _finish(
         to=to,
         threads=count,
         dtype=dtype,
+        options=options,
+        reference_weights=weights,
+        labelled=None if labelled is None else labelled(),
     )
     logger.info("%r", solution)
     report_unmet(solution, options.tolerance, stacklevel=3)
     return solution
+
+
+def _labelled(
+    labels: Labels | None, source: Array, target: Array, ground: Ground
+) -> Callable[[np.dtype[Any]], Any] | None:
+    """What makes the points with labels appended, in a type."""
+    if labels is None:
+        return None
+    if not isinstance(labels, Labels):
+        raise InvalidArgument(f"[options] labels is {labels!r}, wanted a monge.Labels", "labels")
+    if ground.name != "sqeuclidean":
+        raise InvalidArgument(
+            f"[options] labels go with the cost 'sqeuclidean', not {ground.name!r}", "labels"
+        )
+    call = _core.Call(stream=current_stream(device_of(source)))
+
+    def make(dtype: np.dtype[Any]) -> Any:
+        return _core.with_labels(
+            source.astype(dtype, copy=False),
+            whole(labels.source, "labels.source"),
+            target.astype(dtype, copy=False),
+            whole(labels.target, "labels.target"),
+            np.ascontiguousarray(matrix(labels.table, "labels.table", np.float64)),
+            number(labels.lambda_x, "labels.lambda_x"),
+            number(labels.lambda_y, "labels.lambda_y"),
+            call,
+        )
+
+    return make
 
 
 def _measures(
@@ -116,6 +153,7 @@ def _measures(
     b: Any,
     sides: tuple[Marginal, Marginal],
     total_mass: Any,
+    bounds: Any,
 ) -> tuple[Any, ...]:
     """What a core problem in `dtype` takes beside its points or costs, which were `given`."""
     return (
@@ -126,6 +164,7 @@ def _measures(
         None if total_mass is None else number(total_mass, "total_mass"),
         mass_tolerance(given.dtype, a, b),
         current_stream(device_of(given)),
+        bounds_of(bounds),
     )
 
 
@@ -138,6 +177,7 @@ def solve(
     epsilon: float,
     marginals: Marginals | None = None,
     total_mass: float | None = None,
+    bounds: Any = None,
     tolerance: float = 1e-6,
     max_iterations: int = 10000,
     check_every: int = 10,
@@ -184,7 +224,7 @@ def solve(
     def problem_in(dtype: np.dtype[Any]) -> Any:
         return _core.matrix_problem(
             values.astype(dtype, copy=False),
-            *_measures(values, dtype, a, b, sides, total_mass),
+            *_measures(values, dtype, a, b, sides, total_mass, bounds),
         )
 
     options = fill(
@@ -222,12 +262,14 @@ def solve_sample(
     b: Any = None,
     *,
     cost: Cost = "sqeuclidean",
+    labels: Labels | None = None,
     epsilon: float | None = None,
     blur: float | None = None,
     reach: float | tuple[Length, Length] | None = None,
     cost_factor: float = 1.0,
     marginals: Marginals | None = None,
     total_mass: float | None = None,
+    bounds: Any = None,
     tolerance: float = 1e-6,
     max_iterations: int = 10000,
     check_every: int = 10,
@@ -281,13 +323,20 @@ def solve_sample(
     strength = epsilon_of(epsilon, blur, ground)
     sides = marginals_of_reach(marginals, total_mass, reach, ground)
 
+    labelled_in = _labelled(labels, source, target, ground)
+    labelled: Any = None
+
     def problem_in(dtype: np.dtype[Any]) -> Any:
+        nonlocal labelled
+        if labelled_in is not None:
+            labelled = labelled_in(dtype)
+            return labelled.problem(*_measures(source, dtype, a, b, sides, total_mass, bounds))
         return _core.point_problem(
             source.astype(dtype, copy=False),
             target.astype(dtype, copy=False),
             ground.name,
             ground.power,
-            *_measures(source, dtype, a, b, sides, total_mass),
+            *_measures(source, dtype, a, b, sides, total_mass, bounds),
         )
 
     options = fill(
@@ -314,4 +363,5 @@ def solve_sample(
         threads=threads,
         to=framework_of(x, y),
         dtype=source.dtype,
+        labelled=None if labels is None else lambda: Labelled(labelled, labels, source, target),
     )

@@ -19,7 +19,9 @@
 
 #include "monge/core/buffer.hpp"
 #include "monge/core/error.hpp"
+#include "monge/ot/bounds.hpp"
 #include "monge/ot/derivatives.hpp"
+#include "monge/ot/geometry.hpp"
 #include "monge/ot/marginal.hpp"
 
 namespace monge::python {
@@ -123,6 +125,16 @@ Owned<const T, 1> window(const Object& in, const Buffer<T>& buffer) {
       nb::cast(array, nb::rv_policy::reference_internal, nb::find(in)));
 }
 
+/// (rows, columns, values) of lower bounds.
+using BoundsSpec =
+    std::optional<std::tuple<Vector<std::int64_t>, Vector<std::int64_t>, Vector<double>>>;
+
+inline LowerBounds to_bounds(const BoundsSpec& spec) {
+  if (!spec) return {};
+  const auto& [rows, columns, values] = *spec;
+  return {view(rows), view(columns), view(values)};
+}
+
 /// ("balanced", 0), ("kl", rho) or ("tv", lambda).
 using MarginalSpec = std::pair<std::string, double>;
 
@@ -130,6 +142,12 @@ inline Marginal to_marginal(const MarginalSpec& spec) {
   if (spec.first == "kl") return KL{spec.second};
   if (spec.first == "tv") return TV{spec.second};
   return Balanced{};
+}
+
+/// A lattice of either type: it holds no array.
+template <class T>
+Lattice<T> to_lattice(const Lattice<double>& lattice) {
+  return {lattice.source, lattice.target, lattice.cost, lattice.periodic, lattice.device};
 }
 
 inline MarginalSpec from_marginal(const Marginal& marginal) {

@@ -39,6 +39,17 @@ void bind(nb::module_& m, const char* name) {
       },
       "x"_a.noconvert(), "a"_a.noconvert().none(), "y"_a.noconvert(), "b"_a.noconvert().none(),
       "options"_a, "on_check"_a.none(), "call"_a);
+  m.def(
+      "divergence_lattice",
+      [](const Lattice<double>& lattice, const Vector<T>& a, const Vector<T>& b,
+         const DivergenceOptions& options, nb::object on_check, const Call& call) {
+        const DivergenceOptions checked = with_callback(options, std::move(on_check));
+        return run(call, device_of(a), [&](Exec& exec) {
+          return divergence(to_lattice<T>(lattice), view(a), view(b), checked, exec);
+        });
+      },
+      "lattice"_a, "a"_a.noconvert(), "b"_a.noconvert(), "options"_a, "on_check"_a.none(),
+      "call"_a);
 }
 }  // namespace
 

@@ -1,7 +1,11 @@
 #include "monge/ot/plan.hpp"
 
+#include <nanobind/stl/vector.h>
+
 #include "bindings.hpp"
 #include "casts.hpp"
+#include "monge/ot/composition.hpp"
+#include "monge/ot/sparsify.hpp"
 #include "run.hpp"
 
 namespace monge::python {
@@ -118,6 +122,18 @@ void bind(nb::module_& m, const char* name) {
           },
           "threshold"_a, "limit"_a, "call"_a)
       .def(
+          "sparsify",
+          [](const P& p, const std::string& rule, double value, std::int64_t limit,
+             const Call& call) {
+            const Keep keep = rule == "mass"         ? Keep(KeepMass{value})
+                              : rule == "percentile" ? Keep(KeepPercentile{value})
+                                                     : Keep(KeepRows{});
+            auto out = run(call, p.problem().device(),
+                           [&](Exec& exec) { return sparsify(p, keep, exec, limit); });
+            return std::pair{to_tuple(std::move(out.plan)), out.share};
+          },
+          "rule"_a, "value"_a, "limit"_a, "call"_a)
+      .def(
           "draw_pairs",
           [](const P& p, std::int64_t k, std::uint64_t seed, const Call& call) {
             Pairs64 pairs = run(call, p.problem().device(),
@@ -150,6 +166,46 @@ void bind(nb::module_& m, const char* name) {
       },
       "problem"_a, "result"_a, nb::keep_alive<0, 1>());
 }
+
+template <class T>
+void bind_composition(nb::module_& m, const char* name) {
+  using C = Composition<T>;
+  nb::class_<C>(m, name)
+      .def_prop_ro("n", &C::n)
+      .def_prop_ro("m", &C::m)
+      .def(
+          "apply",
+          [](const C& c, Side side, const Matrix<T>& v, const Call& call) {
+            auto out =
+                run(call, device_of(v), [&](Exec& exec) { return c.apply(side, view(v), exec); });
+            return to_array<T, 2>(std::move(out), {side == Side::source ? c.n() : c.m(),
+                                                   static_cast<std::int64_t>(v.shape(1))});
+          },
+          "rows"_a, "v"_a.noconvert(), "call"_a)
+      .def(
+          "marginal",
+          [](const C& c, Side side, const std::string& device, const Call& call) {
+            return to_array(run(call, parse_device(device),
+                                [&](Exec& exec) { return c.marginal(side, exec); }));
+          },
+          "side"_a, "device"_a, "call"_a)
+      .def(
+          "dense",
+          [](const C& c, std::int64_t limit, const std::string& device, const Call& call) {
+            auto out =
+                run(call, parse_device(device), [&](Exec& exec) { return c.dense(exec, limit); });
+            return to_array<T, 2>(std::move(out), {c.n(), c.m()});
+          },
+          "limit"_a, "device"_a, "call"_a);
+  // It refers to the plans: the caller keeps them.
+  m.def(
+      "compose",
+      [](std::vector<const Plan<T>*> plans, const Call& call) {
+        const Device device = plans.front()->problem().device();
+        return new C(run(call, device, [&](Exec& exec) { return C(plans, exec); }));
+      },
+      "plans"_a, "call"_a);
+}
 }  // namespace
 
 void bind_plan(nb::module_& m) {
@@ -168,5 +224,7 @@ void bind_plan(nb::module_& m) {
   m.attr("DENSE_LIMIT") = Plan<double>::kDenseLimit;
   bind<float>(m, "PlanF32");
   bind<double>(m, "PlanF64");
+  bind_composition<float>(m, "CompositionF32");
+  bind_composition<double>(m, "CompositionF64");
 }
 }  // namespace monge::python

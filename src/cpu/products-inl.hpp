@@ -19,31 +19,31 @@ using kernels::kColumnBlock;
 using kernels::kPanel;
 
 #if HWY_TARGET != HWY_SCALAR
-// The sum of the blocks of 16 bytes.
-template <class V>
-HWY_INLINE auto sum_of_blocks(V v) {
+// The blocks of 16 bytes, joined.
+template <class V, class Join>
+HWY_INLINE auto joined_blocks(V v, [[maybe_unused]] const Join& join) {
   if constexpr (sizeof(V) == 16) {
     return v;
   } else {
     const hn::Half<hn::DFromV<V>> half;
-    return sum_of_blocks(hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+    return joined_blocks(join(hn::LowerHalf(half, v), hn::UpperHalf(half, v)), join);
   }
 }
 #endif
 
-// add(i, sum of the lanes of v[i]) for all i: four vectors become one block, which takes a third of
-// the steps that they would take one by one.
-template <int N, class V, class Add>
-HWY_INLINE void sums_of_lanes(const V (&v)[N], const Add& add) {
+// take(i, the lanes of v[i], joined two by two) for all i: four vectors become one block, which
+// takes a third of the steps that they would take one by one.
+template <int N, class V, class Join, class Take>
+HWY_INLINE void join_lanes(const V (&v)[N], [[maybe_unused]] const Join& join, const Take& take) {
 #if HWY_TARGET == HWY_SCALAR
-  for (int i = 0; i < N; ++i) add(i, hn::GetLane(v[i]));
+  for (int i = 0; i < N; ++i) take(i, hn::GetLane(v[i]));
 #else
   using T = hn::TFromV<V>;
   const hn::DFromV<V> d;
   const hn::FixedTag<T, 16 / sizeof(T)> block;
   const auto transposed = [&](auto di, auto x, auto y) MONGE_LAMBDA {
-    return hn::Add(hn::BitCast(d, hn::InterleaveLower(di, x, y)),
-                   hn::BitCast(d, hn::InterleaveUpper(di, x, y)));
+    return join(hn::BitCast(d, hn::InterleaveLower(di, x, y)),
+                hn::BitCast(d, hn::InterleaveUpper(di, x, y)));
   };
   unrolled<(N + 3) / 4>([&](int g) MONGE_LAMBDA {
     const auto at = [&](int i) MONGE_LAMBDA {
@@ -53,15 +53,24 @@ HWY_INLINE void sums_of_lanes(const V (&v)[N], const Add& add) {
     HWY_ALIGN T four[4];
     if constexpr (sizeof(T) == 4) {
       const hn::Repartition<double, decltype(d)> pairs;
-      hn::Store(sum_of_blocks(transposed(pairs, hn::BitCast(pairs, low), hn::BitCast(pairs, high))),
-                block, four);
+      hn::Store(
+          joined_blocks(transposed(pairs, hn::BitCast(pairs, low), hn::BitCast(pairs, high)), join),
+          block, four);
     } else {
-      hn::Store(sum_of_blocks(low), block, four);
-      hn::Store(sum_of_blocks(high), block, four + 2);
+      hn::Store(joined_blocks(low, join), block, four);
+      hn::Store(joined_blocks(high, join), block, four + 2);
     }
-    for (int i = 0; i < std::min(4, N - 4 * g); ++i) add(4 * g + i, static_cast<double>(four[i]));
+    for (int i = 0; i < std::min(4, N - 4 * g); ++i) take(4 * g + i, four[i]);
   });
 #endif
+}
+
+// add(i, sum of the lanes of v[i]) for all i.
+template <int N, class V, class Add>
+HWY_INLINE void sums_of_lanes(const V (&v)[N], const Add& add) {
+  join_lanes(
+      v, [](auto x, auto y) MONGE_LAMBDA { return hn::Add(x, y); },
+      [&](int i, auto sum) MONGE_LAMBDA { add(i, static_cast<double>(sum)); });
 }
 
 // sums[r] += sum_t w[r][t] for R rows, one column block in T.

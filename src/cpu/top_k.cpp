@@ -286,11 +286,11 @@ class Best {
 };
 
 /// The softmin of one row whose shift is no good: first the largest score, then the sum relative
-/// to it. out[i] serves as the row's shift in between.
+/// to it. shifts[i] is the row's own in between.
 template <class T, class Tops, class Sums>
 void softmin_with_maximum(const kernels::TopKArgs<T>& a, const TileFunctions<T>& tiles,
-                          const Tops& tops, const Sums& sums, std::int64_t i) {
-  const TileArgs<T> args{a.pairs, a.h, a.softmin, a.eps};
+                          const Tops& tops, const Sums& sums, T* shifts, std::int64_t i) {
+  const TileArgs<T> args{a.pairs, a.h, shifts, a.eps};
   const std::int64_t block = i / kernels::kRowBlock;
   alignas(64) T tile[kernels::kColumnBlock];
   T top = -std::numeric_limits<T>::infinity();
@@ -298,14 +298,14 @@ void softmin_with_maximum(const kernels::TopKArgs<T>& a, const TileFunctions<T>&
     tiles.scores(args, i, 1, j0, columns, tile);
     tops(tile, 1, columns, &top);
   });
-  a.softmin[i] = -top;
+  a.softmin[i] = shifts[i] = -top;
   if (!std::isfinite(top)) return;
   double sum = 0;
   for_each_column_block(a.pairs, block, [&](std::int64_t j0, int columns) {
     tiles.weights(args, i, 1, j0, columns, tile);
     sums(tile, 1, columns, &sum);
   });
-  a.softmin[i] = static_cast<T>(-static_cast<double>(top) - a.eps * std::log(sum));
+  a.softmin[i] = -static_cast<double>(top) - a.eps * std::log(sum);
 }
 }  // namespace
 }  // namespace monge::cpu
@@ -323,6 +323,7 @@ void top_k(const TopKArgs<T>& a, Exec& exec) {
   const ListFunctions<T> functions{MONGE_PICK(passing<T>), MONGE_PICK(kth_largest<T>),
                                    MONGE_PICK(rank<T>)};
   std::vector<Lists<T>> lists;
+  Buffer<T> shifts(a.softmin ? p.n : 0);
   const int k = static_cast<int>(std::min<std::int64_t>(a.k, p.m));
   for (int thread = thread_count(exec); thread > 0; --thread) lists.emplace_back(functions, k);
   parallel_for(row_blocks(p), exec, [&](std::int64_t block, int thread) {
@@ -350,9 +351,9 @@ void top_k(const TopKArgs<T>& a, Exec& exec) {
       if (!a.softmin) continue;
       const double sum = sums[i - range.first];
       if (sum >= 1e-18 && sum <= 1e18)
-        a.softmin[i] = static_cast<T>(a.shift[i] - a.eps * std::log(sum));
+        a.softmin[i] = a.shift[i] - a.eps * std::log(sum);
       else
-        softmin_with_maximum(a, tiles, raise, add, i);
+        softmin_with_maximum(a, tiles, raise, add, shifts.data(), i);
     }
   });
 }

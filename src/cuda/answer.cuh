@@ -3,19 +3,23 @@
 #pragma once
 #include <algorithm>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "cuda/launch.cuh"
 
 namespace monge::cuda {
-class Answer {
+/// Pinning takes longer than a small solve: blocks are kept, as many as calls ran at a time.
+class Pinned {
  public:
-  explicit Answer(std::int64_t bytes) {
+  explicit Pinned(std::int64_t bytes) {
     {
       const std::lock_guard<std::mutex> lock(mutex());
       auto& blocks = free_blocks();
-      const auto fits = std::find_if(blocks.begin(), blocks.end(),
-                                     [&](const Block& block) { return block.bytes >= bytes; });
+      auto fits = blocks.end();  // the smallest that does
+      for (auto block = blocks.begin(); block != blocks.end(); ++block)
+        if (block->bytes >= bytes && (fits == blocks.end() || block->bytes < fits->bytes))
+          fits = block;
       if (fits != blocks.end()) {
         block_ = *fits;
         blocks.erase(fits);
@@ -27,9 +31,9 @@ class Answer {
                         cudaHostAllocPortable | cudaHostAllocMapped),
           "pinned memory");
   }
-  Answer(const Answer&) = delete;
-  Answer& operator=(const Answer&) = delete;
-  ~Answer() {
+  Pinned(const Pinned&) = delete;
+  Pinned& operator=(const Pinned&) = delete;
+  ~Pinned() {
     if (block_.bytes > kMostKept) {
       cudaFreeHost(block_.data);
       return;
@@ -38,19 +42,14 @@ class Answer {
     free_blocks().push_back(block_);
   }
 
-  /// For kernels of any device; for the host after a wait.
-  template <class T>
-  T* as() const {
-    return static_cast<T*>(block_.data);
-  }
+  void* data() const { return block_.data; }
 
  private:
   struct Block {
     void* data = nullptr;
     std::int64_t bytes = 0;
   };
-  // Pinning takes longer than a small solve: blocks are kept, as many as calls ran at a time.
-  static constexpr std::int64_t kLeast = std::int64_t{64} << 10, kMostKept = std::int64_t{1} << 20;
+  static constexpr std::int64_t kLeast = std::int64_t{64} << 10, kMostKept = std::int64_t{4} << 20;
   static std::mutex& mutex() {
     static std::mutex one;
     return one;
@@ -61,5 +60,31 @@ class Answer {
   }
 
   Block block_;
+};
+
+class Answer {
+ public:
+  explicit Answer(std::int64_t bytes) : tape_(Tape::current()) {
+    if (tape_)
+      data_ = tape_->pin(bytes);
+    else
+      data_ = own_.emplace(bytes).data();
+  }
+  Answer(const Answer&) = delete;
+  Answer& operator=(const Answer&) = delete;
+  ~Answer() {
+    if (tape_) tape_->unpin(data_);
+  }
+
+  /// For kernels of any device; for the host after a wait.
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data_);
+  }
+
+ private:
+  Tape* const tape_;
+  std::optional<Pinned> own_;
+  void* data_;
 };
 }  // namespace monge::cuda

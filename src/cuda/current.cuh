@@ -10,12 +10,13 @@ class Current {
   explicit Current(const Exec& exec) : Current(exec.device) {}
   /// Throws NotAvailable where there is no such device.
   explicit Current(Device device) {
+    if (Tape::current()) return;  // their host has seen to it
     int count = 0;
     const cudaError_t found = cudaGetDeviceCount(&count);
     if (found == cudaErrorInitializationError)
-      check(found, ("start on " + to_string(device) +
-                    " (CUDA does not survive fork(): spawn the process)")
-                       .c_str());
+      check(found,
+            ("start on " + to_string(device) + " (CUDA does not survive fork(): spawn the process)")
+                .c_str());
     if (found != cudaSuccess || count == 0)
       throw NotAvailable("[cuda] " + to_string(device) + " was asked for and there is no GPU: " +
                          cudaGetErrorString(found != cudaSuccess ? found : cudaErrorNoDevice));
@@ -27,9 +28,11 @@ class Current {
   }
   Current(const Current&) = delete;
   Current& operator=(const Current&) = delete;
-  ~Current() { cudaSetDevice(before_); }
+  ~Current() {
+    if (before_ >= 0) cudaSetDevice(before_);
+  }
 
  private:
-  int before_ = 0;
+  int before_ = -1;
 };
 }  // namespace monge::cuda

@@ -10,22 +10,37 @@ using namespace monge::cuda;  // NOLINT(google-build-using-namespace): the backe
 
 namespace {
 template <class Body>
-__global__ void each_kernel(const Body body, std::int64_t n) {
-  await_previous();
-  allow_next();
-  const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i < n) body(i);
-}
+struct Each {
+  static constexpr int kThreads = 256;
+  Body body;
+  std::int64_t n;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const std::int64_t i = std::int64_t{at.x} * kThreads + threadIdx.x;
+    if (i < n) body(i);
+  }
+};
 
 /// parts[c] = the sum over chunk c; over all of parts[0 .. n) where Body is AddParts.
 template <class Body, class Result>
-__global__ void sum_kernel(const Body body, std::int64_t n, std::int64_t chunk, Result* parts) {
-  const std::int64_t begin = blockIdx.x * chunk, end = min(n, begin + chunk);
-  Result sum;
-  for (std::int64_t i = begin + threadIdx.x; i < end; i += kReduceThreads) sum += body(i);
-  sum = reduce_block(sum, [](Result a, const Result& b) { return a += b; });
-  if (threadIdx.x == 0) parts[blockIdx.x] = sum;
-}
+struct Sum {
+  static constexpr int kThreads = kReduceThreads;
+  Body body;
+  std::int64_t n, chunk;
+  Result* parts;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const std::int64_t begin = at.x * chunk, end = min(n, begin + chunk);
+    Result sum;
+    for (std::int64_t i = begin + threadIdx.x; i < end; i += kThreads) sum += body(i);
+    sum = reduce_block(sum, [](Result a, const Result& b) { return a += b; });
+    if (threadIdx.x == 0) parts[at.x] = sum;
+  }
+};
 
 template <class Result>
 struct AddParts {
@@ -37,9 +52,8 @@ struct AddParts {
 template <class Body>
 void each(const Body& body, std::int64_t n, Exec& exec) {
   const Current current(exec);
-  constexpr int kThreads = 256;
-  launch(each_kernel<Body>, static_cast<unsigned>((n + kThreads - 1) / kThreads), kThreads, 0,
-         stream_of(exec), body, n);
+  constexpr int kThreads = Each<Body>::kThreads;
+  launch(Each<Body>{body, n}, (n + kThreads - 1) / kThreads, exec);
 }
 
 template <class Body>
@@ -50,12 +64,9 @@ typename Body::Result sum(const Body& body, std::int64_t n, Exec& exec) {
   const Scratch memory(exec, chunks * static_cast<std::int64_t>(sizeof(Result)));
   const Answer answer(sizeof(Result));
   auto* const parts = reinterpret_cast<Result*>(memory.data());
-  const cudaStream_t stream = stream_of(exec);
-  sum_kernel<<<static_cast<unsigned>(chunks), kReduceThreads, 0, stream>>>(body, n, kChunk, parts);
-  sum_kernel<<<1, kReduceThreads, 0, stream>>>(AddParts<Result>{parts}, chunks, chunks,
-                                               answer.as<Result>());
-  check_launch("sum");
-  check(cudaStreamSynchronize(stream), "sum");
+  launch(Sum<Body, Result>{body, n, kChunk, parts}, chunks, exec);
+  launch(Sum<AddParts<Result>, Result>{{parts}, chunks, chunks, answer.as<Result>()}, 1, exec);
+  wait(exec, "sum");
   return *answer.as<Result>();
 }
 

@@ -87,10 +87,18 @@ struct Sets {
 };
 
 template <class T>
-__global__ void factors_kernel(const MatrixView<const T> points, double* factors) {
-  const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i < points.rows) factors[i] = inverse_length(points, i);
-}
+struct Factors {
+  static constexpr int kThreads = kReduceThreads;
+  MatrixView<const T> points;
+  double* factors;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const std::int64_t i = std::int64_t{at.x} * kThreads + threadIdx.x;
+    if (i < points.rows) factors[i] = inverse_length(points, i);
+  }
+};
 
 /// The sum over the lanes of a block, in its first lane.
 __device__ Seen add_lanes(const Seen& mine, int width) {
@@ -104,62 +112,77 @@ __device__ Seen add_lanes(const Seen& mine, int width) {
 }
 
 template <class T>
-__global__ void slices_kernel(const Sets<T> sets) {
-  const auto& set = sets.set[blockIdx.z];
-  const InspectPointsArgs<T>& args = set.args;
-  const MatrixView<const T>& points = args.points;
-  const Cut& cut = set.cut;
-  const std::int64_t k = std::int64_t{blockIdx.y} * cut.width + threadIdx.x % cut.width;
-  if (blockIdx.x >= cut.slices || std::int64_t{blockIdx.y} * cut.width >= cut.columns) return;
-  const std::int64_t end = min(points.rows, (blockIdx.x + 1) * cut.slice);
-  const int lanes = kReduceThreads / cut.width;
-  Seen mine;
+struct Slices {
+  static constexpr int kThreads = kReduceThreads;
+  Sets<T> sets;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const auto& set = sets.set[at.z];
+    const InspectPointsArgs<T>& args = set.args;
+    const MatrixView<const T>& points = args.points;
+    const Cut& cut = set.cut;
+    const std::int64_t k = std::int64_t{at.y} * cut.width + threadIdx.x % cut.width;
+    if (at.x >= cut.slices || std::int64_t{at.y} * cut.width >= cut.columns) return;
+    const std::int64_t end = min(points.rows, (at.x + 1) * cut.slice);
+    const int lanes = kReduceThreads / cut.width;
+    Seen mine;
 #pragma unroll 4
-  for (std::int64_t i = blockIdx.x * cut.slice + threadIdx.x / cut.width;
-       i < end && k < cut.columns; i += lanes) {
-    bool counts = true;
-    if (args.weight.data) {
-      const double weight = args.weight[i];
-      counts = weight > 0;
-      if (!(weight >= 0 && isfinite(weight)))
-        mine.bad_weight = min(mine.bad_weight, static_cast<Count>(i));
-      else if (k == 0)
-        mine.mass.add(weight);
+    for (std::int64_t i = at.x * cut.slice + threadIdx.x / cut.width; i < end && k < cut.columns;
+         i += lanes) {
+      bool counts = true;
+      if (args.weight.data) {
+        const double weight = args.weight[i];
+        counts = weight > 0;
+        if (!(weight >= 0 && isfinite(weight)))
+          mine.bad_weight = min(mine.bad_weight, static_cast<Count>(i));
+        else if (k == 0)
+          mine.mass.add(weight);
+      }
+      double factor = 1;
+      if (counts && args.unit_length) {
+        factor = set.factors[i];
+        if (!has_direction<T>(factor))
+          mine.undirected = min(mine.undirected, static_cast<Count>(i));
+      }
+      const double value = k < points.cols ? static_cast<double>(points(i, k)) : 0.0;
+      if (!isfinite(value)) mine.bad = min(mine.bad, static_cast<Count>(i * points.cols + k));
+      mine.all_low = fmin(mine.all_low, value), mine.all_high = fmax(mine.all_high, value);
+      if (!counts) continue;
+      mine.low = fmin(mine.low, value), mine.high = fmax(mine.high, value);
+      if (mine.count++ == 0) {
+        mine.first = i;
+        mine.origin = factor * value;
+      }
+      mine.sum += factor * value - mine.origin;
     }
-    double factor = 1;
-    if (counts && args.unit_length) {
-      factor = set.factors[i];
-      if (!has_direction<T>(factor)) mine.undirected = min(mine.undirected, static_cast<Count>(i));
-    }
-    const double value = k < points.cols ? static_cast<double>(points(i, k)) : 0.0;
-    if (!isfinite(value)) mine.bad = min(mine.bad, static_cast<Count>(i * points.cols + k));
-    mine.all_low = fmin(mine.all_low, value), mine.all_high = fmax(mine.all_high, value);
-    if (!counts) continue;
-    mine.low = fmin(mine.low, value), mine.high = fmax(mine.high, value);
-    if (mine.count++ == 0) {
-      mine.first = i;
-      mine.origin = factor * value;
-    }
-    mine.sum += factor * value - mine.origin;
+    mine = add_lanes(mine, cut.width);
+    if (threadIdx.x < cut.width && k < cut.columns) set.parts[at.x * cut.columns + k] = mine;
   }
-  mine = add_lanes(mine, cut.width);
-  if (threadIdx.x < cut.width && k < cut.columns) set.parts[blockIdx.x * cut.columns + k] = mine;
-}
+};
 
 constexpr int kAddWidth = 4;  // few coordinates a block: many threads join the slices of each
 template <class T>
-__global__ void add_slices_kernel(const Sets<T> sets) {
-  const auto& set = sets.set[blockIdx.z];
-  const Cut& cut = set.cut;
-  const std::int64_t k = std::int64_t{blockIdx.x} * kAddWidth + threadIdx.x % kAddWidth;
-  if (std::int64_t{blockIdx.x} * kAddWidth >= cut.columns) return;
-  Seen mine;
-  for (std::int64_t s = threadIdx.x / kAddWidth; s < cut.slices && k < cut.columns;
-       s += kReduceThreads / kAddWidth)
-    mine.add(set.parts[s * cut.columns + k]);
-  mine = add_lanes(mine, kAddWidth);
-  if (threadIdx.x < kAddWidth && k < cut.columns) set.out[k] = mine;
-}
+struct AddSlices {
+  static constexpr int kThreads = kReduceThreads;
+  Sets<T> sets;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const auto& set = sets.set[at.z];
+    const Cut& cut = set.cut;
+    const std::int64_t k = std::int64_t{at.x} * kAddWidth + threadIdx.x % kAddWidth;
+    if (std::int64_t{at.x} * kAddWidth >= cut.columns) return;
+    Seen mine;
+    for (std::int64_t s = threadIdx.x / kAddWidth; s < cut.slices && k < cut.columns;
+         s += kReduceThreads / kAddWidth)
+      mine.add(set.parts[s * cut.columns + k]);
+    mine = add_lanes(mine, kAddWidth);
+    if (threadIdx.x < kAddWidth && k < cut.columns) set.out[k] = mine;
+  }
+};
 
 PointsReport report_of(const Seen* seen, std::int64_t dim) {
   PointsReport out;
@@ -186,7 +209,6 @@ template <class T>
 void inspect(std::span<const InspectPointsArgs<T>> sets, PointsReport* out, Exec& exec) {
   if (sets.empty()) return;
   const Current current(exec);
-  const cudaStream_t stream = stream_of(exec);
   std::vector<Cut> cuts;
   std::int64_t columns = 0, parts = 0, factors = 0;
   std::int64_t most_slices = 0, most_groups = 0, most_columns = 0;
@@ -212,19 +234,17 @@ void inspect(std::span<const InspectPointsArgs<T>> sets, PointsReport* out, Exec
     part += cuts[s].slices * cuts[s].columns;
     seen += cuts[s].columns;
     if (!sets[s].unit_length || points.rows <= 0) continue;
-    factors_kernel<<<static_cast<unsigned>((points.rows + kReduceThreads - 1) / kReduceThreads),
-                     kReduceThreads, 0, stream>>>(points, factor);
+    launch(Factors<T>{points, factor}, (points.rows + kReduceThreads - 1) / kReduceThreads, exec);
     factor += points.rows;
   }
   const auto count = static_cast<unsigned>(sets.size());
   if (most_slices > 0)
-    slices_kernel<<<dim3(static_cast<unsigned>(most_slices), static_cast<unsigned>(most_groups),
-                         count),
-                    kReduceThreads, 0, stream>>>(all);
+    launch(Slices<T>{all},
+           dim3(static_cast<unsigned>(most_slices), static_cast<unsigned>(most_groups), count),
+           exec);
   const auto quads = static_cast<unsigned>((most_columns + kAddWidth - 1) / kAddWidth);
-  add_slices_kernel<<<dim3(quads, 1, count), kReduceThreads, 0, stream>>>(all);
-  check_launch("inspect");
-  check(cudaStreamSynchronize(stream), "inspect");
+  launch(AddSlices<T>{all}, dim3(quads, 1, count), exec);
+  wait(exec, "inspect");
   for (std::size_t s = 0; s < sets.size(); ++s)
     out[s] = report_of(all.set[s].out, sets[s].points.cols);
 }

@@ -33,83 +33,120 @@ struct MatrixSums {
 constexpr int kSlow = 64;  // steps of the slow axis that a thread takes
 /// Threads along the fast axis of memory, so that reads are adjacent.
 template <class T>
-__global__ void matrix_kernel(const InspectMatrixArgs<T> args, bool by_rows, Count* fast_min,
-                              Count* slow_min, MatrixSums* out) {
-  const MatrixView<const T>& matrix = args.matrix;
-  const auto weighs = [](const VectorView<const T>& weight, std::int64_t i) {
-    return !weight.data || weight[i] > 0;
-  };
-  const std::int64_t fast = by_rows ? matrix.cols : matrix.rows;
-  const std::int64_t slow = by_rows ? matrix.rows : matrix.cols;
-  const std::int64_t begin = std::int64_t{blockIdx.x} * kSlow, end = min(slow, begin + kSlow);
-  const Count none = ordered(kInfinity);
-  Count bad = kNowhere, forbids = 0, least = none, most = 0;
-  for (std::int64_t t0 = std::int64_t{blockIdx.y} * blockDim.x; t0 < fast;
-       t0 += std::int64_t{gridDim.y} * blockDim.x) {
-    const std::int64_t t = t0 + threadIdx.x;
-    const bool there = t < fast;
-    const bool counts = there && weighs(by_rows ? args.b : args.a, t);
-    Count column_min = none;
-    for (std::int64_t s = begin; s < end; ++s) {
-      Count entry = none;
-      if (there) {
-        const T cost = by_rows ? matrix(s, t) : matrix(t, s);
-        if (isfinite(cost)) {
-          if (counts && weighs(by_rows ? args.a : args.b, s)) {
-            entry = ordered(cost);
-            most = max(most, entry);
+struct MatrixMinima {
+  static constexpr int kThreads = kReduceThreads;
+  InspectMatrixArgs<T> args;
+  bool by_rows;
+  unsigned height;
+  Count *fast_min, *slow_min;
+  MatrixSums* out;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const MatrixView<const T>& matrix = args.matrix;
+    const auto weighs = [](const VectorView<const T>& weight, std::int64_t i) {
+      return !weight.data || weight[i] > 0;
+    };
+    const std::int64_t fast = by_rows ? matrix.cols : matrix.rows;
+    const std::int64_t slow = by_rows ? matrix.rows : matrix.cols;
+    const std::int64_t begin = std::int64_t{at.x} * kSlow, end = min(slow, begin + kSlow);
+    const Count none = ordered(kInfinity);
+    Count bad = kNowhere, forbids = 0, least = none, most = 0;
+    for (std::int64_t t0 = std::int64_t{at.y} * kThreads; t0 < fast;
+         t0 += std::int64_t{height} * kThreads) {
+      const std::int64_t t = t0 + threadIdx.x;
+      const bool there = t < fast;
+      const bool counts = there && weighs(by_rows ? args.b : args.a, t);
+      Count column_min = none;
+      for (std::int64_t s = begin; s < end; ++s) {
+        Count entry = none;
+        if (there) {
+          const T cost = by_rows ? matrix(s, t) : matrix(t, s);
+          if (isfinite(cost)) {
+            if (counts && weighs(by_rows ? args.a : args.b, s)) {
+              entry = ordered(cost);
+              most = max(most, entry);
+            }
+          } else if (cost > 0) {
+            forbids = 1;
+          } else {
+            bad = min(bad, static_cast<Count>(s * fast + t));
           }
-        } else if (cost > 0) {
-          forbids = 1;
-        } else {
-          bad = min(bad, static_cast<Count>(s * fast + t));
         }
+        column_min = min(column_min, entry);
+        for (int step = 16; step > 0; step /= 2)
+          entry = min(entry, __shfl_xor_sync(~0u, entry, step));
+        if (threadIdx.x % 32 == 0 && entry < none) atomicMin(slow_min + s, entry);
       }
-      column_min = min(column_min, entry);
-      for (int step = 16; step > 0; step /= 2)
-        entry = min(entry, __shfl_xor_sync(~0u, entry, step));
-      if (threadIdx.x % 32 == 0 && entry < none) atomicMin(slow_min + s, entry);
+      if (column_min < none) atomicMin(fast_min + t, column_min);
+      least = min(least, column_min);
     }
-    if (column_min < none) atomicMin(fast_min + t, column_min);
-    least = min(least, column_min);
+    least = min_block(least);
+    bad = min_block(bad);
+    forbids = reduce_block(forbids, [](Count a, Count b) { return a | b; });
+    most = reduce_block(most, [](Count a, Count b) { return a > b ? a : b; });
+    if (threadIdx.x > 0) return;
+    atomicMin(&out->bad, bad);
+    atomicOr(&out->forbids, forbids);
+    atomicMin(&out->least, least);
+    atomicMax(&out->most, most);
   }
-  least = min_block(least);
-  bad = min_block(bad);
-  forbids = reduce_block(forbids, [](Count a, Count b) { return a | b; });
-  most = reduce_block(most, [](Count a, Count b) { return a > b ? a : b; });
-  if (threadIdx.x > 0) return;
-  atomicMin(&out->bad, bad);
-  atomicOr(&out->forbids, forbids);
-  atomicMin(&out->least, least);
-  atomicMax(&out->most, most);
-}
-__global__ void needed_kernel(const Count* minima, std::int64_t count, MatrixSums* out) {
-  Count largest = 0;
-  const std::int64_t at = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (at < count && minima[at] < ordered(kInfinity)) largest = minima[at];
-  largest = reduce_block(largest, [](Count a, Count b) { return a > b ? a : b; });
-  if (threadIdx.x == 0) atomicMax(&out->needed, largest);
-}
-__global__ void start_matrix_kernel(Count* minima, std::int64_t count, MatrixSums* out) {
-  const std::int64_t at = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (at < count) minima[at] = ordered(kInfinity);
-  if (at == 0) *out = {kNowhere, 0, ordered(kInfinity), 0, 0};
-}
-__global__ void finish_matrix_kernel(const MatrixSums* sums, std::int64_t rows, std::int64_t cols,
-                                     bool by_rows, MatrixReport* out) {
-  MatrixReport report;
-  if (sums->bad != kNowhere) {
-    const auto at = static_cast<std::int64_t>(sums->bad);
-    report.bad = by_rows ? at : at % rows * cols + at / rows;
+};
+struct Needed {
+  static constexpr int kThreads = kReduceThreads;
+  const Count* minima;
+  std::int64_t count;
+  MatrixSums* out;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    Count largest = 0;
+    const std::int64_t i = std::int64_t{at.x} * kThreads + threadIdx.x;
+    if (i < count && minima[i] < ordered(kInfinity)) largest = minima[i];
+    largest = reduce_block(largest, [](Count a, Count b) { return a > b ? a : b; });
+    if (threadIdx.x == 0) atomicMax(&out->needed, largest);
   }
-  report.forbids = sums->forbids != 0;
-  if (sums->most > 0) {
-    report.least = unordered(sums->least);
-    report.most = unordered(sums->most);
-    report.needed = unordered(sums->needed);
+};
+struct StartMinima {
+  static constexpr int kThreads = kReduceThreads;
+  Count* minima;
+  std::int64_t count;
+  MatrixSums* out;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const std::int64_t i = std::int64_t{at.x} * kThreads + threadIdx.x;
+    if (i < count) minima[i] = ordered(kInfinity);
+    if (i == 0) *out = {kNowhere, 0, ordered(kInfinity), 0, 0};
   }
-  *out = report;
-}
+};
+struct FinishMatrix {
+  static constexpr int kThreads = 1;
+  const MatrixSums* sums;
+  std::int64_t rows, cols;
+  bool by_rows;
+  MatrixReport* out;
+
+  __device__ void operator()(Block) const {
+    await_previous();
+    allow_next();
+    MatrixReport report;
+    if (sums->bad != kNowhere) {
+      const auto bad = static_cast<std::int64_t>(sums->bad);
+      report.bad = by_rows ? bad : bad % rows * cols + bad / rows;
+    }
+    report.forbids = sums->forbids != 0;
+    if (sums->most > 0) {
+      report.least = unordered(sums->least);
+      report.most = unordered(sums->most);
+      report.needed = unordered(sums->needed);
+    }
+    *out = report;
+  }
+};
 
 unsigned blocks_of(std::int64_t n) {
   return static_cast<unsigned>((n + kReduceThreads - 1) / kReduceThreads);
@@ -119,7 +156,6 @@ unsigned blocks_of(std::int64_t n) {
 template <class T>
 MatrixReport inspect(const InspectMatrixArgs<T>& args, Exec& exec) {
   const Current current(exec);
-  const cudaStream_t stream = stream_of(exec);
   const std::int64_t n = args.matrix.rows, m = args.matrix.cols;
   const bool by_rows = args.matrix.col_stride == 1;
   const std::int64_t fast = by_rows ? m : n, slow = by_rows ? n : m;
@@ -127,15 +163,14 @@ MatrixReport inspect(const InspectMatrixArgs<T>& args, Exec& exec) {
   const Answer answer(sizeof(MatrixReport));
   auto* const sums = reinterpret_cast<MatrixSums*>(memory.data());
   auto* const minima = reinterpret_cast<Count*>(sums + 1);
-  start_matrix_kernel<<<blocks_of(n + m), kReduceThreads, 0, stream>>>(minima, n + m, sums);
+  launch(StartMinima{minima, n + m, sums}, blocks_of(n + m), exec);
   // The slow axis may be long: the first dimension of a grid has no end, the second 65535.
   const dim3 grid(static_cast<unsigned>((slow + kSlow - 1) / kSlow),
                   std::min(blocks_of(fast), 32768u));
-  matrix_kernel<<<grid, kReduceThreads, 0, stream>>>(args, by_rows, minima, minima + fast, sums);
-  needed_kernel<<<blocks_of(n + m), kReduceThreads, 0, stream>>>(minima, n + m, sums);
-  finish_matrix_kernel<<<1, 1, 0, stream>>>(sums, n, m, by_rows, answer.as<MatrixReport>());
-  check_launch("inspect");
-  check(cudaStreamSynchronize(stream), "inspect");
+  launch(MatrixMinima<T>{args, by_rows, grid.y, minima, minima + fast, sums}, grid, exec);
+  launch(Needed{minima, n + m, sums}, blocks_of(n + m), exec);
+  launch(FinishMatrix{sums, n, m, by_rows, answer.as<MatrixReport>()}, 1, exec);
+  wait(exec, "inspect");
   return *answer.as<MatrixReport>();
 }
 

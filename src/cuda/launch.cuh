@@ -2,12 +2,15 @@
 #pragma once
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <type_traits>
 
+#include "cuda/tape.cuh"
 #include "monge/core/error.hpp"
 #include "monge/core/exec.hpp"
 
@@ -36,11 +39,65 @@ inline int current_device() {
 /// CUDA_FORCE_PTX_JIT.
 bool on_hopper();
 
-/// Launches a kernel that begins with await_previous(): on Hopper its blocks may be set up while
-/// the kernel before it still runs. Arguments convert to the kernel's parameters.
-template <class... Parameters, class... Arguments>
-void launch(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, std::size_t shared,
-            cudaStream_t stream, const Arguments&... arguments) {
+/// Which block of its grid: as blockIdx and gridDim.x say where the kernel is launched alone.
+struct Block {
+  unsigned x, y, z, width;
+};
+
+/// A kernel is a struct of its arguments, plain data, with
+///   kThreads, and kResident where it asks for that many blocks to a multiprocessor
+///   __device__ void operator()(Block) const, which begins with await_previous().
+/// It is launched alone, or from a table with others of its kind (tape.cuh).
+template <class K>
+constexpr int resident() {
+  if constexpr (requires { K::kResident; }) return K::kResident;
+  return 1;
+}
+template <class K>
+struct TableRow {
+  unsigned width, height;
+  K kernel;
+};
+
+/// Kernels that launch() put on a stream so far, one or many at a time: tests count them.
+inline std::atomic<std::int64_t>& launch_count() {
+  static std::atomic<std::int64_t> count{0};
+  return count;
+}
+
+#if defined(__CUDACC__)
+template <class K>
+__global__ void __launch_bounds__(K::kThreads, resident<K>())
+    one_kernel(const __grid_constant__ K kernel) {
+  kernel(Block{blockIdx.x, blockIdx.y, blockIdx.z, gridDim.x});
+}
+
+template <class K>
+__global__ void __launch_bounds__(K::kThreads, resident<K>())
+    many_kernel(const TableRow<K>* rows, const TableItem* items) {
+  using Word = unsigned long long;
+  constexpr int kWords = sizeof(TableRow<K>) / sizeof(Word);
+  static_assert(kWords * sizeof(Word) == sizeof(TableRow<K>));
+  __shared__ __align__(16) Word words[kWords];
+  const TableItem item = items[blockIdx.x];
+  const Word* const from = reinterpret_cast<const Word*>(rows + item.row);
+  for (int t = threadIdx.x; t < kWords; t += K::kThreads) words[t] = from[t];
+  __syncthreads();
+  const auto& row = *reinterpret_cast<const TableRow<K>*>(words);
+  const unsigned x = item.block % row.width, rest = item.block / row.width;
+  row.kernel(Block{x, rest % row.height, rest / row.height, row.width});
+}
+
+/// A kernel that begins with await_previous(): on Hopper its blocks may be set up while the kernel
+/// before it still runs.
+template <class... Parameters>
+void launch_early(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, std::size_t shared,
+                  cudaStream_t stream, std::type_identity_t<Parameters>... parameters) {
+  if (shared > std::size_t{48} << 10)
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(shared)),
+          "shared memory");
+  launch_count().fetch_add(1, std::memory_order_relaxed);
   cudaLaunchConfig_t config{};
   config.gridDim = blocks;
   config.blockDim = dim3(threads);
@@ -51,9 +108,39 @@ void launch(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, std::s
   early.val.programmaticStreamSerializationAllowed = 1;
   config.attrs = &early;
   config.numAttrs = on_hopper() ? 1 : 0;  // where the code that waits is compiled
-  check(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...), "launch");
+  check(cudaLaunchKernelEx(&config, kernel, parameters...), "launch");
 }
-#if defined(__CUDACC__)
+
+template <class K>
+inline constexpr Kernel kKernel{
+    .row_bytes = sizeof(TableRow<K>),
+    .args_at = std::max(2 * sizeof(unsigned), alignof(K)),
+    .args_bytes = sizeof(K),
+    .one =
+        [](const void* args, dim3 grid, std::size_t shared, cudaStream_t stream) {
+          launch_early(one_kernel<K>, grid, K::kThreads, shared, stream,
+                       *static_cast<const K*>(args));
+        },
+    .many =
+        [](const void* rows, const TableItem* items, unsigned blocks, std::size_t shared,
+           cudaStream_t stream) {
+          launch_early(many_kernel<K>, blocks, K::kThreads, shared, stream,
+                       static_cast<const TableRow<K>*>(rows), items);
+        }};
+
+template <class K>
+void launch(const K& kernel, dim3 grid, const Exec& exec, std::size_t shared = 0) {
+  static_assert(std::is_trivially_copyable_v<K>);
+  const auto stream = static_cast<cudaStream_t>(exec.stream);
+  if (Tape* const tape = Tape::current())
+    return tape->record(kKernel<K>, &kernel, grid, shared, stream);
+  kKernel<K>.one(&kernel, grid, shared, stream);
+}
+template <class K>
+void launch(const K& kernel, std::int64_t blocks, const Exec& exec, std::size_t shared = 0) {
+  launch(kernel, dim3(static_cast<unsigned>(blocks)), exec, shared);
+}
+
 /// Until all that the previous kernel wrote is there. Before any access to memory.
 __device__ __forceinline__ void await_previous() {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
@@ -68,8 +155,18 @@ __device__ __forceinline__ void allow_next() {
 }
 #endif
 
-/// The stream that all work of this Exec is queued on.
-inline cudaStream_t stream_of(const Exec& exec) { return static_cast<cudaStream_t>(exec.stream); }
+/// The stream that all work of this Exec is queued on, behind all that stands on it so far.
+inline cudaStream_t stream_of(const Exec& exec) {
+  const auto stream = static_cast<cudaStream_t>(exec.stream);
+  Tape* const tape = Tape::current();
+  return tape ? tape->stream(stream) : stream;
+}
+
+/// Until the work of this Exec is done.
+inline void wait(const Exec& exec, const char* what) {
+  if (Tape* const tape = Tape::current()) return tape->settle(true);
+  check(cudaStreamSynchronize(stream_of(exec)), what);
+}
 
 /// Where scratch and arrays of the current device come from: a pool of its own, which keeps what
 /// was freed (up to 64 MiB while nothing runs), so that allocating maps nothing.
@@ -95,8 +192,12 @@ inline cudaMemPool_t scratch_pool() {
 /// after it.
 class Scratch {
  public:
-  Scratch(Exec& exec, std::int64_t bytes) : stream_(stream_of(exec)) {
-    if (bytes > 0)
+  Scratch(const Exec& exec, std::int64_t bytes)
+      : tape_(Tape::current()), stream_(static_cast<cudaStream_t>(exec.stream)) {
+    if (bytes <= 0) return;
+    if (tape_)
+      data_ = tape_->allocate(bytes);
+    else
       check(
           cudaMallocFromPoolAsync(&data_, static_cast<std::size_t>(bytes), scratch_pool(), stream_),
           "scratch memory");
@@ -104,12 +205,17 @@ class Scratch {
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   ~Scratch() {
-    if (data_) cudaFreeAsync(data_, stream_);
+    if (!data_) return;
+    if (tape_)
+      tape_->release(data_);
+    else
+      cudaFreeAsync(data_, stream_);
   }
   std::byte* data() const { return static_cast<std::byte*>(data_); }
 
  private:
-  cudaStream_t stream_;
+  Tape* const tape_;
+  const cudaStream_t stream_;
   void* data_ = nullptr;
 };
 }  // namespace monge::cuda

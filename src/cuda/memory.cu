@@ -3,36 +3,29 @@
 // handed out again, and what is handed out is ready for every stream.
 #include "kernels/memory.hpp"
 
+#include <cstring>
 #include <mutex>
 #include <string>
 
+#include "cuda/answer.cuh"
 #include "cuda/current.cuh"
 
-namespace monge::kernels::cuda {
-using monge::cuda::check, monge::cuda::Current;
-
+namespace monge::cuda {
 namespace {
 /// Allocations are queued on a stream of their own, on which no work ever waits.
 cudaStream_t allocations(Device device) {
-  static cudaStream_t streams[monge::cuda::kDevices] = {};
+  static cudaStream_t streams[kDevices] = {};
   static std::mutex mutex;
   const std::lock_guard<std::mutex> lock(mutex);
   auto& stream = streams[device.index];
   if (!stream) check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "stream");
   return stream;
 }
-
-/// Whether a GPU reads the host's memory where it stands, after the call that said so returned.
-bool is_pinned(const void* data) {
-  cudaPointerAttributes attributes{};
-  check(cudaPointerGetAttributes(&attributes, data), "copy");
-  return attributes.type != cudaMemoryTypeUnregistered;
-}
 }  // namespace
 
-void* allocate(std::int64_t bytes, Device device) {
+void* allocate_now(std::int64_t bytes, Device device) {
   const Current current(device);
-  const cudaMemPool_t pool = monge::cuda::scratch_pool();
+  const cudaMemPool_t pool = scratch_pool();
   const cudaStream_t stream = allocations(device);
   void* data = nullptr;
   const cudaError_t error =
@@ -50,8 +43,7 @@ void* allocate(std::int64_t bytes, Device device) {
                     std::to_string(total) + " are free");
 }
 
-void deallocate(void* data, Device device) noexcept {
-  if (!data) return;
+void deallocate_now(void* data, Device device) noexcept {
   try {
     const Current current(device);
     check(cudaDeviceSynchronize(), "memory");
@@ -59,11 +51,90 @@ void deallocate(void* data, Device device) noexcept {
   } catch (const Error&) {  // the device is lost, or we are exiting
   }
 }
+}  // namespace monge::cuda
+
+namespace monge::kernels::cuda {
+using namespace monge::cuda;  // NOLINT(google-build-using-namespace): the backend's own helpers
+
+namespace {
+/// Of the fibers' copies: 16 bytes a thread.
+struct CopyBytes {
+  static constexpr int kThreads = 256;
+  void* to;
+  const void* from;
+  std::int64_t bytes;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const std::int64_t begin = (std::int64_t{at.x} * kThreads + threadIdx.x) * 16;
+    const auto aligned = [](const void* p) {
+      return reinterpret_cast<std::uintptr_t>(p) % 16 == 0;
+    };
+    if (begin + 16 <= bytes && aligned(to) && aligned(from)) {
+      static_cast<uint4*>(to)[begin / 16] = static_cast<const uint4*>(from)[begin / 16];
+      return;
+    }
+    for (std::int64_t i = begin; i < min(bytes, begin + 16); ++i)
+      static_cast<char*>(to)[i] = static_cast<const char*>(from)[i];
+  }
+};
+
+/// A copy that need not stand alone; what is of the host goes through pinned memory. False: the
+/// copy is too large for that, or goes elsewhere.
+bool record_copy(Tape& tape, void* to, Device to_device, const void* from, Device from_device,
+                 std::int64_t bytes, void* stream) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 20;
+  const bool of_host = !to_device.is_cuda() || !from_device.is_cuda();
+  if (of_host ? bytes > kMost : to_device != from_device) return false;
+  Exec exec;
+  exec.stream = stream;
+  const auto record = [&](void* to, const void* from) {
+    constexpr int kBytes = 16 * CopyBytes::kThreads;
+    launch(CopyBytes{to, from, bytes}, (bytes + kBytes - 1) / kBytes, exec);
+  };
+  if (!from_device.is_cuda()) {
+    void* const pinned = tape.pin(bytes);
+    std::memcpy(pinned, from, static_cast<std::size_t>(bytes));
+    record(to, pinned);
+    tape.unpin_later(pinned);
+  } else if (!to_device.is_cuda()) {
+    const Answer answer(bytes);
+    record(answer.as<void>(), from);
+    tape.settle(true);
+    std::memcpy(to, answer.as<void>(), static_cast<std::size_t>(bytes));
+  } else {
+    record(to, from);
+  }
+  return true;
+}
+
+/// Whether a GPU reads the host's memory where it stands, after the call that said so returned.
+bool is_pinned(const void* data) {
+  cudaPointerAttributes attributes{};
+  check(cudaPointerGetAttributes(&attributes, data), "copy");
+  return attributes.type != cudaMemoryTypeUnregistered;
+}
+}  // namespace
+
+void* allocate(std::int64_t bytes, Device device) {
+  if (Tape* const tape = Tape::current()) return tape->allocate(bytes);
+  return allocate_now(bytes, device);
+}
+
+void deallocate(void* data, Device device) noexcept {
+  if (!data) return;
+  if (Tape* const tape = Tape::current()) return tape->release(data);
+  if (!release_block(data)) deallocate_now(data, device);
+}
 
 void copy(void* to, Device to_device, const void* from, Device from_device, std::int64_t bytes,
           void* stream) {
+  Tape* const tape = Tape::current();
+  if (tape && record_copy(*tape, to, to_device, from, from_device, bytes, stream)) return;
   const Current current(to_device.is_cuda() ? to_device : from_device);
-  const auto on = static_cast<cudaStream_t>(stream);
+  auto on = static_cast<cudaStream_t>(stream);
+  if (tape) on = tape->stream(on);
   const cudaError_t error =
       cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDefault, on);
   if (error != cudaSuccess)
@@ -75,6 +146,7 @@ void copy(void* to, Device to_device, const void* from, Device from_device, std:
 }
 
 void synchronize(Device device, void* stream) {
+  if (Tape* const tape = Tape::current()) return tape->settle(true);
   const Current current(device);
   check(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)), "synchronize");
 }

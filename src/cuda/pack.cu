@@ -8,42 +8,47 @@ using namespace monge::cuda;  // NOLINT(google-build-using-namespace): the backe
 namespace {
 /// One thread a point: its norm is a sum in the order of coordinates.
 template <class T>
-__global__ void pack_kernel(const PackArgs<T> args) {
-  const MatrixView<const T>& points = args.points;
-  const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i >= padded(points.rows)) return;
-  T* const to = args.data + i / kPanel * kPanel * points.cols + i % kPanel;
-  const bool there = i < points.rows;
-  double factor = 1;
-  bool directed = true;
-  if (there && args.unit_length) {
-    factor = inverse_length(points, i);
-    directed = has_direction<T>(factor);
-    args.inverse_length[i] = directed ? static_cast<T>(factor) : T(0);
-  }
-  T norm = 0;
-  for (std::int64_t k = 0; k < points.cols; ++k) {
-    T rounded = 0;
-    if (there) {
-      double value = directed ? __dmul_rn(factor, points(i, k)) : (k == 0 ? 1.0 : 0.0);
-      if (args.center) value = __dadd_rn(value, -args.center[k]);
-      rounded = static_cast<T>(value);
+struct Pack {
+  static constexpr int kThreads = 128;
+  PackArgs<T> args;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const MatrixView<const T>& points = args.points;
+    const std::int64_t i = std::int64_t{at.x} * kThreads + threadIdx.x;
+    if (i >= padded(points.rows)) return;
+    T* const to = args.data + i / kPanel * kPanel * points.cols + i % kPanel;
+    const bool there = i < points.rows;
+    double factor = 1;
+    bool directed = true;
+    if (there && args.unit_length) {
+      factor = inverse_length(points, i);
+      directed = has_direction<T>(factor);
+      args.inverse_length[i] = directed ? static_cast<T>(factor) : T(0);
     }
-    to[k * kPanel] = rounded;
-    norm = fma(rounded, rounded, norm);
+    T norm = 0;
+    for (std::int64_t k = 0; k < points.cols; ++k) {
+      T rounded = 0;
+      if (there) {
+        double value = directed ? __dmul_rn(factor, points(i, k)) : (k == 0 ? 1.0 : 0.0);
+        if (args.center) value = __dadd_rn(value, -args.center[k]);
+        rounded = static_cast<T>(value);
+      }
+      to[k * kPanel] = rounded;
+      norm = fma(rounded, rounded, norm);
+    }
+    if (args.norms) args.norms[i] = norm;
   }
-  if (args.norms) args.norms[i] = norm;
-}
+};
 }  // namespace
 
 template <class T>
 void pack(const PackArgs<T>& args, Exec& exec) {
   if (args.points.rows == 0) return;
   const Current current(exec);
-  constexpr int kThreads = 128;
-  const std::int64_t blocks = (padded(args.points.rows) + kThreads - 1) / kThreads;
-  pack_kernel<<<static_cast<unsigned>(blocks), kThreads, 0, stream_of(exec)>>>(args);
-  check_launch("pack");
+  constexpr int kThreads = Pack<T>::kThreads;
+  launch(Pack<T>{args}, (padded(args.points.rows) + kThreads - 1) / kThreads, exec);
 }
 template void pack(const PackArgs<float>&, Exec&);
 template void pack(const PackArgs<double>&, Exec&);

@@ -8,6 +8,17 @@
 #include "cuda/launch.cuh"
 #include "kernels/poll.hpp"
 
+namespace monge::cuda {
+/// Before a sweep of that many multiply-adds: of long ones one alone is under way when the caller
+/// is asked, or a solve would queue twenty.
+inline void pace(Exec& exec, double work) {
+  constexpr double kLong = 3e11;  // some 30 ms
+  if (Tape* const tape = Tape::current()) return tape->pace(work);
+  if (work > kLong) wait(exec, "sweep");
+  kernels::poll(exec, 0);
+}
+}  // namespace monge::cuda
+
 namespace monge::cuda::verbs {
 /// launch(first, count) for all `blocks`, at most `most` at a time; one costs `work` multiply-adds.
 template <class Launch>

@@ -2,8 +2,8 @@
 // without one a sweep of largest scores first, whose result is then the shift. Nothing waits for
 // the device.
 #include "cuda/current.cuh"
+#include "cuda/slices.cuh"
 #include "cuda/softmin_sweep.cuh"
-#include "kernels/poll.hpp"
 
 namespace monge::cuda {
 namespace {
@@ -27,13 +27,8 @@ void softmin(const SoftminArgs<T>& args, Exec& exec) {
   const auto& p = args.pairs;
   if (p.n <= 0) return;
   const SweepPlan<T> chosen = plan(args);
-  const cudaStream_t stream = stream_of(exec);
-  // Of long sweeps one alone is under way when the caller is asked: a solve would queue twenty.
-  constexpr double kLong = 3e11;  // multiply-adds, some 30 ms
-  const double work =
-      static_cast<double>(p.n) * static_cast<double>(p.m) * (p.rows.dim + 16) * sizeof(T) / 4;
-  if (work > kLong) check(cudaStreamSynchronize(stream), "softmin");
-  kernels::poll(exec, 0);
+  pace(exec,
+       static_cast<double>(p.n) * static_cast<double>(p.m) * (p.rows.dim + 16) * sizeof(T) / 4);
   const std::int64_t partial =
       (static_cast<std::int64_t>(sizeof(double)) * chosen.parts.count * p.n + 255) / 256 * 256;
   const Scratch scratch(exec, partial + chosen.packed_bytes);
@@ -45,12 +40,12 @@ void softmin(const SoftminArgs<T>& args, Exec& exec) {
   sweep.partial = reinterpret_cast<double*>(scratch.data());
   sweep.packed = scratch.data() + partial;
   if (!args.shift) {
-    chosen.run(sweep, true, stream);
-    finish_largest(sweep, stream);
+    chosen.run(sweep, true, exec);
+    finish_largest(sweep, exec);
     sweep.args.shift = args.out;
   }
-  chosen.run(sweep, false, stream);
-  finish_sums(sweep, stream);
+  chosen.run(sweep, false, exec);
+  finish_sums(sweep, exec);
 }
 }  // namespace monge::cuda
 

@@ -59,7 +59,7 @@ __device__ double rescaled(double other, double sum, double top, double per_cost
 }
 
 template <class T>
-__device__ void redo(const Sweep<T>& sweep, const BlockList& list,
+__device__ void redo(const Sweep<T>& sweep, const BlockList& list, std::int64_t row_block,
                      const std::int64_t (&rows)[kRedo]) {
   __shared__ double tops[kThreads], sums[kThreads];
   const auto& p = sweep.args.pairs;
@@ -72,7 +72,7 @@ __device__ void redo(const Sweep<T>& sweep, const BlockList& list,
     top[r] = -infinity;
     sum[r] = 0;
   }
-  BlockWalk walk(list, p.list != nullptr, blockIdx.x, 0, sweep.parts.column_blocks);
+  BlockWalk walk(list, p.list != nullptr, row_block, 0, sweep.parts.column_blocks);
   while (!walk.done()) {
     const std::int64_t j = walk.next() * std::int64_t{kColumnBlock} + threadIdx.x;
     if (j >= p.m) continue;
@@ -110,68 +110,93 @@ __device__ void redo(const Sweep<T>& sweep, const BlockList& list,
   }
 }
 
+/// Whether weights of an absorbed kernel are so large that entries may matter which it has lost.
 template <class T>
-__global__ void __launch_bounds__(kThreads) finish_kernel(const Sweep<T> sweep, BlockList list) {
-  __shared__ unsigned bad_rows[2];
-  await_previous();
-  allow_next();
-  const auto& p = sweep.args.pairs;
-  const std::int64_t i0 = static_cast<std::int64_t>(blockIdx.x) * kRowBlock;
-  if (threadIdx.x < kRowBlock) {
-    const std::int64_t i = i0 + threadIdx.x;
-    bool good = true;
-    if (i < p.n) {
-      double sum = 0;
-      for (int part = 0; part < sweep.parts.count; ++part) sum += sweep.partial[part * p.n + i];
-      const double shift = sweep.args.shift[i];
-      good =
-          fabs(shift * sweep.per_cost) <= kLargestShift<T> && sum >= kSmallest && sum <= kLargest;
-      if (good)  // `out` may be `shift`
-        sweep.args.out[i] =
-            (whole_shift<T>(sweep.args.shift, i, sweep.per_cost) - log2(sum)) / sweep.per_cost;
-    }
-    const unsigned bad = __ballot_sync(0xffffffffu, !good);
-    if (threadIdx.x % 32 == 0) bad_rows[threadIdx.x / 32] = bad;
-  }
-  __syncthreads();
-  unsigned long long bad = bad_rows[0] | static_cast<unsigned long long>(bad_rows[1]) << 32;
-  while (bad) {
-    std::int64_t rows[kRedo];
-#pragma unroll
-    for (int r = 0; r < kRedo; ++r) {  // a group that is not full repeats its last row
-      const int at = __ffsll(static_cast<long long>(bad)) - 1;
-      rows[r] = at >= 0 ? i0 + at : rows[r > 0 ? r - 1 : 0];
-      bad &= bad - 1;
-    }
-    redo(sweep, list, rows);
-  }
+__device__ bool lost_entries(const Sweep<T>& sweep) {
+  double total = 0;
+  for (int part = 0; part < sweep.weight_parts; ++part) total += sweep.weights[part];
+  return !(total <= kMostWeight);
 }
 
 template <class T>
-__global__ void largest_kernel(const Sweep<T> sweep) {
-  const std::int64_t n = sweep.args.pairs.n;
-  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i >= n) return;
-  double top = -INFINITY;
-  for (int part = 0; part < sweep.parts.count; ++part) top = fmax(top, sweep.partial[part * n + i]);
-  sweep.args.out[i] = -top;
-}
+struct Finish {
+  static constexpr int kThreads = cuda::kThreads;
+  Sweep<T> sweep;
+  BlockList list;
+
+  __device__ void operator()(Block at) const {
+    __shared__ unsigned bad_rows[2];
+    await_previous();
+    allow_next();
+    const auto& p = sweep.args.pairs;
+    const std::int64_t i0 = static_cast<std::int64_t>(at.x) * kRowBlock;
+    if (threadIdx.x < kRowBlock) {
+      const std::int64_t i = i0 + threadIdx.x;
+      bool good = true;
+      if (i < p.n) {
+        double sum = 0;
+        for (int part = 0; part < sweep.parts.count; ++part) sum += sweep.partial[part * p.n + i];
+        const double shift = sweep.args.shift[i] * sweep.per_cost;
+        good = fabs(shift) <= kLargestShift<T> && sum >= kSmallest && sum <= kLargest &&
+               !lost_entries(sweep);
+        if (good) {  // `out` may be `shift`
+          const double origin =
+              sweep.weights ? shift : whole_shift<T>(sweep.args.shift, i, sweep.per_cost);
+          sweep.args.out[i] = (origin - log2(sum)) / sweep.per_cost;
+        }
+      }
+      const unsigned bad = __ballot_sync(0xffffffffu, !good);
+      if (threadIdx.x % 32 == 0) bad_rows[threadIdx.x / 32] = bad;
+    }
+    __syncthreads();
+    unsigned long long bad = bad_rows[0] | static_cast<unsigned long long>(bad_rows[1]) << 32;
+    if (bad && sweep.redone && threadIdx.x == 0)
+      atomicAdd(reinterpret_cast<unsigned long long*>(sweep.redone),
+                static_cast<unsigned long long>(__popcll(bad)));
+    while (bad) {
+      std::int64_t rows[kRedo];
+#pragma unroll
+      for (int r = 0; r < kRedo; ++r) {  // a group that is not full repeats its last row
+        const int next = __ffsll(static_cast<long long>(bad)) - 1;
+        rows[r] = next >= 0 ? i0 + next : rows[r > 0 ? r - 1 : 0];
+        bad &= bad - 1;
+      }
+      redo(sweep, list, at.x, rows);
+    }
+  }
+};
+
+template <class T>
+struct FinishLargest {
+  static constexpr int kThreads = 128;
+  Sweep<T> sweep;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const std::int64_t n = sweep.args.pairs.n;
+    const std::int64_t i = static_cast<std::int64_t>(at.x) * kThreads + threadIdx.x;
+    if (i >= n) return;
+    double top = -INFINITY;
+    for (int part = 0; part < sweep.parts.count; ++part)
+      top = fmax(top, sweep.partial[part * n + i]);
+    sweep.args.out[i] = -top;
+  }
+};
 }  // namespace
 
 template <class T>
-void finish_sums(const Sweep<T>& sweep, cudaStream_t stream) {
+void finish_sums(const Sweep<T>& sweep, Exec& exec) {
   const auto& p = sweep.args.pairs;
-  const auto blocks = static_cast<unsigned>((p.n + kRowBlock - 1) / kRowBlock);
-  launch(finish_kernel<T>, blocks, kThreads, 0, stream, sweep, p.list ? *p.list : BlockList{});
+  launch(Finish<T>{sweep, p.list ? *p.list : BlockList{}}, (p.n + kRowBlock - 1) / kRowBlock, exec);
 }
 template <class T>
-void finish_largest(const Sweep<T>& sweep, cudaStream_t stream) {
-  const auto blocks = static_cast<unsigned>((sweep.args.pairs.n + 127) / 128);
-  largest_kernel<<<blocks, 128, 0, stream>>>(sweep);
-  check_launch("softmin, its largest scores");
+void finish_largest(const Sweep<T>& sweep, Exec& exec) {
+  constexpr int kEach = FinishLargest<T>::kThreads;
+  launch(FinishLargest<T>{sweep}, (sweep.args.pairs.n + kEach - 1) / kEach, exec);
 }
-template void finish_sums(const Sweep<float>&, cudaStream_t);
-template void finish_sums(const Sweep<double>&, cudaStream_t);
-template void finish_largest(const Sweep<float>&, cudaStream_t);
-template void finish_largest(const Sweep<double>&, cudaStream_t);
+template void finish_sums(const Sweep<float>&, Exec&);
+template void finish_sums(const Sweep<double>&, Exec&);
+template void finish_largest(const Sweep<float>&, Exec&);
+template void finish_largest(const Sweep<double>&, Exec&);
 }  // namespace monge::cuda

@@ -62,12 +62,17 @@ struct Sweep {
   double per_cost;              // k / unit: units of the exponent of 2 per unit of cost
   double* partial;              // [parts, n]
   std::byte* packed = nullptr;  // columns as a sweep wants them, packed_bytes() of it
+  // Of an absorbed kernel, whose sums are relative to the shift itself, N_i = shift_i per_cost:
+  const double* weights = nullptr;  // [weight_parts] sums of v_j; above kMostWeight K has lost much
+  int weight_parts = 0;
+  std::int64_t* redone = nullptr;  // where not null, gains the number of rows that were redone
 };
+inline constexpr double kMostWeight = 1e12;  // as on the CPU (cpu/absorbed.cpp)
 
 /// How a sweep is chosen and sized.
 template <class T>
 struct SweepPlan {
-  void (*run)(const Sweep<T>&, bool largest, cudaStream_t);
+  void (*run)(const Sweep<T>&, bool largest, Exec&);
   Parts parts;
   bool in_units_of_scale;  // unit = pairs.scale, else 1
   std::int64_t packed_bytes = 0;
@@ -92,10 +97,10 @@ SweepPlan<float> exponent_sweep(const SoftminArgs<float>&);
 
 /// out from the sums, rows that need it swept again with a running maximum.
 template <class T>
-void finish_sums(const Sweep<T>&, cudaStream_t);
+void finish_sums(const Sweep<T>&, Exec&);
 /// out = -max.
 template <class T>
-void finish_largest(const Sweep<T>&, cudaStream_t);
+void finish_largest(const Sweep<T>&, Exec&);
 
 /// Integers up to it are exact beside a fraction.
 template <class T>

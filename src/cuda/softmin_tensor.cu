@@ -5,20 +5,20 @@ namespace monge::cuda {
 namespace tensor {
 namespace {
 template <int STEPS>
-void launch_products(const Sweep<float>& sweep, bool largest, cudaStream_t stream) {
+void launch_products(const Sweep<float>& sweep, bool largest, Exec& exec) {
   const auto& a = sweep.args;
   constexpr int kAccurate = consumers(3, STEPS), kFast = consumers(1, STEPS);
-  const TensorArgs args{tiles_of(a.pairs, a.h, sweep.k, sweep.per_cost, 1, sweep.packed, stream),
+  const TensorArgs args{tiles_of(a.pairs, a.h, sweep.k, sweep.per_cost, 1, sweep.packed, exec),
                         sweep};
   const bool accurate = a.precision == kernels::Precision::accurate;
   // The largest scores come from the same products as the sums: relative to others these could
   // leave their range at small eps.
   if (accurate)
-    largest ? start<3, STEPS, true, 0, kAccurate>(args, stream)
-            : start<3, STEPS, false, 0, kAccurate>(args, stream);
+    largest ? start<3, STEPS, true, 0, kAccurate>(args, exec)
+            : start<3, STEPS, false, 0, kAccurate>(args, exec);
   else
-    largest ? start<1, STEPS, true, 0, kFast>(args, stream)
-            : start<1, STEPS, false, 0, kFast>(args, stream);
+    largest ? start<1, STEPS, true, 0, kFast>(args, exec)
+            : start<1, STEPS, false, 0, kFast>(args, exec);
 }
 }  // namespace
 }  // namespace tensor

@@ -26,110 +26,117 @@ __device__ void stage(const kernels::Panels<T>& points, std::int64_t i0, int k0,
 
 // Exponentials and sums of blocks are of type V.
 template <class T, class V, bool PRODUCT, bool LARGEST>
-__global__ void __launch_bounds__(kThreads) tile_kernel(const Sweep<T> sweep, BlockList list) {
-  __shared__ __align__(16) T xs[kDepth][kSide];
-  __shared__ __align__(16) T ys[kDepth][kSide];
-  const auto& p = sweep.args.pairs;
-  const std::int64_t i0 = static_cast<std::int64_t>(blockIdx.x) * kRowBlock;
-  const int part = blockIdx.y, tx = threadIdx.x % 16, ty = threadIdx.x / 16;
-  const int dim = p.rows.dim;
-  const T infinity = static_cast<T>(INFINITY);
-  T origin[kEach], x2[kEach];
-  V value[kEach];
-  double total[kEach] = {};
+struct TileSums {
+  static constexpr int kThreads = cuda::kThreads;
+  Sweep<T> sweep;
+  BlockList list;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    __shared__ __align__(16) T xs[kDepth][kSide];
+    __shared__ __align__(16) T ys[kDepth][kSide];
+    const auto& p = sweep.args.pairs;
+    const std::int64_t i0 = static_cast<std::int64_t>(at.x) * kRowBlock;
+    const int part = at.y, tx = threadIdx.x % 16, ty = threadIdx.x / 16;
+    const int dim = p.rows.dim;
+    const T infinity = static_cast<T>(INFINITY);
+    T origin[kEach], x2[kEach];
+    V value[kEach];
+    double total[kEach] = {};
 #pragma unroll
-  for (int r = 0; r < kEach; ++r) {
-    const std::int64_t i = min(i0 + ty * kEach + r, p.n - 1);
-    origin[r] =
-        LARGEST ? T(0) : static_cast<T>(whole_shift<T>(sweep.args.shift, i, sweep.per_cost));
-    x2[r] = PRODUCT && p.form == Form::squared ? p.rows.norms[i] : T(0);
-    value[r] = LARGEST ? -infinity : V(0);
-  }
-  BlockWalk walk(list, p.list != nullptr, blockIdx.x, part * sweep.parts.part_blocks,
-                 min(sweep.parts.column_blocks, (part + 1) * sweep.parts.part_blocks));
-  int since_flush = 0;
-  bool rows_staged = false;
-  while (!walk.done()) {
-    const std::int64_t block = walk.next() * std::int64_t{kColumnBlock};
-    for (std::int64_t j0 = block; j0 < min(block + kColumnBlock, p.m); j0 += kSide) {
-      T acc[kEach][kEach] = {};
-      for (int k0 = 0; k0 < dim; k0 += kDepth) {
-        const int depth = min(kDepth, dim - k0);
-        __syncthreads();
-        if (dim > kDepth || !rows_staged) stage(p.rows, i0, k0, depth, xs);
-        stage(p.cols, j0, k0, depth, ys);
-        __syncthreads();
-        for (int k = 0; k < depth; ++k) {
-          const Four<T> x = *reinterpret_cast<const Four<T>*>(&xs[k][ty * kEach]);
-          const Four<T> y = *reinterpret_cast<const Four<T>*>(&ys[k][tx * kEach]);
+    for (int r = 0; r < kEach; ++r) {
+      const std::int64_t i = min(i0 + ty * kEach + r, p.n - 1);
+      origin[r] =
+          LARGEST ? T(0) : static_cast<T>(whole_shift<T>(sweep.args.shift, i, sweep.per_cost));
+      x2[r] = PRODUCT && p.form == Form::squared ? p.rows.norms[i] : T(0);
+      value[r] = LARGEST ? -infinity : V(0);
+    }
+    BlockWalk walk(list, p.list != nullptr, at.x, part * sweep.parts.part_blocks,
+                   min(sweep.parts.column_blocks, (part + 1) * sweep.parts.part_blocks));
+    int since_flush = 0;
+    bool rows_staged = false;
+    while (!walk.done()) {
+      const std::int64_t block = walk.next() * std::int64_t{kColumnBlock};
+      for (std::int64_t j0 = block; j0 < min(block + kColumnBlock, p.m); j0 += kSide) {
+        T acc[kEach][kEach] = {};
+        for (int k0 = 0; k0 < dim; k0 += kDepth) {
+          const int depth = min(kDepth, dim - k0);
+          __syncthreads();
+          if (dim > kDepth || !rows_staged) stage(p.rows, i0, k0, depth, xs);
+          stage(p.cols, j0, k0, depth, ys);
+          __syncthreads();
+          for (int k = 0; k < depth; ++k) {
+            const Four<T> x = *reinterpret_cast<const Four<T>*>(&xs[k][ty * kEach]);
+            const Four<T> y = *reinterpret_cast<const Four<T>*>(&ys[k][tx * kEach]);
 #pragma unroll
-          for (int r = 0; r < kEach; ++r)
+            for (int r = 0; r < kEach; ++r)
 #pragma unroll
-            for (int c = 0; c < kEach; ++c) {
-              if constexpr (PRODUCT) {
-                acc[r][c] = fma(x.at[r], y.at[c], acc[r][c]);
-              } else {
-                const T difference = x.at[r] - y.at[c];
-                acc[r][c] = fma(difference, difference, acc[r][c]);
+              for (int c = 0; c < kEach; ++c) {
+                if constexpr (PRODUCT) {
+                  acc[r][c] = fma(x.at[r], y.at[c], acc[r][c]);
+                } else {
+                  const T difference = x.at[r] - y.at[c];
+                  acc[r][c] = fma(difference, difference, acc[r][c]);
+                }
               }
-            }
+          }
+        }
+        rows_staged = true;
+#pragma unroll
+        for (int c = 0; c < kEach; ++c) {
+          const std::int64_t j = j0 + tx * kEach + c;
+          const T h = j < p.m ? sweep.args.h[j] : -infinity;
+          const T y2 = PRODUCT && p.form == Form::squared && j < p.m ? p.cols.norms[j] : T(0);
+#pragma unroll
+          for (int r = 0; r < kEach; ++r) {
+            T cost;
+            if constexpr (PRODUCT)
+              cost = p.form == Form::dot ? -p.scale * acc[r][c]
+                                         : p.scale * fma(T(-2), acc[r][c], x2[r] + y2);
+            else
+              cost = kernels::cost_of_squared(p.form, p.scale, p.power, acc[r][c]);
+            const T score = h - cost;
+            if constexpr (LARGEST)
+              value[r] = max(value[r], score);
+            else
+              value[r] += exp2_fast(static_cast<V>(fma(score, sweep.k, origin[r])));
+          }
         }
       }
-      rows_staged = true;
-#pragma unroll
-      for (int c = 0; c < kEach; ++c) {
-        const std::int64_t j = j0 + tx * kEach + c;
-        const T h = j < p.m ? sweep.args.h[j] : -infinity;
-        const T y2 = PRODUCT && p.form == Form::squared && j < p.m ? p.cols.norms[j] : T(0);
+      if (!LARGEST && (++since_flush == kFlush || walk.done())) {
+        since_flush = 0;
 #pragma unroll
         for (int r = 0; r < kEach; ++r) {
-          T cost;
-          if constexpr (PRODUCT)
-            cost = p.form == Form::dot ? -p.scale * acc[r][c]
-                                       : p.scale * fma(T(-2), acc[r][c], x2[r] + y2);
-          else
-            cost = kernels::cost_of_squared(p.form, p.scale, p.power, acc[r][c]);
-          const T score = h - cost;
-          if constexpr (LARGEST)
-            value[r] = max(value[r], score);
-          else
-            value[r] += exp2_fast(static_cast<V>(fma(score, sweep.k, origin[r])));
+          total[r] += static_cast<double>(value[r]);
+          value[r] = 0;
         }
       }
     }
-    if (!LARGEST && (++since_flush == kFlush || walk.done())) {
-      since_flush = 0;
 #pragma unroll
-      for (int r = 0; r < kEach; ++r) {
-        total[r] += static_cast<double>(value[r]);
-        value[r] = 0;
+    for (int r = 0; r < kEach; ++r) {
+      double result = LARGEST ? static_cast<double>(value[r]) : total[r];
+      for (int step = 8; step > 0; step /= 2) {
+        const double other = __shfl_xor_sync(0xffffffffu, result, step);
+        result = LARGEST ? fmax(result, other) : result + other;
       }
+      const std::int64_t i = i0 + ty * kEach + r;
+      if (tx == 0 && i < p.n) sweep.partial[part * p.n + i] = result;
     }
   }
-#pragma unroll
-  for (int r = 0; r < kEach; ++r) {
-    double result = LARGEST ? static_cast<double>(value[r]) : total[r];
-    for (int step = 8; step > 0; step /= 2) {
-      const double other = __shfl_xor_sync(0xffffffffu, result, step);
-      result = LARGEST ? fmax(result, other) : result + other;
-    }
-    const std::int64_t i = i0 + ty * kEach + r;
-    if (tx == 0 && i < p.n) sweep.partial[part * p.n + i] = result;
-  }
-}
+};
 
 template <class T, bool PRODUCT>
-void launch(const Sweep<T>& sweep, bool largest, cudaStream_t stream) {
+void run(const Sweep<T>& sweep, bool largest, Exec& exec) {
   const auto& p = sweep.args.pairs;
   const dim3 grid(static_cast<unsigned>((p.n + kRowBlock - 1) / kRowBlock), sweep.parts.count);
   const BlockList list = p.list ? *p.list : BlockList{};
   if (largest)
-    tile_kernel<T, T, PRODUCT, true><<<grid, kThreads, 0, stream>>>(sweep, list);
+    launch(TileSums<T, T, PRODUCT, true>{sweep, list}, grid, exec);
   else if (sizeof(T) == 8 && sweep.args.precision == kernels::Precision::mixed)
-    tile_kernel<T, float, PRODUCT, false><<<grid, kThreads, 0, stream>>>(sweep, list);
+    launch(TileSums<T, float, PRODUCT, false>{sweep, list}, grid, exec);
   else
-    tile_kernel<T, T, PRODUCT, false><<<grid, kThreads, 0, stream>>>(sweep, list);
-  check_launch("softmin of tiles");
+    launch(TileSums<T, T, PRODUCT, false>{sweep, list}, grid, exec);
 }
 }  // namespace
 
@@ -137,7 +144,7 @@ template <class T>
 SweepPlan<T> tile_sweep(const SoftminArgs<T>& args) {
   const auto& p = args.pairs;
   const bool product = p.form == Form::dot || (p.form == Form::squared && p.rows.norms);
-  return {.run = product ? launch<T, true> : launch<T, false>,
+  return {.run = product ? run<T, true> : run<T, false>,
           .parts = Parts::by_shape(p.n, p.m, kRowBlock, 132 * 4, 1, 0.3),
           .in_units_of_scale = false};
 }

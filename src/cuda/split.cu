@@ -10,82 +10,124 @@ namespace monge::cuda {
 namespace {
 constexpr int kThreads = 256, kLargestBlocks = 256;
 
+struct Clear {
+  static constexpr int kThreads = 1;
+  SplitHeader* header;
+
+  __device__ void operator()(Block) const {
+    await_previous();
+    allow_next();
+    header->scale = 0;
+  }
+};
+
 // Bits of floats >= 0 order like integers, so the largest may be found in any order.
-__global__ void largest_kernel(const float* data, std::int64_t size, unsigned* largest) {
-  unsigned own = 0;
-  for (std::int64_t t = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; t < size;
-       t += static_cast<std::int64_t>(gridDim.x) * kThreads)
-    own = max(own, __float_as_uint(fabsf(data[t])));
-  own = __reduce_max_sync(0xffffffffu, own);
-  if (threadIdx.x % 32 == 0 && own > 0) atomicMax(largest, own);
-}
+struct Largest {
+  static constexpr int kThreads = cuda::kThreads;
+  const float* data;
+  std::int64_t size;
+  unsigned* largest;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    unsigned own = 0;
+    for (std::int64_t t = static_cast<std::int64_t>(at.x) * kThreads + threadIdx.x; t < size;
+         t += static_cast<std::int64_t>(at.width) * kThreads)
+      own = max(own, __float_as_uint(fabsf(data[t])));
+    own = __reduce_max_sync(0xffffffffu, own);
+    if (threadIdx.x % 32 == 0 && own > 0) atomicMax(largest, own);
+  }
+};
 
 // The header held the largest coordinate's bits until now.
-__global__ void scale_kernel(SplitHeader* header) {
-  const float largest = header->scale;
-  const int exponent = largest > 0 && isfinite(largest) ? ilogbf(largest) : 4;
-  header->scale = ldexpf(1.0f, min(max(4 - exponent, -100), 100));
-}
+struct Scale {
+  static constexpr int kThreads = 1;
+  SplitHeader* header;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const float largest = header->scale;
+    const int exponent = largest > 0 && isfinite(largest) ? ilogbf(largest) : 4;
+    header->scale = ldexpf(1.0f, min(max(4 - exponent, -100), 100));
+  }
+};
 
 // A thread takes one point of a tile and 8 coordinates: 16 bytes of hi, 16 of lo.
-__global__ void split_kernel(const kernels::Panels<float> points, SplitLayout layout,
-                             std::byte* out) {
-  const std::int64_t t = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  const std::int64_t octets = 2 * layout.steps;
-  const std::int64_t i = t % kTile, octet = t / kTile % octets, tile = t / kTile / octets;
-  if (tile >= layout.tiles) return;
-  const float scale = reinterpret_cast<const SplitHeader*>(out)->scale;
-  const std::int64_t point = tile * kTile + i;
-  __align__(16) __half hi[8];
-  __align__(16) __half lo[8];
-  for (int e = 0; e < 8; ++e) {
-    const std::int64_t k = octet * 8 + e;
-    const float x = point < points.count && k < points.dim
-                        ? coordinates(points, point)[k * kPanel] * scale
-                        : 0.0f;
-    hi[e] = __float2half_rn(x);
-    lo[e] = __float2half_rn(x - __half2float(hi[e]));
-  }
-  const std::int64_t chunk = octet / (2 * kChunkSteps);
-  const std::int64_t steps =
-      min(static_cast<std::int64_t>(kChunkSteps), layout.steps - chunk * kChunkSteps);
-  std::byte* const to = out + layout.tiles_at() + tile * layout.tile_bytes() +
-                        chunk * 2 * kChunkSteps * kStepBytes +
-                        (octet % (2 * kChunkSteps) * kTile + i) * 16;
-  *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(hi);
-  *reinterpret_cast<uint4*>(to + steps * kStepBytes) = *reinterpret_cast<const uint4*>(lo);
-}
+struct Split {
+  static constexpr int kThreads = cuda::kThreads;
+  kernels::Panels<float> points;
+  SplitLayout layout;
+  std::byte* out;
 
-__global__ void norms_kernel(const kernels::Panels<float> points, std::int64_t padded,
-                             double* norms) {
-  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
-  if (i >= padded) return;
-  double sum = 0;
-  if (i < points.count)
-    for (int k = 0; k < points.dim; ++k) {
-      const double x = coordinates(points, i)[k * kPanel];
-      sum = fma(x, x, sum);
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const std::int64_t t = static_cast<std::int64_t>(at.x) * kThreads + threadIdx.x;
+    const std::int64_t octets = 2 * layout.steps;
+    const std::int64_t i = t % kTile, octet = t / kTile % octets, tile = t / kTile / octets;
+    if (tile >= layout.tiles) return;
+    const float scale = reinterpret_cast<const SplitHeader*>(out)->scale;
+    const std::int64_t point = tile * kTile + i;
+    __align__(16) __half hi[8];
+    __align__(16) __half lo[8];
+    for (int e = 0; e < 8; ++e) {
+      const std::int64_t k = octet * 8 + e;
+      const float x = point < points.count && k < points.dim
+                          ? coordinates(points, point)[k * kPanel] * scale
+                          : 0.0f;
+      hi[e] = __float2half_rn(x);
+      lo[e] = __float2half_rn(x - __half2float(hi[e]));
     }
-  norms[i] = sum;
-}
+    const std::int64_t chunk = octet / (2 * kChunkSteps);
+    const std::int64_t steps =
+        min(static_cast<std::int64_t>(kChunkSteps), layout.steps - chunk * kChunkSteps);
+    std::byte* const to = out + layout.tiles_at() + tile * layout.tile_bytes() +
+                          chunk * 2 * kChunkSteps * kStepBytes +
+                          (octet % (2 * kChunkSteps) * kTile + i) * 16;
+    *reinterpret_cast<uint4*>(to) = *reinterpret_cast<const uint4*>(hi);
+    *reinterpret_cast<uint4*>(to + steps * kStepBytes) = *reinterpret_cast<const uint4*>(lo);
+  }
+};
+
+struct Norms {
+  static constexpr int kThreads = cuda::kThreads;
+  kernels::Panels<float> points;
+  std::int64_t padded;
+  double* norms;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const std::int64_t i = static_cast<std::int64_t>(at.x) * kThreads + threadIdx.x;
+    if (i >= padded) return;
+    double sum = 0;
+    if (i < points.count)
+      for (int k = 0; k < points.dim; ++k) {
+        const double x = coordinates(points, i)[k * kPanel];
+        sum = fma(x, x, sum);
+      }
+    norms[i] = sum;
+  }
+};
 }  // namespace
 
 void split(const kernels::Panels<float>& points, void* out, Exec& exec) {
   if (points.count <= 0) return;
   const SplitLayout layout(points.count, points.dim);
-  const cudaStream_t stream = stream_of(exec);
   auto* const bytes = static_cast<std::byte*>(out);
   auto* const header = static_cast<SplitHeader*>(out);
-  check(cudaMemsetAsync(out, 0, kSplitHeaderBytes, stream), "split");
-  largest_kernel<<<kLargestBlocks, kThreads, 0, stream>>>(
-      points.data, kernels::padded(points.count) * points.dim, static_cast<unsigned*>(out));
-  scale_kernel<<<1, 1, 0, stream>>>(header);
-  const std::int64_t padded = layout.tiles * kTile, threads = padded * 2 * layout.steps;
-  split_kernel<<<static_cast<unsigned>((threads + kThreads - 1) / kThreads), kThreads, 0, stream>>>(
-      points, layout, bytes);
-  norms_kernel<<<static_cast<unsigned>((padded + kThreads - 1) / kThreads), kThreads, 0, stream>>>(
-      points, padded, reinterpret_cast<double*>(bytes + layout.norms_at()));
-  check_launch("split");
+  const auto blocks = [](std::int64_t threads) { return (threads + kThreads - 1) / kThreads; };
+  const std::int64_t size = kernels::padded(points.count) * points.dim;
+  launch(Clear{header}, 1, exec);
+  launch(Largest{points.data, size, static_cast<unsigned*>(out)},
+         std::min<std::int64_t>(kLargestBlocks, blocks(size)), exec);
+  launch(Scale{header}, 1, exec);
+  const std::int64_t padded = layout.tiles * kTile;
+  launch(Split{points, layout, bytes}, blocks(padded * 2 * layout.steps), exec);
+  launch(Norms{points, padded, reinterpret_cast<double*>(bytes + layout.norms_at())},
+         blocks(padded), exec);
 }
 }  // namespace monge::cuda
 

@@ -16,7 +16,8 @@
 //                               bias and k |y_j|^2
 //   kStreamsValues              whether each tile is followed by one more stage, its coordinates of
 //                               kWideChunks chunks from that which args names
-// and, made of (args, memory, group), start() and segment(row tile, first, last column block).
+// and, made of (args, block, memory, group), start() and segment(row tile, first, last column
+// block).
 #pragma once
 #include "cuda/launch.cuh"
 #include "cuda/tensor_tiles.cuh"
@@ -24,7 +25,7 @@
 namespace monge::cuda::tensor {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 template <class Consumer, class Args>
-__device__ void produce_tiles(const Args& args, const Memory& memory) {
+__device__ void produce_tiles(const Args& args, const Block& at, const Memory& memory) {
   constexpr int kSteps = Consumer::kSteps, kHalves = Consumer::kProducts == 3 ? 2 : 1;
   const int steps = args.rows.steps;
   const int chunks = kSteps > 0 ? 1 : (steps + kChunkSteps - 1) / kChunkSteps;
@@ -35,7 +36,7 @@ __device__ void produce_tiles(const Args& args, const Memory& memory) {
     copy(memory.stages + ring.at * Consumer::kStageBytes, memory.full + ring.at);
     ring.advance();
   };
-  for_each_segment(args, [&](std::int64_t row_tile, std::int64_t first, std::int64_t last) {
+  for_each_segment(args, at, [&](std::int64_t row_tile, std::int64_t first, std::int64_t last) {
     TileWalk<Consumer::kGroups> walk(args, row_tile, first, last);
     std::int32_t tile;
     unsigned members;
@@ -72,11 +73,11 @@ __device__ void produce_tiles(const Args& args, const Memory& memory) {
 }
 
 template <class Consumer>
-__device__ void produce_columns(const Tiles& args, const Memory& memory) {
+__device__ void produce_columns(const Tiles& args, const Block& at, const Memory& memory) {
   constexpr int kFloats = Consumer::kColumnValues * kTile;
   constexpr std::uint32_t kBytes = kFloats * sizeof(float);
   Ring ring{kColumnStages};
-  for_each_segment(args, [&](std::int64_t row_tile, std::int64_t first, std::int64_t last) {
+  for_each_segment(args, at, [&](std::int64_t row_tile, std::int64_t first, std::int64_t last) {
     TileWalk<Consumer::kGroups> walk(args, row_tile, first, last);
     std::int32_t tile;
     unsigned members;
@@ -92,7 +93,7 @@ __device__ void produce_columns(const Tiles& args, const Memory& memory) {
 }
 
 template <class Consumer, class Args>
-__device__ __forceinline__ void run(const Args& args) {
+__device__ __forceinline__ void run(const Args& args, const Block& at) {
   constexpr int kGroups = Consumer::kGroups;
   extern __shared__ __align__(128) std::byte shared[];
   constexpr int kColumnValues = Consumer::kColumnValues;
@@ -117,13 +118,13 @@ __device__ __forceinline__ void run(const Args& args) {
   const int group = threadIdx.x / 128;
   if (group == 0) {
     hopper::give_registers<producer_registers(kGroups)>();
-    if (threadIdx.x == 0) produce_tiles<Consumer>(args, memory);
-    if (kColumnValues > 0 && threadIdx.x == 32) produce_columns<Consumer>(args, memory);
+    if (threadIdx.x == 0) produce_tiles<Consumer>(args, at, memory);
+    if (kColumnValues > 0 && threadIdx.x == 32) produce_columns<Consumer>(args, at, memory);
   } else {
     hopper::take_registers<consumer_registers(kGroups)>();
-    Consumer consumer(args, memory, group - 1);
+    Consumer consumer(args, at, memory, group - 1);
     consumer.start();
-    for_each_segment(args, [&](std::int64_t row_tile, std::int64_t first, std::int64_t last) {
+    for_each_segment(args, at, [&](std::int64_t row_tile, std::int64_t first, std::int64_t last) {
       consumer.segment(row_tile, first, last);
     });
   }
@@ -131,18 +132,28 @@ __device__ __forceinline__ void run(const Args& args) {
 #endif
 
 // A thread is a row block.
-static __global__ void members_kernel(BlockList list, std::int64_t row_blocks, int words,
-                                      std::uint32_t* members) {
-  const std::int64_t r = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (r >= row_blocks) return;
-  std::int64_t at = list.offsets[r];
-  const std::int64_t end = list.offsets[r + 1];
-  for (int word = 0; word < words; ++word) {
-    std::uint32_t bits = 0;
-    for (; at < end && list.blocks[at] / 32 == word; ++at) bits |= 1u << list.blocks[at] % 32;
-    members[r * words + word] = bits;
+struct Members {
+  static constexpr int kThreads = 128;
+  BlockList list;
+  std::int64_t row_blocks;
+  int words;
+  std::uint32_t* members;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const std::int64_t r = static_cast<std::int64_t>(at.x) * kThreads + threadIdx.x;
+    if (r >= row_blocks) return;
+    std::int64_t entry = list.offsets[r];
+    const std::int64_t end = list.offsets[r + 1];
+    for (int word = 0; word < words; ++word) {
+      std::uint32_t bits = 0;
+      for (; entry < end && list.blocks[entry] / 32 == word; ++entry)
+        bits |= 1u << list.blocks[entry] % 32;
+      members[r * words + word] = bits;
+    }
   }
-}
+};
 
 inline std::int64_t member_bytes(const Pairs<float>& p) {
   if (!p.list) return 0;
@@ -151,30 +162,36 @@ inline std::int64_t member_bytes(const Pairs<float>& p) {
 }
 
 // The lists as bits, at `memory`.
-inline void list_members(Tiles& args, const Pairs<float>& p, std::byte* memory,
-                         cudaStream_t stream) {
+inline void list_members(Tiles& args, const Pairs<float>& p, std::byte* memory, Exec& exec) {
   if (!p.list) return;
   const std::int64_t row_blocks = (p.n + kRowBlock - 1) / kRowBlock;
   auto* const members = reinterpret_cast<std::uint32_t*>(memory);
-  members_kernel<<<static_cast<unsigned>((row_blocks + 127) / 128), 128, 0, stream>>>(
-      *p.list, row_blocks, args.words, members);
-  check_launch("lists of column blocks");
+  launch(Members{*p.list, row_blocks, args.words, members}, (row_blocks + 127) / 128, exec);
   args.members = members;
 }
 
 // Once for all row tiles: a producer that computed them would be slower than the consumers.
-static __global__ void column_kernel(const float* h, std::int64_t m, double per_cost,
-                                     double norm_factor, const double* norms, int values,
-                                     std::int64_t padded, float* columns) {
-  await_previous();
-  allow_next();
-  const std::int64_t j = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (j >= padded) return;
-  const double norm = norm_factor * norms[j], bias = j < m ? h[j] * per_cost - norm : -INFINITY;
-  float* const to = columns + j / kTile * values * kTile + j % kTile;
-  to[0] = fmaxf(static_cast<float>(bias), kRemoved);
-  if (values == 2) to[kTile] = static_cast<float>(norm);
-}
+struct ColumnValues {
+  static constexpr int kThreads = 256;
+  const float* h;
+  std::int64_t m;
+  double per_cost, norm_factor;
+  const double* norms;
+  int values;
+  std::int64_t padded;
+  float* columns;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const std::int64_t j = static_cast<std::int64_t>(at.x) * kThreads + threadIdx.x;
+    if (j >= padded) return;
+    const double norm = norm_factor * norms[j], bias = j < m ? h[j] * per_cost - norm : -INFINITY;
+    float* const to = columns + j / kTile * values * kTile + j % kTile;
+    to[0] = fmaxf(static_cast<float>(bias), kRemoved);
+    if (values == 2) to[kTile] = static_cast<float>(norm);
+  }
+};
 
 inline std::int64_t column_bytes(const Pairs<float>& p, int values) {
   return (p.m + kTile - 1) / kTile * kTile * values * std::int64_t{sizeof(float)};
@@ -194,7 +211,7 @@ inline TiledPoints tiled(const kernels::Panels<float>& points) {
 // Both sides and, at `memory`, column_bytes() and then member_bytes() of what columns and lists
 // need; k: of an exponent of 2, per_cost of it for a unit of cost.
 inline Tiles tiles_of(const Pairs<float>& p, const float* h, float k, double per_cost, int values,
-                      std::byte* memory, cudaStream_t stream) {
+                      std::byte* memory, Exec& exec) {
   const std::int64_t blocks = (p.m + kColumnBlock - 1) / kColumnBlock;
   Tiles tiles{.rows = tiled(p.rows),
               .cols = tiled(p.cols),
@@ -204,10 +221,10 @@ inline Tiles tiles_of(const Pairs<float>& p, const float* h, float k, double per
               .words = static_cast<int>((blocks + 31) / 32)};
   const std::int64_t columns = tiles.cols.count * kTile;
   const double norm_factor = p.form == Form::squared ? static_cast<double>(k) : 0.0;
-  cuda::launch(column_kernel, static_cast<unsigned>((columns + 255) / 256), 256, 0, stream, h, p.m,
-               per_cost, norm_factor, tiles.cols.norms, values, columns,
-               reinterpret_cast<float*>(memory));
-  list_members(tiles, p, memory + column_bytes(p, values), stream);
+  launch(ColumnValues{h, p.m, per_cost, norm_factor, tiles.cols.norms, values, columns,
+                      reinterpret_cast<float*>(memory)},
+         (columns + 255) / 256, exec);
+  list_members(tiles, p, memory + column_bytes(p, values), exec);
   return tiles;
 }
 

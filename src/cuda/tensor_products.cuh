@@ -56,9 +56,10 @@ class ProductConsumer {
   static constexpr int kColumnValues = 2;
   static constexpr bool kStreamsValues = VALUES && STEPS == 0;
 
-  __device__ __forceinline__ ProductConsumer(const ProductArgs& args, const Memory& memory,
-                                             int group)
+  __device__ __forceinline__ ProductConsumer(const ProductArgs& args, const Block& block,
+                                             const Memory& memory, int group)
       : args_(args),
+        block_(block),
         memory_(memory),
         group_(group),
         lane_(threadIdx.x % 32),
@@ -107,7 +108,7 @@ class ProductConsumer {
 
   __device__ __forceinline__ void begin(std::int64_t row_tile) {
     const std::int64_t local = row_tile - args_.first_tile;
-    at_ = part_of(blockIdx.x, local) * kProductRows + row_;
+    at_ = part_of(block_.x, local) * kProductRows + row_;
     since_flush_ = 0;
     fresh_ = true;
 #pragma unroll
@@ -207,6 +208,7 @@ class ProductConsumer {
   }
 
   const ProductArgs& args_;
+  const Block& block_;
   const Memory& memory_;
   const int group_, lane_, quad_, row_;  // row_ of a row tile, and row_ + 8
   Scores<kProducts, STEPS, kGroups> scores_;
@@ -221,22 +223,22 @@ class ProductConsumer {
 #endif
 
 template <int STEPS, bool VALUES>
-__global__ void __launch_bounds__(threads(kProductGroups), 1)
-    product_kernel(const __grid_constant__ ProductArgs args) {
+struct ProductSums {
+  static constexpr int kThreads = threads(kProductGroups);
+  ProductArgs args;
+
+  __device__ void operator()(Block block) const {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  run<ProductConsumer<STEPS, VALUES>>(args);
+    run<ProductConsumer<STEPS, VALUES>>(args, block);
 #endif
-}
+  }
+};
 
 template <int STEPS, bool VALUES>
-void start_products(ProductArgs args, std::int64_t workers, cudaStream_t stream) {
+void start_products(ProductArgs args, std::int64_t workers, Exec& exec) {
   const int bytes = stage_bytes(3, STEPS);
   args.stages = static_cast<int>(std::min<std::int64_t>(kMostStages, kStageMemory / bytes));
-  const auto kernel = product_kernel<STEPS, VALUES>;
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             args.stages * bytes),
-        "products on tensor cores");
-  cuda::launch(kernel, static_cast<unsigned>(workers), threads(kProductGroups), args.stages * bytes,
-               stream, args);
+  launch(ProductSums<STEPS, VALUES>{args}, workers, exec,
+         static_cast<std::size_t>(args.stages) * bytes);
 }
 }  // namespace monge::cuda::tensor

@@ -18,8 +18,10 @@ class Consumer {
   static constexpr int kColumnValues = PRODUCTS == kExponent ? 0 : 1;
   static constexpr bool kStreamsValues = false;
 
-  __device__ __forceinline__ Consumer(const TensorArgs& args, const Memory& memory, int group)
+  __device__ __forceinline__ Consumer(const TensorArgs& args, const Block& at, const Memory& memory,
+                                      int group)
       : args_(args),
+        at_(at),
         memory_(memory),
         group_(group),
         lane_(threadIdx.x % 32),
@@ -165,8 +167,8 @@ class Consumer {
   __device__ __forceinline__ void finish(std::int64_t row_tile, std::int64_t last) {
     const auto& a = args_.sweep.args;
     const std::int64_t blocks = args_.column_blocks;
-    const Shares shares{args_.row_tiles * blocks, gridDim.x};
-    const auto part = static_cast<int>(blockIdx.x - shares.worker_of(row_tile * blocks));
+    const Shares shares{args_.row_tiles * blocks, at_.width};
+    const auto part = static_cast<int>(at_.x - shares.worker_of(row_tile * blocks));
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       double result = static_cast<double>(sum_of(value_[r]));
@@ -194,6 +196,7 @@ class Consumer {
   }
 
   const TensorArgs& args_;
+  const Block& at_;
   const Memory& memory_;
   const int group_, lane_, quad_, row_;  // row_ of a row tile, and row_ + 8
   Scores<PRODUCTS, STEPS, GROUPS> scores_;
@@ -208,12 +211,16 @@ class Consumer {
 #endif
 
 template <int PRODUCTS, int STEPS, bool LARGEST, int POLYNOMIAL, int GROUPS>
-__global__ void __launch_bounds__(threads(GROUPS), 1)
-    tensor_kernel(const __grid_constant__ TensorArgs args) {
+struct TensorSums {
+  static constexpr int kThreads = threads(GROUPS);
+  TensorArgs args;
+
+  __device__ void operator()(Block at) const {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  run<Consumer<PRODUCTS, STEPS, LARGEST, POLYNOMIAL, GROUPS>>(args);
+    run<Consumer<PRODUCTS, STEPS, LARGEST, POLYNOMIAL, GROUPS>>(args, at);
 #endif
-}
+  }
+};
 
 inline Parts parts_of(const Pairs<float>& p, int groups) {
   const std::int64_t row_tiles = row_tiles_of(p, groups);
@@ -225,16 +232,12 @@ inline Parts parts_of(const Pairs<float>& p, int groups) {
 }
 
 template <int PRODUCTS, int STEPS, bool LARGEST, int POLYNOMIAL, int GROUPS>
-void start(TensorArgs args, cudaStream_t stream) {
+void start(TensorArgs args, Exec& exec) {
   const auto& p = args.sweep.args.pairs;
   const int bytes = stage_bytes(PRODUCTS, STEPS);
   args.stages = static_cast<int>(std::min<std::int64_t>(kMostStages, kStageMemory / bytes));
   args.row_tiles = row_tiles_of(p, GROUPS);
-  const auto kernel = tensor_kernel<PRODUCTS, STEPS, LARGEST, POLYNOMIAL, GROUPS>;
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             args.stages * bytes),
-        "softmin on tensor cores");
-  cuda::launch(kernel, static_cast<unsigned>(shares_of(p, GROUPS).workers), threads(GROUPS),
-               args.stages * bytes, stream, args);
+  launch(TensorSums<PRODUCTS, STEPS, LARGEST, POLYNOMIAL, GROUPS>{args},
+         shares_of(p, GROUPS).workers, exec, static_cast<std::size_t>(args.stages) * bytes);
 }
 }  // namespace monge::cuda::tensor

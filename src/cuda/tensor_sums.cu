@@ -31,14 +31,22 @@ struct Origins {
   }
 };
 
-__global__ void origin_kernel(const Origins origins, std::int64_t rows, int exponent, int* wanted) {
-  await_previous();
-  allow_next();
-  const std::int64_t local = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (local >= rows) return;
-  origins.set(local, exponent);
-  if (local % kProductRows == 0) wanted[local / kProductRows] = 0;
-}
+struct SetOrigins {
+  static constexpr int kThreads = 256;
+  Origins origins;
+  std::int64_t rows;
+  int exponent;
+  int* wanted;
+
+  __device__ void operator()(Block block) const {
+    await_previous();
+    allow_next();
+    const std::int64_t local = std::int64_t{block.x} * kThreads + threadIdx.x;
+    if (local >= rows) return;
+    origins.set(local, exponent);
+    if (local % kProductRows == 0) wanted[local / kProductRows] = 0;
+  }
+};
 
 // What a launch leaves of its parts.
 struct Results {
@@ -54,58 +62,67 @@ struct Results {
 };
 
 // Rows that do not fit get their own E and their tile is wanted again.
-__global__ void result_kernel(const ProductArgs a, const Origins origins, const Results r,
-                              bool may_want, int* wanted) {
-  await_previous();
-  allow_next();
-  const std::int64_t at = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  const std::int64_t local = at / r.count, i = origins.first + local;
-  const int k = static_cast<int>(at % r.count);
-  const std::int64_t tile = local / kProductRows;
-  if (tile >= a.row_tiles || i >= origins.n || (a.wanted && !a.wanted[tile])) return;
-  const Shares shares{a.row_tiles * a.column_blocks, r.workers};
-  const std::int64_t first = shares.worker_of(tile * a.column_blocks),
-                     last = shares.worker_of((tile + 1) * a.column_blocks - 1);
-  const auto sum = [&](const double* of, std::int64_t stride, int at) {
-    double total = 0;
-    for (std::int64_t worker = first; worker <= last; ++worker)
-      total += of[(part_of(worker, tile) * kProductRows + local % kProductRows) * stride + at];
-    return total;
-  };
-  const double mass = sum(a.masses, 1, 0);
-  const bool fits = mass >= r.least_mass && mass <= kLargestHalf;
-  if (may_want && !fits && mass > 0 && isfinite(mass)) {
-    if (k == 0) {
-      origins.set(local, r.exponent + 14 - ilogb(mass));
-      wanted[tile] = 1;
+struct SetResults {
+  static constexpr int kThreads = 256;
+  ProductArgs a;
+  Origins origins;
+  Results r;
+  bool may_want;
+  int* wanted;
+
+  __device__ void operator()(Block block) const {
+    await_previous();
+    allow_next();
+    const std::int64_t at = std::int64_t{block.x} * kThreads + threadIdx.x;
+    const std::int64_t local = at / r.count, i = origins.first + local;
+    const int k = static_cast<int>(at % r.count);
+    const std::int64_t tile = local / kProductRows;
+    if (tile >= a.row_tiles || i >= origins.n || (a.wanted && !a.wanted[tile])) return;
+    const Shares shares{a.row_tiles * a.column_blocks, r.workers};
+    const std::int64_t first = shares.worker_of(tile * a.column_blocks),
+                       last = shares.worker_of((tile + 1) * a.column_blocks - 1);
+    const auto sum = [&](const double* of, std::int64_t stride, int at) {
+      double total = 0;
+      for (std::int64_t worker = first; worker <= last; ++worker)
+        total += of[(part_of(worker, tile) * kProductRows + local % kProductRows) * stride + at];
+      return total;
+    };
+    const double mass = sum(a.masses, 1, 0);
+    const bool fits = mass >= r.least_mass && mass <= kLargestHalf;
+    if (may_want && !fits && mass > 0 && isfinite(mass)) {
+      if (k == 0) {
+        origins.set(local, r.exponent + 14 - ilogb(mass));
+        wanted[tile] = 1;
+      }
+      return;
     }
-    return;
+    const double rescale = origins.rescale[local];
+    if (r.gradient) {
+      const double y = sum(a.sums, r.width, k) / a.cols.header->scale;
+      const double slope =
+          r.squared ? 2 * (mass * coordinates(r.x, i)[(r.k0 + k) * kPanel] - y) : -y;
+      r.gradient[i * r.x.dim + r.k0 + k] = static_cast<float>(slope * r.scale * rescale);
+    }
+    if (r.k0 + k > 0) return;
+    if (r.mass) r.mass[i] = static_cast<float>(mass * rescale);
+    if (r.cost) {
+      const double cost = sum(a.costs, 1, 0) + origins.norm_factor * origins.norms[i] * mass;
+      r.cost[i] = static_cast<float>(cost / origins.per_cost * rescale);
+    }
   }
-  const double rescale = origins.rescale[local];
-  if (r.gradient) {
-    const double y = sum(a.sums, r.width, k) / a.cols.header->scale;
-    const double slope = r.squared ? 2 * (mass * coordinates(r.x, i)[(r.k0 + k) * kPanel] - y) : -y;
-    r.gradient[i * r.x.dim + r.k0 + k] = static_cast<float>(slope * r.scale * rescale);
-  }
-  if (r.k0 + k > 0) return;
-  if (r.mass) r.mass[i] = static_cast<float>(mass * rescale);
-  if (r.cost) {
-    const double cost = sum(a.costs, 1, 0) + origins.norm_factor * origins.norms[i] * mass;
-    r.cost[i] = static_cast<float>(cost / origins.per_cost * rescale);
-  }
-}
+};
 
 template <bool VALUES>
-void start(const ProductArgs& args, std::int64_t workers, cudaStream_t stream) {
+void start(const ProductArgs& args, std::int64_t workers, Exec& exec) {
   switch (args.rows.steps) {
     case 1:
-      return start_products<1, VALUES>(args, workers, stream);
+      return start_products<1, VALUES>(args, workers, exec);
     case 2:
-      return start_products<2, VALUES>(args, workers, stream);
+      return start_products<2, VALUES>(args, workers, exec);
     case 4:
-      return start_products<4, VALUES>(args, workers, stream);
+      return start_products<4, VALUES>(args, workers, exec);
     default:
-      return start_products<0, VALUES>(args, workers, stream);
+      return start_products<0, VALUES>(args, workers, exec);
   }
 }
 }  // namespace
@@ -119,7 +136,6 @@ bool on_tensor_cores(const kernels::Pairs<float>& p) {
 void tensor_sums(const TensorSums& a, Exec& exec) {
   using namespace tensor;  // NOLINT(google-build-using-namespace): this backend's
   const auto& p = a.pairs;
-  const cudaStream_t stream = stream_of(exec);
   const bool squared = p.form == Form::squared, values = a.gradient != nullptr;
   const auto k = static_cast<float>(p.scale * kLog2E / a.eps);
   const double per_cost = static_cast<double>(k) / p.scale;
@@ -133,7 +149,8 @@ void tensor_sums(const TensorSums& a, Exec& exec) {
                                                      : kMultiprocessors);
   const std::int64_t blocks = (p.m + kColumnBlock - 1) / kColumnBlock;
 
-  const std::int64_t most_parts = part_of(kMultiprocessors - 1, most_tiles - 1) + 1;
+  const std::int64_t most_workers = std::min<std::int64_t>(kMultiprocessors, most_tiles * blocks);
+  const std::int64_t most_parts = part_of(most_workers - 1, most_tiles - 1) + 1;
   std::int64_t bytes = 0;
   const auto reserve = [&](std::int64_t size) {
     return std::exchange(bytes, bytes + (size + 255) / 256 * 256);
@@ -149,7 +166,7 @@ void tensor_sums(const TensorSums& a, Exec& exec) {
   const Scratch scratch(exec, bytes);
   std::byte* const memory = scratch.data();
 
-  ProductArgs args{tiles_of(p, a.h, k, per_cost, 2, memory + at_columns, stream)};
+  ProductArgs args{tiles_of(p, a.h, k, per_cost, 2, memory + at_columns, exec)};
   args.factor = k * (squared ? 2.0f : 1.0f);
   args.sums = reinterpret_cast<double*>(memory + at_sums);
   args.masses = reinterpret_cast<double*>(memory + at_masses);
@@ -180,19 +197,18 @@ void tensor_sums(const TensorSums& a, Exec& exec) {
                   .least_mass = std::min(0x1p-7 * static_cast<double>(p.m), 0x1p13),
                   .exponent = exponent,
                   .workers = 0};
-  const auto launch = [&](std::int64_t first, std::int64_t count) {
+  const auto slice = [&](std::int64_t first, std::int64_t count) {
     args.first_tile = first, args.row_tiles = count;
     origins.first = first * kProductRows;
     results.workers = std::min<std::int64_t>(kMultiprocessors, count * blocks);
     const std::int64_t rows = count * kProductRows;
     const auto sweep = [&](bool may_want, const int* only) {
       args.wanted = only;
-      (values ? start<true> : start<false>)(args, results.workers, stream);
-      cuda::launch(result_kernel, static_cast<unsigned>((rows * results.count + 255) / 256), 256, 0,
-                   stream, args, origins, results, may_want, wanted);
+      (values ? start<true> : start<false>)(args, results.workers, exec);
+      launch(SetResults{args, origins, results, may_want, wanted},
+             (rows * results.count + 255) / 256, exec);
     };
-    cuda::launch(origin_kernel, static_cast<unsigned>((rows + 255) / 256), 256, 0, stream, origins,
-                 rows, exponent, wanted);
+    launch(SetOrigins{origins, rows, exponent, wanted}, (rows + 255) / 256, exec);
     if (!values) return sweep(false, nullptr);
     for (int k0 = 0; k0 < dim; k0 += width) {
       args.chunk = k0 / (kStep * kChunkSteps);
@@ -205,6 +221,6 @@ void tensor_sums(const TensorSums& a, Exec& exec) {
   const double sweeps = values ? static_cast<double>((dim + width - 1) / width) : 1.0;
   const double work =
       static_cast<double>(kProductRows) * static_cast<double>(p.m) * (dim + width) * sweeps / 8;
-  verbs::in_slices(all_tiles, work, exec, launch, most_tiles);
+  verbs::in_slices(all_tiles, work, exec, slice, most_tiles);
 }
 }  // namespace monge::cuda

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cuda/hopper.cuh"
+#include "cuda/launch.cuh"
 #include "cuda/softmin_sweep.cuh"
 #include "cuda/split.hpp"
 
@@ -124,11 +125,11 @@ struct Ring {
 
 // body(row tile, first column block, one past the last) for this thread block's stretch.
 template <class Body>
-__device__ void for_each_segment(const Tiles& args, const Body& body) {
+__device__ void for_each_segment(const Tiles& args, const Block& at, const Body& body) {
   const std::int64_t blocks = args.column_blocks;
-  const Shares shares{args.row_tiles * blocks, gridDim.x};
-  std::int64_t unit = shares.begin(blockIdx.x);
-  const std::int64_t end = shares.begin(blockIdx.x + 1);
+  const Shares shares{args.row_tiles * blocks, at.width};
+  std::int64_t unit = shares.begin(at.x);
+  const std::int64_t end = shares.begin(at.x + 1);
   while (unit < end) {
     const std::int64_t row_tile = unit / blocks, first = unit - row_tile * blocks;
     const std::int64_t last = min(blocks, first + (end - unit));

@@ -1,6 +1,6 @@
 #include "cuda/toolkit.hpp"
 
-#include <cuda_runtime.h>
+#include "cuda/launch.cuh"
 
 #include <iterator>
 #include <sstream>
@@ -37,4 +37,6 @@ std::vector<std::string> device_names() {
   }
   return names;
 }
+
+std::int64_t launches() { return launch_count(); }
 }  // namespace monge::cuda

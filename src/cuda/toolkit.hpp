@@ -1,5 +1,6 @@
 // The CUDA run time as the rest of monge may see it: no CUDA header appears here.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,4 +14,6 @@ std::string driver_version();
 /// "cuda:0 NVIDIA H100 80GB HBM3 (sm_90, 79 GiB)" of each visible device; empty where there is no
 /// driver.
 std::vector<std::string> device_names();
+/// Kernels that were put on streams, one or many of a kind at a time: tests count them.
+std::int64_t launches();
 }  // namespace monge::cuda

@@ -61,7 +61,7 @@ __global__ void finish_kernel(const SweepArgs<T> sweep, const TopKArgs<T> a, con
     if (isfinite(top))
       for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
   }
-  if (lane == 0) a.softmin[i] = static_cast<T>(shift - a.eps * log(sum));
+  if (lane == 0) a.softmin[i] = shift - a.eps * log(sum);
 }
 
 /// `lists`: bytes of shared memory beyond what the consumer says.

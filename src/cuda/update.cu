@@ -101,24 +101,41 @@ struct Sides {
 };
 
 template <class T>
-__global__ void measure_parts_kernel(const Sides<T> sides, Part* parts) {
-  const MeasureArgs<T>& a = sides.args[blockIdx.y];
-  const std::int64_t chunk = blockIdx.x;
-  if (chunk > 0 && chunk * kChunk >= a.weight.size) return;
-  const Part part = measure_chunk(a, penalty_of(a), chunk,
-                                  [&](std::int64_t i) { return static_cast<double>(a.f[i]); });
-  if (threadIdx.x == 0) parts[sides.first_part[blockIdx.y] + chunk] = part;
-}
+struct MeasureParts {
+  static constexpr int kThreads = kReduceThreads;
+  Sides<T> sides;
+  Part* parts;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const MeasureArgs<T>& a = sides.args[at.y];
+    const std::int64_t chunk = at.x;
+    if (chunk > 0 && chunk * kChunk >= a.weight.size) return;
+    const Part part = measure_chunk(a, penalty_of(a), chunk,
+                                    [&](std::int64_t i) { return static_cast<double>(a.f[i]); });
+    if (threadIdx.x == 0) parts[sides.first_part[at.y] + chunk] = part;
+  }
+};
 
 template <class T>
-__global__ void measure_kernel(const Sides<T> sides, const Part* parts, Measures* out) {
-  const int side = blockIdx.x;
-  const MeasureArgs<T>& a = sides.args[side];
-  const std::int64_t n = a.weight.size, chunks = n > 0 ? (n + kChunk - 1) / kChunk : 1;
-  Measures sum = add_parts(parts + sides.first_part[side], chunks);
-  sum.level = penalty_of(a).level;
-  if (threadIdx.x == 0) out[side] = sum;
-}
+struct Measure {
+  static constexpr int kThreads = kReduceThreads;
+  Sides<T> sides;
+  const Part* parts;
+  Measures* out;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const int side = at.x;
+    const MeasureArgs<T>& a = sides.args[side];
+    const std::int64_t n = a.weight.size, chunks = n > 0 ? (n + kChunk - 1) / kChunk : 1;
+    Measures sum = add_parts(parts + sides.first_part[side], chunks);
+    sum.level = penalty_of(a).level;
+    if (threadIdx.x == 0) out[side] = sum;
+  }
+};
 
 /// f after a step; `relaxed` false: the plain one.
 template <class T>
@@ -138,128 +155,186 @@ __device__ void write_bias(const HalfStepArgs<T>& a, std::int64_t i) {
 }
 
 template <class T>
-__global__ void step_kernel(const HalfStepArgs<T> a, bool relaxed) {
-  await_previous();
-  allow_next();
-  const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i < a.weight.size) a.f[i] = stepped(a, penalty_of(a), i, relaxed);
-  write_bias(a, i);
-}
+struct Step {
+  static constexpr int kThreads = kReduceThreads;
+  HalfStepArgs<T> a;
+  bool relaxed;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const std::int64_t i = std::int64_t{at.x} * kThreads + threadIdx.x;
+    if (i < a.weight.size) a.f[i] = stepped(a, penalty_of(a), i, relaxed);
+    write_bias(a, i);
+  }
+};
 
 /// Steps, and leaves the parts of the dual before and after: parts[chunk], parts[chunks + chunk].
 template <class T>
-__global__ void guarded_step_kernel(const HalfStepArgs<T> a, std::int64_t chunks, Part* parts) {
-  const Penalty penalty = penalty_of(a);
-  MeasureArgs<T> measure{};
-  measure.f = a.f, measure.s = a.s, measure.weight = a.weight, measure.eps = a.eps;
-  const std::int64_t chunk = blockIdx.x;
-  const auto old = [&](std::int64_t i) { return static_cast<double>(a.f[i]); };
-  const Part before = measure_chunk(measure, penalty, chunk, old);
-  for (int e = 0; e < kPerThread; ++e) {
-    const std::int64_t i = chunk * kChunk + threadIdx.x + e * kReduceThreads;
-    if (i < a.weight.size) a.f[i] = stepped(a, penalty, i, true);
+struct GuardedStep {
+  static constexpr int kThreads = kReduceThreads;
+  HalfStepArgs<T> a;
+  std::int64_t chunks;
+  Part* parts;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const Penalty penalty = penalty_of(a);
+    MeasureArgs<T> measure{};
+    measure.f = a.f, measure.s = a.s, measure.weight = a.weight, measure.eps = a.eps;
+    const std::int64_t chunk = at.x;
+    const auto old = [&](std::int64_t i) { return static_cast<double>(a.f[i]); };
+    const Part before = measure_chunk(measure, penalty, chunk, old);
+    for (int e = 0; e < kPerThread; ++e) {
+      const std::int64_t i = chunk * kChunk + threadIdx.x + e * kReduceThreads;
+      if (i < a.weight.size) a.f[i] = stepped(a, penalty, i, true);
+    }
+    const Part after = measure_chunk(measure, penalty, chunk, old);  // each thread reads its own
+    if (threadIdx.x == 0) parts[chunk] = before, parts[chunks + chunk] = after;
   }
-  const Part after = measure_chunk(measure, penalty, chunk, old);  // each thread reads its own
-  if (threadIdx.x == 0) parts[chunk] = before, parts[chunks + chunk] = after;
-}
+};
 
 /// Every block adds up the parts by itself; all come to the same decision.
 template <class T>
-__global__ void guard_kernel(const HalfStepArgs<T> a, std::int64_t chunks, const Part* parts) {
-  const auto dual = [&](const Measures& m) { return m.dual - a.eps * exp(m.log_mass); };
-  const double before = dual(add_parts(parts, chunks)),
-               after = dual(add_parts(parts + chunks, chunks));
-  const double rounding =
-      8 * static_cast<double>(std::numeric_limits<T>::epsilon()) * (fabs(before) + a.eps * a.mass);
-  const bool keeps = after >= before - rounding;
-  if (keeps && !a.h) return;
-  const Penalty penalty = penalty_of(a);
-  for (int e = 0; e < kPerThread; ++e) {
-    const std::int64_t i = blockIdx.x * std::int64_t{kChunk} + threadIdx.x + e * kReduceThreads;
-    if (!keeps && i < a.weight.size) a.f[i] = stepped(a, penalty, i, false);
-    write_bias(a, i);
+struct Guard {
+  static constexpr int kThreads = kReduceThreads;
+  HalfStepArgs<T> a;
+  std::int64_t chunks;
+  const Part* parts;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const auto dual = [&](const Measures& m) { return m.dual - a.eps * exp(m.log_mass); };
+    const double before = dual(add_parts(parts, chunks)),
+                 after = dual(add_parts(parts + chunks, chunks));
+    const double rounding = 8 * static_cast<double>(std::numeric_limits<T>::epsilon()) *
+                            (fabs(before) + a.eps * a.mass);
+    const bool keeps = after >= before - rounding;
+    if (keeps && !a.h) return;
+    const Penalty penalty = penalty_of(a);
+    for (int e = 0; e < kPerThread; ++e) {
+      const std::int64_t i = at.x * std::int64_t{kChunk} + threadIdx.x + e * kReduceThreads;
+      if (!keeps && i < a.weight.size) a.f[i] = stepped(a, penalty, i, false);
+      write_bias(a, i);
+    }
   }
-}
+};
 
 /// Parts of log sum_i a_i exp(-f_i / rho) of either side.
 template <class T>
-__global__ void log_sum_parts_kernel(const TranslateArgs<T> a, std::int64_t chunks, Part* parts) {
-  const MovedSide<T>& side = blockIdx.y == 0 ? a.lead : a.follow;
-  if (side.penalty.kind != Penalty::Kind::kl) return;
-  const std::int64_t n = side.weight.size, begin = std::int64_t{blockIdx.x} * kChunk + threadIdx.x;
-  Part part{none(), 0, 0, 0, 0};
-  for (int e = 0; e < kPerThread; ++e) {
-    const std::int64_t i = begin + e * kReduceThreads;
-    if (i < n && side.weight[i] > 0) part.top = fmax(part.top, -side.f[i] / side.penalty.strength);
+struct LogSumParts {
+  static constexpr int kThreads = kReduceThreads;
+  TranslateArgs<T> a;
+  std::int64_t chunks;
+  Part* parts;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const MovedSide<T>& side = at.y == 0 ? a.lead : a.follow;
+    if (side.penalty.kind != Penalty::Kind::kl) return;
+    const std::int64_t n = side.weight.size, begin = std::int64_t{at.x} * kChunk + threadIdx.x;
+    Part part{none(), 0, 0, 0, 0};
+    for (int e = 0; e < kPerThread; ++e) {
+      const std::int64_t i = begin + e * kReduceThreads;
+      if (i < n && side.weight[i] > 0)
+        part.top = fmax(part.top, -side.f[i] / side.penalty.strength);
+    }
+    part.top = max_block(part.top);
+    for (int e = 0; e < kPerThread && part.top > none(); ++e) {
+      const std::int64_t i = begin + e * kReduceThreads;
+      if (i < n && side.weight[i] > 0)
+        part.mass += side.weight[i] * exp(-side.f[i] / side.penalty.strength - part.top);
+    }
+    part.mass = sum_block(part.mass);
+    if (threadIdx.x == 0) parts[at.y * chunks + at.x] = part;
   }
-  part.top = max_block(part.top);
-  for (int e = 0; e < kPerThread && part.top > none(); ++e) {
-    const std::int64_t i = begin + e * kReduceThreads;
-    if (i < n && side.weight[i] > 0)
-      part.mass += side.weight[i] * exp(-side.f[i] / side.penalty.strength - part.top);
-  }
-  part.mass = sum_block(part.mass);
-  if (threadIdx.x == 0) parts[blockIdx.y * chunks + blockIdx.x] = part;
-}
+};
 
 template <class T>
-__global__ void translation_kernel(const TranslateArgs<T> a, std::int64_t chunks, const Part* parts,
-                                   double* by) {
-  using Kind = Penalty::Kind;
-  const auto log_target = [&](const MovedSide<T>& side, const Part* of_side) {
-    return side.penalty.kind == Kind::kl ? add_parts(of_side, chunks).log_mass : log(side.mass);
-  };
-  const double rho_a = a.lead.penalty.strength, rho_b = a.follow.penalty.strength;
-  const double rate = a.lead.penalty.kind == Kind::balanced     ? rho_b
-                      : a.follow.penalty.kind == Kind::balanced ? rho_a
-                                                                : rho_a * rho_b / (rho_a + rho_b);
-  const double step = rate * (log_target(a.lead, parts) - log_target(a.follow, parts + chunks));
-  if (threadIdx.x == 0) *by = isfinite(step) ? step : 0;
-}
+struct Translation {
+  static constexpr int kThreads = kReduceThreads;
+  TranslateArgs<T> a;
+  std::int64_t chunks;
+  const Part* parts;
+  double* by;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    using Kind = Penalty::Kind;
+    const auto log_target = [&](const MovedSide<T>& side, const Part* of_side) {
+      return side.penalty.kind == Kind::kl ? add_parts(of_side, chunks).log_mass : log(side.mass);
+    };
+    const double rho_a = a.lead.penalty.strength, rho_b = a.follow.penalty.strength;
+    const double rate = a.lead.penalty.kind == Kind::balanced     ? rho_b
+                        : a.follow.penalty.kind == Kind::balanced ? rho_a
+                                                                  : rho_a * rho_b / (rho_a + rho_b);
+    const double step = rate * (log_target(a.lead, parts) - log_target(a.follow, parts + chunks));
+    if (threadIdx.x == 0) *by = isfinite(step) ? step : 0;
+  }
+};
 
 template <class T>
-__global__ void mass_step_kernel(const MatchMassArgs<T> a, std::int64_t chunks, const Part* parts,
-                                 double* by) {
-  const double log_mass = add_parts(parts, chunks).log_mass;
-  const double step = a.eps / 2 * (log(a.total_mass) - log_mass);
-  if (threadIdx.x > 0) return;
-  *by = isfinite(step) ? step : 0;
-  if (isfinite(step)) *a.level = static_cast<T>(*a.level + step);
-}
+struct MassStep {
+  static constexpr int kThreads = kReduceThreads;
+  MatchMassArgs<T> a;
+  std::int64_t chunks;
+  const Part* parts;
+  double* by;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const double log_mass = add_parts(parts, chunks).log_mass;
+    const double step = a.eps / 2 * (log(a.total_mass) - log_mass);
+    if (threadIdx.x > 0) return;
+    *by = isfinite(step) ? step : 0;
+    if (isfinite(step)) *a.level = static_cast<T>(*a.level + step);
+  }
+};
 
 /// lead.f += l, follow.f += sign l, and the softmins with them: softmin(g + c) = softmin(g) - c.
 template <class T>
-__global__ void move_kernel(const MovedSide<T> lead, const MovedSide<T> follow, double sign,
-                            const double* by) {
-  const double l = *by;
-  if (l == 0) return;
-  const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
-  if (i < lead.weight.size) {
-    lead.f[i] = static_cast<T>(lead.f[i] + l);
-    lead.s[i] -= sign * l;
-  }
-  if (i < follow.weight.size) {
-    follow.f[i] = static_cast<T>(follow.f[i] + sign * l);
-    follow.s[i] -= l;
-  }
-}
+struct Move {
+  static constexpr int kThreads = kReduceThreads;
+  MovedSide<T> lead, follow;
+  double sign;
+  const double* by;
 
-unsigned blocks_of(std::int64_t n) {
-  return static_cast<unsigned>(
-      std::max<std::int64_t>(1, (n + kReduceThreads - 1) / kReduceThreads));
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const double l = *by;
+    if (l == 0) return;
+    const std::int64_t i = std::int64_t{at.x} * kThreads + threadIdx.x;
+    if (i < lead.weight.size) {
+      lead.f[i] = static_cast<T>(lead.f[i] + l);
+      lead.s[i] -= sign * l;
+    }
+    if (i < follow.weight.size) {
+      follow.f[i] = static_cast<T>(follow.f[i] + sign * l);
+      follow.s[i] -= l;
+    }
+  }
+};
+
+std::int64_t blocks_of(std::int64_t n) {
+  return std::max<std::int64_t>(1, (n + kReduceThreads - 1) / kReduceThreads);
 }
 
 template <class T>
 void move(const MovedSide<T>& lead, const MovedSide<T>& follow, double sign, const double* by,
-          cudaStream_t stream) {
+          Exec& exec) {
   const std::int64_t n = std::max(lead.weight.size, follow.weight.size);
-  move_kernel<<<blocks_of(n), kReduceThreads, 0, stream>>>(lead, follow, sign, by);
-  check_launch("move");
+  launch(Move<T>{lead, follow, sign, by}, blocks_of(n), exec);
 }
 
 /// Parts of up to kSides sides; the scratch needed is that of all their chunks.
 template <class T>
-Sides<T> measure_parts(std::span<const MeasureArgs<T>> some, Part* parts, cudaStream_t stream) {
+Sides<T> measure_parts(std::span<const MeasureArgs<T>> some, Part* parts, Exec& exec) {
   Sides<T> sides{};
   std::int64_t most = 0, total = 0;
   for (std::size_t s = 0; s < some.size(); ++s) {
@@ -268,9 +343,8 @@ Sides<T> measure_parts(std::span<const MeasureArgs<T>> some, Part* parts, cudaSt
     most = std::max(most, chunk_count(some[s].weight.size));
     total += chunk_count(some[s].weight.size);
   }
-  const dim3 grid(static_cast<unsigned>(most), static_cast<unsigned>(some.size()));
-  measure_parts_kernel<<<grid, kReduceThreads, 0, stream>>>(sides, parts);
-  check_launch("measure");
+  launch(MeasureParts<T>{sides, parts},
+         dim3(static_cast<unsigned>(most), static_cast<unsigned>(some.size())), exec);
   return sides;
 }
 }  // namespace
@@ -279,25 +353,21 @@ template <class T>
 void half_step(const HalfStepArgs<T>& a, Exec& exec) {
   if (a.weight.size == 0) return;
   const Current current(exec);
-  const cudaStream_t stream = stream_of(exec);
   if (!(a.omega > 1)) {
     const std::int64_t entries = a.h ? padded(a.weight.size) : a.weight.size;
-    return launch(step_kernel<T>, blocks_of(entries), kReduceThreads, 0, stream, a, a.omega != 1);
+    return launch(Step<T>{a, a.omega != 1}, blocks_of(entries), exec);
   }
   const std::int64_t chunks = chunk_count(a.weight.size);
   const Scratch memory(exec, 2 * chunks * static_cast<std::int64_t>(sizeof(Part)));
   auto* const parts = reinterpret_cast<Part*>(memory.data());
-  const auto grid = static_cast<unsigned>(chunks);
-  guarded_step_kernel<<<grid, kReduceThreads, 0, stream>>>(a, chunks, parts);
-  guard_kernel<<<grid, kReduceThreads, 0, stream>>>(a, chunks, parts);
-  check_launch("half_step");
+  launch(GuardedStep<T>{a, chunks, parts}, chunks, exec);
+  launch(Guard<T>{a, chunks, parts}, chunks, exec);
 }
 
 template <class T>
 void measure(std::span<const MeasureArgs<T>> sides, Measures* out, Exec& exec) {
   if (sides.empty()) return;
   const Current current(exec);
-  const cudaStream_t stream = stream_of(exec);
   std::int64_t chunks = 0;
   for (const auto& side : sides) chunks += chunk_count(side.weight.size);
   const auto count = static_cast<std::int64_t>(sides.size());
@@ -307,36 +377,30 @@ void measure(std::span<const MeasureArgs<T>> sides, Measures* out, Exec& exec) {
   auto* const measures = answer.as<Measures>();
   for (std::int64_t first = 0; first < count; first += kSides) {
     const auto some = sides.subspan(first, std::min<std::int64_t>(kSides, count - first));
-    const auto args = measure_parts(some, parts, stream);
-    measure_kernel<<<static_cast<unsigned>(some.size()), kReduceThreads, 0, stream>>>(
-        args, parts, measures + first);
-    check_launch("measure");
+    const auto args = measure_parts(some, parts, exec);
+    launch(Measure<T>{args, parts, measures + first}, std::ssize(some), exec);
     for (const auto& side : some) parts += chunk_count(side.weight.size);
   }
-  check(cudaStreamSynchronize(stream), "measure");
+  wait(exec, "measure");
   std::copy_n(measures, count, out);
 }
 
 template <class T>
 void translate(const TranslateArgs<T>& a, Exec& exec) {
   const Current current(exec);
-  const cudaStream_t stream = stream_of(exec);
   // Chunks beyond the end of the shorter side say nothing: top -inf, mass 0.
   const std::int64_t chunks = chunk_count(std::max(a.lead.weight.size, a.follow.weight.size));
   const Scratch memory(exec, 2 * chunks * static_cast<std::int64_t>(sizeof(Part)) + 8);
   auto* const parts = reinterpret_cast<Part*>(memory.data());
   auto* const by = reinterpret_cast<double*>(parts + 2 * chunks);
-  const dim3 grid(static_cast<unsigned>(chunks), 2);
-  log_sum_parts_kernel<<<grid, kReduceThreads, 0, stream>>>(a, chunks, parts);
-  translation_kernel<<<1, kReduceThreads, 0, stream>>>(a, chunks, parts, by);
-  check_launch("translate");
-  move(a.lead, a.follow, -1, by, stream);
+  launch(LogSumParts<T>{a, chunks, parts}, dim3(static_cast<unsigned>(chunks), 2), exec);
+  launch(Translation<T>{a, chunks, parts, by}, 1, exec);
+  move(a.lead, a.follow, -1, by, exec);
 }
 
 template <class T>
 void match_mass(const MatchMassArgs<T>& a, Exec& exec) {
   const Current current(exec);
-  const cudaStream_t stream = stream_of(exec);
   const std::int64_t chunks = chunk_count(a.follow.weight.size);
   const Scratch memory(exec, chunks * static_cast<std::int64_t>(sizeof(Part)) + 8);
   auto* const parts = reinterpret_cast<Part*>(memory.data());
@@ -344,10 +408,9 @@ void match_mass(const MatchMassArgs<T>& a, Exec& exec) {
   MeasureArgs<T> side{};
   side.f = a.follow.f, side.s = a.follow.s, side.weight = a.follow.weight;
   side.penalty = a.follow.penalty, side.level = a.level, side.eps = a.eps;
-  measure_parts(std::span<const MeasureArgs<T>>(&side, 1), parts, stream);
-  mass_step_kernel<<<1, kReduceThreads, 0, stream>>>(a, chunks, parts, by);
-  check_launch("match_mass");
-  move(a.lead, a.follow, 1, by, stream);
+  measure_parts(std::span<const MeasureArgs<T>>(&side, 1), parts, exec);
+  launch(MassStep<T>{a, chunks, parts, by}, 1, exec);
+  move(a.lead, a.follow, 1, by, exec);
 }
 
 #define MONGE_INSTANTIATE(T)                                                   \

@@ -131,6 +131,35 @@ Array read_weights(const std::string& path) {
   return column_of(table, std::max<std::int64_t>(weight, 0));
 }
 
+Array read_grid(const std::string& path) {
+  if (format_of(path) != Format::npy)
+    throw IoError(fmt::format("[io] {}: a grid of masses is read from .npy", path));
+  FileSource file(path);
+  Array array = read_npy(file);
+  const auto& shape = array.shape;
+  if (shape.empty() || shape.size() > 3 || std::find(shape.begin(), shape.end(), 0) != shape.end())
+    throw IoError(fmt::format("[io] {}: masses of shape {}, wanted a grid of 1 to 3 axes", path,
+                              to_string(shape)));
+  if (!array.fortran_order || shape.size() == 1) return array;
+  std::visit(
+      [&]<class T>(Buffer<T>& values) {
+        Buffer<T> ordered(values.size());
+        for (std::int64_t e = 0; e < ordered.size(); ++e) {  // of index i, counted from the last
+          std::int64_t rest = e, at = 0;
+          for (std::size_t k = shape.size(); k-- > 0; rest /= shape[k]) {
+            std::int64_t stride = 1;
+            for (std::size_t l = 0; l < k; ++l) stride *= shape[l];
+            at += rest % shape[k] * stride;
+          }
+          ordered[e] = values[at];
+        }
+        values = std::move(ordered);
+      },
+      array.values);
+  array.fortran_order = false;
+  return array;
+}
+
 template <class T>
 Buffer<T> take(Array&& array) {
   return std::visit(

@@ -19,6 +19,9 @@ MeasureFile read_measure(const std::string& path);
 /// single column.
 Array read_weights(const std::string& path);
 
+/// Masses on a grid: .npy of 1 to 3 axes, in C order.
+Array read_grid(const std::string& path);
+
 /// The numbers as T, converted where they are of another type.
 template <class T>
 Buffer<T> take(Array&& array);

@@ -313,6 +313,18 @@ Array read_npy(Source& source) {
           read_values(source, count, type)};
 }
 
+std::string read_npy_text(Source& source) {
+  const Header header = read_header(source);
+  if (!header.shape.empty() || !header.descr.starts_with("|S") ||
+      header.descr.substr(2) != std::to_string(source.remaining()))
+    throw IoError(fmt::format("[io] {} is of type '{}' and shape {}, wanted one string",
+                              source.name(), header.descr, to_string(header.shape)));
+  std::string out(source.remaining(), '\0');
+  source.read(out.data(), out.size());
+  out.resize(out.find_last_not_of('\0') + 1);  // NumPy fills with them
+  return out;
+}
+
 std::uint64_t ArrayView::bytes() const {
   std::uint64_t out = item_size;
   for (const std::int64_t length : shape) out *= static_cast<std::uint64_t>(length);

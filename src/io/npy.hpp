@@ -14,6 +14,8 @@ namespace monge::io {
 /// IoError naming the file, the place and what was wanted; half, complex, structured, string, date
 /// and object arrays are refused by name. Allocates at most 8 bytes for each byte of the source.
 Array read_npy(Source& source);
+/// The one string that `source` holds: NumPy's type S and no shape. Throws IoError as read_npy.
+std::string read_npy_text(Source& source);
 
 /// A C-ordered array of the caller's, to be written.
 struct ArrayView {
@@ -26,12 +28,17 @@ struct ArrayView {
             : std::is_floating_point_v<T> ? (sizeof(T) == 4 ? "<f4" : "<f8")
                                           : "<i8";
   }
+  /// A string, as read_npy_text reads it.
+  explicit ArrayView(const std::string& text)
+      : data(text.c_str()), item_size(text.empty() ? 1 : text.size()) {
+    descr = "|S" + std::to_string(item_size);
+  }
   std::uint64_t bytes() const;
 
   std::vector<std::int64_t> shape;
   const void* data;
   std::uint64_t item_size;
-  const char* descr;
+  std::string descr;
 };
 
 /// Magic, version 1.0 and header, padded to 64 bytes: what precedes the array's own bytes.

@@ -116,36 +116,4 @@ Array NpzReader::read(const std::string& key) const {
   source.finish();
   return out;
 }
-
-void write_npz(const std::string& path, const std::vector<NamedArray>& arrays) {
-  int code = 0;
-  zip_t* archive = zip_open(path.c_str(), ZIP_CREATE | ZIP_TRUNCATE, &code);
-  if (!archive) throw IoError(fmt::format("[io] cannot write {}: {}", path, message_of(code)));
-  const auto fail = [&] {
-    const std::string why = zip_strerror(archive);
-    zip_discard(archive);
-    throw IoError(fmt::format("[io] cannot write {}: {}", path, why));
-  };
-
-  std::vector<std::string> headers;  // libzip reads both fragments while it closes the archive
-  headers.reserve(arrays.size());
-  for (const NamedArray& named : arrays) {
-    const ArrayView& array = named.array;
-    headers.push_back(npy_header(array));
-    const zip_buffer_fragment_t fragments[] = {
-        {reinterpret_cast<zip_uint8_t*>(headers.back().data()), headers.back().size()},
-        {static_cast<zip_uint8_t*>(const_cast<void*>(array.data)), array.bytes()}};
-    zip_source_t* source = zip_source_buffer_fragment(archive, fragments, 2, 0);
-    if (!source) fail();
-    const zip_int64_t index =
-        zip_file_add(archive, (named.key + std::string(kSuffix)).c_str(), source, ZIP_FL_ENC_UTF_8);
-    if (index < 0) zip_source_free(source);
-    constexpr zip_uint16_t kFirstDay = 1 << 5 | 1;  // 1 January 1980, where zip's calendar begins
-    if (index < 0 ||
-        zip_set_file_compression(archive, static_cast<zip_uint64_t>(index), ZIP_CM_STORE, 0) != 0 ||
-        zip_file_set_dostime(archive, static_cast<zip_uint64_t>(index), 0, kFirstDay, 0) != 0)
-      fail();
-  }
-  if (zip_close(archive) != 0) fail();  // writes beside `path`, then renames
-}
 }  // namespace monge::io

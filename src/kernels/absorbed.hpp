@@ -1,8 +1,9 @@
 // The absorbed kernel: K_ij = exp((f_i + g_j - c_ij) / eps) of some pair (f, g), kept in memory, so
 // that softmin becomes a product of K with a vector, whatever the cost and the dimension are:
 //   softmin(h)_i = f_i - eps log sum_j K_ij v_j,   v_j = exp((h_j - g_j) / eps)
-// All of it on the CPU, where exec.device is by contract.
 #pragma once
+#include <type_traits>
+
 #include "kernels/backend.hpp"
 #include "kernels/pairs.hpp"
 #include "kernels/softmin.hpp"
@@ -27,6 +28,7 @@ struct Absorbed {
   bool transposed;      // the rows of K are the columns of the softmin
   const double *f, *g;  // of rows and columns of the softmin; [padded], -inf in the padding and for
                         // a point without partner
+  std::int64_t* redone = nullptr;  // of a GPU: gains the number of rows redone without K
 };
 
 /// What a softmin costs that streams and one that reads K, and what it costs to absorb, in
@@ -42,27 +44,52 @@ template <class T, class K>
 bool softmin(const SoftminArgs<T>&, const Absorbed<K>&, Exec&);
 template <class T>
 AbsorbedCosts absorbed_costs(const Pairs<T>&, Precision, int bytes);
+std::int64_t absorbed_bytes(Device);
 }  // namespace cpu
+namespace cuda {
+template <class T>
+bool absorb(const AbsorbArgs<T>&, Exec&);
+template <class T>
+bool softmin(const SoftminArgs<T>&, const Absorbed<T>&, Exec&);
+template <class T>
+AbsorbedCosts absorbed_costs(const Pairs<T>&, Precision, int bytes);
+std::int64_t absorbed_bytes(Device);
+}  // namespace cuda
 
 /// Scores and exponentials in double, rounded to K once; 0 below the smallest normal number. False,
 /// the kernel then of no use, where an entry is above 1e12: what small v_j lose would matter.
+/// Waits. On a GPU K is of type T.
 template <class T, class K = T>
 bool absorb(const AbsorbArgs<T, K>& args, Exec& exec) {
-  return cpu::absorb(args, exec);
+  if constexpr (std::is_same_v<T, K>)
+    return MONGE_ON(exec.device, absorb(args, exec));
+  else
+    return cpu::absorb(args, exec);
 }
 
 /// The softmin of `args` (whose list is null), without its shift. False, nothing being written,
 /// where h is so far from g, or so many sums from 1, that entries may matter which K has lost. A
 /// few rows whose sum leaves [1e-18, 1e18] are redone without K. Sums as in softmin.hpp, of type K;
-/// v_j is formed in double and rounded once.
+/// v_j is formed in double and rounded once. A GPU, which the host does not wait for, redoes all
+/// rows that are to be, says in Absorbed::redone how many, and is true.
 template <class T, class K = T>
 bool softmin(const SoftminArgs<T>& args, const Absorbed<K>& absorbed, Exec& exec) {
-  return cpu::softmin(args, absorbed, exec);
+  if constexpr (std::is_same_v<T, K>)
+    return MONGE_ON(exec.device, softmin(args, absorbed, exec));
+  else
+    return cpu::softmin(args, absorbed, exec);
+}
+
+/// What a kernel may take where the caller does not say: 512 MiB, of a GPU a sixteenth of its
+/// memory.
+inline std::int64_t absorbed_bytes(Device device) {
+  return MONGE_ON(device, absorbed_bytes(device));
 }
 
 /// `bytes`: of a value of K.
 template <class T>
-AbsorbedCosts absorbed_costs(const Pairs<T>& pairs, Precision precision, int bytes) {
-  return cpu::absorbed_costs(pairs, precision, bytes);
+AbsorbedCosts absorbed_costs(const Pairs<T>& pairs, Precision precision, int bytes,
+                             const Exec& exec) {
+  return MONGE_ON(exec.device, absorbed_costs(pairs, precision, bytes));
 }
 }  // namespace monge::kernels

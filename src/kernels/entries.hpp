@@ -5,6 +5,8 @@
 #include <cstdint>
 
 #include "kernels/each.hpp"
+#include "kernels/newton.hpp"
+#include "kernels/support.hpp"
 #include "kernels/update.hpp"
 
 namespace monge::kernels {
@@ -90,6 +92,44 @@ struct ZeroWeightArgs {
   }
 };
 
+/// out [points, dim]: the points of a grid (monge/ot/geometry.hpp).
+template <class T>
+struct GridPointsArgs {
+  int dim;
+  std::int64_t shape[3];
+  double origin[3], spacing[3];
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const int k = static_cast<int>(e % dim);
+    std::int64_t i = e / dim;
+    for (int axis = dim - 1; axis > k; --axis) i /= shape[axis];
+    out[e] = static_cast<T>(origin[k] + static_cast<double>(i % shape[k]) * spacing[k]);
+  }
+};
+
+/// From averages over a row's weights to sums of them: out_i = factor w_i average_i, or is raised
+/// by it, with w_i = exp((shift_i - s_i) / eps), s the row's softmin; 0 where the shift is not
+/// finite.
+template <class T>
+struct RowSumsArgs {
+  const T* average;  // null: ones
+  const T* shift;    // null: w = 1
+  const double* s;
+  double eps, factor;
+  bool adds;
+  std::int64_t stride;  // of out
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
+    double w = factor;
+    if (shift) w = std::isfinite(shift[i]) ? factor * std::exp((shift[i] - s[i]) / eps) : 0.0;
+    if (average) w = w != 0 ? w * average[i] : 0.0;
+    T& to = out[i * stride];
+    to = static_cast<T>(adds ? to + w : w);
+  }
+};
+
 /// out_i += factor x_i
 template <class T>
 struct AddArgs {
@@ -98,6 +138,21 @@ struct AddArgs {
   T* out;
 
   MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] += factor * x[i]; }
+};
+
+/// out [padded]: from [size] where that is finite (null: `otherwise`), else and behind it
+/// -infinity.
+template <class T>
+struct FiniteArgs {
+  const T* from;
+  std::int64_t size;
+  double otherwise;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
+    const double value = i >= size ? -INFINITY : from ? static_cast<double>(from[i]) : otherwise;
+    out[i] = std::isfinite(value) ? value : -INFINITY;
+  }
 };
 
 template <class T>
@@ -271,6 +326,21 @@ struct WeightGradientArgs {
   }
 };
 
+/// d D / d g_j where the other side is at its best: what optimality asks of the marginal (of a
+/// balanced or kl side) less the marginal itself.
+template <class T>
+struct SemiDualGradientArgs {
+  VectorView<const T> weight;
+  const T *g, *ratio;  // ratio: q / b
+  Penalty penalty;
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t j) const {
+    const double b = weight[j];
+    out[j] = b > 0 ? static_cast<T>(b * (std::exp(penalty.log_target(g[j])) - ratio[j])) : T(0);
+  }
+};
+
 /// One measure's dual term in a divergence: its potential in the cross term against those of its
 /// self term, conjugate(cross) - (conjugate_f(f) + conjugate_g(g)) / 2. With the same penalty on
 /// both sides f = g, and the difference is formed at once.
@@ -318,7 +388,10 @@ struct DebiasedGradientArgs {
   X(UnitLengthChainArgs<T>)        \
   X(SelfDotArgs<T>)                \
   X(ZeroWeightArgs<T>)             \
+  X(GridPointsArgs<T>)             \
+  X(RowSumsArgs<T>)                \
   X(AddArgs<T>)                    \
+  X(FiniteArgs<T>)                 \
   X(RoundArgs<T>)                  \
   X(ScaleRowsArgs<T>)              \
   X(RowMassArgs<T>)                \
@@ -328,14 +401,19 @@ struct DebiasedGradientArgs {
   X(CovarianceArgs<T>)             \
   X(DenseArgs<T>)                  \
   X(WeightGradientArgs<T>)         \
+  X(SemiDualGradientArgs<T>)       \
   X(DebiasedGradientArgs<T>)       \
   X(LogWeightArgs<T>)              \
   X(BiasArgs<T>)                   \
   X(ShiftArgs<T>)
-#define MONGE_EACH_BODIES(X) \
-  MONGE_EACH_BODIES_OF(X, float) MONGE_EACH_BODIES_OF(X, double) X(WidenArgs)
+#define MONGE_EACH_BODIES(X)      \
+  MONGE_EACH_BODIES_OF(X, float)  \
+  MONGE_EACH_BODIES_OF(X, double) \
+  X(WidenArgs) MONGE_NEWTON_EACH_BODIES(X) MONGE_SUPPORT_EACH_BODIES(X)
 #define MONGE_SUM_BODIES_OF(X, T) \
   X(RatioSumsArgs<T>)             \
   X(ColumnSumsArgs<T>)            \
   X(DebiasedSumArgs<T>)
-#define MONGE_SUM_BODIES(X) MONGE_SUM_BODIES_OF(X, float) MONGE_SUM_BODIES_OF(X, double)
+#define MONGE_SUM_BODIES(X)     \
+  MONGE_SUM_BODIES_OF(X, float) \
+  MONGE_SUM_BODIES_OF(X, double) MONGE_NEWTON_SUM_BODIES(X) MONGE_SUPPORT_SUM_BODIES(X)

@@ -1,7 +1,8 @@
 // Independent chains of verbs, side by side: the entries of a batch. body(i, exec) is called once
 // for every task i with an Exec of its own, on the device and stream of the caller's, whose stop
-// flag and hook act in it. `work` says about how long each takes, in any unit; order and threads
-// follow from it. The first exception ends the call, as soon as the tasks that are running stop.
+// flag and hook act in it. `work`: about the multiply-adds of a sweep of its; order, threads, and
+// how many there are at a time follow from it. The first exception ends the call, as soon as the
+// tasks that are running stop.
 #pragma once
 #include <cstdint>
 #include <functional>

@@ -15,7 +15,7 @@ struct TopKArgs {
   int k;                  // >= 1
   std::int64_t* columns;  // [n, k], -1 past the last column of non-zero weight
   T* weights;             // [n, k], 0 there
-  T* softmin;             // [n] or null; +inf for an empty row
+  double* softmin;        // [n] or null, as softmin.hpp has it; +inf for an empty row
   double eps;
 };
 

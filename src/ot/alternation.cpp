@@ -23,6 +23,7 @@ typename Alternation<T>::Half Alternation<T>::make_half(const Problem<T>& proble
   half.weight = source ? problem.a() : problem.b();
   half.mass = source ? problem.mass_a() : problem.mass_b();
   half.penalty = penalty_of<T>(source ? problem.marginal_a() : problem.marginal_b());
+  half.bounded = {bounds_, side, half.weight, half.penalty};
   const std::int64_t n = half.weight.size, padded = kernels::padded(n);
   half.in_double = Buffer<double>(2 * n, exec.device);
   half.softmin = half.in_double.data();
@@ -37,7 +38,7 @@ typename Alternation<T>::Half Alternation<T>::make_half(const Problem<T>& proble
 
 template <class T>
 Alternation<T>::Alternation(const Problem<T>& problem, Operator<T>& op, bool translate, Exec& exec)
-    : op_(op), translate_(translate) {
+    : op_(op), bounds_(problem.bounds()), translate_(translate) {
   // A Balanced side beside a soft one leads, so that its marginal is exact in every checked pair:
   // otherwise the duality gap would be infinite there.
   const bool swap = std::holds_alternative<Balanced>(problem.marginal_b()) &&
@@ -75,15 +76,61 @@ void Alternation<T>::start(const Start<T>& start, Exec& exec) {
 }
 
 template <class T>
+void Alternation<T>::need_bias(Half& half, Exec& exec) {
+  if (!half.has_bias)
+    kernels::bias<T>({half.potential, half.log_weight, half.weight.size, eps_, half.h}, exec);
+  half.has_bias = true;
+}
+
+template <class T>
 void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
-  if (!from.has_bias)
-    kernels::bias<T>({from.potential, from.log_weight, from.weight.size, eps_, from.h}, exec);
-  from.has_bias = true;
+  need_bias(from, exec);
   last_absorbed_ = op_.softmin(half.side, from.h, half.has_softmin ? half.softmin : nullptr,
                                half.softmin, eps_, exec);
   absorbed_ += last_absorbed_;
   half.has_softmin = true;
+  half.bounded.swept(half.softmin);
   exec.state.passes = ++passes_;
+}
+
+// What has no softmin yet is swept for it first: weights are those relative to it.
+template <class T>
+void Alternation<T>::sweep(Half& half, Half& from, int k, TopLists& lists, Exec& exec) {
+  if (!half.has_softmin) sweep(half, from, exec);
+  need_bias(from, exec);
+  const std::int64_t n = half.weight.size;
+  if (lists.k != k) {
+    lists.k = k;
+    lists.columns = Buffer<std::int64_t>(n * k, exec.device);
+    lists.weights = Buffer<T>(n * k, exec.device);
+    lists.shift = Buffer<T>(n, exec.device);
+  }
+  kernels::each(kernels::RoundArgs<T>{half.softmin, lists.shift.data()}, n, exec);
+  op_.top_k(half.side, from.h, lists.shift.data(), k, lists.columns.data(), lists.weights.data(),
+            half.softmin, eps_, exec);
+  last_absorbed_ = false;
+  exec.state.passes = ++passes_;
+}
+
+template <class T>
+void Alternation<T>::visit(int k, TopLists& lead, TopLists& follow, Exec& exec) {
+  sweep(lead_, follow_, k, lead, exec);
+  update(lead_, 1, false, exec);
+  sweep(follow_, lead_, k, follow, exec);
+}
+
+template <class T>
+void Alternation<T>::set_following(const double* g, const double* lead_softmin,
+                                   const double* follow_softmin, Exec& exec) {
+  kernels::each(kernels::RoundArgs<T>{g, follow_.potential}, follow_.weight.size, exec);
+  const auto near = [&](Half& half, const double* softmin) {
+    copy(half.softmin, exec.device, softmin, exec.device,
+         half.weight.size * std::int64_t{sizeof(double)}, exec.stream);
+    half.has_softmin = true;
+  };
+  near(lead_, lead_softmin);
+  near(follow_, follow_softmin);
+  follow_.has_bias = false;
 }
 
 // The bias comes with the step, unless the potential still `moves`.
@@ -106,18 +153,22 @@ void Alternation<T>::update(Half& half, double omega, bool moves, Exec& exec) {
 template <class T>
 void Alternation<T>::lead(double omega, Exec& exec) {
   sweep(lead_, follow_, exec);
-  update(lead_, omega, false, exec);
+  update(lead_, omega, bounds_, exec);
+  lead_.bounded.step(lead_.potential, follow_.potential, eps_);
+  lead_.bounded.cover(lead_.potential, follow_.potential, eps_, lead_.softmin);
 }
 
 template <class T>
 void Alternation<T>::sweep_following(Exec& exec) {
   sweep(follow_, lead_, exec);
+  follow_.bounded.cover(follow_.potential, lead_.potential, eps_, follow_.softmin);
 }
 
 // A kernel that no sweep could use says that the next would be no better.
 template <class T>
 void Alternation<T>::absorb(double passes, std::int64_t budget, bool rough, Exec& exec) {
-  if (last_absorbed_ || !(lead_.has_softmin || cold_)) return;
+  if (last_absorbed_ && op_.kernel_serves(exec)) return;
+  if (!(lead_.has_softmin || cold_)) return;
   if (absorbed_ == absorbed_before_) return op_.forget();
   if (op_.absorb(lead_.side, lead_.has_softmin ? lead_.softmin : nullptr, follow_.potential, eps_,
                  passes, budget, exec, rough))
@@ -128,7 +179,8 @@ void Alternation<T>::absorb(double passes, std::int64_t budget, bool rough, Exec
 // would need a piecewise linear search; two Balanced sides have none.
 template <class T>
 void Alternation<T>::follow(double omega, Exec& exec) {
-  update(follow_, omega, level_.size() || translates(), exec);
+  update(follow_, omega, level_.size() || translates() || bounds_, exec);
+  follow_.bounded.step(follow_.potential, lead_.potential, eps_);
   if (level_.size())
     kernels::match_mass<T>({lead_.moved(), follow_.moved(), eps_, total_mass_, level_.data()},
                            exec);
@@ -185,9 +237,17 @@ typename Alternation<T>::Check Alternation<T>::check(Exec& exec) const {
   const double residual = lead.residual + follow.residual;
   out.marginal_error = residual == 0 ? 0 : residual / out.mass;
   out.dual = lead.dual + follow.dual + mass_terms + eps_ * (lead_.mass * follow_.mass - out.mass);
+  if (bounds_) out.dual += eps_ * bound_gain();
   out.gap = lead.gap + follow.gap;
   out.finite = std::isfinite(residual) && std::isfinite(out.dual) && std::isfinite(out.mass);
   return out;
+}
+
+template <class T>
+double Alternation<T>::bound_gain() const {
+  const Half &source = lead_.side == Side::source ? lead_ : follow_,
+             &target = lead_.side == Side::source ? follow_ : lead_;
+  return dual_gain(active_bounds(bounds_, source.potential, target.potential, eps_));
 }
 
 template <class T>

@@ -4,6 +4,7 @@
 
 #include "kernels/update.hpp"
 #include "monge/ot/sinkhorn.hpp"
+#include "ot/bounds.hpp"
 #include "ot/operator.hpp"
 
 namespace monge {
@@ -51,10 +52,23 @@ class Alternation {
   /// where `passes` more at this epsilon repay it and none that it keeps is near enough; `rough` as
   /// the operator has it.
   void absorb(double passes, std::int64_t budget, bool rough, Exec& exec);
+
+  /// The k best of each row of a side, from the sweep that was its softmin (kernels/top_k.hpp).
+  struct TopLists {
+    int k = 0;
+    Buffer<std::int64_t> columns;
+    Buffer<T> weights, shift;
+  };
+  /// lead(1) and sweep_following(), with the best entries of every row; afterwards check() is
+  /// known.
+  void visit(int k, TopLists& lead, TopLists& follow, Exec& exec);
+  /// The following potential, rounded to T, and about what the two sweeps to come will give.
+  void set_following(const double* g, const double* lead_softmin, const double* follow_softmin,
+                     Exec& exec);
+
   std::int64_t passes() const { return passes_; }
   std::int64_t absorbed() const { return absorbed_; }  // passes that read a kernel
 
- private:
   struct Half {
     Side side;
     VectorView<const T> weight;
@@ -67,17 +81,25 @@ class Alternation {
     T *h, *potential;              // [padded(n)], [n]
 
     kernels::MovedSide<T> moved() { return {potential, softmin, weight, mass, penalty}; }
+    BoundedSide<T> bounded;    // its lines with lower bounds
     bool has_softmin = false;  // an earlier softmin is a shift for the next
     bool has_bias = false;     // h is that of the potential
   };
+  const Half& leading() const { return lead_; }
+  const Half& following() const { return follow_; }
 
+ private:
+  void need_bias(Half& half, Exec& exec);
   void sweep(Half& half, Half& from, Exec& exec);
+  void sweep(Half& half, Half& from, int k, TopLists& lists, Exec& exec);
   void update(Half& half, double omega, bool moves, Exec& exec);
   bool translates() const;
   kernels::MeasureArgs<T> measured(const Half& half) const;
+  double bound_gain() const;
   Half make_half(const Problem<T>& problem, Side side, Exec& exec) const;
 
   Operator<T>& op_;
+  const BoundEntries* bounds_;  // null: none
   bool translate_;
   bool cold_ = true;  // no start: the first potentials are 0
   double eps_ = 0;

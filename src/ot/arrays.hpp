@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/entries.hpp"
@@ -67,6 +68,15 @@ inline Buffer<double> widened(const Buffer<float>& from, Exec& exec) {
   Buffer<double> out(from.size(), exec.device);
   kernels::each(kernels::WidenArgs{from.data(), out.data()}, out.size(), exec);
   return out;
+}
+
+template <class T>
+Buffer<double> in_double(VectorView<const T> from, Exec& exec) {
+  auto values = gathered(from, exec);
+  if constexpr (std::is_same_v<T, double>)
+    return values;
+  else
+    return widened(values, exec);
 }
 
 /// values [n, k] times the weight of their row.

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "kernels/fibers.hpp"
 #include "kernels/tasks.hpp"
 #include "ot/sinkhorn_options.hpp"
 
@@ -43,6 +44,12 @@ double work_of(const Geometry<T>& geometry) {
   };
   constexpr std::int64_t kExponential = 16;
   if (cloud) return product(cloud->x.rows, cloud->y.rows, cloud->x.cols + kExponential);
+  if (const auto* lattice = std::get_if<Lattice<T>>(&geometry)) {
+    double work = 0;
+    for (int k = 0; k < lattice->source.dim; ++k)
+      work += product(lattice->source.size(), lattice->target.shape[k], kExponential);
+    return work;
+  }
   const auto& costs = std::get<CostMatrix<T>>(geometry).values;
   return product(costs.rows, costs.cols, kExponential);
 }
@@ -67,13 +74,15 @@ std::vector<Result> each_entry(std::size_t count, const Work& work, const Make& 
   return out;
 }
 
-/// Options whose callback is asked one at a time.
+/// Options whose callback is asked one at a time, with the caller's stack to itself.
 template <class Options>
 Options in_turn(Options options, std::mutex& turn) {
   if (options.on_check)
     options.on_check = [ask = std::move(options.on_check), &turn](const SinkhornReport& report) {
       const std::lock_guard lock(turn);
-      return ask(report);
+      bool go_on = false;
+      kernels::on_callers_stack([&] { go_on = ask(report); });
+      return go_on;
     };
   return options;
 }

@@ -7,11 +7,16 @@
 // docs/formulas.md; before it the error stays quadratic in the residuals.
 #include "monge/ot/divergence.hpp"
 
+#include <fmt/format.h>
+
 #include <cmath>
+#include <optional>
 #include <tuple>
 #include <utility>
 
+#include "kernels/tasks.hpp"
 #include "monge/ot/plan.hpp"
+#include "ot/packing.hpp"
 #include "ot/plan_parts.hpp"
 #include "ot/symmetric.hpp"
 
@@ -90,19 +95,24 @@ SinkhornResult<T> solve_self(const Problem<T>& problem, const SinkhornOptions& o
   const bool symmetric = same(penalty(problem, Side::source), penalty(problem, Side::target));
   return symmetric ? symmetric_sinkhorn(problem, options, exec) : sinkhorn(problem, options, exec);
 }
-}  // namespace
+
+/// The costs of the three terms.
+template <class T>
+struct Terms {
+  Geometry<T> ab, aa, bb;
+};
 
 template <class T>
-Divergence<T> divergence(const Measure<T>& source, const Measure<T>& target,
-                         const DivergenceOptions& options, Exec& exec) {
-  const auto problem = [&](const Measure<T>& first, const Measure<T>& second) {
+Divergence<T> debiased(const Terms<T>& costs, VectorView<const T> of_a, VectorView<const T> of_b,
+                       const DivergenceOptions& options, Exec& exec) {
+  const auto problem = [&](const Geometry<T>& geometry, VectorView<const T> first,
+                           VectorView<const T> second) {
     return Problem<T>(
-        PointCloud<T>{first.points, second.points, options.cost}, first.weights, second.weights,
-        options.marginal_a, options.marginal_b,
+        geometry, first, second, options.marginal_a, options.marginal_b,
         {.total_mass = {}, .mass_tolerance = options.mass_tolerance, .stream = exec.stream});
   };
-  const Problem<T> ab = problem(source, target), aa = problem(source, source),
-                   bb = problem(target, target);
+  const Problem<T> ab = problem(costs.ab, of_a, of_b);
+  std::optional<Problem<T>> aa, bb;
   // A callback that has said stop is not asked to change its mind: the terms still to come stop
   // at their first check.
   SinkhornOptions each = options;
@@ -113,12 +123,25 @@ Divergence<T> divergence(const Measure<T>& source, const Measure<T>& target,
       return !stopped;
     };
   Divergence<T> out;
-  out.ab = sinkhorn(ab, each, exec);
-  out.aa = solve_self(aa, each, exec);
-  out.bb = solve_self(bb, each, exec);
+  const auto term = [&](std::int64_t i, Exec& own) {
+    if (i == 0)
+      out.ab = sinkhorn(ab, each, own);
+    else if (i == 1)
+      out.aa = solve_self(aa.emplace(problem(costs.aa, of_a, of_a)), each, own);
+    else
+      out.bb = solve_self(bb.emplace(problem(costs.bb, of_b, of_b)), each, own);
+  };
+  if (exec.device.is_cuda() && !options.on_check) {  // one does not fill it
+    const auto n = static_cast<double>(ab.n()), m = static_cast<double>(ab.m());
+    constexpr double kEachPair = 20;
+    const double works[] = {n * m * kEachPair, n * n * kEachPair, m * m * kEachPair};
+    kernels::tasks(works, term, exec);
+  } else {
+    for (std::int64_t i = 0; i < 3; ++i) term(i, exec);
+  }
 
-  const Debiased<T> a(ab, Side::source, out.ab, aa, out.aa, exec),
-      b(ab, Side::target, out.ab, bb, out.bb, exec);
+  const Debiased<T> a(ab, Side::source, out.ab, *aa, out.aa, exec),
+      b(ab, Side::target, out.ab, *bb, out.bb, exec);
   const double masses = out.ab.report.transported_mass -
                         (out.aa.report.transported_mass + out.bb.report.transported_mass) / 2;
   out.value = a.sum() + b.sum() - options.epsilon * masses;
@@ -126,12 +149,46 @@ Divergence<T> divergence(const Measure<T>& source, const Measure<T>& target,
   out.potential_b = b.potential(out.ab, out.bb);
   if (!options.gradients) return out;
   // A term that was stopped early may stand at another epsilon: its plan is that of its report.
-  const Plan<T> cross(ab, out.ab), self_a(aa, out.aa), self_b(bb, out.bb);
+  const Plan<T> cross(ab, out.ab), self_a(*aa, out.aa), self_b(*bb, out.bb);
   std::tie(out.dx, out.da) = a.gradients(cross, self_a);
   std::tie(out.dy, out.db) = b.gradients(cross, self_b);
   return out;
 }
+}  // namespace
 
+template <class T>
+Divergence<T> divergence(const Measure<T>& source, const Measure<T>& target,
+                         const DivergenceOptions& options, Exec& exec) {
+  const auto costs = [&](const Measure<T>& first, const Measure<T>& second) {
+    return PointCloud<T>{first.points, second.points, options.cost};
+  };
+  return debiased<T>({costs(source, target), costs(source, source), costs(target, target)},
+                     source.weights, target.weights, options, exec);
+}
+
+template <class T>
+Divergence<T> divergence(const Lattice<T>& lattice, VectorView<const T> a, VectorView<const T> b,
+                         const DivergenceOptions& options, Exec& exec) {
+  const auto [cost, asked] = std::pair(cost_form(lattice.cost), cost_form(options.cost));
+  if (cost.form != asked.form || cost.scale != asked.scale || cost.power != asked.power ||
+      cost.unit_length != asked.unit_length)
+    throw InvalidArgument(
+        fmt::format("[divergence] the cost of the lattice is {} and that of the options {}: they "
+                    "must agree",
+                    cost_name(lattice.cost), cost_name(options.cost)),
+        "cost");
+  const auto costs = [&](const Grid& first, const Grid& second) {
+    return Lattice<T>{first, second, lattice.cost, lattice.periodic, lattice.device};
+  };
+  const auto& [source, target] = std::tie(lattice.source, lattice.target);
+  return debiased<T>({costs(source, target), costs(source, source), costs(target, target)}, a, b,
+                     options, exec);
+}
+
+template Divergence<float> divergence(const Lattice<float>&, VectorView<const float>,
+                                      VectorView<const float>, const DivergenceOptions&, Exec&);
+template Divergence<double> divergence(const Lattice<double>&, VectorView<const double>,
+                                       VectorView<const double>, const DivergenceOptions&, Exec&);
 template Divergence<float> divergence(const Measure<float>&, const Measure<float>&,
                                       const DivergenceOptions&, Exec&);
 template Divergence<double> divergence(const Measure<double>&, const Measure<double>&,

@@ -46,6 +46,8 @@ std::string obstacle(const Problem<T>& problem) {
     return fmt::format("it uses the tensor cores of a GPU, and the problem is on {}",
                        to_string(problem.device()));
   if (sizeof(T) != 4) return "it exists in float32, and the problem is in float64";
+  if (std::holds_alternative<Lattice<T>>(problem.geometry()))
+    return "a lattice is swept along its axes, not by products of points";
   const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry());
   if (!cloud) return "a cost matrix is read, not computed from products of points";
   const auto form = cost_form(cloud->cost).form;
@@ -77,6 +79,8 @@ Operator<T>::Operator(const Problem<T>& problem, kernels::Precision precision, E
     if (const auto why = obstacle(problem); !why.empty()) refuse_fast(why);
   if (const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry())) {
     pack_cloud(*cloud, problem.inspection(), exec);
+  } else if (const auto* lattice = std::get_if<Lattice<T>>(&problem.geometry())) {
+    prepare_lattice(*lattice, problem.inspection(), exec);
   } else {
     form_.form = kernels::Form::matrix;
     matrix_ = std::get<CostMatrix<T>>(problem.geometry()).values;
@@ -125,6 +129,41 @@ void Operator<T>::pack_cloud(const PointCloud<T>& cloud, const Inspection& seen,
 }
 
 template <class T>
+void Operator<T>::prepare_lattice(const Lattice<T>& lattice, const Inspection& seen, Exec& exec) {
+  if (!is_separable(lattice)) return pack_cloud(LatticePoints<T>(lattice, exec).cloud, seen, exec);
+  form_ = cost_form(lattice.cost);
+  dim_ = lattice.source.dim;
+  box_a_ = Box(seen.x.low, seen.x.high);
+  box_b_ = Box(seen.y.low, seen.y.high);
+  lattice_ =
+      std::shared_ptr<Gridded>(new Gridded{lattice, seen, LatticeSweep<T>(lattice, exec), {}, {}});
+  const auto [least, most] = cost_range(form_, box_a_, box_b_, periods(lattice));
+  min_cost_ = least;
+  max_cost_ = needed_cost_ = most;
+}
+
+template <class T>
+const Operator<T>& Operator<T>::cloud() const {
+  const Lattice<T>& lattice = lattice_->lattice;
+  for (int k = 0; k < dim_; ++k)
+    if (lattice.periodic[k])
+      throw NotAvailable(
+          "[operator] a lattice with a periodic axis is swept along its axes alone: entries of the "
+          "plan one by one, moments of given values and new points are not available");
+  std::call_once(lattice_->asked, [&] {
+    std::unique_ptr<Operator> made(new Operator);
+    made->n_ = n_;
+    made->m_ = m_;
+    Exec exec;
+    exec.device = lattice.device;
+    made->pack_cloud(LatticePoints<T>(lattice, exec).cloud, lattice_->seen, exec);
+    synchronize(exec.device, exec.stream);
+    lattice_->cloud = std::move(made);
+  });
+  return *lattice_->cloud;
+}
+
+template <class T>
 void Operator<T>::measure_products(Exec& exec) {
   if (!source_->split.size() || !target_->split.size())
     refuse_fast("it needs a GPU of compute capability 9.0");
@@ -169,6 +208,7 @@ template <class T>
 Operator<T> Operator<T>::with_points(Side side, MatrixView<const T> z, Exec& exec) const {
   if (!has_points())
     throw NotAvailable("[operator] a cost matrix has no coordinates: new points have no costs");
+  if (lattice_) return cloud().with_points(side, z, exec);
   if (z.cols != dim_ || z.rows < 1)
     throw InvalidArgument(fmt::format("[operator] z has shape ({}, {}), wanted (k, {}) with k >= 1",
                                       z.rows, z.cols, dim_),
@@ -205,6 +245,7 @@ Operator<T> Operator<T>::with_points(Side side, MatrixView<const T> z, Exec& exe
 
 template <class T>
 kernels::Pairs<T> Operator<T>::pairs(Side rows) const {
+  if (lattice_) return cloud().pairs(rows);
   const bool source = rows == Side::source;
   kernels::Pairs<T> pairs;
   pairs.form = form_.form;
@@ -229,32 +270,34 @@ template <class T>
 bool Operator<T>::absorb(Side rows, const double* f, const T* g, double eps, double passes,
                          std::int64_t budget, Exec& exec, bool rough) {
   const auto before = std::exchange(kernel_, nullptr);
-  if (exec.device.is_cuda()) return false;
+  if (lattice_) return false;
   const std::int64_t values = n_ * kernels::padded(m_);
   const auto fits = [&](std::size_t bytes) {
     return values <= budget / static_cast<std::int64_t>(bytes);
   };
-  rough = rough && sizeof(T) == 8 && !fits(sizeof(T));
+  rough = rough && sizeof(T) == 8 && !exec.device.is_cuda() && !fits(sizeof(T));
   const std::size_t bytes = rough ? sizeof(float) : sizeof(T);
   if (!fits(bytes)) return false;
   const auto p = pairs(Side::source);
-  const auto costs = kernels::absorbed_costs(p, precision_, static_cast<int>(bytes));
+  const auto costs = kernels::absorbed_costs(p, precision_, static_cast<int>(bytes), exec);
   if (passes * (costs.streamed - costs.absorbed) <= costs.absorb) return false;
-  const auto keep = [&](const auto* from, std::int64_t size, Buffer<double>& to) {
-    std::fill(to.begin() + size, to.end(), kNone);
-    for (std::int64_t i = 0; i < size; ++i)
-      to[i] = !from ? min_cost_ : std::isfinite(from[i]) ? from[i] : kNone;
+  const auto buffer = [&]<class V>(std::int64_t size, V) { return Buffer<V>(size, exec.device); };
+  auto kernel = before.use_count() == 1 && (before->rough.size() > 0) == rough
+                    ? before  // the same memory again
+                    : std::make_shared<Kernel>(Kernel{0,
+                                                      buffer(kernels::padded(n_), 0.0),
+                                                      buffer(kernels::padded(m_), 0.0),
+                                                      buffer(rough ? 0 : values, T(0)),
+                                                      buffer(rough ? values : 0, 0.0F),
+                                                      {}});
+  const auto keep = [&](const auto* from, Side side) {
+    Buffer<double>& to = side == Side::source ? kernel->f : kernel->g;
+    kernels::each(kernels::FiniteArgs{from, size(side), min_cost_, to.data()}, to.size(), exec);
   };
-  const bool source = rows == Side::source;
-  auto kernel =
-      before.use_count() == 1 && (before->rough.size() > 0) == rough
-          ? before  // the same memory again
-          : std::make_shared<Kernel>(
-                Kernel{0, Buffer<double>(kernels::padded(n_)), Buffer<double>(kernels::padded(m_)),
-                       Buffer<T>(rough ? 0 : values), Buffer<float>(rough ? values : 0)});
   kernel->eps = eps;
-  keep(f, size(rows), source ? kernel->f : kernel->g);
-  keep(g, size(other(rows)), source ? kernel->g : kernel->f);
+  kernel->redone = placed(std::vector<std::int64_t>{0}, exec);
+  keep(f, rows);
+  keep(g, other(rows));
   const auto usable = [&](auto* entries) {
     using K = std::remove_pointer_t<decltype(entries)>;
     return kernels::absorb(
@@ -266,8 +309,18 @@ bool Operator<T>::absorb(Side rows, const double* f, const T* g, double eps, dou
 }
 
 template <class T>
+bool Operator<T>::kernel_serves(Exec& exec) const {
+  if (!kernel_ || !exec.device.is_cuda()) return kernel_ != nullptr;
+  constexpr std::int64_t kFew = 16;
+  std::int64_t redone = 0;
+  copy(&redone, {}, kernel_->redone.data(), exec.device, sizeof redone, exec.stream);
+  return redone <= std::min(n_, m_) / kFew;
+}
+
+template <class T>
 bool Operator<T>::softmin(Side rows, const T* h, const double* shift, double* out, double eps,
                           Exec& exec) const {
+  if (lattice_) return lattice_->sweep.softmin(rows, h, out, eps, precision_, exec), false;
   auto p = pairs(rows);
   const bool source = rows == Side::source;
   if (kernel_ && kernel_->eps == eps) {
@@ -279,7 +332,8 @@ bool Operator<T>::softmin(Side rows, const T* h, const double* shift, double* ou
                                .stride = kernels::padded(m_),
                                .transposed = !source,
                                .f = (source ? kernel_->f : kernel_->g).data(),
-                               .g = (source ? kernel_->g : kernel_->f).data()},
+                               .g = (source ? kernel_->g : kernel_->f).data(),
+                               .redone = kernel_->redone.data()},
           exec);
     };
     if (is_rough() ? read(kernel_->rough.data()) : read(kernel_->entries.data())) return true;
@@ -296,6 +350,7 @@ bool Operator<T>::softmin(Side rows, const T* h, const double* shift, double* ou
 template <class T>
 void Operator<T>::apply(Side rows, const T* h, const T* shift, kernels::Weighting weighting,
                         MatrixView<const T> v, T* out, double eps, Exec& exec) const {
+  if (lattice_) return lattice_->sweep.apply(rows, h, shift, weighting, v, out, eps, exec);
   kernels::apply<T>({.pairs = pairs(rows),
                      .h = h,
                      .shift = shift,
@@ -316,6 +371,7 @@ void Operator<T>::pull(Side rows, const T* h, const T* shift, T* out, double eps
     throw NotAvailable(
         "[operator] a cost matrix has no coordinates to differentiate in; the "
         "derivative in the costs is the plan");
+  if (lattice_) return lattice_->sweep.pull(rows, h, shift, out, eps, exec, mass, cost);
   kernels::pull<T>({.pairs = pairs(rows),
                     .h = h,
                     .shift = shift,
@@ -376,7 +432,7 @@ void Operator<T>::draw(Side rows, const T* h, const T* shift,
 
 template <class T>
 void Operator<T>::top_k(Side rows, const T* h, const T* shift, int k, std::int64_t* columns,
-                        T* weights, T* softmin, double eps, Exec& exec) const {
+                        T* weights, double* softmin, double eps, Exec& exec) const {
   kernels::top_k<T>({.pairs = pairs(rows),
                      .h = h,
                      .shift = shift,
@@ -402,6 +458,11 @@ void Operator<T>::select(Side rows, const T* h, const T* shift, const T* thresho
                       .weights = weights,
                       .eps = eps},
                      exec);
+}
+
+template <class T>
+void Operator<T>::hard(Side rows, const T* h, T* out, std::int64_t* columns, Exec& exec) const {
+  kernels::hard<T>({.pairs = pairs(rows), .h = h, .out = out, .columns = columns}, exec);
 }
 
 template class Operator<float>;

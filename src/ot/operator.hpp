@@ -1,14 +1,16 @@
 // What a solve really applies: the geometry, prepared once (centred, normalised, packed in
-// panels), answering the verbs for either side: streamed, or softmin from an absorbed kernel. Loops
-// and derivatives never know which.
+// panels), answering the verbs for either side: streamed, axis by axis, or softmin from an absorbed
+// kernel. Loops and derivatives never know which.
 #pragma once
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "kernels/apply.hpp"
 #include "kernels/draw.hpp"
+#include "kernels/hard.hpp"
 #include "kernels/moments.hpp"
 #include "kernels/pairs.hpp"
 #include "kernels/pull.hpp"
@@ -16,6 +18,8 @@
 #include "kernels/top_k.hpp"
 #include "monge/ot/plan.hpp"  // Side
 #include "monge/ot/precision.hpp"
+#include "ot/inspection.hpp"
+#include "ot/lattice.hpp"
 #include "ot/packing.hpp"
 
 namespace monge {
@@ -72,9 +76,13 @@ class Operator {
               std::int64_t budget, Exec& exec, bool rough = false);
   bool is_rough() const { return kernel_ && kernel_->rough.size() > 0; }
   void forget() { kernel_ = nullptr; }
+  /// Whether the sweeps since absorb() found K of use: none on a GPU redid many rows. May wait.
+  bool kernel_serves(Exec& exec) const;
 
   // Every verb: outputs live on side `rows`; h belongs to the other side, padded with -inf to
   // kernels::padded; shift belongs to `rows`. See the kernel contracts.
+  // A lattice answers moments, draw, top_k, select and pairs, and new points, as the cloud of its
+  // points, streamed; NotAvailable where an axis is periodic.
   /// Returns whether it read an absorbed kernel.
   bool softmin(Side rows, const T* h, const double* shift, double* out, double eps,
                Exec& exec) const;
@@ -85,26 +93,45 @@ class Operator {
             T* mass = nullptr, T* cost = nullptr) const;
   void moments(Side rows, const T* h, const T* shift, MatrixView<const T> values, const T* center,
                T* mass, T* first, T* second, double eps, Exec& exec) const;
+  /// Whether images() answers: the points of a lattice that is swept axis by axis.
+  bool has_images() const { return lattice_ != nullptr; }
+  /// See LatticeSweep.
+  void images(Side rows, const T* h, T* mean, double* s, T* first, T* second, double eps,
+              Exec& exec) const {
+    lattice_->sweep.images(rows, h, mean, s, first, second, eps, exec);
+  }
   void draw(Side rows, const T* h, const T* shift, const std::vector<std::int64_t>& requested_rows,
             const std::vector<std::int64_t>& counts, std::uint64_t seed, std::int64_t* out,
             double eps, Exec& exec) const;
   void top_k(Side rows, const T* h, const T* shift, int k, std::int64_t* columns, T* weights,
-             T* softmin, double eps, Exec& exec) const;
+             double* softmin, double eps, Exec& exec) const;
   void select(Side rows, const T* h, const T* shift, const T* threshold, std::int64_t* counts,
               const std::int64_t* offsets, std::int64_t* columns, T* weights, double eps,
               Exec& exec) const;
+  void hard(Side rows, const T* h, T* out, std::int64_t* columns, Exec& exec) const;
   kernels::Pairs<T> pairs(Side rows) const;
 
  private:
   Operator() = default;
   void pack_cloud(const PointCloud<T>& cloud, const Inspection& seen, Exec& exec);
+  void prepare_lattice(const Lattice<T>& lattice, const Inspection& seen, Exec& exec);
+  /// The points of the lattice one by one: made by the first call, which waits for them.
+  const Operator& cloud() const;
   void bound_costs();
   void measure_products(Exec& exec);
   struct Kernel {
     double eps;
-    Buffer<double> f, g;  // of source and target, as kernels::Absorbed has them
-    Buffer<T> entries;    // [n, padded(m)], or
-    Buffer<float> rough;  // the same
+    Buffer<double> f, g;          // of source and target, as kernels::Absorbed has them
+    Buffer<T> entries;            // [n, padded(m)], or
+    Buffer<float> rough;          // the same
+    Buffer<std::int64_t> redone;  // [1] rows that a GPU redid without it
+  };
+  struct Gridded {
+    Lattice<T> lattice;
+    Inspection seen;
+    LatticeSweep<T> sweep;
+    std::once_flag asked;
+    std::unique_ptr<const Operator> cloud;
   };
   CostForm form_;
   int dim_ = 0;
@@ -120,6 +147,7 @@ class Operator {
   double largest_product_ = 0;  // of fast: max |x|^2, as products 2 x.y count; half of it for x.y
   double radius2_ = 0;          // of all points about the centre, squared, in units of the scale
   double min_cost_ = 0, max_cost_ = 0, needed_cost_ = 0;
-  std::shared_ptr<Kernel> kernel_;  // null: streamed
+  std::shared_ptr<Kernel> kernel_;    // null: streamed
+  std::shared_ptr<Gridded> lattice_;  // null: not swept axis by axis
 };
 }  // namespace monge

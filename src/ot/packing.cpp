@@ -49,7 +49,8 @@ void Box::add(const Box& other) {
   }
 }
 
-Range cost_range(const CostForm& form, const Box& x, const Box& y) {
+Range cost_range(const CostForm& form, const Box& x, const Box& y,
+                 const std::vector<double>& period) {
   if (form.unit_length) return {0, 2};
   double near = 0, far = 0;
   for (std::size_t k = 0; k < x.low.size(); ++k) {
@@ -59,8 +60,12 @@ Range cost_range(const CostForm& form, const Box& x, const Box& y) {
       near -= most;
       far -= least;
     } else {
-      const double gap = std::max({0.0, y.low[k] - x.high[k], x.low[k] - y.high[k]});
-      const double span = std::max(y.high[k] - x.low[k], x.high[k] - y.low[k]);
+      double gap = std::max({0.0, y.low[k] - x.high[k], x.low[k] - y.high[k]});
+      double span = std::max(y.high[k] - x.low[k], x.high[k] - y.low[k]);
+      if (!period.empty() && period[k] > 0) {
+        if (span > period[k] / 2) gap = 0;  // some pair may be nearer the other way round
+        span = std::min(span, period[k] / 2);
+      }
       near += gap * gap;
       far += span * span;
     }

@@ -41,8 +41,10 @@ struct Box {
 struct Range {
   double min = 0, max = 0;
 };
-/// Bounds on the cost between any point of one box and any of the other.
-Range cost_range(const CostForm& form, const Box& x, const Box& y);
+/// Bounds on the cost between any point of one box and any of the other. `period`, where not empty:
+/// the way round each axis, 0 where there is none.
+Range cost_range(const CostForm& form, const Box& x, const Box& y,
+                 const std::vector<double>& period = {});
 
 /// The largest number that a kernel may form between points of one box: squared distances before
 /// and after the root, products and norms of centred points.

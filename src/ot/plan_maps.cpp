@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -62,6 +64,32 @@ void add_mean(const Centred<T>& values, Buffer<T>& averages, Exec& exec) {
                 averages.size(), exec);
 }
 
+/// The same with lower bounds: of the row's mass p0 + sum excess the share p0 averages so.
+template <class T>
+void add_bounded(const Plan<T>& plan, Side rows, const Centred<T>& values, const Buffer<T>& s,
+                 Buffer<T>& averages) {
+  struct Row {
+    double mass = 0;  // of the excess
+    std::vector<double> sum;
+  };
+  std::map<std::int64_t, Row> bounded;
+  for_each_bound(plan, rows, [&](const ActiveBound& e, std::int64_t i, std::int64_t j) {
+    Row& row = bounded[i];
+    row.sum.resize(values.k);
+    row.mass += e.excess();
+    for (std::int64_t c = 0; c < values.k; ++c)
+      row.sum[c] += e.excess() * values.data[j * (values.k + 1) + c];
+  });
+  for (const auto& [i, row] : bounded) {
+    const double a = weights_of(plan.problem(), rows)[i], f = potential_of(plan, rows).data[i];
+    const double free = a * std::exp((f - s[i]) / plan.epsilon());
+    for (std::int64_t c = 0; c < values.k; ++c) {
+      T& average = averages[i * values.k + c];
+      average = static_cast<T>((free * average + row.sum[c]) / (free + row.mass));
+    }
+  }
+}
+
 template <class T>
 void check_values(MatrixView<const T> values, std::int64_t wanted, const Exec& exec) {
   if (values.rows != wanted || values.cols < 1)
@@ -72,15 +100,37 @@ void check_values(MatrixView<const T> values, std::int64_t wanted, const Exec& e
   check_device("plan", "values", values.device, exec);
 }
 
+/// The points of a side: a view, or those of a grid, owned.
 template <class T>
-MatrixView<const T> points(const Problem<T>& problem, Side side) {
-  const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry());
-  if (!cloud) throw NotAvailable("[plan] a CostMatrix has no points: give the values to average");
-  return side == Side::source ? cloud->x : cloud->y;
+struct Points {
+  Buffer<T> owned;
+  MatrixView<const T> view;
+
+  Points(const Problem<T>& problem, Side side, Exec& exec) {
+    const bool source = side == Side::source;
+    if (const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry())) {
+      view = source ? cloud->x : cloud->y;
+    } else if (const auto* lattice = std::get_if<Lattice<T>>(&problem.geometry())) {
+      const Grid& grid = source ? lattice->source : lattice->target;
+      owned = grid_points<T>(grid, exec);
+      view = {owned.data(), grid.size(), grid.dim, grid.dim, 1, exec.device};
+    } else {
+      throw NotAvailable("[plan] a CostMatrix has no points: give the values to average");
+    }
+  }
+};
+
+template <class T>
+void mark_valid(const Plan<T>& plan, Side rows, const Buffer<T>& softmin, bool* valid, Exec& exec) {
+  kernels::each(
+      kernels::RowMassArgs<T>{weights_of(plan.problem(), rows), potential_of(plan, rows).data,
+                              softmin.data(), plan.epsilon(), nullptr, valid},
+      softmin.size(), exec);
 }
 
 template <class T>
 Operator<T> at_new_points(const Plan<T>& plan, Side side, MatrixView<const T> z, Exec& exec) {
+  without_bounds(plan, "a map or potential at new points");
   if (!plan.op().has_points())
     throw NotAvailable("[plan] new points need the costs of a PointCloud; this is a CostMatrix");
   check_device("plan", "the problem", plan.problem().device(), exec);
@@ -97,23 +147,33 @@ Buffer<T> Plan<T>::barycentric(Side rows, MatrixView<const T> values, Exec& exec
   const auto relative =
       centred(values, weights_of(*problem_, other(rows)), mass_of(*problem_, other(rows)), exec);
   auto images = averages(*op_, rows, h, s, relative, epsilon_, exec);
+  add_bounded(*this, rows, relative, s, images);
   add_mean(relative, images, exec);
+  if (valid != nullptr) mark_valid(*this, rows, s, valid, exec);
   if (valid != nullptr)
-    kernels::each(
-        kernels::RowMassArgs<T>{weights_of(*problem_, rows), potential_of(*this, rows).data,
-                                s.data(), epsilon_, nullptr, valid},
-        s.size(), exec);
+    for_each_bound(*this, rows,
+                   [&](const ActiveBound&, std::int64_t i, std::int64_t) { valid[i] = true; });
   return images;
 }
 
+// A row of a lattice always has a partner.
 template <class T>
 Buffer<T> Plan<T>::barycentric(Side rows, Exec& exec, bool* valid) const {
-  return barycentric(rows, points(*problem_, other(rows)), exec, valid);
+  if (!op_->has_images())
+    return barycentric(rows, Points<T>(*problem_, other(rows), exec).view, exec, valid);
+  const std::int64_t n = op_->size(rows);
+  const auto h = column_bias(*this, rows, exec);
+  Buffer<T> images(n * op_->dim(), exec.device);
+  Buffer<double> s(n, exec.device);
+  op_->images(rows, h.data(), images.data(), s.data(), nullptr, nullptr, epsilon_, exec);
+  if (valid != nullptr) mark_valid(*this, rows, rounded<T>(s, exec), valid, exec);
+  return images;
 }
 
 template <class T>
 Moments<T> Plan<T>::moments(Side rows, MatrixView<const T> values, Exec& exec) const {
   check_values(values, op_->size(other(rows)), exec);
+  without_bounds(*this, "the covariance of a row");
   const auto h = column_bias(*this, rows, exec);
   const auto s = softmin(*op_, rows, h, epsilon_, exec);
   const auto relative =
@@ -131,7 +191,17 @@ Moments<T> Plan<T>::moments(Side rows, MatrixView<const T> values, Exec& exec) c
 
 template <class T>
 Moments<T> Plan<T>::moments(Side rows, Exec& exec) const {
-  return moments(rows, points(*problem_, other(rows)), exec);
+  if (!op_->has_images()) return moments(rows, Points<T>(*problem_, other(rows), exec).view, exec);
+  const std::int64_t n = op_->size(rows), d = op_->dim();
+  const auto h = column_bias(*this, rows, exec);
+  Buffer<double> s(n, exec.device);
+  Buffer<T> mean(n * d, exec.device), first(n * d, exec.device), covariance(n * d * d, exec.device);
+  op_->images(rows, h.data(), mean.data(), s.data(), first.data(), covariance.data(), epsilon_,
+              exec);
+  const auto mass = filled(n, T(1), exec);
+  kernels::each(kernels::CovarianceArgs<T>{mass.data(), first.data(), d, covariance.data()},
+                covariance.size(), exec);
+  return {std::move(mean), std::move(covariance)};
 }
 
 template <class T>
@@ -154,7 +224,8 @@ template <class T>
 Buffer<T> Plan<T>::map(Side side, MatrixView<const T> z, Exec& exec) const {
   const auto op = at_new_points(*this, side, z, exec);
   const auto h = column_bias(*this, side, exec);
-  const auto relative = centred(points(*problem_, other(side)), weights_of(*problem_, other(side)),
+  const Points<T> points(*problem_, other(side), exec);
+  const auto relative = centred(points.view, weights_of(*problem_, other(side)),
                                 mass_of(*problem_, other(side)), exec);
   auto images =
       averages(op, side, h, softmin(op, side, h, epsilon_, exec), relative, epsilon_, exec);

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "monge/ot/plan.hpp"
-#include "ot/plan_parts.hpp"
+#include "ot/row_thresholds.hpp"
 
 namespace monge {
 namespace {
@@ -45,6 +45,55 @@ SparsePlan<T> compacted(const Plan<T>& plan, Buffer<std::int64_t> columns, Buffe
   return {plan.n(), plan.m(), std::move(offsets).to(exec.device, exec.stream), cut(columns),
           cut(weights)};
 }
+/// `from` with lower bounds put in: of each row the entries of at least `least`, ascending, or the
+/// `most` largest, falling. None of these is missing in `from` but those that bounds raise.
+template <class T>
+SparsePlan<T> with_bounds(const Plan<T>& plan, SparsePlan<T> from, T least, std::int64_t most) {
+  const BoundEntries* const bounds = plan.problem().bounds();
+  if (!bounds) return from;
+  struct Entry {
+    std::int64_t column;
+    T value;
+  };
+  std::vector<std::int64_t> columns;
+  std::vector<T> values;
+  Buffer<std::int64_t> offsets(plan.n() + 1);
+  offsets[0] = 0;
+  auto line = bounds->rows.begin();
+  for (std::int64_t i = 0; i < plan.n(); ++i) {
+    std::vector<Entry> row;
+    for (std::int64_t e = from.offsets[i]; e < from.offsets[i + 1]; ++e)
+      row.push_back({from.columns[e], from.values[e]});
+    if (line != bounds->rows.end() && line->at == i) {
+      for (std::int64_t e = line->first; e < line->last; ++e) {
+        const BoundEntry& bound = bounds->by_row[e];
+        const auto there = std::find_if(
+            row.begin(), row.end(), [&](const Entry& entry) { return entry.column == bound.j; });
+        if (there != row.end())
+          there->value = std::max(there->value, static_cast<T>(bound.bound));
+        else if (bound.bound >= least)
+          row.push_back({bound.j, static_cast<T>(bound.bound)});
+      }
+      ++line;
+      std::sort(row.begin(), row.end(), [&](const Entry& x, const Entry& y) {
+        if (most > 0 && x.value != y.value) return x.value > y.value;
+        return x.column < y.column;
+      });
+    }
+    if (most > 0 && static_cast<std::int64_t>(row.size()) > most) row.resize(most);
+    for (const Entry& entry : row) {
+      columns.push_back(entry.column);
+      values.push_back(entry.value);
+    }
+    offsets[i + 1] = static_cast<std::int64_t>(columns.size());
+  }
+  SparsePlan<T> out{plan.n(), plan.m(), std::move(offsets),
+                    Buffer<std::int64_t>(static_cast<std::int64_t>(columns.size())),
+                    Buffer<T>(static_cast<std::int64_t>(values.size()))};
+  std::copy(columns.begin(), columns.end(), out.columns.begin());
+  std::copy(values.begin(), values.end(), out.values.begin());
+  return out;
+}
 }  // namespace
 
 template <class T>
@@ -57,9 +106,10 @@ SparsePlan<T> Plan<T>::top_k(int k, Exec& exec) const {
   Buffer<T> weights(n() * k, exec.device);
   op_->top_k(Side::source, h.data(), f_.data(), k, columns.data(), weights.data(), nullptr,
              epsilon_, exec);
-  return compacted(
+  auto found = compacted(
       *this, std::move(columns), std::move(weights), T(0), [&](std::int64_t i) { return i * k; },
       [&](std::int64_t) { return k; }, exec);
+  return with_bounds(*this, std::move(found), T(0), k);
 }
 
 template <class T>
@@ -68,15 +118,7 @@ SparsePlan<T> Plan<T>::sparse(double threshold, Exec& exec, std::int64_t limit) 
     throw InvalidArgument(
         fmt::format("[plan] threshold is {}, wanted a finite number > 0", threshold), "threshold");
   const auto h = column_bias(*this, Side::source, exec);
-  const auto a = on_host(problem_->a(), exec);
-  // A few ulps below threshold / a_i, so that the entries themselves decide, after scaling.
-  constexpr double kBelow = 1 - 4.0 * std::numeric_limits<T>::epsilon();
-  Buffer<T> least(n());
-  for (std::int64_t i = 0; i < n(); ++i)
-    least[i] = a[i] > 0 ? std::max(static_cast<T>(threshold / a[i] * kBelow),
-                                   std::numeric_limits<T>::denorm_min())
-                        : std::numeric_limits<T>::infinity();
-  least = std::move(least).to(exec.device, exec.stream);
+  const auto least = row_thresholds(*this, threshold, exec);
   Buffer<std::int64_t> row_counts(n(), exec.device);
   op_->select(Side::source, h.data(), f_.data(), least.data(), row_counts.data(), nullptr, nullptr,
               nullptr, epsilon_, exec);
@@ -99,9 +141,10 @@ SparsePlan<T> Plan<T>::sparse(double threshold, Exec& exec, std::int64_t limit) 
   if (entries > 0)
     op_->select(Side::source, h.data(), f_.data(), least.data(), row_counts.data(),
                 row_offsets.data(), columns.data(), weights.data(), epsilon_, exec);
-  return compacted(
+  auto found = compacted(
       *this, std::move(columns), std::move(weights), static_cast<T>(threshold),
       [&](std::int64_t i) { return offsets[i]; }, [&](std::int64_t i) { return counts[i]; }, exec);
+  return with_bounds(*this, std::move(found), static_cast<T>(threshold), 0);
 }
 
 // Row blocks of the non-zero entries, so that only the result has size n x m.
@@ -152,6 +195,11 @@ Buffer<T> Plan<T>::dense(Exec& exec, std::int64_t limit) const {
                                         out.data() + begin * m()},
                   pairs.n * m(), exec);
   }
+  if (problem_->bounds())
+    for (const BoundEntry& e : problem_->bounds()->by_row) {
+      T& entry = out[e.i * m() + e.j];
+      entry = std::max(entry, static_cast<T>(e.bound));
+    }
   return out;
 }
 

@@ -9,8 +9,10 @@
 #include <fmt/format.h>
 
 #include "ot/arrays.hpp"
+#include "ot/bounds.hpp"
 #include "ot/feasibility.hpp"
 #include "ot/inspection.hpp"
+#include "ot/lattice.hpp"
 #include "ot/overloaded.hpp"
 #include "ot/packing.hpp"
 
@@ -48,14 +50,14 @@ bool has_lines(MatrixView<const T> cost) {
 /// Reads all arrays, once, and waits. What is malformed is left out: the checks that follow refuse
 /// its shape before they come to its report.
 template <class T>
-Inspection inspected(const Geometry<T>& geometry, VectorView<const T> a, VectorView<const T> b,
-                     Exec& exec) {
+Inspection inspected(const PointCloud<T>* cloud, const CostMatrix<T>* matrix, VectorView<const T> a,
+                     VectorView<const T> b, Exec& exec) {
   const auto fitting = [](VectorView<const T> weights, std::int64_t count) {
     return weights.size == count ? weights : VectorView<const T>();
   };
   Inspection out;
   kernels::InspectPointsArgs<T> sets[2];
-  if (const auto* cloud = std::get_if<PointCloud<T>>(&geometry)) {
+  if (cloud) {
     const bool directions = std::holds_alternative<Cosine>(cloud->cost);
     const auto set = [&](MatrixView<const T> points, VectorView<const T> weights) {
       if (!has_entries(points)) return kernels::InspectPointsArgs<T>{};
@@ -64,7 +66,7 @@ Inspection inspected(const Geometry<T>& geometry, VectorView<const T> a, VectorV
     sets[0] = set(cloud->x, a);
     sets[1] = set(cloud->y, b);
   } else {
-    const MatrixView<const T> costs = std::get<CostMatrix<T>>(geometry).values;
+    const MatrixView<const T> costs = matrix->values;
     if (has_entries(costs) && has_lines(costs))
       out.costs =
           kernels::inspect<T>({costs, fitting(a, costs.rows), fitting(b, costs.cols)}, exec);
@@ -195,13 +197,23 @@ Problem<T>::Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<cons
       total_mass_(options.total_mass) {
   const auto* cloud = std::get_if<PointCloud<T>>(&geometry_);
   const auto* matrix = std::get_if<CostMatrix<T>>(&geometry_);
-  const Device first = cloud ? cloud->x.device : matrix->values.device;
-  check_devices({{cloud ? "x" : "C", first},
+  const auto* lattice = std::get_if<Lattice<T>>(&geometry_);
+  const Device first = cloud ? cloud->x.device : matrix ? matrix->values.device : lattice->device;
+  check_devices({{cloud    ? "x"
+                  : matrix ? "C"
+                           : "lattice",
+                  first},
                  {"y", cloud ? cloud->y.device : first},
                  {"a", a.data ? a.device : first},
                  {"b", b.data ? b.device : first}});
   device_ = first;
   Exec exec = exec_of(*this);
+  // A lattice is looked at as the cloud of its points, which go again.
+  std::optional<LatticePoints<T>> points;
+  if (lattice) {
+    check_lattice(*lattice);
+    cloud = &points.emplace(*lattice, exec).cloud;
+  }
 
   const MatrixView<const T> x = cloud ? cloud->x : matrix->values,
                             y = cloud ? cloud->y : matrix->values.transposed();
@@ -213,7 +225,7 @@ Problem<T>::Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<cons
   };
   uniform(a_, uniform_a_, x);
   uniform(b_, uniform_b_, y);
-  inspection_ = std::make_shared<const Inspection>(inspected(geometry_, a_, b_, exec));
+  inspection_ = std::make_shared<const Inspection>(inspected(cloud, matrix, a_, b_, exec));
   const auto& [of_x, of_y, of_costs] = *inspection_;
   if (cloud) {
     check_points("x", x, of_x, exec);
@@ -236,7 +248,7 @@ Problem<T>::Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<cons
     check_directions("y", of_y);
     Box all(of_x.all_low, of_x.all_high);
     all.add({of_y.all_low, of_y.all_high});
-    check_overflow<T>(form, all, "problem", "x");
+    check_overflow<T>(form, all, "problem", lattice ? "spacing" : "x");
   }
 
   double tolerance = options.mass_tolerance;
@@ -273,17 +285,19 @@ Problem<T>::Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<cons
   const bool balanced_a = std::holds_alternative<Balanced>(marginal_a_);
   const bool balanced_b = std::holds_alternative<Balanced>(marginal_b_);
   if (balanced_a && balanced_b && !capped) check_balance(mass_a_, mass_b_, tolerance);
-  if (!of_costs.forbids) return;
-  const HardMass hard{balanced_a, balanced_b, total_mass_, tolerance};
-  if (!device_.is_cuda()) {
-    check_allowed_pairs(matrix->values, a_, b_, hard);
-    return;
+  if (of_costs.forbids) {
+    const HardMass hard{balanced_a, balanced_b, total_mass_, tolerance};
+    if (!device_.is_cuda()) {
+      check_allowed_pairs(matrix->values, a_, b_, hard);
+    } else {
+      // Components are found on the host: one copy of a matrix that the caller has n m values of
+      // anyway.
+      const auto costs = on_host(matrix->values, exec);
+      const auto on_a = on_host(a_, exec), on_b = on_host(b_, exec);
+      check_allowed_pairs<T>({costs.data(), n_, m_}, on_a.view(), on_b.view(), hard);
+    }
   }
-  // Components are found on the host: one copy of a matrix that the caller has n m values of
-  // anyway.
-  const auto costs = on_host(matrix->values, exec);
-  const auto on_a = on_host(a_, exec), on_b = on_host(b_, exec);
-  check_allowed_pairs<T>({costs.data(), n_, m_}, on_a.view(), on_b.view(), hard);
+  bounds_ = checked_bounds(*this, options.bounds);
 }
 
 template class Problem<float>;

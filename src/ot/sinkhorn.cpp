@@ -357,6 +357,12 @@ class Solve {
   bool has_pair_ = false, annealed_ = false;
   bool may_be_rough_ = options_.criterion == Criterion::residual;
 };
+/// Lower bounds are known to plain iterations alone.
+template <class T>
+SinkhornOptions acting_on(const Problem<T>& problem, SinkhornOptions options) {
+  if (problem.bounds()) options.acceleration = Acceleration::none;
+  return options;
+}
 }  // namespace
 
 const char* to_string(Status status) {
@@ -379,7 +385,8 @@ template <class T>
 SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
                            const Start<T>& start) {
   validate(problem, options, start, exec);
-  return Solve<T>(problem, options, exec).run(start);
+  const SinkhornOptions acting = acting_on(problem, options);
+  return Solve<T>(problem, acting, exec).run(start);
 }
 
 bool goes_on(const SinkhornOptions& options, const SinkhornReport& report) {
@@ -392,6 +399,7 @@ SinkhornResult<double> sinkhorn(const Problem<double>& problem, const SinkhornOp
   SinkhornOptions mixed = options;
   mixed.precision = Precision::mixed;
   mixed.schedule = Schedule::plain;
+  mixed = acting_on(problem, mixed);
   const auto f = widened(begun.f, exec), g = widened(begun.g, exec);
   const Start<double> start{f.view(), g.view()};
   validate(problem, mixed, start, exec);

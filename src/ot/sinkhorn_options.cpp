@@ -5,6 +5,7 @@
 #include <cmath>
 #include <variant>
 
+#include "kernels/absorbed.hpp"
 #include "kernels/inspect.hpp"
 #include "ot/arrays.hpp"
 
@@ -54,11 +55,11 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
         fmt::format("[sinkhorn] kernel_cache is {}, wanted bytes >= 0, or {} for automatic",
                     o.kernel_cache, kAutomaticCache),
         "kernel_cache");
-  if (o.kernel_cache > 0 && problem.device().is_cuda())
+  if (problem.bounds() && o.acceleration != Acceleration::automatic &&
+      o.acceleration != Acceleration::none)
     throw NotAvailable(
-        fmt::format("[sinkhorn] kernel_cache is {} and the problem is on {}: kernels are kept on "
-                    "the CPU alone; wanted 0 or automatic",
-                    o.kernel_cache, to_string(problem.device())));
+        "[sinkhorn] a problem with lower bounds is solved by plain iterations: wanted acceleration "
+        "automatic or none");
   check_device("sinkhorn", "the problem", problem.device(), exec);
   const auto check = [&](VectorView<const T> v, std::int64_t size, const char* name) {
     if (!v.size) return;
@@ -81,9 +82,8 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
 }
 
 std::int64_t cache_bytes(const SinkhornOptions& options, Device device) {
-  constexpr std::int64_t kOnTheCpu = std::int64_t{512} << 20;
   if (options.kernel_cache != kAutomaticCache) return options.kernel_cache;
-  return device.is_cuda() ? 0 : kOnTheCpu;
+  return kernels::absorbed_bytes(device);
 }
 
 template void validate(const Problem<float>&, const SinkhornOptions&, const Start<float>&, Exec&);

@@ -11,6 +11,7 @@
 #include "kernels/entries.hpp"
 #include "ot/arrays.hpp"
 #include "ot/operator.hpp"
+#include "ot/overloaded.hpp"
 #include "ot/penalty.hpp"
 #include "ot/sinkhorn_options.hpp"
 
@@ -54,11 +55,18 @@ class SymmetricSolve {
   // f_i = c(x_i, x_i) / 2, where no score f_i + f_j - c_ij is positive. Of all costs only -x.y has
   // a diagonal other than 0.
   static Buffer<T> start(const Problem<T>& problem, const kernels::Penalty& penalty, Exec& exec) {
-    const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry());
-    if (!cloud || !std::holds_alternative<Dot>(cloud->cost)) return filled(problem.n(), T(0), exec);
-    Buffer<T> f(problem.n(), exec.device);
-    kernels::each(kernels::SelfDotArgs<T>{cloud->x, penalty, f.data()}, f.size(), exec);
-    return f;
+    const auto from = [&](const PointCloud<T>& cloud) {
+      if (!std::holds_alternative<Dot>(cloud.cost)) return filled(problem.n(), T(0), exec);
+      Buffer<T> f(problem.n(), exec.device);
+      kernels::each(kernels::SelfDotArgs<T>{cloud.x, penalty, f.data()}, f.size(), exec);
+      return f;
+    };
+    return std::visit(
+        Overloaded{
+            from,
+            [&](const Lattice<T>& lattice) { return from(LatticePoints<T>(lattice, exec).cloud); },
+            [&](const CostMatrix<T>&) { return filled(problem.n(), T(0), exec); }},
+        problem.geometry());
   }
 
   void sweep() {
@@ -83,8 +91,10 @@ class SymmetricSolve {
     exec_.state.passes = iterations_;
   }
 
-  // s = softmin(f); null: of the first f.
+  // s = softmin(f); null: of the first f. On a GPU, where nothing but a wait says whether a kernel
+  // was of use, these few passes stream.
   void absorb(const double* s) {
+    if (exec_.device.is_cuda()) return;
     op_.absorb(Side::source, s, f_.data(), options_.epsilon,
                std::min(kPassesAhead, options_.max_iterations - iterations_),
                cache_bytes(options_, exec_.device), exec_);

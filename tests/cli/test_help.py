@@ -12,7 +12,7 @@ def test_examples_run(monge, tmp_path, command):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     lines = [line.strip() for line in monge(command, "--help").stdout.splitlines()]
     examples = [line for line in lines if f"monge {command} " in line + " " and "[" not in line]
-    assert len(examples) == 2
+    assert len(examples) == (3 if command == "solve" else 2)
     for example in examples:
         words = shlex.split(example)
         environment = dict(w.split("=", 1) for w in words[: words.index("monge")])

@@ -222,3 +222,19 @@ def test_float_goes_on_in_double_where_it_ends(monge, tmp_path):
     )
     assert report["converged"] and report["problem"]["type"] == "float64"
     assert load(tmp_path / "out")["f"].dtype == np.float64
+
+
+def test_save_is_what_python_loads(monge, clouds, tmp_path):
+    module = pytest.importorskip("monge")
+    solve = ("solve", "x.npy", "y.npy", "--weights-source", "a.npy", "--weights-target", "b.npy")
+    for reference in ("product", "counting"):
+        monge(
+            *solve, "--epsilon", 0.1, "--rho", 0.7, "--reference", reference, "--save", "s.npz",
+            "--out", reference,
+        )  # fmt: skip
+        loaded = module.load(tmp_path / "s.npz")
+        assert loaded.converged and loaded.reference == reference
+        out = tmp_path / reference
+        np.testing.assert_array_equal(loaded.potential_a, np.load(out / "f.npy"))
+        np.testing.assert_array_equal(loaded.marginal_b, np.load(out / "marginal_target.npy"))
+    assert "cannot write" in monge.error(*solve, "--epsilon", 1, "--save", "none/s.npz", code=5)

@@ -2,7 +2,8 @@
 // Good bytes or an IoError are fine; a crash, another exception or a huge allocation is not.
 // Driven by mutations.cpp, or by coverage with clang's libFuzzer:
 //   clang++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -DFMT_HEADER_ONLY -Isrc -Iinclude
-//     src/io/{source,npy,npz,csv,atomic_file}.cpp tests/fuzz/readers.cpp -lzip -o fuzz && ./fuzz
+//     src/io/{source,npy,npz,zip,csv,atomic_file}.cpp tests/fuzz/readers.cpp -lzip -o fuzz &&
+//     ./fuzz
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -11,6 +12,7 @@
 #include "io/csv.hpp"
 #include "io/npy.hpp"
 #include "io/npz.hpp"
+#include "io/zip.hpp"
 #include "monge/core/error.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -18,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   const std::span bytes(reinterpret_cast<const std::byte*>(data + 1), size - 1);
   try {
-    switch (data[0] % 3) {
+    switch (data[0] % 4) {
       case 0: {
         io::MemorySource source("fuzz.npy", bytes);
         io::read_npy(source);
@@ -27,6 +29,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       case 1: {
         const io::NpzReader archive("fuzz.npz", bytes);
         for (const auto& key : archive.keys()) archive.read(key);
+        break;
+      }
+      case 3: {
+        const io::ZipReader archive("fuzz.npz", bytes);
+        if (const auto* const entry = archive.find("points.npy"))
+          archive.read(*entry, [](io::Source& source) { return io::read_npy(source); });
         break;
       }
       default:

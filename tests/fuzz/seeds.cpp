@@ -11,7 +11,7 @@
 
 namespace monge::fuzz {
 namespace {
-constexpr char kNpy = 0, kNpz = 1, kCsv = 2;
+constexpr char kNpy = 0, kNpz = 1, kCsv = 2, kZip = 3;
 
 std::string npy(int version, const std::string& dict, std::size_t bytes) {
   std::string out = "\x93NUMPY";
@@ -24,7 +24,7 @@ std::string npy(int version, const std::string& dict, std::size_t bytes) {
   return kNpy + out;
 }
 
-std::string npz() {
+std::string npz(char reader) {
   const auto path =
       std::filesystem::temp_directory_path() / ("monge_fuzz_" + std::to_string(getpid()) + ".npz");
   const double points[6] = {1, 2, 3, 4, 5, 6};
@@ -33,7 +33,7 @@ std::string npz() {
   std::ifstream file(path, std::ios::binary);
   std::string out{std::istreambuf_iterator<char>(file), {}};
   std::filesystem::remove(path);
-  return kNpz + out;
+  return reader + out;
 }
 }  // namespace
 
@@ -45,7 +45,8 @@ std::vector<std::string> seeds() {
       npy(1, "{'descr': '<i8', 'fortran_order': False, 'shape': (), }", 8),
       npy(1, "{'descr': '|b1', 'fortran_order': False, 'shape': (0, 4), }", 0),
       npy(1, "{'descr': [('x', '<f8')], 'fortran_order': False, 'shape': (1,), }", 8),
-      npz(),
+      npz(kNpz),
+      npz(kZip),
       kCsv + std::string("x,y,weight\n0.5,1,2\n-1e-3,+4,0\n"),
       kCsv + std::string(
                  "\xEF\xBB\xBF# made by hand\r\n\"x\",\"a \"\"b\"\"\"\r\n\"1\", 2 \r\n3,4\r\n"),

@@ -34,16 +34,6 @@ kernels::Pairs<T> transposed(kernels::Pairs<T> p) {
   return p;
 }
 
-/// Every target but the GPUs, which absorb nothing.
-template <class Test>
-void on_every_cpu_target(const Test& test) {
-  for (const std::string& name : cpu::runnable_targets()) {
-    SCOPED_TRACE("target " + name);
-    const testing::TargetScope scope(name);
-    test();
-  }
-}
-
 /// The kernel of a pair (f, g), f = softmin(g), and a bias for either side near it.
 template <class T>
 struct AbsorbedCase {
@@ -88,20 +78,45 @@ struct AbsorbedCase {
   const std::vector<T>& h(bool of_columns) const { return of_columns ? h_rows : h_cols; }
 
   bool absorb(int threads = 1) {
-    Exec exec;
-    exec.threads = threads;
-    return kernels::absorb<T>({in.pairs(), f.data(), g.data(), in.eps, kernel.data()}, exec);
+    testing::Placed on;
+    Exec exec = on.exec(threads);
+    const bool usable = kernels::absorb<T>(
+        {on.pairs(in.pairs()), on.in(f), on.in(g), in.eps, on.out(kernel)}, exec);
+    on.finish();
+    return usable;
   }
-  bool softmin(bool of_columns, std::vector<double>& out, int threads = 1) const {
-    Exec exec;
-    exec.threads = threads;
+  /// False where K was refused; a GPU redoes rows instead, and says of how many.
+  bool softmin(bool of_columns, std::vector<double>& out, int threads = 1,
+               std::int64_t* redone = nullptr) const {
+    testing::Placed on;
+    Exec exec = on.exec(threads);
     const auto p = pairs(of_columns);
     out.assign(p.n, std::numeric_limits<double>::quiet_NaN());
-    return kernels::softmin<T>(
-        {.pairs = p, .h = h(of_columns).data(), .shift = nullptr, .out = out.data(), .eps = in.eps},
-        {kernel.data(), kernels::padded(in.options().m), of_columns, (of_columns ? g : f).data(),
-         (of_columns ? f : g).data()},
-        exec);
+    std::vector<std::int64_t> count(1, 0);
+    const bool used =
+        kernels::softmin<T>({.pairs = on.pairs(p),
+                             .h = on.in(h(of_columns)),
+                             .shift = nullptr,
+                             .out = on.out(out),
+                             .eps = in.eps},
+                            {on.in(kernel), kernels::padded(in.options().m), of_columns,
+                             on.in(of_columns ? g : f), on.in(of_columns ? f : g), on.out(count)},
+                            exec);
+    on.finish();
+    if (redone) *redone = count[0];
+    return used;
+  }
+  /// Refused, or all of it redone.
+  void expect_refused(bool of_columns) {
+    std::vector<double> out;
+    std::int64_t redone = 0;
+    const bool used = softmin(of_columns, out, 1, &redone);
+    if (testing::current_device().is_cuda()) {
+      EXPECT_EQ(redone, static_cast<std::int64_t>(out.size()));
+      return;
+    }
+    EXPECT_FALSE(used);
+    for (const double value : out) EXPECT_TRUE(std::isnan(value));
   }
 
   /// sum_j K_ij v_j of a row of the softmin.
@@ -177,7 +192,7 @@ TYPED_TEST(Absorbed, SoftminMatchesReferenceOnBothSidesAndEveryTarget) {
       options.eps = eps;
       AbsorbedCase<TypeParam> in(options);
       SCOPED_TRACE(in.in.name());
-      on_every_cpu_target([&] {
+      testing::on_every_target([&] {
         ASSERT_TRUE(in.absorb());
         for (const bool of_columns : {false, true}) expect_exact(in, of_columns);
       });
@@ -218,7 +233,7 @@ TYPED_TEST(Absorbed, DoesNotDependOnTheNumberOfThreads) {
 
 // e^27 = 5e11 times the weights of the pair is near enough, e^29 is not; nothing is written then.
 TYPED_TEST(Absorbed, RefusesWhatIsFarFromItsPair) {
-  on_every_cpu_target([] {
+  testing::on_every_target([] {
     for (const double excess : {-35.0, 26.0, 29.0, 1e4, 1e30}) {
       AbsorbedCase<TypeParam> in({.n = 50, .m = 40, .dim = 3, .eps = 1, .zero_weights = false});
       ASSERT_TRUE(in.absorb());
@@ -227,23 +242,20 @@ TYPED_TEST(Absorbed, RefusesWhatIsFarFromItsPair) {
       if (excess < 28) {
         expect_exact(in, false);
       } else {
-        std::vector<double> out;
-        ASSERT_FALSE(in.softmin(false, out));
-        for (const double value : out) ASSERT_TRUE(std::isnan(value));
+        in.expect_refused(false);
       }
     }
     // A point that the pair left without partner has one now.
     AbsorbedCase<TypeParam> in({.n = 50, .m = 40, .dim = 3, .eps = 1, .zero_weights = false});
     in.g[3] = -kInfinity;
     ASSERT_TRUE(in.absorb());
-    std::vector<double> out;
-    ASSERT_FALSE(in.softmin(false, out));
+    in.expect_refused(false);
   });
 }
 
 // All weight moves away from what a few rows hold to: those are redone; all rows: refused.
 TYPED_TEST(Absorbed, RedoesAFewRowsAndRefusesMany) {
-  on_every_cpu_target([] {
+  testing::on_every_target([] {
     for (const bool few : {true, false}) {
       AbsorbedCase<TypeParam> in({.n = 200,
                                   .m = 20,
@@ -263,18 +275,17 @@ TYPED_TEST(Absorbed, RedoesAFewRowsAndRefusesMany) {
       for (std::int64_t j = 1; j < p.m; ++j)
         in.h_cols[j] = -std::numeric_limits<TypeParam>::infinity();
       ASSERT_TRUE(in.absorb());
-      std::vector<double> out;
       if (few)
         expect_exact(in, false);
       else
-        ASSERT_FALSE(in.softmin(false, out));
+        in.expect_refused(false);
     }
   });
 }
 
 // An entry of 1e12 and more leaves no room for what small weights lose.
 TYPED_TEST(Absorbed, RefusesLargeEntries) {
-  on_every_cpu_target([] {
+  testing::on_every_target([] {
     AbsorbedCase<TypeParam> in({.n = 30, .m = 40, .dim = 3, .eps = 1});
     in.g[5] += 40;
     EXPECT_FALSE(in.absorb());

@@ -28,7 +28,8 @@ TYPED_TEST_SUITE(TopK, Scalars);
 template <class T>
 struct Top {
   std::vector<std::int64_t> columns;
-  std::vector<T> weights, softmin;
+  std::vector<T> weights;
+  std::vector<double> softmin;
   bool operator==(const Top&) const = default;
 };
 
@@ -36,7 +37,8 @@ template <class T>
 Top<T> run_top_k(const KernelCase<T>& in, int k, int threads) {
   const std::int64_t n = in.options().n;
   Top<T> out{std::vector<std::int64_t>(n * k, testing::poison<std::int64_t>()),
-             std::vector<T>(n * k, testing::poison<T>()), std::vector<T>(n, testing::poison<T>())};
+             std::vector<T>(n * k, testing::poison<T>()),
+             std::vector<double>(n, testing::poison<double>())};
   testing::Placed on;
   TopKArgs<T> a{on.pairs(in.pairs()), on.in(in.h),         on.in(in.shift),     k,
                 on.out(out.columns),  on.out(out.weights), on.out(out.softmin), in.eps};
@@ -193,7 +195,8 @@ TYPED_TEST(TopK, EmptyRows) {
     const auto got = run_top_k(in, 4, 1);
     for (const auto column : got.columns) EXPECT_EQ(column, -1);
     for (const T weight : got.weights) EXPECT_EQ(weight, T(0));
-    for (const T value : got.softmin) EXPECT_EQ(value, std::numeric_limits<T>::infinity());
+    for (const double value : got.softmin)
+      EXPECT_EQ(value, std::numeric_limits<double>::infinity());
   });
 }
 

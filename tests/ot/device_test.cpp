@@ -11,10 +11,13 @@
 #include <thread>
 #include <vector>
 
+#include "monge/ot/composition.hpp"
 #include "monge/ot/derivatives.hpp"
 #include "monge/ot/divergence.hpp"
 #include "monge/ot/plan.hpp"
 #include "monge/ot/reference.hpp"
+#include "monge/ot/semi_dual.hpp"
+#include "monge/ot/sparsify.hpp"
 #include "ot/operator.hpp"
 #include "support/devices.hpp"
 #include "support/solved.hpp"
@@ -410,16 +413,64 @@ TEST(Devices, OutOfMemoryOnAGpuSaysHowMuchAndTheNextSolveWorks) {
   });
 }
 
-TEST(KernelCache, IsOfTheCpuAlone) {
-  testing::on_every_gpu([] {
-    Case<float> in(random_clouds<float>(40, 30, 3, 5), testing::current_device(), KL{1}, KL{1},
-                   SquaredEuclidean{});
-    SinkhornOptions options;
-    options.epsilon = 0.1;
-    options.kernel_cache = 1;
-    EXPECT_THROW(sinkhorn(*in.problem, options, in.exec), NotAvailable);
-    options.kernel_cache = 0;
-    EXPECT_EQ(sinkhorn(*in.problem, options, in.exec).report.absorbed, 0);
+// Both meet the tolerance, so their values differ by its square and rounding, and potentials by
+// what the tests of the CPU allow.
+TEST(KernelCache, FindsTheStreamedPlanOnEveryDevice) {
+  testing::on_every_device([] {
+    for (const int dim : {2, 20}) {
+      Case<double> in(random_clouds<double>(190, 171, dim, 5), testing::current_device(), KL{1},
+                      Balanced{}, SquaredEuclidean{});
+      SinkhornOptions options;
+      options.epsilon = 0.004 * dim;
+      options.tolerance = 1e-12;
+      options.kernel_cache = 0;
+      const auto streamed = sinkhorn(*in.problem, options, in.exec);
+      options.kernel_cache = kAutomaticCache;
+      const auto absorbed = sinkhorn(*in.problem, options, in.exec);
+      EXPECT_EQ(streamed.report.absorbed, 0);
+      EXPECT_GT(absorbed.report.absorbed, 0);
+      EXPECT_TRUE(streamed.report.converged && absorbed.report.converged);
+      EXPECT_NEAR(absorbed.report.dual_value, streamed.report.dual_value, 1e-10);
+      const auto f = absorbed.f.to(Device{}), want = streamed.f.to(Device{});
+      for (std::int64_t i = 0; i < want.size(); ++i) ASSERT_NEAR(f[i], want[i], 1e-9) << i;
+    }
+  });
+}
+// Sums of up to 150 weights exp(score / eps), each wrong by at most 16 u max C / eps, which is
+// below 16 u 4 / 0.1 here; the hard problem moves by the rounding of its costs alone.
+TYPED_TEST(OnDevice, WhatIsDerivedFromProblemsAndPlansAgrees) {
+  using T = TypeParam;
+  constexpr double kEpsilon = 0.1;
+  const auto clouds = random_clouds<T>(150, 110, 3, 2);
+  const auto g = testing::random_vector<T>(110, 5, 0, -0.1, 0.1);
+  const auto v = testing::random_vector<T>(150, 6, 0, -1, 1);
+  std::vector<std::vector<T>> first;
+  testing::on_every_device([&] {
+    const Device device = testing::current_device();
+    Case<T> in(clouds, device, KL{1}, KL{0.5}, SquaredEuclidean{});
+    const auto potential = on(g, device), values = on(v, device);
+    const auto hard = c_transform<T>(*in.problem, Side::source, potential.view(), in.exec);
+    const auto soft = semi_dual<T>(*in.problem, kEpsilon, potential.view(), in.exec);
+    const auto of_hard = semi_dual<T>(*in.problem, 0, potential.view(), in.exec);
+    const Problem<T> onward(PointCloud<T>{in.points(in.y), in.points(in.x), SquaredEuclidean{}},
+                            in.b.view(), in.a.view(), KL{1}, KL{1});
+    const Plan<T> there(*in.problem, kEpsilon, soft.f.view(), potential.view()),
+        back_again(onward, kEpsilon, potential.view(), soft.f.view());
+    const Composition<T> both({&there, &back_again}, in.exec);
+    const auto kept = sparsify<T>(there, KeepMass{0.5}, in.exec);
+    const std::vector<std::vector<T>> got{
+        back(hard.values),
+        back(soft.f),
+        back(soft.dg),
+        back(soft.dy),
+        back(both.apply(Side::source, {values.data(), 150, 1, 1, 1, device}, in.exec)),
+        {static_cast<T>(soft.value), static_cast<T>(of_hard.value), static_cast<T>(kept.share)}};
+    if (first.empty()) first = got;
+    for (std::size_t k = 0; k < got.size(); ++k)
+      expect_close(got[k], first[k], 16 * unit<T>() * 4 / kEpsilon * 8, std::to_string(k));
+    EXPECT_EQ(hard.column.device(), device);
+    EXPECT_EQ(of_hard.dy.device(), device);
+    EXPECT_EQ(kept.plan.values.device(), device);
   });
 }
 }  // namespace

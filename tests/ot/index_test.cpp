@@ -106,7 +106,8 @@ TEST_P(Indices, BeyondTwoToThe31) {
     copy(x.data() + (n - 1) * dim, gpu, few.data(), Device{}, dim * std::int64_t{sizeof(float)});
     const Problem<float> moved(PointCloud<float>{large, small}, {}, {}, KL{1}, KL{1});
     Buffer<std::int64_t> columns(kFew, gpu);
-    Buffer<float> weights(kFew, gpu), best(kFew, gpu), zero = filled(kFew, 0.0F, exec);
+    Buffer<float> weights(kFew, gpu), zero = filled(kFew, 0.0F, exec);
+    Buffer<double> best(kFew, gpu);
     Operator<float>(moved).top_k(Side::target, h.data(), zero.data(), 1, columns.data(),
                                  weights.data(), best.data(), 1e-3, exec);
     EXPECT_EQ(columns.to(Device{})[0], n - 1);

@@ -102,6 +102,51 @@ TEST(MemorySlow, AKernelStaysWithinItsBudget) {
               "no memory for");
 }
 
+// Exits with 0 when two iterations between images of side^2 fit `allowed` bytes above their masses.
+[[noreturn]] void solve_images_within(std::int64_t side, std::int64_t allowed) {
+  std::vector<float> a(side * side), b(a.size());
+  for (std::size_t k = 0; k < a.size(); ++k) {
+    a[k] = static_cast<float>(philox_uniform(1, 0, k)) / static_cast<float>(a.size());
+    b[k] = static_cast<float>(philox_uniform(1, 1, k)) / static_cast<float>(a.size());
+  }
+  const auto limit = static_cast<rlim_t>(data_bytes() + allowed);
+  const rlimit bounds{limit, limit};
+  if (setrlimit(RLIMIT_DATA, &bounds) != 0) std::_Exit(3);
+  try {
+    Grid grid;
+    grid.dim = 2;
+    grid.shape = {side, side, 1};
+    grid.spacing.fill(1 / static_cast<double>(side));
+    const Problem<float> problem(Lattice<float>{grid, grid}, {a.data(), side * side},
+                                 {b.data(), side * side}, KL{1}, KL{1});
+    SinkhornOptions options;
+    options.epsilon = 1e-4;
+    options.annealing = Annealing::off;
+    options.max_iterations = 2;
+    Exec exec;
+    exec.threads = 1;
+    sinkhorn(problem, options, exec);
+  } catch (const OutOfMemory& error) {
+    std::fputs(error.what(), stderr);
+    std::_Exit(2);
+  }
+  std::_Exit(0);
+}
+
+// Of 16 values a point, potentials, softmins, logarithms, biases, the kept pair and an array
+// between two axes; one entry for each pair of an axis alone would be 4 GiB.
+TEST(MemorySlow, ALatticeTakesAFewValuesAPoint) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "the sanitizer's own memory is not the library's";
+#endif
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  constexpr std::int64_t kImage = 1024;
+  const std::int64_t promised = 2 * kImage * kImage * 16 * std::int64_t{sizeof(float)};
+  EXPECT_EXIT(solve_images_within(kImage, promised), ::testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(solve_images_within(kImage, promised / 8), ::testing::ExitedWithCode(2),
+              "no memory for");
+}
+
 TEST(MemorySlow, StaysWithinThePromisedValuesAPoint) {
 #if defined(__SANITIZE_ADDRESS__)
   GTEST_SKIP() << "the sanitizer's own memory is not the library's";

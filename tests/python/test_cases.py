@@ -17,8 +17,8 @@ spec = importlib.util.spec_from_file_location("cases", FOUND[0])
 cases = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(cases)
 
-# Lattices and torch belong to later parts.
-CASES = [c for c in cases.CASES if not c.__name__.startswith(("lattice", "torch"))]
+# torch belongs to later parts.
+CASES = [c for c in cases.CASES if not c.__name__.startswith("torch")]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)

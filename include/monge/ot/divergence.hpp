@@ -2,6 +2,7 @@
 //   S(alpha, beta) = OT(alpha, beta) - OT(alpha, alpha)/2 - OT(beta, beta)/2 + eps/2 (m_a - m_b)^2
 // (Feydy et al. 2019; Sejourne et al. 2019 for unbalanced sides).
 #pragma once
+#include "monge/ot/geometry.hpp"
 #include "monge/ot/measure.hpp"
 #include "monge/ot/sinkhorn.hpp"
 
@@ -30,5 +31,10 @@ struct Divergence {
 /// Throws as Problem and sinkhorn do.
 template <class T>
 Divergence<T> divergence(const Measure<T>& source, const Measure<T>& target,
+                         const DivergenceOptions& options, Exec& exec);
+/// The same between weights on the two grids of a lattice, [n] and [m] in C order. Throws
+/// InvalidArgument also where the cost of the options is not that of the lattice.
+template <class T>
+Divergence<T> divergence(const Lattice<T>& lattice, VectorView<const T> a, VectorView<const T> b,
                          const DivergenceOptions& options, Exec& exec);
 }  // namespace monge

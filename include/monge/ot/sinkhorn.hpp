@@ -85,8 +85,8 @@ struct SinkhornOptions {
   Schedule schedule = Schedule::plain;
   /// Bytes that a kernel exp((f_i + g_j - C_ij) / epsilon) may take, which a solve keeps at the
   /// target epsilon where it is predicted to repay itself: passes then read it, which takes as long
-  /// whatever the cost and the dimension are. 0: nothing of size n m exists. Automatic: 512 MiB,
-  /// and 0 on a GPU, which keeps none.
+  /// whatever the cost and the dimension are. 0: nothing of size n m exists. Automatic: 512 MiB, on
+  /// a GPU a sixteenth of its memory.
   std::int64_t kernel_cache = kAutomaticCache;
   /// Called at each check of the target epsilon and each level's end; false stops.
   std::function<bool(const SinkhornReport&)> on_check;
@@ -107,9 +107,9 @@ struct SinkhornResult {
 
 /// Throws InvalidArgument for options out of range (of a Problem<float> precisions mixed and double
 /// are; staged needs automatic or accurate), NotAvailable for precision fast and schedule staged
-/// where the fast one does not exist and for a kernel_cache on a GPU, Error when the very first
-/// check is already non-finite, Interrupted when exec says stop. Running out of iterations is a
-/// result. Defined for float and double.
+/// where the fast one does not exist, Error when the very first check is already non-finite,
+/// Interrupted when exec says stop. Running out of iterations is a result. Defined for float and
+/// double.
 template <class T>
 SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
                            const Start<T>& start = {});

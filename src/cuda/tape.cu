@@ -1,0 +1,341 @@
+#include "cuda/tape.cuh"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <map>
+#include <utility>
+
+#include "cuda/current.cuh"
+#include "cuda/deck.cuh"
+#include "kernels/memory.hpp"
+#include "kernels/poll.hpp"
+
+namespace monge::cuda {
+namespace {
+constexpr std::int64_t kUnit = 256;  // bytes that a block is aligned to
+constexpr std::int64_t kDeviceSlab = std::int64_t{8} << 20, kPinnedSlab = std::int64_t{1} << 20;
+constexpr std::int64_t kChunkBytes = std::int64_t{4} << 20;
+constexpr std::size_t kMostChunks = 16;  // on their way at a time
+constexpr double kMostWork = 1e12;       // multiply-adds without a wait: some 0.1 s
+
+std::size_t aligned(std::size_t bytes) { return (bytes + 15) / 16 * 16; }
+
+/// The slabs that decks have made. One outlives its deck where somebody holds a block of it.
+struct KeptSlab {
+  std::int64_t bytes;
+  Device device;
+  bool has_deck = true;
+  std::int64_t holders = 0;  // with a deck: less what others than its tapes gave back
+};
+struct KeptSlabs {
+  std::mutex mutex;
+  std::map<std::byte*, KeptSlab> all;
+};
+KeptSlabs& kept_slabs() {
+  static KeptSlabs kept;
+  return kept;
+}
+}  // namespace
+
+bool release_block(void* block) {
+  auto* data = static_cast<std::byte*>(block);
+  Device device;
+  {
+    auto& [mutex, all] = kept_slabs();
+    const std::lock_guard lock(mutex);
+    auto slab = all.upper_bound(data);
+    if (slab == all.begin() || data >= (--slab)->first + slab->second.bytes) return false;
+    if (--slab->second.holders > 0 || slab->second.has_deck) return true;
+    data = slab->first;
+    device = slab->second.device;
+    all.erase(slab);
+  }
+  deallocate_now(data, device);
+  return true;
+}
+
+// Units of kUnit in steps of a sixteenth of a power of 2.
+int Heap::size_class(std::int64_t bytes) {
+  const auto last = static_cast<std::uint64_t>(std::max<std::int64_t>(1, bytes) - 1) / kUnit;
+  const int shift = std::max(0, static_cast<int>(std::bit_width(last)) - 4);
+  return shift * 16 + static_cast<int>(last >> shift);
+}
+
+void* Heap::take(int size_class) {
+  const auto at = static_cast<std::size_t>(size_class);
+  if (at < spare_.size() && !spare_[at].empty()) {
+    void* const data = spare_[at].back();
+    spare_[at].pop_back();
+    retake(data);
+    return data;
+  }
+  const std::int64_t bytes = ((std::int64_t{size_class % 16} + 1) << size_class / 16) * kUnit;
+  auto slab = std::find_if(slabs_.rbegin(), slabs_.rend(),
+                           [&](const Slab& s) { return s.bytes - s.used >= bytes; });
+  if (slab == slabs_.rend()) {
+    const std::int64_t whole = std::max(bytes, slab_bytes_);
+    slabs_.push_back({make_slab_(whole), whole});
+    slab = slabs_.rbegin();
+  }
+  void* const data = slab->data + std::exchange(slab->used, slab->used + bytes);
+  known_[data] = {size_class, static_cast<int>(slabs_.rend() - slab) - 1};
+  ++slab->out;
+  return data;
+}
+
+int Heap::give(void* data) {
+  const auto known = known_.find(data);
+  if (known == known_.end()) return -1;
+  --slabs_[known->second.slab].out;
+  return known->second.size_class;
+}
+
+void Heap::put_back(int size_class, void* data) {
+  const auto at = static_cast<std::size_t>(size_class);
+  if (at >= spare_.size()) spare_.resize(at + 1);
+  spare_[at].push_back(data);
+}
+
+void Tape::record(const Kernel& kernel, const void* args, dim3 grid, std::size_t shared,
+                  cudaStream_t stream) {
+  deck_.join(stream);
+  launches_.push_back({&kernel, args_.size(), grid, shared});
+  const auto* const bytes = static_cast<const std::byte*>(args);
+  args_.insert(args_.end(), bytes, bytes + kernel.args_bytes);
+}
+
+void Tape::settle(bool wait) {
+  if (wait || !launches_.empty()) kernels::park(wait);
+}
+
+cudaStream_t Tape::stream(cudaStream_t own) {
+  deck_.join(own);
+  settle(false);
+  return deck_.stream_;
+}
+
+void Tape::pace(double work) {
+  if ((deck_.work_ += work) > kMostWork) settle(true);
+}
+
+void* Tape::allocate(std::int64_t bytes) {
+  const int wanted = Heap::size_class(bytes);
+  for (std::size_t i = free_.size(); i-- > 0;)
+    if (free_[i].size_class == wanted) {
+      void* const data = free_[i].data;
+      free_.erase(free_.begin() + static_cast<std::ptrdiff_t>(i));
+      deck_.device_.retake(data);
+      return data;
+    }
+  return deck_.device_.take(wanted);
+}
+
+void Tape::release(void* data) {
+  const int size_class = deck_.device_.give(data);
+  if (size_class >= 0)
+    free_.push_back({size_class, data});
+  else
+    deck_.later_.push_back(data);
+}
+
+void* Tape::pin(std::int64_t bytes) { return deck_.pinned_.take(Heap::size_class(bytes)); }
+void Tape::unpin(void* data) { deck_.pinned_.put_back(deck_.pinned_.give(data), data); }
+void Tape::unpin_later(void* data) { deck_.unpinned_.push_back(data); }
+
+Deck::Deck(Exec& exec)
+    : exec_(exec),
+      stream_(static_cast<cudaStream_t>(exec.stream)),
+      device_(kDeviceSlab,
+              [device = exec.device](std::int64_t bytes) {
+                auto* const data = static_cast<std::byte*>(allocate_now(bytes, device));
+                const std::lock_guard lock(kept_slabs().mutex);
+                kept_slabs().all[data] = {bytes, device};
+                return data;
+              }),
+      pinned_(kPinnedSlab, [this](std::int64_t bytes) {
+        return static_cast<std::byte*>(pinned_slabs_.emplace_back(bytes).data());
+      }) {}
+
+Deck::~Deck() {
+  const Current current(exec_);
+  cudaStreamSynchronize(stream_);
+  for (void* const data : later_) kernels::cuda::deallocate(data, exec_.device);
+  for (const Heap::Slab& slab : device_.slabs()) {
+    {
+      const std::lock_guard lock(kept_slabs().mutex);
+      KeptSlab& kept = kept_slabs().all.at(slab.data);
+      kept.has_deck = false;
+      kept.holders += slab.out;
+      if (kept.holders > 0) continue;
+      kept_slabs().all.erase(slab.data);
+    }
+    deallocate_now(slab.data, exec_.device);
+  }
+}
+
+std::unique_ptr<kernels::FiberState> Deck::begin() {
+  std::unique_ptr<Tape> tape;
+  if (spare_.empty()) {
+    tape = std::make_unique<Tape>(*this);
+  } else {
+    tape = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  live_.push_back(tape.get());
+  return tape;
+}
+
+void Deck::end(std::unique_ptr<kernels::FiberState> state) {
+  std::unique_ptr<Tape> tape(static_cast<Tape*>(state.release()));
+  live_.erase(std::find(live_.begin(), live_.end(), tape.get()));
+  ended_.push_back(std::move(tape));
+}
+
+void Deck::flush() {
+  const Current current(exec_);
+  for (const auto& tape : ended_) queue({tape.get()});
+  for (Tape* const tape : live_) queue({tape});
+  const auto by_size = [](const Queue& a, const Queue& b) {
+    return a.fronts.size() < b.fronts.size();
+  };
+  for (;;) {  // the kernel that most come to next
+    const auto most = std::max_element(queues_.begin(), queues_.end(), by_size);
+    if (most == queues_.end() || most->fronts.empty()) break;
+    deal(*most);
+  }
+  submit();
+  work_ = 0;
+  const auto clear = [](Tape& tape) {
+    tape.launches_.clear();
+    tape.args_.clear();
+  };
+  for (Tape* const tape : live_) clear(*tape);
+  for (auto& tape : ended_) {
+    clear(*tape);
+    for (const auto& free : tape->free_) device_.put_back(free.size_class, free.data);
+    tape->free_.clear();
+    spare_.push_back(std::move(tape));
+  }
+  ended_.clear();
+}
+
+void Deck::wait() {
+  {
+    const Current current(exec_);
+    check(cudaStreamSynchronize(stream_), "batch");
+    chunks_used_ = 0;
+    for (void* const data : unpinned_) pinned_.put_back(pinned_.give(data), data);
+    unpinned_.clear();
+    for (void* const data : std::exchange(later_, {}))
+      kernels::cuda::deallocate(data, exec_.device);
+  }
+  kernels::poll(exec_, 0);
+}
+
+void Deck::join(cudaStream_t other) {
+  if (other == stream_ || std::find(joined_.begin(), joined_.end(), other) != joined_.end()) return;
+  joined_.push_back(other);
+  cudaEvent_t event;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "event");
+  check(cudaEventRecord(event, other), "event");
+  check(cudaStreamWaitEvent(stream_, event, 0), "event");
+  check(cudaEventDestroy(event), "event");
+}
+
+void Deck::queue(Front front) {
+  if (front.next == front.tape->launches_.size()) return;
+  const Kernel* const kernel = front.launch().kernel;
+  auto queue = queues_.begin();
+  while (queue != queues_.end() && queue->kernel != kernel) ++queue;
+  if (queue == queues_.end()) queue = queues_.insert(queue, Queue{kernel});
+  queue->fronts.push_back(front);
+}
+
+/// With room for `bytes`, or the most that there ever is.
+Deck::Chunk& Deck::chunk(std::size_t bytes) {
+  if (chunks_used_ > 0) {
+    Chunk& last = chunks_[chunks_used_ - 1];
+    if (last.used + std::min<std::size_t>(bytes, kChunkBytes / 4) <= kChunkBytes) return last;
+    submit();
+  }
+  if (chunks_used_ == kMostChunks) {
+    check(cudaStreamSynchronize(stream_), "batch");
+    chunks_used_ = 0;
+  }
+  if (chunks_used_ == chunks_.size()) chunks_.emplace_back(kChunkBytes, exec_.device);
+  Chunk& next = chunks_[chunks_used_++];
+  next.used = next.sent = 0;
+  return next;
+}
+
+// Launches a kernel for those that come to it, as many as have room in a chunk.
+void Deck::deal(Queue& from) {
+  const Kernel& kernel = *from.kernel;
+  dealt_.clear();
+  std::swap(dealt_, from.fronts);
+  const auto blocks_of = [](const Tape::Launch& l) {
+    return std::size_t{l.grid.x} * l.grid.y * l.grid.z;
+  };
+  const auto bytes = [&](std::size_t rows, std::size_t blocks) {
+    return aligned(rows * kernel.row_bytes) + blocks * sizeof(TableItem);
+  };
+  std::size_t blocks = 0, shared = 0, rows = 0;
+  for (const Front& front : dealt_) blocks += blocks_of(front.launch());
+  Chunk* const to = dealt_.size() > 1 ? &chunk(bytes(dealt_.size(), blocks)) : nullptr;
+  for (blocks = 0; rows < dealt_.size(); ++rows) {
+    const Tape::Launch& launch = dealt_[rows].launch();
+    const std::size_t more = blocks + blocks_of(launch);
+    if (rows > 0 && to->used + bytes(rows + 1, more) > kChunkBytes) break;
+    blocks = more;
+    shared = std::max(shared, launch.shared);
+  }
+  for (std::size_t left = rows; left < dealt_.size(); ++left) queue(dealt_[left]);
+  dealt_.resize(rows);
+  const auto next_of = [&](const Front& front) { queue({front.tape, front.next + 1}); };
+  if (rows == 1) {
+    const Tape::Launch& launch = dealt_[0].launch();
+    deals_.push_back(
+        {&kernel, dealt_[0].tape->args_.data() + launch.args, nullptr, launch.grid, launch.shared});
+    return next_of(dealt_[0]);
+  }
+  std::byte* row = static_cast<std::byte*>(to->host.data()) + to->used;
+  auto* item = reinterpret_cast<TableItem*>(row + aligned(rows * kernel.row_bytes));
+  const std::byte* const on_device = to->device.data() + to->used;
+  deals_.push_back(
+      {&kernel, on_device,
+       reinterpret_cast<const TableItem*>(on_device + aligned(rows * kernel.row_bytes)),
+       dim3(static_cast<unsigned>(blocks)), shared});
+  to->used = aligned(to->used + bytes(rows, blocks));
+  for (unsigned r = 0; r < rows; ++r, row += kernel.row_bytes) {
+    const Tape::Launch& launch = dealt_[r].launch();
+    const unsigned size[] = {launch.grid.x, launch.grid.y};
+    std::memcpy(row, size, sizeof size);
+    std::memcpy(row + kernel.args_at, dealt_[r].tape->args_.data() + launch.args,
+                kernel.args_bytes);
+    const auto count = static_cast<unsigned>(blocks_of(launch));
+    for (unsigned block = 0; block < count; ++block) *item++ = {r, block};
+    next_of(dealt_[r]);
+  }
+}
+
+// Copies the tables, then launches.
+void Deck::submit() {
+  if (chunks_used_ > 0) {
+    Chunk& last = chunks_[chunks_used_ - 1];
+    if (last.used > last.sent)
+      check(cudaMemcpyAsync(last.device.data() + last.sent,
+                            static_cast<std::byte*>(last.host.data()) + last.sent,
+                            last.used - last.sent, cudaMemcpyHostToDevice, stream_),
+            "tables");
+    last.sent = last.used;
+  }
+  for (const Deal& deal : deals_) {
+    if (deal.items)
+      deal.kernel->many(deal.rows, deal.items, deal.grid.x, deal.shared, stream_);
+    else
+      deal.kernel->one(deal.rows, deal.grid, deal.shared, stream_);
+  }
+  deals_.clear();
+}
+}  // namespace monge::cuda

@@ -1,0 +1,384 @@
+#include "ot/lattice.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "kernels/entries.hpp"
+#include "monge/core/error.hpp"
+#include "ot/arrays.hpp"
+
+namespace monge {
+using kernels::Factor;
+using kernels::Form;
+
+namespace {
+constexpr double kPeriodTolerance = 1e-9;  // of the ways round: what spacings are rounded by
+constexpr std::int64_t kBatch = 8;         // columns of values that share a sweep
+
+[[noreturn]] void refuse(const std::string& what, const char* argument) {
+  throw InvalidArgument("[problem] " + what, argument);
+}
+
+void check_grid(const Grid& grid, const char* name, const char* spacing, const char* origin) {
+  if (grid.dim < 1 || grid.dim > 3)
+    refuse(fmt::format("the {} grid has {} axes, wanted 1 to 3: of more dimensions use the points "
+                       "and PointCloud",
+                       name, grid.dim),
+           name);
+  for (int k = 0; k < grid.dim; ++k) {
+    if (grid.shape[k] < 1)
+      refuse(fmt::format("axis {} of the {} grid has length {}, wanted at least 1", k, name,
+                         grid.shape[k]),
+             name);
+    if (!(grid.spacing[k] > 0 && std::isfinite(grid.spacing[k])))
+      refuse(fmt::format("{}[{}] is {}, wanted a finite length > 0", spacing, k, grid.spacing[k]),
+             spacing);
+    if (!std::isfinite(grid.origin[k]))
+      refuse(fmt::format("{}[{}] is {}, wanted a finite coordinate", origin, k, grid.origin[k]),
+             origin);
+  }
+}
+}  // namespace
+
+template <class T>
+void check_lattice(const Lattice<T>& lattice) {
+  const auto& [source, target, cost, periodic, device] = lattice;
+  check_grid(source, "source", "spacing", "origin");
+  check_grid(target, "target", "target_spacing", "target_origin");
+  if (source.dim != target.dim)
+    refuse(
+        fmt::format("the source grid has {} axes and the target grid {}", source.dim, target.dim),
+        "target");
+  if (source.dim > 1 && cost_form(cost).form != Form::squared)
+    refuse(fmt::format("the cost {} is no sum over the {} axes of a lattice: use sqeuclidean or "
+                       "half_sqeuclidean, or the points and PointCloud",
+                       cost_name(cost), source.dim),
+           "cost");
+  for (int k = 0; k < source.dim; ++k) {
+    if (!periodic[k]) continue;
+    if (!is_separable(lattice))
+      refuse(
+          fmt::format("the cost {} is no distance, which a periodic axis needs", cost_name(cost)),
+          "cost");
+    const double way = static_cast<double>(source.shape[k]) * source.spacing[k],
+                 other = static_cast<double>(target.shape[k]) * target.spacing[k];
+    if (std::abs(way - other) > kPeriodTolerance * way)
+      refuse(fmt::format("the way round the periodic axis {} is {} x {} = {} on the source grid "
+                         "and {} x {} = {} on the target's: they must agree",
+                         k, source.shape[k], source.spacing[k], way, target.shape[k],
+                         target.spacing[k], other),
+             "periodic");
+  }
+}
+
+template <class T>
+bool is_separable(const Lattice<T>& lattice) {
+  const CostForm form = cost_form(lattice.cost);
+  return form.form != Form::dot && !form.unit_length;
+}
+
+template <class T>
+Buffer<T> grid_points(const Grid& grid, Exec& exec) {
+  Buffer<T> out(grid.size() * grid.dim, exec.device);
+  kernels::GridPointsArgs<T> args{grid.dim, {}, {}, {}, out.data()};
+  std::copy_n(grid.shape.begin(), 3, args.shape);
+  std::copy_n(grid.origin.begin(), 3, args.origin);
+  std::copy_n(grid.spacing.begin(), 3, args.spacing);
+  kernels::each(args, out.size(), exec);
+  return out;
+}
+
+template <class T>
+LatticePoints<T>::LatticePoints(const Lattice<T>& lattice, Exec& exec)
+    : x(grid_points<T>(lattice.source, exec)), y(grid_points<T>(lattice.target, exec)) {
+  const std::int64_t d = lattice.source.dim;
+  cloud = {{x.data(), lattice.source.size(), d, d, 1, exec.device},
+           {y.data(), lattice.target.size(), d, d, 1, exec.device},
+           lattice.cost};
+}
+
+template <class T>
+std::vector<double> periods(const Lattice<T>& lattice) {
+  std::vector<double> out;
+  for (int k = 0; k < lattice.source.dim; ++k)
+    out.push_back(lattice.periodic[k]
+                      ? static_cast<double>(lattice.target.shape[k]) * lattice.target.spacing[k]
+                      : 0);
+  return out;
+}
+
+// Coordinates count the target's spacing from its origin: small integers, wherever the grids have
+// one spacing, so that their differences are exact in float too.
+template <class T>
+LatticeSweep<T>::LatticeSweep(const Lattice<T>& lattice, Exec& exec)
+    : grids_{lattice.source, lattice.target}, form_(cost_form(lattice.cost)) {
+  const auto period = periods(lattice);
+  for (int k = 0; k < lattice.source.dim; ++k) {
+    Axis axis;
+    axis.unit = lattice.target.spacing[k];
+    axis.scale = form_.at_distance(axis.unit);
+    axis.period = period[k] / axis.unit;
+    for (const int side : {0, 1}) {
+      const Grid& grid = grids_[side];
+      axis.length[side] = grid.shape[k];
+      const double from = (grid.origin[k] - lattice.target.origin[k]) / axis.unit,
+                   step = grid.spacing[k] / axis.unit;
+      std::vector<T> at(kernels::padded_axis(grid.shape[k]));
+      for (std::int64_t i = 0; i < static_cast<std::int64_t>(at.size()); ++i)
+        at[i] = static_cast<T>(from + step * static_cast<double>(std::min(i, grid.shape[k] - 1)));
+      axis.at[side] = placed(at, exec);
+    }
+    axes_.push_back(std::move(axis));
+  }
+}
+
+template <class T>
+const T* LatticeSweep<T>::Averages::of(const Column& column) const {
+  const auto at = std::find(columns.begin(), columns.end(), column);
+  return data.data() + (at - columns.begin()) * n;
+}
+
+// The cheapest: an axis costs what the axes before it have become and those behind it still are.
+template <class T>
+std::vector<int> LatticeSweep<T>::order(Side rows) const {
+  const int to = rows == Side::source ? 0 : 1, from = 1 - to;
+  std::vector<int> axes(axes_.size()), best;
+  std::iota(axes.begin(), axes.end(), 0);
+  double least = std::numeric_limits<double>::infinity();
+  do {
+    double cost = 0, size = static_cast<double>(grids_[from].size());
+    for (const int k : axes) {
+      const auto n = static_cast<double>(axes_[k].length[to]);
+      cost += size * n;
+      size *= n / static_cast<double>(axes_[k].length[from]);
+    }
+    if (cost < least) least = cost, best = axes;
+  } while (std::next_permutation(axes.begin(), axes.end()));
+  return best;
+}
+
+// The columns behind the pass over `axis`, and how they come of those before it.
+template <class T>
+std::vector<kernels::AxisTerm> LatticeSweep<T>::advance(std::vector<Column>& columns, int axis,
+                                                        bool first, const Wanted& wanted) {
+  std::vector<Column> next = columns;
+  std::vector<kernels::AxisTerm> terms;
+  const auto count = static_cast<int>(columns.size());
+  for (int c = 0; c < count; ++c) terms.push_back({c, Factor::one, c});
+  const auto made = [&](const Column& column, int from, Factor factor) {
+    next.push_back(column);
+    terms.push_back({from, factor, static_cast<int>(next.size()) - 1});
+  };
+  if (wanted.costs) {
+    const auto values = static_cast<int>(wanted.values.cols);
+    for (int v = values ? 0 : -1; v < values; ++v) {
+      const Column cost{Kind::cost, v};
+      if (first)
+        made(cost, v, Factor::cost);
+      else
+        terms.push_back(
+            {v, Factor::cost,
+             static_cast<int>(std::find(columns.begin(), columns.end(), cost) - columns.begin())});
+    }
+  }
+  if (wanted.seconds) {
+    made({Kind::second, axis, axis}, -1, Factor::square);
+    for (int c = 0; c < count; ++c)
+      if (columns[c].kind == Kind::offset)
+        made({Kind::second, std::min(axis, columns[c].a), std::max(axis, columns[c].a)}, c,
+             Factor::offset);
+  }
+  if (wanted.offsets) made({Kind::offset, axis}, -1, Factor::offset);
+  if (wanted.slopes) made({Kind::slope, axis}, -1, Factor::slope);
+  columns = std::move(next);
+  return terms;
+}
+
+template <class T>
+typename LatticeSweep<T>::Averages LatticeSweep<T>::sweep(Side rows, const T* h, double* softmin,
+                                                          const Wanted& wanted, double eps,
+                                                          kernels::Precision precision,
+                                                          Exec& exec) const {
+  const int to = rows == Side::source ? 0 : 1, from = 1 - to;
+  const auto axes = order(rows);
+  Averages out;
+  out.n = grids_[to].size();
+  for (int c = 0; c < wanted.values.cols; ++c) out.columns.push_back({Kind::value, c});
+
+  // shape: of the array so far.
+  std::vector<std::int64_t> shape;
+  for (const Axis& axis : axes_) shape.push_back(axis.length[from]);
+  const auto product = [&](int first, int last) {
+    return std::accumulate(shape.begin() + first, shape.begin() + last, std::int64_t{1},
+                           std::multiplies<>());
+  };
+  const auto d = static_cast<int>(shape.size());
+  Buffer<T> log_sum, averages;
+  const T* v = wanted.values.data;
+  std::int64_t v_row = wanted.values.row_stride, v_col = wanted.values.col_stride;
+  for (int pass = 0; pass < d; ++pass) {
+    const int k = axes[pass];
+    const Axis& axis = axes_[k];
+    const auto columns = static_cast<int>(out.columns.size());
+    const auto terms = advance(out.columns, k, pass == 0, wanted);
+    const auto outputs = static_cast<int>(out.columns.size());
+    const std::int64_t before = product(0, k), after = product(k + 1, d),
+                       size = before * axis.length[to] * after;
+    const bool last = pass == d - 1;
+    Buffer<T> next(last ? 0 : size, exec.device), next_averages(outputs * size, exec.device);
+    kernels::axis<T>({.form = form_.form,
+                      .scale = static_cast<T>(axis.scale),
+                      .power = static_cast<T>(form_.power),
+                      .period = static_cast<T>(axis.period),
+                      .x = axis.at[to].data(),
+                      .y = axis.at[from].data(),
+                      .before = before,
+                      .n = axis.length[to],
+                      .m = axis.length[from],
+                      .after = after,
+                      .h = pass == 0 ? h : log_sum.data(),
+                      .softmin = last ? softmin : nullptr,
+                      .log_sum = last ? nullptr : next.data(),
+                      .v = v,
+                      .v_row = v_row,
+                      .v_col = v_col,
+                      .terms = terms,
+                      .columns = columns,
+                      .outputs = outputs,
+                      .averages = next_averages.data(),
+                      .a_row = 1,
+                      .a_col = size,
+                      .eps = eps,
+                      .precision = precision},
+                     exec);
+    log_sum = std::move(next);
+    averages = std::move(next_averages);
+    v = averages.data();
+    v_row = 1;
+    v_col = size;
+    shape[k] = axis.length[to];
+  }
+  out.data = std::move(averages);
+  return out;
+}
+
+template <class T>
+void LatticeSweep<T>::softmin(Side rows, const T* h, double* out, double eps,
+                              kernels::Precision precision, Exec& exec) const {
+  sweep(rows, h, out, {}, eps, precision, exec);
+}
+
+template <class T>
+void LatticeSweep<T>::apply(Side rows, const T* h, const T* shift, kernels::Weighting weighting,
+                            MatrixView<const T> v, T* out, double eps, Exec& exec) const {
+  const std::int64_t n = grids_[rows == Side::source ? 0 : 1].size(), k = v.data ? v.cols : 1;
+  // w^2 is the weight of half the epsilon.
+  const double at = weighting == kernels::Weighting::squared ? eps / 2 : eps;
+  const bool costs = weighting == kernels::Weighting::cost;
+  Buffer<double> s(n, exec.device);
+  const std::int64_t batch = costs ? kBatch / 2 : kBatch;
+  for (std::int64_t first = 0; first < k; first += batch) {
+    Wanted wanted;
+    wanted.costs = costs;
+    if (v.data) {
+      wanted.values = v;
+      wanted.values.data += first * v.col_stride;
+      wanted.values.cols = std::min(batch, k - first);
+    }
+    const auto averages = sweep(rows, h, s.data(), wanted, at, kernels::Precision::accurate, exec);
+    for (std::int64_t c = first; c < std::min(k, first + batch); ++c) {
+      const int value = v.data ? static_cast<int>(c - first) : -1;
+      const T* const average = costs    ? averages.of({Kind::cost, value})
+                               : v.data ? averages.of({Kind::value, value})
+                                        : nullptr;
+      kernels::each(kernels::RowSumsArgs<T>{.average = average,
+                                            .shift = shift,
+                                            .s = s.data(),
+                                            .eps = at,
+                                            .factor = 1,
+                                            .adds = false,
+                                            .stride = k,
+                                            .out = out + c},
+                    n, exec);
+    }
+  }
+}
+
+template <class T>
+void LatticeSweep<T>::pull(Side rows, const T* h, const T* shift, T* out, double eps, Exec& exec,
+                           T* mass, T* cost) const {
+  const std::int64_t n = grids_[rows == Side::source ? 0 : 1].size();
+  const auto d = static_cast<int>(axes_.size());
+  Buffer<double> s(n, exec.device);
+  Wanted wanted;
+  wanted.slopes = true;
+  wanted.costs = cost != nullptr;
+  const auto averages = sweep(rows, h, s.data(), wanted, eps, kernels::Precision::accurate, exec);
+  const auto sums = [&](const T* average, double factor, std::int64_t stride, T* to) {
+    kernels::each(kernels::RowSumsArgs<T>{.average = average,
+                                          .shift = shift,
+                                          .s = s.data(),
+                                          .eps = eps,
+                                          .factor = factor,
+                                          .adds = false,
+                                          .stride = stride,
+                                          .out = to},
+                  n, exec);
+  };
+  for (int k = 0; k < d; ++k) sums(averages.of({Kind::slope, k}), 1 / axes_[k].unit, d, out + k);
+  if (mass) sums(nullptr, 1, 1, mass);
+  if (cost) sums(averages.of({Kind::cost, -1}), 1, 1, cost);
+}
+
+template <class T>
+void LatticeSweep<T>::images(Side rows, const T* h, T* mean, double* s, T* first, T* second,
+                             double eps, Exec& exec) const {
+  const Grid& grid = grids_[rows == Side::source ? 0 : 1];
+  const std::int64_t n = grid.size();
+  const auto d = static_cast<int>(axes_.size());
+  Wanted wanted;
+  wanted.offsets = true;
+  wanted.seconds = second != nullptr;
+  const auto averages = sweep(rows, h, s, wanted, eps, kernels::Precision::accurate, exec);
+  const auto take = [&](const Column& column, double factor, std::int64_t stride, bool adds,
+                        T* to) {
+    kernels::each(kernels::RowSumsArgs<T>{.average = averages.of(column),
+                                          .shift = nullptr,
+                                          .s = nullptr,
+                                          .eps = eps,
+                                          .factor = factor,
+                                          .adds = adds,
+                                          .stride = stride,
+                                          .out = to},
+                  n, exec);
+  };
+  const auto own = grid_points<T>(grid, exec);
+  copy(mean, exec.device, own.data(), exec.device, own.size() * std::int64_t{sizeof(T)},
+       exec.stream);
+  for (int k = 0; k < d; ++k) {
+    const double unit = axes_[k].unit;
+    take({Kind::offset, k}, unit, d, true, mean + k);
+    if (first) take({Kind::offset, k}, unit, d, false, first + k);
+    for (int l = 0; second && l < d; ++l)
+      take({Kind::second, std::min(k, l), std::max(k, l)}, unit * axes_[l].unit,
+           std::int64_t{d} * d, false, second + k * d + l);
+  }
+}
+
+#define MONGE_INSTANTIATE(T)                               \
+  template void check_lattice(const Lattice<T>&);          \
+  template bool is_separable(const Lattice<T>&);           \
+  template Buffer<T> grid_points(const Grid&, Exec&);      \
+  template struct LatticePoints<T>;                        \
+  template std::vector<double> periods(const Lattice<T>&); \
+  template class LatticeSweep<T>;
+MONGE_INSTANTIATE(float)
+MONGE_INSTANTIATE(double)
+#undef MONGE_INSTANTIATE
+}  // namespace monge

@@ -1,0 +1,94 @@
+// Lattices: what a geometry may be, its points where they are needed one by one, and its sweeps, a
+// pass for each axis (src/kernels/axis.hpp).
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "kernels/apply.hpp"
+#include "kernels/axis.hpp"
+#include "monge/core/buffer.hpp"
+#include "monge/ot/geometry.hpp"
+#include "monge/ot/plan.hpp"  // Side
+#include "ot/packing.hpp"
+
+namespace monge {
+/// Throws InvalidArgument for what Lattice does not allow.
+template <class T>
+void check_lattice(const Lattice<T>& lattice);
+
+/// Whether its cost is a sum over axes of functions of the distance; if not, the lattice is swept
+/// as the cloud of its points.
+template <class T>
+bool is_separable(const Lattice<T>& lattice);
+
+/// The points of a grid, [size, dim].
+template <class T>
+Buffer<T> grid_points(const Grid& grid, Exec& exec);
+/// The points of both as a cloud, owned.
+template <class T>
+struct LatticePoints {
+  Buffer<T> x, y;
+  PointCloud<T> cloud;
+
+  LatticePoints(const Lattice<T>& lattice, Exec& exec);
+};
+
+/// The way round each axis, 0 where it is not periodic.
+template <class T>
+std::vector<double> periods(const Lattice<T>& lattice);
+
+template <class T>
+class LatticeSweep {
+ public:
+  /// Of a separable lattice. O(sum of the axes).
+  LatticeSweep(const Lattice<T>& lattice, Exec& exec);
+
+  // The verbs of Operator, with their arguments.
+  void softmin(Side rows, const T* h, double* out, double eps, kernels::Precision precision,
+               Exec& exec) const;
+  void apply(Side rows, const T* h, const T* shift, kernels::Weighting weighting,
+             MatrixView<const T> v, T* out, double eps, Exec& exec) const;
+  void pull(Side rows, const T* h, const T* shift, T* out, double eps, Exec& exec, T* mass,
+            T* cost) const;
+  /// The conditional mean of the other side's points given each row, [n, d], taken along the
+  /// shorter way round from the row's own point; where not null `s` [n], the softmin, and the
+  /// first [n, d] and second [n, d, d] moments about the row's own point.
+  void images(Side rows, const T* h, T* mean, double* s, T* first, T* second, double eps,
+              Exec& exec) const;
+
+ private:
+  enum class Kind { value, cost, offset, second, slope };
+  // What one column of a sweep is at any time the average of. Of a value: its index (a cost's -1:
+  // of the cost alone); else the axes.
+  struct Column {
+    Kind kind;
+    int a, b = 0;
+    bool operator==(const Column&) const = default;
+  };
+  struct Wanted {
+    MatrixView<const T> values;
+    bool costs = false, offsets = false, seconds = false, slopes = false;
+  };
+  struct Averages {
+    std::vector<Column> columns;
+    Buffer<T> data;  // [columns, n]
+    std::int64_t n;
+    const T* of(const Column& column) const;
+  };
+  struct Axis {
+    std::int64_t length[2];  // source, target
+    Buffer<T> at[2];         // coordinates, in units of the target's spacing from its origin
+    double unit, scale, period;
+  };
+
+  Averages sweep(Side rows, const T* h, double* softmin, const Wanted& wanted, double eps,
+                 kernels::Precision precision, Exec& exec) const;
+  std::vector<int> order(Side rows) const;
+  static std::vector<kernels::AxisTerm> advance(std::vector<Column>& columns, int axis, bool first,
+                                                const Wanted& wanted);
+
+  const Grid grids_[2];
+  CostForm form_;
+  std::vector<Axis> axes_;
+};
+}  // namespace monge

@@ -1,0 +1,161 @@
+#include "ot/support.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "ot/arrays.hpp"
+
+namespace monge {
+namespace {
+constexpr int kFirst = 32, kMost = 128, kLeast = 4;  // entries of a row
+constexpr double kRaise = 0.03, kTooMuch = 0.1;      // shares of the plan outside
+constexpr double kDescend = 1e-2;                    // full residual below which epsilon falls
+constexpr double kLevel = 4;                         // by how much, between two visits
+constexpr double kHelps = 3;  // by how much a visit should reduce the residual
+constexpr int kPatience = 4;  // visits that do not while the dual rises: parts of the plan that
+                              // weak links join move by tens of epsilon a visit
+constexpr double kPathTolerance = 1e-3;
+constexpr double kFirstFactor = 0.6, kLeastFactor = 0.4, kMostFactor = 0.97, kFaster = 1.3;
+constexpr int kPathSteps = 60, kPathProducts = 3000;  // of one epsilon on the way
+constexpr int kSteps = 200, kProducts = 20000;        // of a solve before a visit
+
+template <class T>
+int affordable(const Alternation<T>& alternation, std::int64_t budget) {
+  const std::int64_t rows = alternation.leading().weight.size + alternation.following().weight.size;
+  return static_cast<int>(std::min<std::int64_t>(kMost, budget / (rows * Restricted<T>::kBytes)));
+}
+}  // namespace
+
+template <class T>
+SupportPhase<T>::SupportPhase(Alternation<T>& alternation, double tolerance, std::int64_t budget,
+                              Exec& exec)
+    : alternation_(alternation),
+      tolerance_(tolerance),
+      most_(affordable(alternation, budget)),
+      exec_(exec),
+      model_(alternation.leading(), alternation.following(), exec),
+      totals_(alternation.following().weight.size, exec.device) {}
+
+template <class T>
+NewtonReport SupportPhase<T>::solve(Buffer<double>& g, double eps, double tolerance) {
+  const bool path = tolerance >= kPathTolerance;
+  const NewtonOptions options{.eps = eps,
+                              .tolerance = tolerance,
+                              .rounding = 8 * std::numeric_limits<double>::epsilon(),
+                              .max_steps = path ? kPathSteps : kSteps,
+                              .max_products = path ? kPathProducts : kProducts};
+  model_.set_epsilon(eps, exec_);
+  const auto report = Newton(model_, options, exec_).run(g);
+  outcome_.sparse_steps += report.responses + report.products;
+  return report;
+}
+
+// Newton at every epsilon on the way, from g extrapolated linearly. Returns where it arrived.
+template <class T>
+double SupportPhase<T>::follow_path(Buffer<double>& g, double from, double to) {
+  Buffer<double> before, trial(g.size(), exec_.device);
+  double eps = from, eps_before = from, factor = kFirstFactor;
+  while (eps > to) {
+    const double next = std::max(eps * factor, to);
+    assign<double>(trial, g.view(), exec_);
+    if (before.size()) {
+      const double ahead = (next - eps) / (eps - eps_before);
+      add(trial, ahead, g, exec_);
+      add(trial, -ahead, before, exec_);
+    }
+    if (solve(trial, next, kPathTolerance).converged) {
+      assign<double>(before, g.view(), exec_);
+      std::swap(g, trial);
+      eps_before = std::exchange(eps, next);
+      factor = std::max(std::pow(factor, kFaster), kLeastFactor);
+    } else if (factor < kMostFactor) {
+      factor = std::min(std::sqrt(factor), kMostFactor);
+    } else {
+      break;
+    }
+  }
+  return eps;
+}
+
+template <class T>
+SupportOutcome SupportPhase<T>::run(double target,
+                                    const std::function<bool(const Check&)>& visited) {
+  outcome_ = {};
+  outcome_.k = std::min(kFirst, most_);
+  if (most_ < kLeast) {
+    outcome_.why = "no support fits kernel_cache";
+    return outcome_;
+  }
+  if (alternation_.leading().penalty.kind == kernels::Penalty::Kind::capped ||
+      alternation_.following().penalty.kind == kernels::Penalty::Kind::capped) {
+    outcome_.why = "a total mass moves the potentials together";
+    return outcome_;
+  }
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  double eps = alternation_.epsilon(), before = kInfinity, dual = -kInfinity;
+  int idle = 0;
+  for (;;) {
+    ++outcome_.visits;
+    alternation_.visit(outcome_.k, rows_, columns_, exec_);
+    const auto check = alternation_.check(exec_);
+    if (!check.finite) {
+      outcome_.why = "a non-finite number";
+      return outcome_;
+    }
+    if (visited(check)) {
+      outcome_.ended = true;
+      outcome_.why = "done";
+      return outcome_;
+    }
+    model_.refresh(rows_, columns_, eps, exec_);
+    auto g = in_double(
+        VectorView<const T>(alternation_.following().potential, totals_.size(), 1, exec_.device),
+        exec_);
+    model_.respond(g.data(), totals_.data(), exec_);
+    outcome_.lost = model_.lost();
+    if (!(outcome_.lost <= kTooMuch) || (outcome_.lost > kRaise && outcome_.k == most_)) {
+      outcome_.why = fmt::format("the plan is spread out: {:.1f} % of it beyond {} entries a row",
+                                 100 * outcome_.lost, outcome_.k);
+      return outcome_;
+    }
+    const bool helped = check.marginal_error * kHelps <= before;
+    idle = helped ? 0 : idle + 1;
+    if (idle > kPatience || (idle > 0 && !(check.dual > dual))) {
+      outcome_.why = fmt::format("a visit left {:.1e} of {:.1e}", check.marginal_error, before);
+      return outcome_;
+    }
+    before = check.marginal_error;
+    dual = check.dual;
+
+    const bool descends = eps > target && check.marginal_error <= kDescend;
+    solve(g, eps,
+          descends ? kPathTolerance
+                   : std::clamp(1e-3 * check.marginal_error, tolerance_ / 10, kPathTolerance / 2));
+    if (descends) {
+      const double reached = follow_path(g, eps, std::max(eps / kLevel, target));
+      if (reached < eps) {
+        before = kInfinity;
+        dual = -kInfinity;
+      }
+      eps = reached;
+      model_.set_epsilon(eps, exec_);
+      model_.respond(g.data(), totals_.data(), exec_);
+    }
+    kernels::shift(g.data(), g.size(), -model_.gauge(), exec_);
+    model_.respond(g.data(), totals_.data(), exec_);
+    // What the solve moved through the remainders is what the next visit will find wrong.
+    const double moved = std::abs(model_.lost() - outcome_.lost);
+    if (outcome_.lost > kRaise || !helped || (!descends && moved > tolerance_ / 2))
+      outcome_.k = std::min(2 * outcome_.k, most_);
+    if (eps != alternation_.epsilon()) alternation_.set_epsilon(eps);
+    alternation_.set_following(g.data(), model_.row_softmin(), model_.column_softmin(), exec_);
+  }
+}
+
+template class SupportPhase<float>;
+template class SupportPhase<double>;
+}  // namespace monge
