@@ -91,8 +91,10 @@ class SymmetricSolve {
     exec_.state.passes = iterations_;
   }
 
-  // s = softmin(f); null: of the first f.
+  // s = softmin(f); null: of the first f. On a GPU, where nothing but a wait says whether a kernel
+  // was of use, these few passes stream.
   void absorb(const double* s) {
+    if (exec_.device.is_cuda()) return;
     op_.absorb(Side::source, s, f_.data(), options_.epsilon,
                std::min(kPassesAhead, options_.max_iterations - iterations_),
                cache_bytes(options_, exec_.device), exec_);
