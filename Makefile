@@ -1,5 +1,5 @@
 # A thin front: the logic is in tools/, one script a target.
-.PHONY: setup demo test bench lint format sanitize conformance gpu-build gpu-check
+.PHONY: setup demo test bench lint format sanitize conformance soak gpu-build gpu-check
 
 setup:    ; @tools/setup.sh
 demo:     ; @tools/demo.sh
@@ -8,6 +8,7 @@ bench:    ; @tools/bench.sh
 lint:     ; @tools/lint.sh
 format:   ; @tools/format.sh
 sanitize: ; @tools/sanitize.sh
+soak:     ; @tools/soak.sh
 # POT_SOURCE and GEOMLOSS_SOURCE name checkouts, whose tests run too.
 conformance: ; @tools/conformance.sh
 # On a machine with nvcc, then on one with a GPU: tools/gpu_check.sh says what else it runs.

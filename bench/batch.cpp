@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "monge/ot/batch.hpp"
@@ -153,10 +154,19 @@ int main(int count, char** words) {
       ->check(CLI::Range(1, 1000000));
   app.add_option("--epsilon", epsilon, "Of the pairs (default 1e-4)");
   app.add_option("--tolerance", tolerance, "Of the pairs (default 1e-3)");
+  std::vector<std::string> only;
+  app.add_option("--only", only, "pairs, debiased, small (default all)")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"pairs", "debiased", "small"}));
+  const auto wants = [&](const char* row) {
+    return only.empty() || std::find(only.begin(), only.end(), row) != only.end();
+  };
   return parse_and_run(app, count, words, [&] {
-    pairs(entries, points, epsilon, tolerance, exec);
-    debiased(64, 256, 16, false, exec);
-    debiased(64, 256, 16, true, exec);
-    small(10000, 64, 16, exec);
+    if (wants("pairs")) pairs(entries, points, epsilon, tolerance, exec);
+    if (wants("debiased")) {
+      debiased(64, 256, 16, false, exec);
+      debiased(64, 256, 16, true, exec);
+    }
+    if (wants("small")) small(10000, 64, 16, exec);
   });
 }

@@ -64,8 +64,13 @@ void Flags::fill(SinkhornOptions& options) const {
   options.epsilon = strength_of_entropy();
   options.tolerance = tolerance;
   options.max_iterations = max_iterations;
+  options.acceleration = parse_acceleration(acceleration);
+  options.annealing = anneal == "off" ? Annealing::off : Annealing::automatic;
+  options.initializer = parse_initializer(initializer);
   options.precision = parse_precision(precision);
   options.kernel_cache = kernel_cache;
+  options.geometry = parse_sweeps(geometry);
+  options.verify = verify;
 }
 
 namespace {
@@ -202,6 +207,23 @@ void add_flags(CLI::App& command, Flags& f) {
       ->group(kRun);
   command
       .add_option(
+          "--acceleration", f.acceleration,
+          "automatic (default): what pays; none, over_relaxation, anderson, newton, support")
+      ->option_text("NAME")
+      ->group(kRun);
+  command
+      .add_option("--anneal", f.anneal,
+                  "automatic (default): epsilon starts at the range of the cost and halves; off")
+      ->check(CLI::IsMember({"automatic", "off"}))
+      ->option_text("NAME")
+      ->group(kRun);
+  command
+      .add_option("--initializer", f.initializer,
+                  "Where a solve begins: automatic (default), zero, gaussian, sorting, subsample")
+      ->option_text("NAME")
+      ->group(kRun);
+  command
+      .add_option(
           "--precision", f.precision,
           "automatic (default): accurate, but double with a tolerance below 1e-7, and a solve of "
           "float32 that ends at its floor goes on in mixed; accurate: the type of the points; "
@@ -209,6 +231,17 @@ void add_flags(CLI::App& command, Flags& f) {
           "one product on tensor cores; mixed: float64 with exponentials in float32; double: "
           "float64")
       ->option_text("NAME")
+      ->group(kRun);
+  command
+      .add_option("--geometry", f.geometry,
+                  "tree: blocks of pairs are left out of which a bound proves that they carry "
+                  "almost nothing (up to 3 dimensions, sqeuclidean and half_sqeuclidean); dense: "
+                  "all pairs; automatic (default): tree where it visits less than a quarter")
+      ->option_text("NAME")
+      ->group(kRun);
+  command
+      .add_flag("--verify", f.verify,
+                "One more pass over all pairs, which measures what that leaves out")
       ->group(kRun);
   command
       .add_option(

@@ -23,7 +23,9 @@ struct Flags {
   std::optional<double> rho, rho_source, rho_target, reach, tv, tv_source, tv_target;
   double tolerance = 1e-6;
   int max_iterations = 10000;
-  std::string precision = "automatic";
+  std::string acceleration = "automatic", anneal = "automatic", initializer = "automatic";
+  std::string precision = "automatic", geometry = "automatic";
+  bool verify = false;
   std::int64_t kernel_cache = kAutomaticCache;
   bool grid = false;
   std::vector<double> spacing, origin, target_spacing, target_origin;  // empty: see --help

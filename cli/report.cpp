@@ -23,7 +23,8 @@ Json fields(const SinkhornCheck& check) {
   return {{"iterations", check.iterations}, {"passes", check.passes},
           {"epsilon", check.epsilon},       {"marginal_error", check.marginal_error},
           {"residual_a", check.residual_a}, {"residual_b", check.residual_b},
-          {"dual_value", check.dual_value}, {"transported_mass", check.transported_mass}};
+          {"dual_value", check.dual_value}, {"transported_mass", check.transported_mass},
+          {"truncation", check.truncation}};
 }
 }  // namespace
 
@@ -65,15 +66,33 @@ Json to_json(const SinkhornReport& report) {
   out["absorbed"] = report.absorbed;
   out["mass_level"] = report.mass_level;
   out["omega"] = report.omega;
+  out["phases"] = Json::array();
+  for (const SinkhornPhase& phase : report.phases)
+    out["phases"].push_back({{"name", phase.name},
+                             {"passes", phase.passes},
+                             {"steps", phase.steps},
+                             {"why", phase.why}});
+  out["geometry"] = to_string(report.geometry);
+  out["kept"] = report.kept;
+  out["coarse_passes"] = report.coarse_passes;
+  if (!std::isnan(report.verified)) out["verified"] = report.verified;
   out["trace"] = Json::array();
   for (const SinkhornCheck& check : report.trace) out["trace"].push_back(fields(check));
   return out;
 }
 
 Json options_of(const Flags& flags) {
-  return {{"tolerance", flags.tolerance}, {"max_iterations", flags.max_iterations},
-          {"precision", flags.precision}, {"kernel_cache", flags.kernel_cache},
-          {"device", flags.device},       {"threads", flags.threads}};
+  return {{"tolerance", flags.tolerance},
+          {"max_iterations", flags.max_iterations},
+          {"acceleration", flags.acceleration},
+          {"anneal", flags.anneal},
+          {"initializer", flags.initializer},
+          {"precision", flags.precision},
+          {"kernel_cache", flags.kernel_cache},
+          {"geometry", flags.geometry},
+          {"verify", flags.verify},
+          {"device", flags.device},
+          {"threads", flags.threads}};
 }
 
 void print(const std::string& text) {

@@ -11,6 +11,7 @@
 #include "cli/progress.hpp"
 #include "cli/report.hpp"
 #include "cli/results.hpp"
+#include "io/npz.hpp"
 #include "monge/ot/plan.hpp"
 #include "monge/ot/reference.hpp"
 #include "monge/store/solution.hpp"
@@ -30,9 +31,24 @@ constexpr const char* kExamples =
 struct SolveFlags : Flags {
   std::optional<double> mass;
   std::string reference = "product";
+  std::optional<std::string> initial;
   std::optional<std::string> out, save;
   bool force = false;
   Wanted wanted;
+};
+
+/// Potentials f and g of an .npz file, as --save writes one.
+template <class T>
+struct Potentials {
+  Buffer<T> f, g;
+
+  Potentials(const std::optional<std::string>& path, Device device) {
+    if (!path) return;
+    const io::NpzReader file(*path);
+    f = io::take<T>(file.read("f")).to(device);
+    g = io::take<T>(file.read("g")).to(device);
+  }
+  Start<T> start() const { return {f.view(), g.view()}; }
 };
 
 template <class T>
@@ -80,6 +96,8 @@ int run(const SolveFlags& flags, const Cloud<T>& source, const Cloud<T>& target,
                            flags.mass ? kPartial : flags.marginal_target(), options);
   SinkhornOptions how;
   flags.fill(how);
+  how.seed = flags.wanted.seed;
+  const Potentials<T> initial(flags.initial, parse_device(flags.device));
   std::optional<ReferencedProblem<T>> referenced;
   if (flags.reference == "counting")
     referenced = with_reference(problem, how.epsilon, VectorView<const T>(), VectorView<const T>());
@@ -90,14 +108,15 @@ int run(const SolveFlags& flags, const Cloud<T>& source, const Cloud<T>& target,
   defer_signals();
   SinkhornResult<T> result;
   if constexpr (sizeof(T) == 4) {
-    result = sinkhorn(solved, how, exec);
+    result = sinkhorn(solved, how, exec, initial.start());
     if (goes_on(how, result.report)) {
       line.reset();
       return run<double>(flags, Cloud<double>(source), Cloud<double>(target), options, directory,
                          &result);
     }
   } else {
-    result = begun ? sinkhorn(solved, how, exec, *begun) : sinkhorn(solved, how, exec);
+    result =
+        begun ? sinkhorn(solved, how, exec, *begun) : sinkhorn(solved, how, exec, initial.start());
   }
   if (flags.save)
     save(*flags.save, problem, result, how, {.given_type = begun ? "float32" : std::string()},
@@ -108,7 +127,8 @@ int run(const SolveFlags& flags, const Cloud<T>& source, const Cloud<T>& target,
   const PlanTerms terms = plan.terms(exec);
 
   Json report = header("solve");
-  report["seed"] = flags.wanted.draws > 0 ? Json(flags.wanted.seed) : Json();
+  const bool drawn = flags.wanted.draws > 0 || how.initializer == Initializer::subsample;
+  report["seed"] = drawn ? Json(flags.wanted.seed) : Json();
   report["problem"] = problem_of(flags, problem, source, target);
   report["options"] = options_of(flags);
   report["value"] = result.report.dual_value;
@@ -158,6 +178,12 @@ void add_solve(CLI::App& app, int& exit_code) {
       ->option_text("NAME")
       ->group(kProblem);
 
+  command
+      ->add_option("--initial", flags->initial,
+                   "Start from the potentials f and g of an .npz, as --save writes one")
+      ->option_text("FILE")
+      ->group(kRun);
+
   auto* out = command
                   ->add_option("--out", flags->out,
                                "New or empty directory for f, g, marginals, maps and report.json")
@@ -179,15 +205,14 @@ void add_solve(CLI::App& app, int& exit_code) {
       ->needs(out)
       ->option_text("K")
       ->group(kResults);
-  auto* draw = command
-                   ->add_option("--draw", flags->wanted.draws,
-                                "With --out: K pairs of indices drawn from the plan (pairs.npy)")
-                   ->check(CLI::PositiveNumber)
-                   ->needs(out)
-                   ->option_text("K")
-                   ->group(kResults);
-  command->add_option("--seed", flags->wanted.seed, "Of --draw (default 0)")
-      ->needs(draw)
+  command
+      ->add_option("--draw", flags->wanted.draws,
+                   "With --out: K pairs of indices drawn from the plan (pairs.npy)")
+      ->check(CLI::PositiveNumber)
+      ->needs(out)
+      ->option_text("K")
+      ->group(kResults);
+  command->add_option("--seed", flags->wanted.seed, "Of --draw and of a subsample (default 0)")
       ->option_text("NUMBER")
       ->group(kResults);
 

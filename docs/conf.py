@@ -28,7 +28,7 @@ nitpicky = True
 # have no page here.
 nitpick_ignore_regex = [
     (r"cpp:.*", r"(std|std::.*|T|U|Operator<T>|Inspection)"),
-    (r"py:.*", r"(numpy|np|collections|typing|monge\._\w+)\..*"),
+    (r"py:.*", r"(numpy|np|collections|typing|monge\.(\w+\.)*_\w+)\..*"),
 ]
 
 # Every header opens the namespace again, and is a section of its own.

@@ -28,8 +28,9 @@ tests_of() {
 version=$(sed -n 's/^pot==//p' tools/requirements/peers.txt)
 files='test_solvers.py test_bregman.py test_partial.py'
 selection='not bary and not gromov and not unmix'
+tools/setup.sh python
 if [ "${1:-}" = --sample ]; then
-  requirements runtime test
+  requirements test
   interpreter=$venv/bin/python
   source_of pot "$version"
   say "POT's solver tests on monge.compat.pot"
@@ -37,7 +38,6 @@ if [ "${1:-}" = --sample ]; then
   exit
 fi
 
-requirements runtime
 tools/peers.sh
 interpreter=$root/.venv-peers/bin/python
 source_of pot "$version"

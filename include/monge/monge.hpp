@@ -8,4 +8,5 @@
 #include "monge/ot/labels.hpp"
 #include "monge/ot/reference.hpp"
 #include "monge/ot/semi_dual.hpp"
+#include "monge/ot/sparsify.hpp"
 #include "monge/store/solution.hpp"

@@ -10,7 +10,7 @@ the debiased distance. Numbers are in units of the cost; weights are never norma
 import logging
 
 from ._batch import Solutions, solve_batch, solve_sample_batch
-from ._core import SinkhornCheck, SinkhornReport, version
+from ._core import SinkhornCheck, SinkhornPhase, SinkhornReport, version
 from ._divergence import Divergence, DivergenceGradient, divergence
 from ._errors import (
     ConvergenceWarning,
@@ -59,6 +59,7 @@ __all__ = [
     "Plan",
     "SemiDual",
     "SinkhornCheck",
+    "SinkhornPhase",
     "SinkhornReport",
     "Solution",
     "Solutions",

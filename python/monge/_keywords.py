@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from . import _core
-from ._arrays import Array, is_float32, points, same_type, vector
+from ._arrays import Array, is_float32, points, same_type, vector, whole
 from ._errors import InvalidArgument
 from ._marginals import KL, PARTIAL, Balanced, Marginal, pair_of
 from ._options import check_choice
@@ -34,6 +34,13 @@ def integer(value: Any, name: str) -> int:
         return operator.index(value)
     except TypeError as error:
         raise InvalidArgument(f"[options] {name} is {value!r}, wanted an integer", name) from error
+
+
+def whole_number(value: Any, name: str) -> int:
+    count = integer(value, name)
+    if not 0 <= count < 2**64:
+        raise InvalidArgument(f"[options] {name} is {count}, wanted 0 <= {name} < 2**64", name)
+    return count
 
 
 def thread_count(threads: int | None) -> int:
@@ -123,6 +130,24 @@ def marginals_of_reach(
     return a, b
 
 
+def bounds_of(bounds: Any) -> tuple[Array, Array, Array] | None:
+    """Rows, columns and values of lower bounds, from three sequences or a sparse matrix of SciPy."""
+    if bounds is None:
+        return None
+    if hasattr(bounds, "tocoo"):
+        found = bounds.tocoo()
+        bounds = (found.row, found.col, found.data)
+    if not isinstance(bounds, (tuple, list)) or len(bounds) != 3:
+        raise InvalidArgument(
+            f"[options] bounds is {type(bounds).__name__}, wanted (rows, columns, values) or a sparse matrix "
+            "of SciPy",
+            "bounds",
+        )
+    values = vector(bounds[2], "bounds[2]", np.float64)
+    assert values is not None
+    return whole(bounds[0], "bounds[0]"), whole(bounds[1], "bounds[1]"), values
+
+
 def mass_tolerance(dtype: np.dtype[Any], *weights: Any) -> float:
     """How well two Balanced masses must agree: weights in float agree less closely than doubles."""
     return 1e-6 if dtype == np.float32 or any(is_float32(w) for w in weights) else 1e-12
@@ -166,8 +191,12 @@ def fill(
     check_every: Any,
     annealing: Any,
     acceleration: Any,
+    initializer: Any,
+    seed: Any,
     precision: Any,
     schedule: Any,
+    geometry: Any,
+    verify: Any,
     kernel_cache: Any,
     translate: Any,
 ) -> CoreOptions:
@@ -177,8 +206,12 @@ def fill(
     options.check_every = integer(check_every, "check_every")
     options.annealing = getattr(_core.Annealing, check_choice("annealing", annealing))
     options.acceleration = getattr(_core.Acceleration, check_choice("acceleration", acceleration))
+    options.initializer = getattr(_core.Initializer, check_choice("initializer", initializer))
+    options.seed = whole_number(seed, "seed")
     options.precision = precision_of(precision)
     options.schedule = getattr(_core.Schedule, check_choice("schedule", schedule))
+    options.geometry = getattr(_core.Sweeps, check_choice("geometry", geometry))
+    options.verify = bool(verify)
     if kernel_cache is not None:
         options.kernel_cache = integer(kernel_cache, "kernel_cache")
     options.translate = bool(translate)

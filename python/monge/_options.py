@@ -107,6 +107,13 @@ OPTIONS = (
         "P^T 1 <= b. Marginals, where given, must be TV(inf). NotAvailable for a divergence.",
     ),
     Option(
+        "bounds",
+        None,
+        "lower bounds L <= P on some pairs: (rows, columns, values), or a sparse matrix of SciPy. On the CPU, without a "
+        "total mass, by plain iterations; a Balanced row or column must have room for its bounds.",
+        ("solve", "solve_sample"),
+    ),
+    Option(
         "tolerance",
         1e-6,
         "a solve has converged when the L1 residual of both marginals from their optimality targets, "
@@ -125,9 +132,21 @@ OPTIONS = (
     Option(
         "acceleration",
         "automatic",
-        "'automatic': over-relaxation where plain iterations would be slow; 'none'; 'over_relaxation'.",
-        choices=("automatic", "none", "over_relaxation"),
+        "'automatic': of these what pays; 'none': plain iterations; 'over_relaxation'; 'anderson': mixes the last "
+        "20 iterations; 'newton': Newton-CG on the dual; 'support': Newton on the few entries that carry the plan, "
+        "once they are few (on the CPU, within kernel_cache). The last three are NotAvailable with a total mass.",
+        choices=("automatic", "none", "over_relaxation", "anderson", "newton", "support"),
     ),
+    Option(
+        "initializer",
+        "automatic",
+        "where a solve without a start begins. 'automatic': 'subsample' from 4 000 points a side on, else 'zero'; "
+        "'gaussian': the closed form between Gaussians of the same moments (squared costs); 'sorting': the monotone "
+        "plan, in dimension 1; 'subsample': the solution of a sixteenth of the points. NotAvailable where it does not "
+        "know the problem, as but zero none does a cost matrix.",
+        choices=("automatic", "zero", "gaussian", "sorting", "subsample"),
+    ),
+    Option("seed", 0, "integer >= 0 by which a subsample is drawn."),
     Option(
         "precision",
         "automatic",
@@ -147,6 +166,20 @@ OPTIONS = (
         "NotAvailable where 'fast' is (the solves of a cloud with itself in a divergence are accurate throughout).",
         STREAMED,
         choices=("plain", "staged"),
+    ),
+    Option(
+        "geometry",
+        "automatic",
+        "'tree': sweeps leave out blocks of pairs of which a bound proves that they carry almost nothing, "
+        "solved from coarse to fine and certified by truncation, NotAvailable but for points of dimension "
+        "<= 3 with cost 'sqeuclidean' or 'half_sqeuclidean'; 'dense': all pairs; 'automatic': 'tree' where it is "
+        "predicted to visit less than a quarter of them.",
+        choices=("automatic", "dense", "tree"),
+    ),
+    Option(
+        "verify",
+        False,
+        "one more pass over all pairs, which measures what the certificate bounds: see verified.",
     ),
     Option(
         "kernel_cache",

@@ -44,6 +44,9 @@ class SparsePlan:
     indices: Any
     indptr: Any
     shape: tuple[int, int]
+    share: float | None = (
+        None  #: of the plan's mass, that is kept, where a rule of ``sparse`` chose
+    )
 
     def to_scipy(self) -> Any:
         """The same as a ``scipy.sparse.csr_array``; needs scipy."""
@@ -101,6 +104,11 @@ class _Rows:
         """(n, m)."""
         n, m = self._core.n, self._core.m
         return (n, m) if self._side == _core.Side.source else (m, n)
+
+    @property
+    def truncation(self) -> float:
+        """A bound on what the marginals lose to pairs that are left out, over the mass; 0: all are there."""
+        return self._core.truncation
 
     def _call(self) -> _core.Call:
         return _core.Call(self._threads, stream=current_stream(self._core.device))
@@ -227,10 +235,41 @@ class Plan(_Rows):
         """The k largest entries of each row, by falling value (ties: the lower column); one pass."""
         return self._sparse(self._core.top_k(k, self._call()))
 
-    def sparse(self, threshold: float, limit: int = _core.DENSE_LIMIT) -> SparsePlan:
-        """All entries ``P_ij >= threshold > 0``, columns ascending; two passes. A ValueError where more
-        than ``limit`` entries qualify."""
-        return self._sparse(self._core.sparse(threshold, limit, self._call()))
+    def sparse(
+        self,
+        threshold: float | None = None,
+        limit: int = _core.DENSE_LIMIT,
+        *,
+        percentile: float | None = None,
+        min_row: bool = False,
+        mass: float | None = None,
+    ) -> SparsePlan:
+        """The entries that one rule keeps, columns ascending; ties at the rule's threshold all stay.
+
+        Args:
+            threshold: all ``P_ij >= threshold > 0``; two passes.
+            limit: a ValueError where more entries would be kept.
+            percentile: what is at least this percentile, in [0, 100), of all n m entries.
+            min_row: what is at least the least of the rows' largest entries: no row is lost.
+            mass: the fewest of the largest entries that carry this share, in (0, 1], of the mass.
+
+        The result's ``share`` tells, but for a threshold, what part of the mass is kept.
+        """
+        rules = {"threshold": threshold, "percentile": percentile, "mass": mass}
+        given = {name: float(value) for name, value in rules.items() if value is not None}
+        if min_row:
+            given["min_row"] = 0.0
+        if len(given) != 1:
+            raise InvalidArgument(
+                "[plan] sparse: wanted exactly one of threshold, percentile, min_row, mass; got "
+                + (", ".join(given) or "none"),
+                "threshold",
+            )
+        ((rule, value),) = given.items()
+        if rule == "threshold":
+            return self._sparse(self._core.sparse(value, limit, self._call()))
+        parts, share = self._core.sparsify(rule, value, limit, self._call())
+        return self._sparse(parts, share)
 
     def draw_pairs(self, k: int, seed: int = 0) -> Pairs:
         """k pairs (i, j) drawn from P over its mass; the same seed and plan give the same pairs."""
@@ -248,9 +287,9 @@ class Plan(_Rows):
         """
         return ComposedPlan._of((self,)).then(other)
 
-    def _sparse(self, parts: tuple[Any, Any, Any]) -> SparsePlan:
+    def _sparse(self, parts: tuple[Any, Any, Any], share: float | None = None) -> SparsePlan:
         offsets, columns, values = parts
-        return SparsePlan(self._to(values), self._to(columns), self._to(offsets), self.shape)
+        return SparsePlan(self._to(values), self._to(columns), self._to(offsets), self.shape, share)
 
     def __repr__(self) -> str:
         return f"Plan(shape={self.shape}, dtype={self.dtype})"

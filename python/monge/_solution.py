@@ -261,6 +261,11 @@ class Solution:
         return self._report.passes
 
     @property
+    def phases(self) -> list[_core.SinkhornPhase]:
+        """What ran, in order: name, passes (a subsample's by their share of the pairs), steps, and why it began."""
+        return self._report.phases
+
+    @property
     def predicted_floor(self) -> float:
         """The marginal error below which rounding may keep the solve from going."""
         return self._report.predicted_floor
@@ -279,6 +284,32 @@ class Solution:
     def fast_passes(self) -> int:
         """Of the passes, those in precision 'fast': all of them there, the first with schedule 'staged'."""
         return self._report.fast_passes
+
+    @property
+    def geometry(self) -> str:
+        """Which pairs a sweep visited: 'dense', all, or 'tree'."""
+        return self._report.geometry
+
+    @property
+    def kept(self) -> float:
+        """Of the pairs, those that the last sweep visited."""
+        return self._report.kept
+
+    @property
+    def truncation(self) -> float:
+        """A bound on what the marginals lose to pairs that are left out, over the transported mass; counted as
+        residual. The plan and all that is read from it lose no more."""
+        return self._report.truncation
+
+    @property
+    def verified(self) -> float:
+        """With verify=True what the target's marginal does lose to them, measured; else NaN."""
+        return self._report.verified
+
+    @property
+    def coarse_passes(self) -> int:
+        """Sweeps over nodes of the trees, which made the start; not among the passes."""
+        return self._report.coarse_passes
 
     @cached_property
     def trace(self) -> tuple[_core.SinkhornCheck, ...]:

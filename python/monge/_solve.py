@@ -16,6 +16,7 @@ from ._errors import ConvergenceWarning, InvalidArgument
 from ._keywords import (
     Ground,
     Length,
+    bounds_of,
     checked_callback,
     epsilon_of,
     fill,
@@ -152,6 +153,7 @@ def _measures(
     b: Any,
     sides: tuple[Marginal, Marginal],
     total_mass: Any,
+    bounds: Any,
 ) -> tuple[Any, ...]:
     """What a core problem in `dtype` takes beside its points or costs, which were `given`."""
     return (
@@ -162,6 +164,7 @@ def _measures(
         None if total_mass is None else number(total_mass, "total_mass"),
         mass_tolerance(given.dtype, a, b),
         current_stream(device_of(given)),
+        bounds_of(bounds),
     )
 
 
@@ -174,13 +177,18 @@ def solve(
     epsilon: float,
     marginals: Marginals | None = None,
     total_mass: float | None = None,
+    bounds: Any = None,
     tolerance: float = 1e-6,
     max_iterations: int = 10000,
     check_every: int = 10,
     annealing: str = "automatic",
     acceleration: str = "automatic",
+    initializer: str = "automatic",
+    seed: int = 0,
     precision: str = "automatic",
     schedule: str = "plain",
+    geometry: str = "automatic",
+    verify: bool = False,
     kernel_cache: int | None = None,
     translate: bool = True,
     start: Any = None,
@@ -220,7 +228,7 @@ def solve(
     def problem_in(dtype: np.dtype[Any]) -> Any:
         return _core.matrix_problem(
             values.astype(dtype, copy=False),
-            *_measures(values, dtype, a, b, sides, total_mass),
+            *_measures(values, dtype, a, b, sides, total_mass, bounds),
         )
 
     options = fill(
@@ -231,8 +239,12 @@ def solve(
         check_every=check_every,
         annealing=annealing,
         acceleration=acceleration,
+        initializer=initializer,
+        seed=seed,
         precision=precision,
         schedule=schedule,
+        geometry=geometry,
+        verify=verify,
         kernel_cache=kernel_cache,
         translate=translate,
     )
@@ -265,13 +277,18 @@ def solve_sample(
     cost_factor: float = 1.0,
     marginals: Marginals | None = None,
     total_mass: float | None = None,
+    bounds: Any = None,
     tolerance: float = 1e-6,
     max_iterations: int = 10000,
     check_every: int = 10,
     annealing: str = "automatic",
     acceleration: str = "automatic",
+    initializer: str = "automatic",
+    seed: int = 0,
     precision: str = "automatic",
     schedule: str = "plain",
+    geometry: str = "automatic",
+    verify: bool = False,
     kernel_cache: int | None = None,
     translate: bool = True,
     start: Any = None,
@@ -325,13 +342,13 @@ def solve_sample(
         nonlocal labelled
         if labelled_in is not None:
             labelled = labelled_in(dtype)
-            return labelled.problem(*_measures(source, dtype, a, b, sides, total_mass))
+            return labelled.problem(*_measures(source, dtype, a, b, sides, total_mass, bounds))
         return _core.point_problem(
             source.astype(dtype, copy=False),
             target.astype(dtype, copy=False),
             ground.name,
             ground.power,
-            *_measures(source, dtype, a, b, sides, total_mass),
+            *_measures(source, dtype, a, b, sides, total_mass, bounds),
         )
 
     options = fill(
@@ -342,8 +359,12 @@ def solve_sample(
         check_every=check_every,
         annealing=annealing,
         acceleration=acceleration,
+        initializer=initializer,
+        seed=seed,
         precision=precision,
         schedule=schedule,
+        geometry=geometry,
+        verify=verify,
         kernel_cache=kernel_cache,
         translate=translate,
     )

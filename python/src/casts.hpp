@@ -19,6 +19,7 @@
 
 #include "monge/core/buffer.hpp"
 #include "monge/core/error.hpp"
+#include "monge/ot/bounds.hpp"
 #include "monge/ot/derivatives.hpp"
 #include "monge/ot/geometry.hpp"
 #include "monge/ot/marginal.hpp"
@@ -122,6 +123,16 @@ Owned<const T, 1> window(const Object& in, const Buffer<T>& buffer) {
       buffer.data(), {static_cast<std::size_t>(buffer.size())});
   return nb::borrow<Owned<const T, 1>>(
       nb::cast(array, nb::rv_policy::reference_internal, nb::find(in)));
+}
+
+/// (rows, columns, values) of lower bounds.
+using BoundsSpec =
+    std::optional<std::tuple<Vector<std::int64_t>, Vector<std::int64_t>, Vector<double>>>;
+
+inline LowerBounds to_bounds(const BoundsSpec& spec) {
+  if (!spec) return {};
+  const auto& [rows, columns, values] = *spec;
+  return {view(rows), view(columns), view(values)};
 }
 
 /// ("balanced", 0), ("kl", rho) or ("tv", lambda).

@@ -15,16 +15,18 @@ void bind(nb::module_& m, const char* name) {
           "problem",
           [](const L& l, const std::optional<Vector<T>>& a, const std::optional<Vector<T>>& b,
              const MarginalSpec& marginal_a, const MarginalSpec& marginal_b,
-             std::optional<double> total_mass, double mass_tolerance, std::uintptr_t stream) {
+             std::optional<double> total_mass, double mass_tolerance, std::uintptr_t stream,
+             const BoundsSpec& bounds) {
             const auto on_a = view(a), on_b = view(b);
+            const auto below = to_bounds(bounds);
             const nb::gil_scoped_release unlocked;
             return new Problem<T>(l.cloud(), on_a, on_b, to_marginal(marginal_a),
                                   to_marginal(marginal_b),
-                                  {total_mass, mass_tolerance, to_stream(stream)});
+                                  {total_mass, mass_tolerance, to_stream(stream), below});
           },
           "a"_a.noconvert().none(), "b"_a.noconvert().none(), "marginal_a"_a, "marginal_b"_a,
-          "total_mass"_a.none(), "mass_tolerance"_a, "stream"_a, nb::keep_alive<0, 1>(),
-          nb::keep_alive<0, 2>(), nb::keep_alive<0, 3>())
+          "total_mass"_a.none(), "mass_tolerance"_a, "stream"_a, "bounds"_a.none() = nb::none(),
+          nb::keep_alive<0, 1>(), nb::keep_alive<0, 2>(), nb::keep_alive<0, 3>())
       .def(
           "gradient",
           [](const L& l, const Plan<T>& plan, const Call& call) {

@@ -5,6 +5,7 @@
 #include "bindings.hpp"
 #include "casts.hpp"
 #include "monge/ot/composition.hpp"
+#include "monge/ot/sparsify.hpp"
 #include "run.hpp"
 
 namespace monge::python {
@@ -40,6 +41,7 @@ void bind(nb::module_& m, const char* name) {
       .def_prop_ro("n", &P::n)
       .def_prop_ro("m", &P::m)
       .def_prop_ro("device", [](const P& p) { return to_string(p.problem().device()); })
+      .def_prop_ro("truncation", &P::truncation)
       .def(
           "apply",
           [rows](const P& p, Side side, const Matrix<T>& v, const Call& call) {
@@ -121,6 +123,18 @@ void bind(nb::module_& m, const char* name) {
           },
           "threshold"_a, "limit"_a, "call"_a)
       .def(
+          "sparsify",
+          [](const P& p, const std::string& rule, double value, std::int64_t limit,
+             const Call& call) {
+            const Keep keep = rule == "mass"         ? Keep(KeepMass{value})
+                              : rule == "percentile" ? Keep(KeepPercentile{value})
+                                                     : Keep(KeepRows{});
+            auto out = run(call, p.problem().device(),
+                           [&](Exec& exec) { return sparsify(p, keep, exec, limit); });
+            return std::pair{to_tuple(std::move(out.plan)), out.share};
+          },
+          "rule"_a, "value"_a, "limit"_a, "call"_a)
+      .def(
           "draw_pairs",
           [](const P& p, std::int64_t k, std::uint64_t seed, const Call& call) {
             Pairs64 pairs = run(call, p.problem().device(),
@@ -163,8 +177,8 @@ void bind_composition(nb::module_& m, const char* name) {
       .def(
           "apply",
           [](const C& c, Side side, const Matrix<T>& v, const Call& call) {
-            auto out = run(call, device_of(v),
-                           [&](Exec& exec) { return c.apply(side, view(v), exec); });
+            auto out =
+                run(call, device_of(v), [&](Exec& exec) { return c.apply(side, view(v), exec); });
             return to_array<T, 2>(std::move(out), {side == Side::source ? c.n() : c.m(),
                                                    static_cast<std::int64_t>(v.shape(1))});
           },
@@ -179,8 +193,8 @@ void bind_composition(nb::module_& m, const char* name) {
       .def(
           "dense",
           [](const C& c, std::int64_t limit, const std::string& device, const Call& call) {
-            auto out = run(call, parse_device(device),
-                           [&](Exec& exec) { return c.dense(exec, limit); });
+            auto out =
+                run(call, parse_device(device), [&](Exec& exec) { return c.dense(exec, limit); });
             return to_array<T, 2>(std::move(out), {c.n(), c.m()});
           },
           "limit"_a, "device"_a, "call"_a);

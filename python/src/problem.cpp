@@ -10,11 +10,12 @@ template <class T>
 Problem<T>* make_problem(Geometry<T> geometry, const std::optional<Vector<T>>& a,
                          const std::optional<Vector<T>>& b, const MarginalSpec& marginal_a,
                          const MarginalSpec& marginal_b, std::optional<double> total_mass,
-                         double mass_tolerance, std::uintptr_t stream) {
+                         double mass_tolerance, std::uintptr_t stream, const BoundsSpec& bounds) {
   const auto on_a = view(a), on_b = view(b);
+  const auto below = to_bounds(bounds);
   const nb::gil_scoped_release unlocked;
   return new Problem<T>(geometry, on_a, on_b, to_marginal(marginal_a), to_marginal(marginal_b),
-                        {total_mass, mass_tolerance, to_stream(stream)});
+                        {total_mass, mass_tolerance, to_stream(stream), below});
 }
 
 template <class T>
@@ -36,33 +37,35 @@ void bind(nb::module_& m, const char* name) {
       [](const Matrix<T>& x, const Matrix<T>& y, const std::string& cost, double power,
          const std::optional<Vector<T>>& a, const std::optional<Vector<T>>& b,
          const MarginalSpec& marginal_a, const MarginalSpec& marginal_b,
-         std::optional<double> total_mass, double mass_tolerance, std::uintptr_t stream) {
+         std::optional<double> total_mass, double mass_tolerance, std::uintptr_t stream,
+         const BoundsSpec& bounds) {
         return make_problem<T>(PointCloud<T>{view(x), view(y), parse_cost(cost, power)}, a, b,
-                               marginal_a, marginal_b, total_mass, mass_tolerance, stream);
+                               marginal_a, marginal_b, total_mass, mass_tolerance, stream, bounds);
       },
       "x"_a.noconvert(), "y"_a.noconvert(), "cost"_a, "power"_a, "a"_a.noconvert().none(),
       "b"_a.noconvert().none(), "marginal_a"_a, "marginal_b"_a, "total_mass"_a.none(),
-      "mass_tolerance"_a, "stream"_a, nb::keep_alive<0, 1>(), nb::keep_alive<0, 2>(),
-      nb::keep_alive<0, 5>(), nb::keep_alive<0, 6>());
+      "mass_tolerance"_a, "stream"_a, "bounds"_a.none() = nb::none(), nb::keep_alive<0, 1>(),
+      nb::keep_alive<0, 2>(), nb::keep_alive<0, 5>(), nb::keep_alive<0, 6>());
   m.def(
       "matrix_problem",
       [](const Matrix<T>& values, const std::optional<Vector<T>>& a,
          const std::optional<Vector<T>>& b, const MarginalSpec& marginal_a,
          const MarginalSpec& marginal_b, std::optional<double> total_mass, double mass_tolerance,
-         std::uintptr_t stream) {
+         std::uintptr_t stream, const BoundsSpec& bounds) {
         return make_problem<T>(CostMatrix<T>{view(values)}, a, b, marginal_a, marginal_b,
-                               total_mass, mass_tolerance, stream);
+                               total_mass, mass_tolerance, stream, bounds);
       },
       "values"_a.noconvert(), "a"_a.noconvert().none(), "b"_a.noconvert().none(), "marginal_a"_a,
-      "marginal_b"_a, "total_mass"_a.none(), "mass_tolerance"_a, "stream"_a, nb::keep_alive<0, 1>(),
-      nb::keep_alive<0, 2>(), nb::keep_alive<0, 3>());
+      "marginal_b"_a, "total_mass"_a.none(), "mass_tolerance"_a, "stream"_a,
+      "bounds"_a.none() = nb::none(), nb::keep_alive<0, 1>(), nb::keep_alive<0, 2>(),
+      nb::keep_alive<0, 3>());
   m.def(
       "lattice_problem",
       [](const Lattice<double>& lattice, const Vector<T>& a, const Vector<T>& b,
          const MarginalSpec& marginal_a, const MarginalSpec& marginal_b,
          std::optional<double> total_mass, double mass_tolerance, std::uintptr_t stream) {
         return make_problem<T>(to_lattice<T>(lattice), a, b, marginal_a, marginal_b, total_mass,
-                               mass_tolerance, stream);
+                               mass_tolerance, stream, {});
       },
       "lattice"_a, "a"_a.noconvert(), "b"_a.noconvert(), "marginal_a"_a, "marginal_b"_a,
       "total_mass"_a.none(), "mass_tolerance"_a, "stream"_a, nb::keep_alive<0, 2>(),

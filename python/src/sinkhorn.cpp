@@ -17,12 +17,22 @@ void bind_report(nb::module_& m) {
       .def_ro("residual_b", &SinkhornCheck::residual_b)
       .def_ro("dual_value", &SinkhornCheck::dual_value)
       .def_ro("transported_mass", &SinkhornCheck::transported_mass)
+      .def_ro("truncation", &SinkhornCheck::truncation)
       .def("__repr__", [](const SinkhornCheck& c) {
         return nb::str(
                    "SinkhornCheck(iterations={}, passes={}, epsilon={:.4g}, marginal_error={:.3e}, "
                    "dual_value={:.10g}, transported_mass={:.6g})")
             .format(c.iterations, c.passes, c.epsilon, c.marginal_error, c.dual_value,
                     c.transported_mass);
+      });
+  nb::class_<SinkhornPhase>(m, "SinkhornPhase", "A stretch of a solve in which one method ran.")
+      .def_ro("name", &SinkhornPhase::name)
+      .def_ro("passes", &SinkhornPhase::passes)
+      .def_ro("steps", &SinkhornPhase::steps)
+      .def_ro("why", &SinkhornPhase::why)
+      .def("__repr__", [](const SinkhornPhase& p) {
+        return nb::str("SinkhornPhase(name={!r}, passes={:.4g}, steps={}, why={!r})")
+            .format(p.name, p.passes, p.steps, p.why);
       });
   nb::class_<SinkhornReport, SinkhornCheck>(m, "SinkhornReport", "The state of a solve.")
       .def_prop_ro("status", [](const SinkhornReport& r) { return to_string(r.status); })
@@ -34,6 +44,11 @@ void bind_report(nb::module_& m) {
       .def_ro("absorbed", &SinkhornReport::absorbed)
       .def_ro("mass_level", &SinkhornReport::mass_level)
       .def_ro("omega", &SinkhornReport::omega)
+      .def_ro("phases", &SinkhornReport::phases)
+      .def_prop_ro("geometry", [](const SinkhornReport& r) { return to_string(r.geometry); })
+      .def_ro("kept", &SinkhornReport::kept)
+      .def_ro("coarse_passes", &SinkhornReport::coarse_passes)
+      .def_ro("verified", &SinkhornReport::verified)
       .def_ro("trace", &SinkhornReport::trace);
 }
 
@@ -44,7 +59,16 @@ void bind_options(nb::module_& m) {
   nb::enum_<Acceleration>(m, "Acceleration")
       .value("automatic", Acceleration::automatic)
       .value("none", Acceleration::none)
-      .value("over_relaxation", Acceleration::over_relaxation);
+      .value("over_relaxation", Acceleration::over_relaxation)
+      .value("anderson", Acceleration::anderson)
+      .value("newton", Acceleration::newton)
+      .value("support", Acceleration::support);
+  nb::enum_<Initializer>(m, "Initializer")
+      .value("automatic", Initializer::automatic)
+      .value("zero", Initializer::zero)
+      .value("gaussian", Initializer::gaussian)
+      .value("sorting", Initializer::sorting)
+      .value("subsample", Initializer::subsample);
   nb::enum_<Precision>(m, "Precision")
       .value("automatic", Precision::automatic)
       .value("accurate", Precision::accurate)
@@ -54,6 +78,10 @@ void bind_options(nb::module_& m) {
   nb::enum_<Schedule>(m, "Schedule")
       .value("plain", Schedule::plain)
       .value("staged", Schedule::staged);
+  nb::enum_<Sweeps>(m, "Sweeps")
+      .value("automatic", Sweeps::automatic)
+      .value("dense", Sweeps::dense)
+      .value("tree", Sweeps::tree);
   m.def("widens", &widens, "precision"_a, "tolerance"_a,
         "Whether float32 arrays are to be solved as a copy in float64.");
   nb::class_<SinkhornOptions>(m, "SinkhornOptions")
@@ -65,8 +93,12 @@ void bind_options(nb::module_& m) {
       .def_rw("translate", &SinkhornOptions::translate)
       .def_rw("annealing", &SinkhornOptions::annealing)
       .def_rw("acceleration", &SinkhornOptions::acceleration)
+      .def_rw("initializer", &SinkhornOptions::initializer)
+      .def_rw("seed", &SinkhornOptions::seed)
       .def_rw("precision", &SinkhornOptions::precision)
       .def_rw("schedule", &SinkhornOptions::schedule)
+      .def_rw("geometry", &SinkhornOptions::geometry)
+      .def_rw("verify", &SinkhornOptions::verify)
       .def_rw("kernel_cache", &SinkhornOptions::kernel_cache);
   m.def("goes_on", &goes_on, "options"_a, "report"_a,
         "Whether a solve in float32 ended where one in float64 is to go on.");

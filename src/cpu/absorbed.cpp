@@ -41,7 +41,8 @@ struct WidePanels {
 template <class T>
 class WideTiles {
  public:
-  explicit WideTiles(const AbsorbArgs<T>& args)
+  template <class K>
+  explicit WideTiles(const AbsorbArgs<T, K>& args)
       : from_(args.pairs), rows_(wide(args.pairs.rows)), cols_(wide(args.pairs.cols)) {
     args_.h = args.g;
     args_.shift = args.f;
@@ -105,12 +106,12 @@ struct Parts {
 };
 }  // namespace
 
-template <class T>
-bool absorb(const AbsorbArgs<T>& args, Exec& exec) {
+template <class T, class K>
+bool absorb(const AbsorbArgs<T, K>& args, Exec& exec) {
   const auto& p = args.pairs;
   const std::int64_t stride = padded(p.m);
   const WideTiles<T> tiles(args);
-  const auto sweep = monge::cpu::absorbed_sweep<T>();
+  const auto sweep = monge::cpu::absorbed_sweep<K>();
   std::atomic<bool> usable = true;
   monge::cpu::parallel_for(monge::cpu::row_blocks(p), exec, [&](std::int64_t block, int) {
     alignas(64) double tile[monge::cpu::kTileRows * kColumnBlock];
@@ -129,19 +130,19 @@ bool absorb(const AbsorbArgs<T>& args, Exec& exec) {
   return usable;
 }
 
-template <class T>
-bool softmin(const SoftminArgs<T>& args, const Absorbed<T>& absorbed, Exec& exec) {
+template <class T, class K>
+bool softmin(const SoftminArgs<T>& args, const Absorbed<K>& absorbed, Exec& exec) {
   const std::int64_t n = args.pairs.n, m = args.pairs.m, width = padded(m);
-  const auto sweep = monge::cpu::absorbed_sweep<T>();
+  const auto sweep = monge::cpu::absorbed_sweep<K, T>();
   const Parts split =
       absorbed.transposed ? Parts(n, m, monge::cpu::kStrip) : Parts(n, m, kRowBlock);
   // Partial sums are of padded rows: strips end at a panel.
   const std::int64_t rows = padded(n);
   const std::int64_t partial_bytes = split.parts * rows * std::int64_t{sizeof(double)};
   std::byte* const memory =
-      exec.workspace.reserve(partial_bytes + width * static_cast<std::int64_t>(sizeof(T)));
+      exec.workspace.reserve(partial_bytes + width * static_cast<std::int64_t>(sizeof(K)));
   double* const sums = reinterpret_cast<double*>(memory);
-  T* const v = reinterpret_cast<T*>(memory + partial_bytes);
+  K* const v = reinterpret_cast<K*>(memory + partial_bytes);
 
   std::atomic<bool> near = true;
   const double most = kMostWeight / static_cast<double>(monge::cpu::chunk_count(width));
@@ -221,9 +222,9 @@ Streamed streamed_costs() {
 }  // namespace
 
 template <class T>
-AbsorbedCosts absorbed_costs(const Pairs<T>& p, Precision precision) {
-  constexpr double kBytes = sizeof(T), kCached = 1 << 24;  // bytes that a last cache holds
-  constexpr double kRead = 0.05, kReadCached = 0.0125;     // a byte
+AbsorbedCosts absorbed_costs(const Pairs<T>& p, Precision precision, int value_bytes) {
+  constexpr double kCached = 1 << 24;                   // bytes that a last cache holds
+  constexpr double kRead = 0.05, kReadCached = 0.0125;  // a byte
   // A byte of memory, but for what malloc keeps; of tiles against softmin.
   constexpr double kFirstTouch = 0.5, kKept = 1 << 22, kTile = 1.2;
   const auto of = streamed_costs<T>(), wide = streamed_costs<double>();
@@ -231,20 +232,24 @@ AbsorbedCosts absorbed_costs(const Pairs<T>& p, Precision precision) {
   const auto cost = [&](const Streamed& s) {
     return matrix ? s.matrix : s.base + s.slope * p.rows.dim;
   };
-  const double bytes = kBytes * static_cast<double>(p.n) * static_cast<double>(padded(p.m));
+  const double each = value_bytes,
+               bytes = each * static_cast<double>(p.n) * static_cast<double>(padded(p.m));
   AbsorbedCosts out{.streamed = cost(of),
-                    .absorbed = kBytes * (bytes <= kCached ? kReadCached : kRead),
-                    .absorb = kTile * cost(wide) + (bytes <= kKept ? 0 : kBytes * kFirstTouch)};
+                    .absorbed = each * (bytes <= kCached ? kReadCached : kRead),
+                    .absorb = kTile * cost(wide) + (bytes <= kKept ? 0 : each * kFirstTouch)};
   if (precision == Precision::mixed) out.streamed *= 0.65;
   return out;
 }
 
 std::int64_t absorbed_bytes(Device) { return std::int64_t{512} << 20; }
 
-template AbsorbedCosts absorbed_costs<float>(const Pairs<float>&, Precision);
-template AbsorbedCosts absorbed_costs<double>(const Pairs<double>&, Precision);
-template bool absorb<float>(const AbsorbArgs<float>&, Exec&);
-template bool absorb<double>(const AbsorbArgs<double>&, Exec&);
-template bool softmin<float>(const SoftminArgs<float>&, const Absorbed<float>&, Exec&);
-template bool softmin<double>(const SoftminArgs<double>&, const Absorbed<double>&, Exec&);
+template AbsorbedCosts absorbed_costs<float>(const Pairs<float>&, Precision, int);
+template AbsorbedCosts absorbed_costs<double>(const Pairs<double>&, Precision, int);
+#define MONGE_INSTANTIATE(T, K)                         \
+  template bool absorb(const AbsorbArgs<T, K>&, Exec&); \
+  template bool softmin(const SoftminArgs<T>&, const Absorbed<K>&, Exec&);
+MONGE_INSTANTIATE(float, float)
+MONGE_INSTANTIATE(double, double)
+MONGE_INSTANTIATE(double, float)
+#undef MONGE_INSTANTIATE
 }  // namespace monge::kernels::cpu

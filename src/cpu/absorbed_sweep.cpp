@@ -53,8 +53,8 @@ double round_entries(const double* HWY_RESTRICT from, int count, T* HWY_RESTRICT
   return hn::GetLane(hn::MaxOfLanes(d, largest));
 }
 
-template <class T>
-double weights_of(const T* HWY_RESTRICT h, const double* HWY_RESTRICT g, double eps,
+template <class T, class H>
+double weights_of(const H* HWY_RESTRICT h, const double* HWY_RESTRICT g, double eps,
                   std::int64_t count, T* HWY_RESTRICT v) {
   constexpr Doubles d;
   const auto k = hn::Set(d, 1 / (eps * 0.69314718055994530942));
@@ -134,12 +134,13 @@ void absorbed_columns(const T* kernel, std::int64_t stride, std::int64_t rows, i
   }
 }
 
-template <class T>
-AbsorbedSweep<T> sweep_of() {
-  return {round_entries<T>, weights_of<T>, absorbed_rows<T>, absorbed_columns<T>};
+template <class T, class H>
+AbsorbedSweep<T, H> sweep_of() {
+  return {round_entries<T>, weights_of<T, H>, absorbed_rows<T>, absorbed_columns<T>};
 }
-AbsorbedSweep<float> absorbed_f32() { return sweep_of<float>(); }
-AbsorbedSweep<double> absorbed_f64() { return sweep_of<double>(); }
+AbsorbedSweep<float> absorbed_f32() { return sweep_of<float, float>(); }
+AbsorbedSweep<double> absorbed_f64() { return sweep_of<double, double>(); }
+AbsorbedSweep<float, double> absorbed_narrow() { return sweep_of<float, double>(); }
 }  // namespace monge::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -152,6 +153,10 @@ AbsorbedSweep<float> absorbed_sweep() {
 template <>
 AbsorbedSweep<double> absorbed_sweep() {
   return MONGE_PICK(absorbed_f64)();
+}
+template <>
+AbsorbedSweep<float, double> absorbed_sweep() {
+  return MONGE_PICK(absorbed_narrow)();
 }
 }  // namespace monge::cpu
 #endif

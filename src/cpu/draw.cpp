@@ -66,6 +66,7 @@ std::int64_t invert(const double* cumulative, std::int64_t count, double at) {
 struct RowMasses {
   std::vector<double> cumulative;
   std::vector<std::int64_t> starts;  // first column of each block
+  std::vector<int> widths;
 };
 
 /// Finds the columns of all draws of one request.
@@ -88,16 +89,17 @@ void locate(const kernels::DrawArgs<T>& a, const TileFunctions<T>& tiles, const 
 
   alignas(64) T w[kernels::kColumnBlock];
   double cumulative[kernels::kColumnBlock];
-  std::int64_t current = -1, columns = 0;
+  std::int64_t current = -1;
+  int columns = 0;
   for (const auto& [block, t] : order) {
     const std::int64_t j0 = masses.starts[block];
     const double before = block > 0 ? masses.cumulative[block - 1] : 0;
     if (block != current) {
       current = block;
-      columns = std::min<std::int64_t>(kernels::kColumnBlock, kernels::padded(a.pairs.m) - j0);
-      tiles.weights(args, row, 1, j0, static_cast<int>(columns), w);
+      columns = masses.widths[block];
+      tiles.weights(args, row, 1, j0, columns, w);
       double sum = 0;
-      for (std::int64_t c = 0; c < columns; ++c) cumulative[c] = sum += w[c];
+      for (int c = 0; c < columns; ++c) cumulative[c] = sum += w[c];
     }
     out[t] = j0 + invert(cumulative, columns, target(t) - before);
   }
@@ -135,6 +137,7 @@ void draw(const DrawArgs<T>& a, Exec& exec) {
         for (int r = 0; r < rows; ++r) {
           masses[r].cumulative.push_back(sums[r] += block_masses[r]);
           masses[r].starts.push_back(j0);
+          masses[r].widths.push_back(columns);
         }
       });
       for (int r = 0; r < rows; ++r) locate(a, tiles, args, first + r, masses[r]);

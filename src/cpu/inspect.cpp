@@ -21,6 +21,22 @@ struct Compensated {
   }
 };
 
+/// box[k] = min or max with x_k. Returns whether all are numbers.
+template <class T>
+bool extend(const T* x, std::int64_t step, std::int64_t dim, double* low, double* high) {
+  const auto take = [&](std::int64_t by) {
+    double odd = 0;  // x - x of what is no number
+    for (std::int64_t k = 0; k < dim; ++k) {
+      const double value = x[k * by];
+      odd += value - value;
+      low[k] = value < low[k] ? value : low[k];
+      high[k] = value > high[k] ? value : high[k];
+    }
+    return odd == 0;
+  };
+  return step == 1 ? take(1) : take(step);  // adjacent ones side by side
+}
+
 template <class T>
 PointsReport inspected(const InspectPointsArgs<T>& args) {
   const MatrixView<const T>& points = args.points;
@@ -43,21 +59,28 @@ PointsReport inspected(const InspectPointsArgs<T>& args) {
       factor = inverse_length(points, i);
       if (out.undirected < 0 && !has_direction<T>(factor)) out.undirected = i;
     }
-    for (std::size_t k = 0; k < dim; ++k) {
-      const double value = points(i, static_cast<std::int64_t>(k));
-      if (!std::isfinite(value)) {
-        out.bad = i * points.cols + static_cast<std::int64_t>(k);
-        return out;
-      }
-      out.all_low[k] = std::min(out.all_low[k], value);
-      out.all_high[k] = std::max(out.all_high[k], value);
-      if (!counts) continue;
-      out.low[k] = std::min(out.low[k], value);
-      out.high[k] = std::max(out.high[k], value);
-      if (out.count == 0) out.origin[k] = factor * value;
-      out.sum[k] += factor * value - out.origin[k];
+    const T* const x = points.data + i * points.row_stride;
+    const std::int64_t step = points.col_stride;
+    // Points that do not count are in the box of all alone.
+    if (!extend(x, step, points.cols, counts ? out.low.data() : out.all_low.data(),
+                counts ? out.high.data() : out.all_high.data())) {
+      std::int64_t k = 0;
+      while (std::isfinite(static_cast<double>(x[k * step]))) ++k;
+      out.bad = i * points.cols + k;
+      return out;
     }
-    if (counts) ++out.count;
+    if (!counts) continue;
+    double* const origin = out.origin.data();
+    double* const sum = out.sum.data();
+    if (out.count++ == 0)
+      for (std::size_t k = 0; k < dim; ++k)
+        origin[k] = factor * x[static_cast<std::int64_t>(k) * step];
+    for (std::size_t k = 0; k < dim; ++k)
+      sum[k] += factor * x[static_cast<std::int64_t>(k) * step] - origin[k];
+  }
+  for (std::size_t k = 0; k < dim; ++k) {
+    out.all_low[k] = std::min(out.all_low[k], out.low[k]);
+    out.all_high[k] = std::max(out.all_high[k], out.high[k]);
   }
   out.mass = mass.sum;
   return out;

@@ -11,6 +11,8 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace monge::cpu::HWY_NAMESPACE {
+inline constexpr int kGathered = 4;  // dimensions at most
+
 template <class E, class T>
 void shifted_sweep_by(const SoftminArgs<T>& args, std::int64_t i0, int rows, ColumnRange range,
                       const T* whole_shift, T* scratch, double* sums) {
@@ -20,7 +22,27 @@ void shifted_sweep_by(const SoftminArgs<T>& args, std::int64_t i0, int rows, Col
   const bool transposed = p.form == Form::matrix && p.col_stride != 1 && rows == kRowBlock;
   if (product) pack_rows(p.rows, i0, rows, scratch);
   HWY_ALIGN T h[kChunk];
-  for_each_chunk(p, i0 / kRowBlock, range, [&](std::int64_t j0, int columns) {
+  // Short runs of a list are laid together: what a run costs beside its columns is a third of 64.
+  HWY_ALIGN T gathered[kChunk * kGathered];
+  const bool gathers = p.list && is_direct(p) && p.cols.dim <= kGathered;
+  SoftminArgs<T> together = args;
+  together.pairs.cols.data = gathered;
+  int held = 0;
+  const auto sum_held = [&]() HWY_ATTR {
+    with_direct_scores<kRows>(p, [&]<class Scores>(ScoresAre<Scores>) HWY_ATTR {
+      sum_direct<E, Scores>(together, i0, rows, 0, held, h, whole_shift, exponent, sums);
+    });
+    held = 0;
+  };
+  for_each_chunk(p, i0 / kRowBlock, range, [&](std::int64_t j0, int columns) HWY_ATTR {
+    if (gathers) {
+      if (held + columns > kChunk) sum_held();
+      prepare_h(args, exponent, j0, columns, h + held);
+      std::copy_n(p.cols.data + j0 * p.cols.dim, columns * p.cols.dim,
+                  gathered + held * p.cols.dim);
+      held += columns;
+      return;
+    }
     prepare_h(args, exponent, j0, columns, h);
     if (product)
       return sum_products<E>(args, i0, rows, j0, columns, h, whole_shift, exponent, scratch, sums);
@@ -30,6 +52,7 @@ void shifted_sweep_by(const SoftminArgs<T>& args, std::int64_t i0, int rows, Col
     });
     if (!direct) sum_tiles<E>(args, i0, rows, j0, columns, h, whole_shift, exponent, sums);
   });
+  if (held > 0) sum_held();
 }
 
 template <class T>

@@ -4,42 +4,25 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "cpu/sweep.hpp"
 #include "cpu/tile.hpp"
 #include "kernels/softmin.hpp"
 
 namespace monge::cpu {
 inline constexpr int kChunk = 1024;  // columns summed in T before they are added in double
-inline constexpr int kChunkBlocks = kChunk / kernels::kColumnBlock;
 
-/// A range of column blocks, of which a row block sweeps those on its list.
+/// A range of blocks of kColumnBlock columns, of which a row block sweeps those on its list.
 struct ColumnRange {
   std::int64_t first = 0, last = 0;  // column blocks
 };
 
 /// body(j0, columns) for the chunks that row block `row_block` sweeps within `range`: runs of
-/// adjacent column blocks, cut at multiples of kChunk; columns is a multiple of kPanel.
+/// adjacent columns, cut at multiples of kChunk; columns is a multiple of kPanel.
 template <class T, class Body>
 void for_each_chunk(const kernels::Pairs<T>& p, std::int64_t row_block, ColumnRange range,
                     const Body& body) {
-  const auto visit = [&](std::int64_t first, std::int64_t last) {
-    const std::int64_t j0 = first * kernels::kColumnBlock;
-    const std::int64_t end = std::min(last * kernels::kColumnBlock, kernels::padded(p.m));
-    body(j0, static_cast<int>(end - j0));
-  };
-  if (!p.list) {
-    for (std::int64_t b = range.first; b < range.last; b += kChunkBlocks)
-      visit(b, std::min(b + kChunkBlocks, range.last));
-    return;
-  }
-  const std::int32_t* const end = p.list->blocks + p.list->offsets[row_block + 1];
-  const std::int32_t* at =
-      std::lower_bound(p.list->blocks + p.list->offsets[row_block], end, range.first);
-  while (at != end && *at < range.last) {
-    const std::int64_t first = *at++;
-    std::int64_t last = first + 1;
-    while (at != end && *at == last && last < range.last && last % kChunkBlocks != 0) ++last, ++at;
-    visit(first, last);
-  }
+  for_each_run(p, row_block, kChunk, range.first * kernels::kColumnBlock,
+               range.last * kernels::kColumnBlock, body);
 }
 
 /// How the sweeps with a shift measure scores. The loops that compute costs themselves leave their

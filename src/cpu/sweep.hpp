@@ -29,18 +29,37 @@ struct Values {
   Values from(int c) const { return {data + c * row, row, panel}; }
 };
 
-/// body(j0, columns) for every column block that the row block sweeps, ascending. `columns`
-/// includes the padding of the last panel.
+/// body(j0, columns) for the runs of adjacent columns that the row block sweeps within [from, to),
+/// ascending, cut at multiples of `longest`. `from` and `longest` are multiples of kColumnBlock;
+/// `columns` includes the padding of the last panel.
+template <class T, class Body>
+void for_each_run(const kernels::Pairs<T>& p, std::int64_t row_block, std::int64_t longest,
+                  std::int64_t from, std::int64_t to, const Body& body) {
+  to = std::min(to, kernels::padded(p.m));
+  const auto visit = [&](std::int64_t j0, std::int64_t end) {
+    while (j0 < end) {
+      const std::int64_t next = std::min(end, (j0 / longest + 1) * longest);
+      body(j0, static_cast<int>(next - j0));
+      j0 = next;
+    }
+  };
+  if (!p.list) return visit(from, to);
+  const std::int64_t width = p.list->width;
+  const std::int32_t* const last = p.list->blocks + p.list->offsets[row_block + 1];
+  const std::int32_t* at =
+      std::lower_bound(p.list->blocks + p.list->offsets[row_block], last, from / width);
+  while (at != last && *at * width < to) {
+    const std::int64_t j0 = *at++ * width;
+    std::int64_t end = j0 + width;
+    while (at != last && *at * width == end) end += width, ++at;
+    visit(j0, std::min(end, to));
+  }
+}
+
+/// The same over all columns, a tile at most.
 template <class T, class Body>
 void for_each_column_block(const kernels::Pairs<T>& p, std::int64_t row_block, const Body& body) {
-  const std::int64_t all = (p.m + kernels::kColumnBlock - 1) / kernels::kColumnBlock;
-  const std::int64_t first = p.list ? p.list->offsets[row_block] : 0;
-  const std::int64_t last = p.list ? p.list->offsets[row_block + 1] : all;
-  for (std::int64_t entry = first; entry < last; ++entry) {
-    const std::int64_t j0 = (p.list ? p.list->blocks[entry] : entry) * kernels::kColumnBlock;
-    const std::int64_t rest = kernels::padded(p.m) - j0;
-    body(j0, static_cast<int>(std::min<std::int64_t>(kernels::kColumnBlock, rest)));
-  }
+  for_each_run(p, row_block, kernels::kColumnBlock, 0, kernels::padded(p.m), body);
 }
 
 /// body(i0, rows) for the tiles of rows of [first, last).

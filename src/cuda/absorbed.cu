@@ -85,9 +85,9 @@ class Store {
 };
 
 // K of a matrix of costs in T, whose layout is either: tiles turn in shared memory.
-template <class T>
+template <class T, class K>
 __global__ void __launch_bounds__(verbs::kThreads)
-    absorb_matrix_kernel(const AbsorbArgs<T> a, std::int64_t stride, unsigned* too_large) {
+    absorb_matrix_kernel(const AbsorbArgs<T, K> a, std::int64_t stride, unsigned* too_large) {
   constexpr int kSide = 32;
   __shared__ T tile[kSide][kSide + 1];
   const auto& p = a.pairs;
@@ -105,8 +105,8 @@ __global__ void __launch_bounds__(verbs::kThreads)
     const std::int64_t i = i0 + s;
     if (i >= p.n || j >= stride) continue;
     const double entry = exp((a.g[j] - static_cast<double>(tile[s][fast]) + a.f[i]) / a.eps);
-    constexpr double kLeast = std::numeric_limits<T>::min();
-    a.kernel[i * stride + j] = entry >= kLeast ? static_cast<T>(entry) : T(0);
+    constexpr double kLeast = std::numeric_limits<K>::min();
+    a.kernel[i * stride + j] = entry >= kLeast ? static_cast<K>(entry) : K(0);
     if (!(entry <= kLargestEntry)) *too_large = 1;
   }
 }
@@ -146,21 +146,21 @@ class WidePanels {
   Scratch memory_;
 };
 
-template <class T>
-void absorb_points(const Pairs<double>& p, const AbsorbArgs<T>& a, unsigned* too_large,
+template <class T, class K>
+void absorb_points(const Pairs<double>& p, const AbsorbArgs<T, K>& a, unsigned* too_large,
                    Exec& exec) {
   const verbs::SweepArgs<double> sweep(p, a.g, a.f, a.eps);
   const std::int64_t blocks = (p.n + kRowBlock - 1) / kRowBlock;
   verbs::by_dimension<4>(p, [&]<class Score>(verbs::Type<Score>) {
-    const int bytes = verbs::Layout<double, Score, Store<T>>::kBytes;
-    verbs::set_shared_bytes<double, Score, Store<T>>(bytes);
+    const int bytes = verbs::Layout<double, Score, Store<K>>::kBytes;
+    verbs::set_shared_bytes<double, Score, Store<K>>(bytes);
     verbs::in_slices(blocks, verbs::work_of(p, 0), exec,
                      [&](std::int64_t first, std::int64_t count) {
                        verbs::SweepArgs<double> slice = sweep;
                        slice.first_block = first;
                        slice.parts = verbs::parts_of(p.n, p.m, 1, 1);
                        const dim3 grid(static_cast<unsigned>(count), slice.parts);
-                       verbs::sweep_kernel<double, Score, Store<T>>
+                       verbs::sweep_kernel<double, Score, Store<K>>
                            <<<grid, verbs::kThreads, bytes, stream_of(exec)>>>(
                                slice, {a.kernel, padded(p.m), too_large});
                        check_launch("absorb");
@@ -168,8 +168,8 @@ void absorb_points(const Pairs<double>& p, const AbsorbArgs<T>& a, unsigned* too
   });
 }
 
-template <class T>
-bool absorb(const AbsorbArgs<T>& a, Exec& exec) {
+template <class T, class K>
+bool absorb(const AbsorbArgs<T, K>& a, Exec& exec) {
   const auto& p = a.pairs;
   if (p.n == 0) return true;
   const cudaStream_t stream = stream_of(exec);
@@ -203,14 +203,14 @@ bool absorb(const AbsorbArgs<T>& a, Exec& exec) {
 }
 
 // v_j, and their sum over each chunk.
-template <class T>
+template <class T, class K>
 struct Weights {
   static constexpr int kThreads = kReduceThreads;
   const T* h;
   const double* g;
   double per_cost;
   std::int64_t m, width;
-  T* v;
+  K* v;
   double* totals;
 
   __device__ void operator()(Block at) const {
@@ -221,7 +221,7 @@ struct Weights {
     for (std::int64_t j = begin + threadIdx.x; j < end; j += kThreads) {
       const double weight =
           j < m && h[j] > -INFINITY ? exp2((static_cast<double>(h[j]) - g[j]) * per_cost) : 0;
-      v[j] = static_cast<T>(weight);
+      v[j] = static_cast<K>(weight);
       total += weight;
     }
     total = sum_block(total);
@@ -322,17 +322,17 @@ struct AbsorbedColumns : Product<T> {
   }
 };
 
-template <class T>
-void softmin(const SoftminArgs<T>& args, const Absorbed<T>& absorbed, Exec& exec) {
+template <class T, class K>
+void softmin(const SoftminArgs<T>& args, const Absorbed<K>& absorbed, Exec& exec) {
   const std::int64_t n = args.pairs.n, m = args.pairs.m, width = padded(m);
   if (n == 0) return;
   kernels::poll(exec, 0);
   const int rows_of_block =
-      absorbed.transposed ? AbsorbedColumns<T>::kWidth : kWarps * AbsorbedRows<T>::kRows;
+      absorbed.transposed ? AbsorbedColumns<K>::kWidth : kWarps * AbsorbedRows<K>::kRows;
   const Parts parts = Parts::by_shape(n, m, rows_of_block, 132 * 8, 2, 1.0);
   const std::int64_t chunks = chunk_count(width), sums = parts.count * n + chunks;
   const std::int64_t sum_bytes = (sums * std::int64_t{sizeof(double)} + 15) / 16 * 16;
-  const Scratch scratch(exec, sum_bytes + width * std::int64_t{sizeof(T)});
+  const Scratch scratch(exec, sum_bytes + width * std::int64_t{sizeof(K)});
   Sweep<T> sweep{.args = args,
                  .parts = parts,
                  .k = 0,
@@ -340,28 +340,28 @@ void softmin(const SoftminArgs<T>& args, const Absorbed<T>& absorbed, Exec& exec
                  .partial = reinterpret_cast<double*>(scratch.data())};
   sweep.args.shift = absorbed.f;
   double* const totals = sweep.partial + parts.count * n;
-  T* const v = reinterpret_cast<T*>(scratch.data() + sum_bytes);
+  K* const v = reinterpret_cast<K*>(scratch.data() + sum_bytes);
   sweep.weights = totals;
   sweep.weight_parts = static_cast<int>(chunks);
   sweep.redone = absorbed.redone;
-  launch(Weights<T>{args.h, absorbed.g, sweep.per_cost, m, width, v, totals}, chunks, exec);
-  const Product<T> product{absorbed.kernel, absorbed.stride, v, n, m, parts, sweep.partial};
+  launch(Weights<T, K>{args.h, absorbed.g, sweep.per_cost, m, width, v, totals}, chunks, exec);
+  const Product<K> product{absorbed.kernel, absorbed.stride, v, n, m, parts, sweep.partial};
   const dim3 grid(static_cast<unsigned>((n + rows_of_block - 1) / rows_of_block), parts.count);
-  absorbed.transposed ? launch(AbsorbedColumns<T>{product}, grid, exec)
-                      : launch(AbsorbedRows<T>{product}, grid, exec);
+  absorbed.transposed ? launch(AbsorbedColumns<K>{product}, grid, exec)
+                      : launch(AbsorbedRows<K>{product}, grid, exec);
   finish_sums(sweep, exec);
 }
 }  // namespace
 }  // namespace monge::cuda
 
 namespace monge::kernels::cuda {
-template <class T>
-bool absorb(const AbsorbArgs<T>& args, Exec& exec) {
+template <class T, class K>
+bool absorb(const AbsorbArgs<T, K>& args, Exec& exec) {
   const monge::cuda::Current current(exec);
   return monge::cuda::absorb(args, exec);
 }
-template <class T>
-bool softmin(const SoftminArgs<T>& args, const Absorbed<T>& absorbed, Exec& exec) {
+template <class T, class K>
+bool softmin(const SoftminArgs<T>& args, const Absorbed<K>& absorbed, Exec& exec) {
   const monge::cuda::Current current(exec);
   monge::cuda::softmin(args, absorbed, exec);
   return true;
@@ -369,16 +369,18 @@ bool softmin(const SoftminArgs<T>& args, const Absorbed<T>& absorbed, Exec& exec
 
 // Nanoseconds a pair, of an H100 (docs/benchmarks.md), base + slope d.
 template <class T>
-AbsorbedCosts absorbed_costs(const Pairs<T>& p, Precision precision) {
-  constexpr double kBytes = sizeof(T), kRead = 3.9e-4;  // a byte
-  constexpr double kWide = 6e-3, kWideSlope = 3.3e-4;   // of scores in double
+AbsorbedCosts absorbed_costs(const Pairs<T>& p, Precision precision, int bytes) {
+  constexpr double kRead = 3.9e-4;                     // a byte
+  constexpr double kWide = 6e-3, kWideSlope = 3.3e-4;  // of scores in double
   const bool matrix = p.form == Form::matrix;
-  const double dim = matrix ? 0 : p.rows.dim;
-  AbsorbedCosts out{.streamed = sizeof(T) == 4 ? 3e-4 + 1.6e-5 * dim : kWide + kWideSlope * dim,
-                    .absorbed = kBytes * kRead,
-                    .absorb = kWide + kWideSlope * dim + kBytes * kRead};
-  if (matrix && sizeof(T) == 4) out.streamed = kBytes * kRead;
-  if (precision == Precision::mixed) out.streamed = matrix ? kBytes * kRead : 2e-3 + 2.7e-4 * dim;
+  const double dim = matrix ? 0 : p.rows.dim, wide = kWide + kWideSlope * dim;
+  AbsorbedCosts out{.streamed = sizeof(T) == 4 ? 3e-4 + 1.6e-5 * dim : wide,
+                    .absorbed = bytes * kRead,
+                    .absorb = wide + bytes * kRead};
+  if (matrix && (sizeof(T) == 4 || precision == Precision::mixed))
+    out.streamed = sizeof(T) * kRead;
+  else if (precision == Precision::mixed)
+    out.streamed = 2e-3 + 2.7e-4 * dim;
   return out;
 }
 
@@ -394,10 +396,13 @@ std::int64_t absorbed_bytes(Device device) {
   return bytes;
 }
 
-template AbsorbedCosts absorbed_costs<float>(const Pairs<float>&, Precision);
-template AbsorbedCosts absorbed_costs<double>(const Pairs<double>&, Precision);
-template bool absorb<float>(const AbsorbArgs<float>&, Exec&);
-template bool absorb<double>(const AbsorbArgs<double>&, Exec&);
-template bool softmin<float>(const SoftminArgs<float>&, const Absorbed<float>&, Exec&);
-template bool softmin<double>(const SoftminArgs<double>&, const Absorbed<double>&, Exec&);
+template AbsorbedCosts absorbed_costs<float>(const Pairs<float>&, Precision, int);
+template AbsorbedCosts absorbed_costs<double>(const Pairs<double>&, Precision, int);
+#define MONGE_INSTANTIATE(T, K)                         \
+  template bool absorb(const AbsorbArgs<T, K>&, Exec&); \
+  template bool softmin(const SoftminArgs<T>&, const Absorbed<K>&, Exec&);
+MONGE_INSTANTIATE(float, float)
+MONGE_INSTANTIATE(double, double)
+MONGE_INSTANTIATE(double, float)
+#undef MONGE_INSTANTIATE
 }  // namespace monge::kernels::cuda

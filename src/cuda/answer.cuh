@@ -66,25 +66,25 @@ class Answer {
  public:
   explicit Answer(std::int64_t bytes) : tape_(Tape::current()) {
     if (tape_)
-      data_ = tape_->pin(bytes);
+      memory_ = tape_->pin(bytes);
     else
-      data_ = own_.emplace(bytes).data();
+      memory_.data = own_.emplace(bytes).data();
   }
   Answer(const Answer&) = delete;
   Answer& operator=(const Answer&) = delete;
   ~Answer() {
-    if (tape_) tape_->unpin(data_);
+    if (tape_) tape_->unpin(memory_);
   }
 
   /// For kernels of any device; for the host after a wait.
   template <class T>
   T* as() const {
-    return static_cast<T*>(data_);
+    return static_cast<T*>(memory_.data);
   }
 
  private:
   Tape* const tape_;
   std::optional<Pinned> own_;
-  void* data_;
+  Tape::Memory memory_;
 };
 }  // namespace monge::cuda

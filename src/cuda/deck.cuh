@@ -21,25 +21,20 @@ class Heap {
   Heap(std::int64_t slab_bytes, std::function<std::byte*(std::int64_t)> make_slab)
       : slab_bytes_(slab_bytes), make_slab_(std::move(make_slab)) {}
 
+  using Memory = Tape::Memory;
   static int size_class(std::int64_t bytes);
-  void* take(int size_class);
-  /// Takes a block again that its user kept.
-  void retake(void* data) { ++slabs_[known_.at(data).slab].out; }
-  /// The class of a block, which is its user's to take again or to put back; -1: it is none of
-  /// ours.
-  int give(void* data);
-  void put_back(int size_class, void* data);
+  Memory take(int size_class);
+  /// Its user may take it again, or put it back.
+  void free(const Memory& memory) { --slabs_[memory.slab].out; }
+  void retake(const Memory& memory) { ++slabs_[memory.slab].out; }
+  void put_back(const Memory& memory);
   const std::vector<Slab>& slabs() const { return slabs_; }
 
  private:
-  struct Known {
-    int size_class, slab;
-  };
   const std::int64_t slab_bytes_;
   const std::function<std::byte*(std::int64_t)> make_slab_;
-  std::unordered_map<void*, Known> known_;
   std::vector<Slab> slabs_;
-  std::vector<std::vector<void*>> spare_;  // by class
+  std::vector<std::vector<Memory>> spare_;  // by class
 };
 
 class Deck : public kernels::FiberHost {
@@ -96,7 +91,9 @@ class Deck : public kernels::FiberHost {
   Heap device_, pinned_;
   std::vector<Tape*> live_;
   std::vector<std::unique_ptr<Tape>> ended_, spare_;
-  std::vector<void*> later_, unpinned_;  // to be freed after a wait
+  std::unordered_map<void*, Tape::Memory> held_;  // behind pointers
+  std::vector<void*> later_;                      // of others, to be freed after a wait
+  std::vector<Tape::Memory> unpinned_;            // and pinned memory
   std::vector<Queue> queues_;
   std::vector<Front> dealt_;
   std::vector<Deal> deals_;

@@ -196,26 +196,26 @@ class Scratch {
       : tape_(Tape::current()), stream_(static_cast<cudaStream_t>(exec.stream)) {
     if (bytes <= 0) return;
     if (tape_)
-      data_ = tape_->allocate(bytes);
+      memory_ = tape_->take(bytes);
     else
-      check(
-          cudaMallocFromPoolAsync(&data_, static_cast<std::size_t>(bytes), scratch_pool(), stream_),
-          "scratch memory");
+      check(cudaMallocFromPoolAsync(&memory_.data, static_cast<std::size_t>(bytes), scratch_pool(),
+                                    stream_),
+            "scratch memory");
   }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   ~Scratch() {
-    if (!data_) return;
+    if (!memory_.data) return;
     if (tape_)
-      tape_->release(data_);
+      tape_->put_back(memory_);
     else
-      cudaFreeAsync(data_, stream_);
+      cudaFreeAsync(memory_.data, stream_);
   }
-  std::byte* data() const { return static_cast<std::byte*>(data_); }
+  std::byte* data() const { return static_cast<std::byte*>(memory_.data); }
 
  private:
   Tape* const tape_;
   const cudaStream_t stream_;
-  void* data_ = nullptr;
+  Tape::Memory memory_;
 };
 }  // namespace monge::cuda

@@ -94,9 +94,9 @@ bool record_copy(Tape& tape, void* to, Device to_device, const void* from, Devic
     launch(CopyBytes{to, from, bytes}, (bytes + kBytes - 1) / kBytes, exec);
   };
   if (!from_device.is_cuda()) {
-    void* const pinned = tape.pin(bytes);
-    std::memcpy(pinned, from, static_cast<std::size_t>(bytes));
-    record(to, pinned);
+    const Tape::Memory pinned = tape.pin(bytes);
+    std::memcpy(pinned.data, from, static_cast<std::size_t>(bytes));
+    record(to, pinned.data);
     tape.unpin_later(pinned);
   } else if (!to_device.is_cuda()) {
     const Answer answer(bytes);

@@ -62,13 +62,13 @@ int Heap::size_class(std::int64_t bytes) {
   return shift * 16 + static_cast<int>(last >> shift);
 }
 
-void* Heap::take(int size_class) {
+Tape::Memory Heap::take(int size_class) {
   const auto at = static_cast<std::size_t>(size_class);
   if (at < spare_.size() && !spare_[at].empty()) {
-    void* const data = spare_[at].back();
+    const Memory memory = spare_[at].back();
     spare_[at].pop_back();
-    retake(data);
-    return data;
+    retake(memory);
+    return memory;
   }
   const std::int64_t bytes = ((std::int64_t{size_class % 16} + 1) << size_class / 16) * kUnit;
   auto slab = std::find_if(slabs_.rbegin(), slabs_.rend(),
@@ -79,22 +79,14 @@ void* Heap::take(int size_class) {
     slab = slabs_.rbegin();
   }
   void* const data = slab->data + std::exchange(slab->used, slab->used + bytes);
-  known_[data] = {size_class, static_cast<int>(slabs_.rend() - slab) - 1};
   ++slab->out;
-  return data;
+  return {data, size_class, static_cast<int>(slabs_.rend() - slab) - 1};
 }
 
-int Heap::give(void* data) {
-  const auto known = known_.find(data);
-  if (known == known_.end()) return -1;
-  --slabs_[known->second.slab].out;
-  return known->second.size_class;
-}
-
-void Heap::put_back(int size_class, void* data) {
-  const auto at = static_cast<std::size_t>(size_class);
+void Heap::put_back(const Memory& memory) {
+  const auto at = static_cast<std::size_t>(memory.size_class);
   if (at >= spare_.size()) spare_.resize(at + 1);
-  spare_[at].push_back(data);
+  spare_[at].push_back(memory);
 }
 
 void Tape::record(const Kernel& kernel, const void* args, dim3 grid, std::size_t shared,
@@ -119,29 +111,40 @@ void Tape::pace(double work) {
   if ((deck_.work_ += work) > kMostWork) settle(true);
 }
 
-void* Tape::allocate(std::int64_t bytes) {
+Tape::Memory Tape::take(std::int64_t bytes) {
   const int wanted = Heap::size_class(bytes);
   for (std::size_t i = free_.size(); i-- > 0;)
     if (free_[i].size_class == wanted) {
-      void* const data = free_[i].data;
+      const Memory memory = free_[i];
       free_.erase(free_.begin() + static_cast<std::ptrdiff_t>(i));
-      deck_.device_.retake(data);
-      return data;
+      deck_.device_.retake(memory);
+      return memory;
     }
   return deck_.device_.take(wanted);
 }
 
-void Tape::release(void* data) {
-  const int size_class = deck_.device_.give(data);
-  if (size_class >= 0)
-    free_.push_back({size_class, data});
-  else
-    deck_.later_.push_back(data);
+void Tape::put_back(const Memory& memory) {
+  deck_.device_.free(memory);
+  free_.push_back(memory);
 }
 
-void* Tape::pin(std::int64_t bytes) { return deck_.pinned_.take(Heap::size_class(bytes)); }
-void Tape::unpin(void* data) { deck_.pinned_.put_back(deck_.pinned_.give(data), data); }
-void Tape::unpin_later(void* data) { deck_.unpinned_.push_back(data); }
+void* Tape::allocate(std::int64_t bytes) {
+  if (bytes > kDeviceSlab) return allocate_now(bytes, deck_.exec_.device);
+  const Memory memory = take(bytes);
+  deck_.held_[memory.data] = memory;
+  return memory.data;
+}
+
+void Tape::release(void* data) {
+  const auto held = deck_.held_.find(data);
+  if (held == deck_.held_.end()) return deck_.later_.push_back(data);
+  put_back(held->second);
+  deck_.held_.erase(held);
+}
+
+Tape::Memory Tape::pin(std::int64_t bytes) { return deck_.pinned_.take(Heap::size_class(bytes)); }
+void Tape::unpin(const Memory& memory) { deck_.pinned_.put_back(memory); }
+void Tape::unpin_later(const Memory& memory) { deck_.unpinned_.push_back(memory); }
 
 Deck::Deck(Exec& exec)
     : exec_(exec),
@@ -213,7 +216,7 @@ void Deck::flush() {
   for (Tape* const tape : live_) clear(*tape);
   for (auto& tape : ended_) {
     clear(*tape);
-    for (const auto& free : tape->free_) device_.put_back(free.size_class, free.data);
+    for (const Tape::Memory& memory : tape->free_) device_.put_back(memory);
     tape->free_.clear();
     spare_.push_back(std::move(tape));
   }
@@ -225,7 +228,7 @@ void Deck::wait() {
     const Current current(exec_);
     check(cudaStreamSynchronize(stream_), "batch");
     chunks_used_ = 0;
-    for (void* const data : unpinned_) pinned_.put_back(pinned_.give(data), data);
+    for (const Tape::Memory& memory : unpinned_) pinned_.put_back(memory);
     unpinned_.clear();
     for (void* const data : std::exchange(later_, {}))
       kernels::cuda::deallocate(data, exec_.device);

@@ -44,15 +44,22 @@ class Tape : public kernels::FiberState {
   /// Counts multiply-adds; waits where many are recorded, so that the caller is asked in time.
   void pace(double work);
 
-  /// On the device: to be used in the order of the records. Whoever holds it when the fibers have
-  /// ended gives it back by deallocate().
+  struct Memory {
+    void* data = nullptr;
+    int size_class = 0, slab = 0;
+  };
+  /// On the device: to be used in the order of the records.
+  Memory take(std::int64_t bytes);
+  void put_back(const Memory& memory);
+  /// The same behind a pointer. Whoever holds it when the fibers have ended gives it to
+  /// deallocate().
   void* allocate(std::int64_t bytes);
   void release(void* data);
   /// Pinned, of the host.
-  void* pin(std::int64_t bytes);
-  void unpin(void* data);
+  Memory pin(std::int64_t bytes);
+  void unpin(const Memory& memory);
   /// When all that is recorded is done.
-  void unpin_later(void* data);
+  void unpin_later(const Memory& memory);
 
  private:
   friend Deck;
@@ -62,15 +69,11 @@ class Tape : public kernels::FiberState {
     dim3 grid;
     std::size_t shared;
   };
-  struct Free {
-    int size_class;
-    void* data;
-  };
 
   Deck& deck_;
   std::vector<Launch> launches_;
   std::vector<std::byte> args_;
-  std::vector<Free> free_;
+  std::vector<Memory> free_;
 };
 
 /// Memory of the device from its pool, whatever fiber runs.

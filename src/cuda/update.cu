@@ -137,6 +137,26 @@ struct Measure {
   }
 };
 
+/// Both at once, of sides of one chunk: to the same bits.
+template <class T>
+struct MeasureOne {
+  static constexpr int kThreads = kReduceThreads;
+  Sides<T> sides;
+  Measures* out;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const MeasureArgs<T>& a = sides.args[at.x];
+    const Penalty penalty = penalty_of(a);
+    const Part part =
+        measure_chunk(a, penalty, 0, [&](std::int64_t i) { return static_cast<double>(a.f[i]); });
+    if (threadIdx.x > 0) return;
+    const double log_mass = part.top == none() ? none() : part.top + log(part.mass);
+    out[at.x] = {log_mass, part.dual, part.residual, part.gap, penalty.level};
+  }
+};
+
 /// f after a step; `relaxed` false: the plain one.
 template <class T>
 __device__ T stepped(const HalfStepArgs<T>& a, const Penalty& penalty, std::int64_t i,
@@ -332,20 +352,27 @@ void move(const MovedSide<T>& lead, const MovedSide<T>& follow, double sign, con
   launch(Move<T>{lead, follow, sign, by}, blocks_of(n), exec);
 }
 
-/// Parts of up to kSides sides; the scratch needed is that of all their chunks.
+/// Up to kSides of them.
 template <class T>
-Sides<T> measure_parts(std::span<const MeasureArgs<T>> some, Part* parts, Exec& exec) {
+Sides<T> sides_of(std::span<const MeasureArgs<T>> some) {
   Sides<T> sides{};
-  std::int64_t most = 0, total = 0;
+  std::int64_t total = 0;
   for (std::size_t s = 0; s < some.size(); ++s) {
     sides.args[s] = some[s];
     sides.first_part[s] = total;
-    most = std::max(most, chunk_count(some[s].weight.size));
     total += chunk_count(some[s].weight.size);
   }
-  launch(MeasureParts<T>{sides, parts},
-         dim3(static_cast<unsigned>(most), static_cast<unsigned>(some.size())), exec);
   return sides;
+}
+
+/// The scratch needed is that of all their chunks.
+template <class T>
+void measure_parts(const Sides<T>& sides, std::int64_t count, Part* parts, Exec& exec) {
+  std::int64_t most = 0;
+  for (std::int64_t s = 0; s < count; ++s)
+    most = std::max(most, chunk_count(sides.args[s].weight.size));
+  launch(MeasureParts<T>{sides, parts},
+         dim3(static_cast<unsigned>(most), static_cast<unsigned>(count)), exec);
 }
 }  // namespace
 
@@ -371,14 +398,19 @@ void measure(std::span<const MeasureArgs<T>> sides, Measures* out, Exec& exec) {
   std::int64_t chunks = 0;
   for (const auto& side : sides) chunks += chunk_count(side.weight.size);
   const auto count = static_cast<std::int64_t>(sides.size());
-  const Scratch memory(exec, chunks * static_cast<std::int64_t>(sizeof(Part)));
+  const Scratch memory(exec, chunks > count ? chunks * static_cast<std::int64_t>(sizeof(Part)) : 0);
   const Answer answer(count * static_cast<std::int64_t>(sizeof(Measures)));
   auto* parts = reinterpret_cast<Part*>(memory.data());
   auto* const measures = answer.as<Measures>();
   for (std::int64_t first = 0; first < count; first += kSides) {
     const auto some = sides.subspan(first, std::min<std::int64_t>(kSides, count - first));
-    const auto args = measure_parts(some, parts, exec);
-    launch(Measure<T>{args, parts, measures + first}, std::ssize(some), exec);
+    const auto here = sides_of(some);
+    if (chunks == count) {
+      launch(MeasureOne<T>{here, measures + first}, std::ssize(some), exec);
+      continue;
+    }
+    measure_parts(here, std::ssize(some), parts, exec);
+    launch(Measure<T>{here, parts, measures + first}, std::ssize(some), exec);
     for (const auto& side : some) parts += chunk_count(side.weight.size);
   }
   wait(exec, "measure");
@@ -408,7 +440,7 @@ void match_mass(const MatchMassArgs<T>& a, Exec& exec) {
   MeasureArgs<T> side{};
   side.f = a.follow.f, side.s = a.follow.s, side.weight = a.follow.weight;
   side.penalty = a.follow.penalty, side.level = a.level, side.eps = a.eps;
-  measure_parts(std::span<const MeasureArgs<T>>(&side, 1), parts, exec);
+  measure_parts(sides_of(std::span<const MeasureArgs<T>>(&side, 1)), 1, parts, exec);
   launch(MassStep<T>{a, chunks, parts, by}, 1, exec);
   move(a.lead, a.follow, 1, by, exec);
 }

@@ -8,19 +8,20 @@
 #include "monge/core/exec.hpp"
 
 namespace monge::kernels {
-/// Rows of K start at multiples of kPanel; their padding is 0.
-template <class T>
+/// K of type K for pairs in T, the same or narrower. Rows of K start at multiples of kPanel; their
+/// padding is 0.
+template <class T, class K = T>
 struct AbsorbArgs {
   Pairs<T> pairs;   // of the side whose points are the rows of K; its list is not looked at
   const double* f;  // [n]
   const double* g;  // [padded(m)], -inf in the padding
   double eps;
-  T* kernel;  // [n, padded(m)]
+  K* kernel;  // [n, padded(m)]
 };
 
-template <class T>
+template <class K>
 struct Absorbed {
-  const T* kernel;
+  const K* kernel;
   std::int64_t stride;  // between rows of K
   bool transposed;      // the rows of K are the columns of the softmin
   const double *f, *g;  // of rows and columns of the softmin; [padded], -inf in the padding and for
@@ -35,49 +36,52 @@ struct AbsorbedCosts {
 };
 
 namespace cpu {
+template <class T, class K>
+bool absorb(const AbsorbArgs<T, K>&, Exec&);
+template <class T, class K>
+bool softmin(const SoftminArgs<T>&, const Absorbed<K>&, Exec&);
 template <class T>
-bool absorb(const AbsorbArgs<T>&, Exec&);
-template <class T>
-bool softmin(const SoftminArgs<T>&, const Absorbed<T>&, Exec&);
-template <class T>
-AbsorbedCosts absorbed_costs(const Pairs<T>&, Precision);
+AbsorbedCosts absorbed_costs(const Pairs<T>&, Precision, int bytes);
 std::int64_t absorbed_bytes(Device);
 }  // namespace cpu
 namespace cuda {
+template <class T, class K>
+bool absorb(const AbsorbArgs<T, K>&, Exec&);
+template <class T, class K>
+bool softmin(const SoftminArgs<T>&, const Absorbed<K>&, Exec&);
 template <class T>
-bool absorb(const AbsorbArgs<T>&, Exec&);
-template <class T>
-bool softmin(const SoftminArgs<T>&, const Absorbed<T>&, Exec&);
-template <class T>
-AbsorbedCosts absorbed_costs(const Pairs<T>&, Precision);
+AbsorbedCosts absorbed_costs(const Pairs<T>&, Precision, int bytes);
 std::int64_t absorbed_bytes(Device);
 }  // namespace cuda
 
-/// Scores and exponentials in double, rounded to T once; 0 below the smallest normal number. False,
+/// Scores and exponentials in double, rounded to K once; 0 below the smallest normal number. False,
 /// the kernel then of no use, where an entry is above 1e12: what small v_j lose would matter.
 /// Waits.
-template <class T>
-bool absorb(const AbsorbArgs<T>& args, Exec& exec) {
+template <class T, class K = T>
+bool absorb(const AbsorbArgs<T, K>& args, Exec& exec) {
   return MONGE_ON(exec.device, absorb(args, exec));
 }
 
 /// The softmin of `args` (whose list is null), without its shift. False, nothing being written,
 /// where h is so far from g, or so many sums from 1, that entries may matter which K has lost. A
-/// few rows whose sum leaves [1e-18, 1e18] are redone without K. Sums as in softmin.hpp; v_j is
-/// formed in double and rounded once. A GPU, which the host does not wait for, redoes all rows that
-/// are to be, says in Absorbed::redone how many, and is true.
-template <class T>
-bool softmin(const SoftminArgs<T>& args, const Absorbed<T>& absorbed, Exec& exec) {
+/// few rows whose sum leaves [1e-18, 1e18] are redone without K. Sums as in softmin.hpp, of type K;
+/// v_j is formed in double and rounded once. A GPU, which the host does not wait for, redoes all
+/// rows that are to be, says in Absorbed::redone how many, and is true.
+template <class T, class K = T>
+bool softmin(const SoftminArgs<T>& args, const Absorbed<K>& absorbed, Exec& exec) {
   return MONGE_ON(exec.device, softmin(args, absorbed, exec));
 }
 
-/// What a kernel may take where the caller does not say: 512 MiB, of a GPU a sixteenth of its memory.
+/// What a kernel may take where the caller does not say: 512 MiB, of a GPU a sixteenth of its
+/// memory.
 inline std::int64_t absorbed_bytes(Device device) {
   return MONGE_ON(device, absorbed_bytes(device));
 }
 
+/// `bytes`: of a value of K.
 template <class T>
-AbsorbedCosts absorbed_costs(const Pairs<T>& pairs, Precision precision, const Exec& exec) {
-  return MONGE_ON(exec.device, absorbed_costs(pairs, precision));
+AbsorbedCosts absorbed_costs(const Pairs<T>& pairs, Precision precision, int bytes,
+                             const Exec& exec) {
+  return MONGE_ON(exec.device, absorbed_costs(pairs, precision, bytes));
 }
 }  // namespace monge::kernels

@@ -4,8 +4,13 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/bounds.hpp"
+#include "kernels/coarse.hpp"
 #include "kernels/each.hpp"
+#include "kernels/initial.hpp"
+#include "kernels/mixing.hpp"
 #include "kernels/newton.hpp"
+#include "kernels/newton_dense.hpp"
 #include "kernels/support.hpp"
 #include "kernels/update.hpp"
 
@@ -18,14 +23,73 @@ struct FillArgs {
   MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] = value; }
 };
 
-/// out [rows, cols] row-major, from any strides.
+/// out [rows, cols] row-major, from any strides; row i is row order[i] of `from`.
 template <class T>
 struct GatherArgs {
   MatrixView<const T> from;
   T* out;
+  const std::int32_t* order = nullptr;  // null: as they are
 
   MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
-    out[e] = from(e / from.cols, e % from.cols);
+    const std::int64_t i = e / from.cols;
+    out[e] = from(order ? order[i] : i, e % from.cols);
+  }
+};
+
+/// The way back: row order[i] of out [n, cols] is row i of `from`.
+template <class T>
+struct ScatterArgs {
+  const T* from;
+  std::int64_t cols;
+  const std::int32_t* order;
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    out[order[e / cols] * cols + e % cols] = from[e];
+  }
+};
+
+/// Places in an order to what stands there; those below 0 stay.
+struct LookUpArgs {
+  const std::int32_t* order;
+  std::int64_t* at;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
+    if (at[i] >= 0) at[i] = order[at[i]];
+  }
+};
+
+/// The same of counts[i] places from offsets[i] on, for row i.
+struct LookUpRowsArgs {
+  const std::int32_t* order;
+  const std::int64_t *offsets, *counts;
+  std::int64_t* at;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
+    for (std::int64_t e = offsets[i]; e < offsets[i] + counts[i]; ++e) at[e] = order[at[e]];
+  }
+};
+
+/// The largest now_i - then_i: what a bound from `then` rises by. Where both are the same infinity,
+/// nothing.
+struct HighestRise {
+  double value = 0;
+  bool any = false;  // default: of nothing
+
+  MONGE_HOST_DEVICE HighestRise& operator+=(const HighestRise& other) {
+    const bool rises = !any || other.value > value || std::isnan(other.value);  // a NaN stays
+    if (other.any && rises) *this = other;
+    return *this;
+  }
+};
+template <class T>
+struct RiseArgs {
+  using Result = HighestRise;
+  const T *now, *then;
+
+  MONGE_HOST_DEVICE HighestRise operator()(std::int64_t i) const {
+    if (now[i] == then[i]) return {0, true};
+    return {static_cast<double>(now[i]) - then[i], true};
   }
 };
 
@@ -337,9 +401,7 @@ struct SemiDualGradientArgs {
 
   MONGE_HOST_DEVICE void operator()(std::int64_t j) const {
     const double b = weight[j];
-    const double wanted =
-        penalty.kind == Penalty::Kind::kl ? std::exp(-g[j] / penalty.strength) : 1;
-    out[j] = b > 0 ? static_cast<T>(b * (wanted - ratio[j])) : T(0);
+    out[j] = b > 0 ? static_cast<T>(b * (std::exp(penalty.log_target(g[j])) - ratio[j])) : T(0);
   }
 };
 
@@ -385,7 +447,9 @@ struct DebiasedGradientArgs {
 // X(body) for every body, in both types where it has one.
 #define MONGE_EACH_BODIES_OF(X, T) \
   X(FillArgs<T>)                   \
+  X(LeafPlaneArgs<T>)              \
   X(GatherArgs<T>)                 \
+  X(ScatterArgs<T>)                \
   X(FeasibleArgs<T>)               \
   X(UnitLengthChainArgs<T>)        \
   X(SelfDotArgs<T>)                \
@@ -411,11 +475,26 @@ struct DebiasedGradientArgs {
 #define MONGE_EACH_BODIES(X)      \
   MONGE_EACH_BODIES_OF(X, float)  \
   MONGE_EACH_BODIES_OF(X, double) \
-  X(WidenArgs) MONGE_NEWTON_EACH_BODIES(X) MONGE_SUPPORT_EACH_BODIES(X)
+  X(WidenArgs)                    \
+  X(LookUpArgs)                   \
+  X(LookUpRowsArgs)               \
+  X(ParentPlaneArgs)              \
+  X(FillArgs<std::int64_t>)       \
+  X(GatherArgs<std::int64_t>)     \
+  X(ScatterArgs<std::int64_t>)    \
+  MONGE_NEWTON_EACH_BODIES(X)     \
+  MONGE_DENSE_EACH_BODIES(X)      \
+  MONGE_MIXING_EACH_BODIES(X)     \
+  MONGE_INITIAL_EACH_BODIES(X)    \
+  MONGE_COARSE_EACH_BODIES(X)     \
+  MONGE_SUPPORT_EACH_BODIES(X)
 #define MONGE_SUM_BODIES_OF(X, T) \
   X(RatioSumsArgs<T>)             \
+  X(RiseArgs<T>)                  \
   X(ColumnSumsArgs<T>)            \
   X(DebiasedSumArgs<T>)
-#define MONGE_SUM_BODIES(X)     \
-  MONGE_SUM_BODIES_OF(X, float) \
-  MONGE_SUM_BODIES_OF(X, double) MONGE_NEWTON_SUM_BODIES(X) MONGE_SUPPORT_SUM_BODIES(X)
+#define MONGE_SUM_BODIES(X)      \
+  MONGE_SUM_BODIES_OF(X, float)  \
+  MONGE_SUM_BODIES_OF(X, double) \
+  MONGE_NEWTON_SUM_BODIES(X)     \
+  MONGE_MIXING_SUM_BODIES(X) MONGE_COARSE_SUM_BODIES(X) MONGE_SUPPORT_SUM_BODIES(X)

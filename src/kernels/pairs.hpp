@@ -29,10 +29,13 @@ struct Panels {
   const void* split = nullptr;  // the same points once more, see split.hpp; null: not wanted
 };
 
-// Row block r sweeps the column blocks blocks[offsets[r] .. offsets[r + 1]), ascending.
+// Row block r sweeps the column blocks blocks[offsets[r] .. offsets[r + 1]), ascending; block b
+// holds columns [b width, (b + 1) width). A GPU takes width kColumnBlock alone, the CPU also
+// kRowBlock.
 struct BlockList {
   const std::int64_t* offsets;
   const std::int32_t* blocks;
+  int width = kColumnBlock;
 };
 
 template <class T>

@@ -23,6 +23,7 @@ typename Alternation<T>::Half Alternation<T>::make_half(const Problem<T>& proble
   half.weight = source ? problem.a() : problem.b();
   half.mass = source ? problem.mass_a() : problem.mass_b();
   half.penalty = penalty_of<T>(source ? problem.marginal_a() : problem.marginal_b());
+  half.bounded = {bounds_, side, half.weight, half.penalty};
   const std::int64_t n = half.weight.size, padded = kernels::padded(n);
   half.in_double = Buffer<double>(2 * n, exec.device);
   half.softmin = half.in_double.data();
@@ -37,7 +38,7 @@ typename Alternation<T>::Half Alternation<T>::make_half(const Problem<T>& proble
 
 template <class T>
 Alternation<T>::Alternation(const Problem<T>& problem, Operator<T>& op, bool translate, Exec& exec)
-    : op_(op), translate_(translate) {
+    : op_(op), bounds_(problem.bounds()), translate_(translate) {
   // A Balanced side beside a soft one leads, so that its marginal is exact in every checked pair:
   // otherwise the duality gap would be infinite there.
   const bool swap = std::holds_alternative<Balanced>(problem.marginal_b()) &&
@@ -48,6 +49,7 @@ Alternation<T>::Alternation(const Problem<T>& problem, Operator<T>& op, bool tra
   if (lead_.penalty.kind == Kind::capped && follow_.penalty.kind == Kind::capped)
     level_ = filled(1, 0.0, exec);
   total_mass_ = problem.total_mass().value_or(0);
+  mass_ = std::min(lead_.mass, follow_.mass);
 }
 
 template <class T>
@@ -74,6 +76,17 @@ void Alternation<T>::start(const Start<T>& start, Exec& exec) {
     kernels::translate<T>({lead_.moved(), follow_.moved()}, exec);
 }
 
+// Both sweeps that a check knows its pair from may lose mass: the leading one by the mask that was
+// there before.
+template <class T>
+void Alternation<T>::mask(const Half& half, Exec& exec) {
+  const bool source_leads = lead_.side == Side::source;
+  const T* const f = (source_leads ? lead_ : follow_).potential;
+  const T* const g = (source_leads ? follow_ : lead_).potential;
+  const auto [before, now] = op_.truncate(f, g, eps_, share_ * mass_, exec);
+  if (&half == &follow_) lost_ = std::max(before, now);
+}
+
 template <class T>
 void Alternation<T>::need_bias(Half& half, Exec& exec) {
   if (!half.has_bias)
@@ -83,18 +96,21 @@ void Alternation<T>::need_bias(Half& half, Exec& exec) {
 
 template <class T>
 void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
+  if (op_.planted()) mask(half, exec);
   need_bias(from, exec);
   last_absorbed_ = op_.softmin(half.side, from.h, half.has_softmin ? half.softmin : nullptr,
                                half.softmin, eps_, exec);
   absorbed_ += last_absorbed_;
   half.has_softmin = true;
-  exec.state.passes = ++passes_;
+  half.bounded.swept(half.softmin);
+  swept(exec);
 }
 
 // What has no softmin yet is swept for it first: weights are those relative to it.
 template <class T>
 void Alternation<T>::sweep(Half& half, Half& from, int k, TopLists& lists, Exec& exec) {
   if (!half.has_softmin) sweep(half, from, exec);
+  if (op_.planted()) mask(half, exec);
   need_bias(from, exec);
   const std::int64_t n = half.weight.size;
   if (lists.k != k) {
@@ -107,7 +123,7 @@ void Alternation<T>::sweep(Half& half, Half& from, int k, TopLists& lists, Exec&
   op_.top_k(half.side, from.h, lists.shift.data(), k, lists.columns.data(), lists.weights.data(),
             half.softmin, eps_, exec);
   last_absorbed_ = false;
-  exec.state.passes = ++passes_;
+  swept(exec);
 }
 
 template <class T>
@@ -151,22 +167,25 @@ void Alternation<T>::update(Half& half, double omega, bool moves, Exec& exec) {
 template <class T>
 void Alternation<T>::lead(double omega, Exec& exec) {
   sweep(lead_, follow_, exec);
-  update(lead_, omega, false, exec);
+  update(lead_, omega, bounds_, exec);
+  lead_.bounded.step(lead_.potential, follow_.potential, eps_);
+  lead_.bounded.cover(lead_.potential, follow_.potential, eps_, lead_.softmin);
 }
 
 template <class T>
 void Alternation<T>::sweep_following(Exec& exec) {
   sweep(follow_, lead_, exec);
+  follow_.bounded.cover(follow_.potential, lead_.potential, eps_, follow_.softmin);
 }
 
 // A kernel that no sweep could use says that the next would be no better.
 template <class T>
-void Alternation<T>::absorb(double passes, std::int64_t budget, Exec& exec) {
+void Alternation<T>::absorb(double passes, std::int64_t budget, bool rough, Exec& exec) {
   if (last_absorbed_ && op_.kernel_serves(exec)) return;
   if (!(lead_.has_softmin || cold_)) return;
   if (absorbed_ == absorbed_before_) return op_.forget();
   if (op_.absorb(lead_.side, lead_.has_softmin ? lead_.softmin : nullptr, follow_.potential, eps_,
-                 passes, budget, exec))
+                 passes, budget, exec, rough))
     absorbed_before_ = absorbed_;
 }
 
@@ -174,7 +193,8 @@ void Alternation<T>::absorb(double passes, std::int64_t budget, Exec& exec) {
 // would need a piecewise linear search; two Balanced sides have none.
 template <class T>
 void Alternation<T>::follow(double omega, Exec& exec) {
-  update(follow_, omega, level_.size() || translates(), exec);
+  update(follow_, omega, level_.size() || translates() || bounds_, exec);
+  follow_.bounded.step(follow_.potential, lead_.potential, eps_);
   if (level_.size())
     kernels::match_mass<T>({lead_.moved(), follow_.moved(), eps_, total_mass_, level_.data()},
                            exec);
@@ -206,7 +226,7 @@ kernels::MeasureArgs<T> Alternation<T>::measured(const Half& half) const {
 
 // Waits for the device once; with a free level twice, as the first mass scales the second measures.
 template <class T>
-typename Alternation<T>::Check Alternation<T>::check(Exec& exec) const {
+typename Alternation<T>::Check Alternation<T>::check(Exec& exec) {
   Check out{};
   kernels::MeasureArgs<T> sides[] = {measured(lead_), measured(follow_)};
   kernels::Measures measures[2];
@@ -231,9 +251,19 @@ typename Alternation<T>::Check Alternation<T>::check(Exec& exec) const {
   const double residual = lead.residual + follow.residual;
   out.marginal_error = residual == 0 ? 0 : residual / out.mass;
   out.dual = lead.dual + follow.dual + mass_terms + eps_ * (lead_.mass * follow_.mass - out.mass);
+  if (bounds_) out.dual += eps_ * bound_gain();
   out.gap = lead.gap + follow.gap;
+  out.truncation = lost_ == 0 ? 0 : lost_ / out.mass;
+  if (out.mass > 0 && std::isfinite(out.mass)) mass_ = out.mass;
   out.finite = std::isfinite(residual) && std::isfinite(out.dual) && std::isfinite(out.mass);
   return out;
+}
+
+template <class T>
+double Alternation<T>::bound_gain() const {
+  const Half &source = lead_.side == Side::source ? lead_ : follow_,
+             &target = lead_.side == Side::source ? follow_ : lead_;
+  return dual_gain(active_bounds(bounds_, source.potential, target.potential, eps_));
 }
 
 template <class T>

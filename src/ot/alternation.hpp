@@ -4,6 +4,7 @@
 
 #include "kernels/update.hpp"
 #include "monge/ot/sinkhorn.hpp"
+#include "ot/bounds.hpp"
 #include "ot/operator.hpp"
 
 namespace monge {
@@ -26,6 +27,8 @@ class Alternation {
     absorbed_before_ = -1;
   }
   double epsilon() const { return eps_; }
+  /// Of a planted operator: the share of the transported mass that its sweeps may lose.
+  void truncate(double share) { share_ = share; }
 
   /// f = f + omega (prox(softmin(g)) - f); a relaxed step that lowers the dual is replaced by the
   /// plain one.
@@ -41,15 +44,17 @@ class Alternation {
     double dual_a, dual_b;  // sum a conjugate(f) and sum b conjugate(g)
     double mass_shift;      // what both potentials gain to meet the total mass, and
     double level;           // the level with it; 0 where there is none
+    double truncation;      // what the marginals may have lost to a mask, over the mass
     bool finite;
   };
-  Check check(Exec& exec) const;
+  Check check(Exec& exec);
 
   /// Copies the pair of `check` (with its mass shift) out, in the order source, target.
   void copy_pair(const Check& check, Buffer<T>& f, Buffer<T>& g, Exec& exec) const;
   /// Between two iterations or sweep_following() and follow(): has the operator absorb the pair,
-  /// where `passes` more at this epsilon repay it and none that it keeps is near enough.
-  void absorb(double passes, std::int64_t budget, Exec& exec);
+  /// where `passes` more at this epsilon repay it and none that it keeps is near enough; `rough` as
+  /// the operator has it.
+  void absorb(double passes, std::int64_t budget, bool rough, Exec& exec);
 
   /// The k best of each row of a side, from the sweep that was its softmin (kernels/top_k.hpp).
   struct TopLists {
@@ -79,22 +84,36 @@ class Alternation {
     T *h, *potential;              // [padded(n)], [n]
 
     kernels::MovedSide<T> moved() { return {potential, softmin, weight, mass, penalty}; }
+    BoundedSide<T> bounded;    // its lines with lower bounds
     bool has_softmin = false;  // an earlier softmin is a shift for the next
     bool has_bias = false;     // h is that of the potential
   };
   const Half& leading() const { return lead_; }
   const Half& following() const { return follow_; }
+  /// The following potential, for whoever moves it beyond its own steps.
+  T* moved() {
+    follow_.has_bias = false;
+    return follow_.potential;
+  }
+  /// Whether a free level moves with the potentials: then the following one alone is no state.
+  bool has_level() const { return level_.size() > 0; }
+  const Operator<T>& op() const { return op_; }
+  /// Sweeps that another verb has made.
+  void swept(Exec& exec, std::int64_t count = 1) { exec.state.passes = passes_ += count; }
 
  private:
   void need_bias(Half& half, Exec& exec);
   void sweep(Half& half, Half& from, Exec& exec);
+  void mask(const Half& half, Exec& exec);
   void sweep(Half& half, Half& from, int k, TopLists& lists, Exec& exec);
   void update(Half& half, double omega, bool moves, Exec& exec);
   bool translates() const;
   kernels::MeasureArgs<T> measured(const Half& half) const;
+  double bound_gain() const;
   Half make_half(const Problem<T>& problem, Side side, Exec& exec) const;
 
   Operator<T>& op_;
+  const BoundEntries* bounds_;  // null: none
   bool translate_;
   bool cold_ = true;  // no start: the first potentials are 0
   double eps_ = 0;
@@ -104,5 +123,6 @@ class Alternation {
   std::int64_t passes_ = 0, absorbed_ = 0;
   std::int64_t absorbed_before_ = -1;  // the last kernel; -1: there was none
   bool last_absorbed_ = false;
+  double share_ = 0, mass_ = 0, lost_ = 0;  // of a planted operator; lost_ is that of the pair
 };
 }  // namespace monge

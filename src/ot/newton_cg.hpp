@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <utility>
 
@@ -26,11 +27,12 @@ struct NewtonSide {
 
 struct NewtonOptions {
   double eps;
-  double tolerance;             // on the L1 residual of the columns over the mass
-  double rounding;              // of the dual: what of it a step may seem to lose
-  int max_steps = 100;          // Newton steps and plain ones
-  int max_products = 10000;     // of CG in all
-  int max_step_products = 300;  // in one step
+  double tolerance;                    // on the L1 residual of the columns over the mass
+  double rounding;                     // of the dual: what of it a step may seem to lose
+  int max_steps = 100;                 // Newton steps and plain ones
+  int max_products = 10000;            // of CG in all
+  int max_step_products = 300;         // in one step
+  std::function<bool()> on_step = {};  // after each, at the model's last response; false stops
 };
 
 struct NewtonReport {
@@ -84,7 +86,7 @@ class Newton {
       const bool moved = at_.dual - before > rounding() || at_.residual < best;
       idle = moved ? 0 : idle + 1;
       best = std::min(best, at_.residual);
-      if (!std::isfinite(at_.dual)) break;
+      if (!std::isfinite(at_.dual) || (o_.on_step && !o_.on_step())) break;
     }
     report_.residual = at_.residual;
     report_.dual = at_.dual;

@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -24,6 +25,8 @@ namespace {
 // differences 3e-7.
 constexpr std::int64_t kExponentDimension = 3;
 constexpr double kExponentRange = 1024;
+
+constexpr double kNone = -std::numeric_limits<double>::infinity();  // of a point without partner
 
 // Of the range / eps; the same multiple of u.
 constexpr double kFloatFloor = 4e-9, kDoubleFloor = 7.5e-18;
@@ -55,6 +58,53 @@ std::string obstacle(const Problem<T>& problem) {
                        kDirectDimension, cloud->x.cols);
   return {};
 }
+
+/// Rows of an argument in the order that a side is swept in.
+template <class U>
+class Argument {
+ public:
+  Argument(const std::int32_t* order, MatrixView<const U> from, Exec& exec) : view_(from) {
+    if (!order || !from.data) return;
+    own_ = Buffer<U>(from.rows * from.cols, exec.device);
+    kernels::each(kernels::GatherArgs<U>{from, own_.data(), order}, own_.size(), exec);
+    view_ = {own_.data(), from.rows, from.cols, from.cols, 1, exec.device};
+  }
+  Argument(const std::int32_t* order, const U* from, std::int64_t rows, Exec& exec)
+      : Argument(order, MatrixView<const U>(from, rows, 1, 1, 1, exec.device), exec) {}
+
+  const U* data() const { return view_.data; }
+  const MatrixView<const U>& view() const { return view_; }
+
+ private:
+  Buffer<U> own_;
+  MatrixView<const U> view_;
+};
+
+/// Rows of a result: written in the order that a side is swept in, then put in theirs.
+template <class U>
+class Result {
+ public:
+  Result(const std::int32_t* order, U* out, std::int64_t rows, std::int64_t cols, Exec& exec)
+      : order_(order), out_(out), cols_(cols) {
+    if (order && out) own_ = Buffer<U>(rows * cols, exec.device);
+  }
+  U* data() { return own_.size() ? own_.data() : out_; }
+  /// What stands there.
+  void take(std::int64_t rows, Exec& exec) {
+    kernels::each(
+        kernels::GatherArgs<U>{{out_, rows, cols_, cols_, 1, exec.device}, own_.data(), order_},
+        own_.size(), exec);
+  }
+  void put(Exec& exec) {
+    kernels::each(kernels::ScatterArgs<U>{own_.data(), cols_, order_, out_}, own_.size(), exec);
+  }
+
+ private:
+  const std::int32_t* order_;
+  U* out_;
+  std::int64_t cols_;
+  Buffer<U> own_;
+};
 
 void refuse_fast(const std::string& why) {
   throw NotAvailable("[sinkhorn] precision fast is not available here: " + why +
@@ -237,7 +287,36 @@ Operator<T> Operator<T>::with_points(Side side, MatrixView<const T> z, Exec& exe
       moved.radius2_ = std::numeric_limits<double>::infinity();
   moved.bound_costs();
   moved.kernel_ = nullptr;
+  moved.mask_ = nullptr;
+  (side == Side::source ? moved.source_order_ : moved.target_order_) = nullptr;
   return moved;
+}
+
+template <class T>
+void Operator<T>::plant(std::shared_ptr<const Forest<T>> forest, Exec& exec) {
+  forest_ = std::move(forest);
+  const auto packed = [&](const Tree<T>& tree) {
+    const Argument<T> ordered(tree.order(), tree.points(), exec);
+    return std::make_shared<const PackedPoints<T>>(pack(ordered.view(), how_, exec));
+  };
+  source_ = packed(forest_->source);
+  target_ = packed(forest_->target);
+  source_order_ = forest_->source.order();
+  target_order_ = forest_->target.order();
+  kernel_ = nullptr;
+}
+
+template <class T>
+typename Operator<T>::Losses Operator<T>::truncate(const T* f, const T* g, double eps,
+                                                   double budget, Exec& exec) {
+  // A new mask loses a part of the budget, so that potentials may move before it has to go: its
+  // size grows with the logarithm of that part.
+  constexpr double kPart = 1.0 / 32;
+  const double before = mask_ && mask_->eps() == eps ? mask_->lost(f, g, exec)
+                                                     : std::numeric_limits<double>::infinity();
+  if (before <= budget) return {before, before};
+  mask_ = std::make_shared<const Mask<T>>(*forest_, f, g, eps, kPart * budget, exec);
+  return {before, mask_->lost()};
 }
 
 template <class T>
@@ -254,6 +333,7 @@ kernels::Pairs<T> Operator<T>::pairs(Side rows) const {
     pairs.rows = (source ? source_ : target_)->panels();
     pairs.cols = (source ? target_ : source_)->panels();
     if (exponents_) pairs.rows.norms = pairs.cols.norms = nullptr;  // of softmin alone
+    if (mask_) pairs.list = &mask_->list(rows);
   } else {
     const auto matrix = source ? matrix_ : matrix_.transposed();
     pairs.matrix = matrix.data;
@@ -265,29 +345,39 @@ kernels::Pairs<T> Operator<T>::pairs(Side rows) const {
 
 template <class T>
 bool Operator<T>::absorb(Side rows, const double* f, const T* g, double eps, double passes,
-                         std::int64_t budget, Exec& exec) {
-  kernel_ = nullptr;
-  if (lattice_) return false;
+                         std::int64_t budget, Exec& exec, bool rough) {
+  const auto before = std::exchange(kernel_, nullptr);
+  if (lattice_ || planted()) return false;
   const std::int64_t values = n_ * kernels::padded(m_);
-  if (values > budget / static_cast<std::int64_t>(sizeof(T))) return false;
+  const auto fits = [&](std::size_t bytes) {
+    return values <= budget / static_cast<std::int64_t>(bytes);
+  };
+  rough = rough && sizeof(T) == 8 && !fits(sizeof(T));
+  const std::size_t bytes = rough ? sizeof(float) : sizeof(T);
+  if (!fits(bytes)) return false;
   const auto p = pairs(Side::source);
-  const auto costs = kernels::absorbed_costs(p, precision_, exec);
+  const auto costs = kernels::absorbed_costs(p, precision_, static_cast<int>(bytes), exec);
   if (passes * (costs.streamed - costs.absorbed) <= costs.absorb) return false;
-  const auto kept = [&](const auto* from, std::int64_t size) {
-    Buffer<double> out(kernels::padded(size), exec.device);
-    kernels::each(kernels::FiniteArgs{from, size, min_cost_, out.data()}, out.size(), exec);
-    return out;
+  const auto keep = [&](const auto* from, std::int64_t size, Buffer<double>& to) {
+    kernels::each(kernels::FiniteArgs{from, size, min_cost_, to.data()}, to.size(), exec);
   };
   const bool source = rows == Side::source;
-  auto kernel = std::make_shared<Kernel>(
-      Kernel{eps, source ? kept(f, n_) : kept(g, n_), source ? kept(g, m_) : kept(f, m_),
-             Buffer<T>(values, exec.device), placed(std::vector<std::int64_t>{0}, exec)});
-  if (kernels::absorb<T>({.pairs = p,
-                          .f = kernel->f.data(),
-                          .g = kernel->g.data(),
-                          .eps = eps,
-                          .kernel = kernel->entries.data()},
-                         exec))
+  auto kernel =
+      before.use_count() == 1 && (before->rough.size() > 0) == rough
+          ? before  // the same memory again
+          : std::make_shared<Kernel>(
+                Kernel{0, Buffer<double>(kernels::padded(n_)), Buffer<double>(kernels::padded(m_)),
+                       Buffer<T>(rough ? 0 : values), Buffer<float>(rough ? values : 0)});
+  kernel->eps = eps;
+  kernels::each(kernels::FillArgs<std::int64_t>{0, kernel->redone.data()}, 1, exec);
+  keep(f, size(rows), source ? kernel->f : kernel->g);
+  keep(g, size(other(rows)), source ? kernel->g : kernel->f);
+  const auto usable = [&](auto* entries) {
+    using K = std::remove_pointer_t<decltype(entries)>;
+    return kernels::absorb(
+        kernels::AbsorbArgs<T, K>{p, kernel->f.data(), kernel->g.data(), eps, entries}, exec);
+  };
+  if (rough ? usable(kernel->rough.data()) : usable(kernel->entries.data()))
     kernel_ = std::move(kernel);
   return true;
 }
@@ -308,22 +398,35 @@ bool Operator<T>::softmin(Side rows, const T* h, const double* shift, double* ou
   auto p = pairs(rows);
   const bool source = rows == Side::source;
   if (kernel_ && kernel_->eps == eps) {
-    const kernels::Absorbed<T> absorbed{.kernel = kernel_->entries.data(),
-                                        .stride = kernels::padded(m_),
-                                        .transposed = !source,
-                                        .f = (source ? kernel_->f : kernel_->g).data(),
-                                        .g = (source ? kernel_->g : kernel_->f).data(),
-                                        .redone = kernel_->redone.data()};
-    if (kernels::softmin<T>({.pairs = p, .h = h, .shift = nullptr, .out = out, .eps = eps},
-                            absorbed, exec))
-      return true;
+    const auto read = [&](const auto* entries) {
+      using K = std::remove_cvref_t<decltype(*entries)>;
+      return kernels::softmin(
+          kernels::SoftminArgs<T>{.pairs = p, .h = h, .shift = nullptr, .out = out, .eps = eps},
+          kernels::Absorbed<K>{.kernel = entries,
+                               .stride = kernels::padded(m_),
+                               .transposed = !source,
+                               .f = (source ? kernel_->f : kernel_->g).data(),
+                               .g = (source ? kernel_->g : kernel_->f).data(),
+                               .redone = kernel_->redone.data()},
+          exec);
+    };
+    if (is_rough() ? read(kernel_->rough.data()) : read(kernel_->entries.data())) return true;
   }
   if (exponents_ && radius2_ * form_.scale <= kExponentRange * std::log(2.0) * eps) {
     p.rows.norms = (source ? source_ : target_)->norms;
     p.cols.norms = (source ? target_ : source_)->norms;
   }
-  kernels::softmin<T>(
-      {.pairs = p, .h = h, .shift = shift, .out = out, .eps = eps, .precision = precision_}, exec);
+  const Argument<T> columns(order(other(rows)), h, kernels::padded(p.m), exec);
+  const Argument<double> expected(order(rows), shift, p.n, exec);
+  Result<double> result(order(rows), out, p.n, 1, exec);
+  kernels::softmin<T>({.pairs = p,
+                       .h = columns.data(),
+                       .shift = expected.data(),
+                       .out = result.data(),
+                       .eps = eps,
+                       .precision = precision_},
+                      exec);
+  result.put(exec);
   return false;
 }
 
@@ -331,17 +434,23 @@ template <class T>
 void Operator<T>::apply(Side rows, const T* h, const T* shift, kernels::Weighting weighting,
                         MatrixView<const T> v, T* out, double eps, Exec& exec) const {
   if (lattice_) return lattice_->sweep.apply(rows, h, shift, weighting, v, out, eps, exec);
-  kernels::apply<T>({.pairs = pairs(rows),
-                     .h = h,
-                     .shift = shift,
+  const auto p = pairs(rows);
+  const int k = v.data ? static_cast<int>(v.cols) : 1;
+  const Argument<T> columns(order(other(rows)), h, kernels::padded(p.m), exec);
+  const Argument<T> shifts(order(rows), shift, p.n, exec), values(order(other(rows)), v, exec);
+  Result<T> result(order(rows), out, p.n, k, exec);
+  kernels::apply<T>({.pairs = p,
+                     .h = columns.data(),
+                     .shift = shifts.data(),
                      .weighting = weighting,
-                     .v = v.data,
-                     .v_row = v.row_stride,
-                     .v_col = v.col_stride,
-                     .k = v.data ? static_cast<int>(v.cols) : 1,
-                     .out = out,
+                     .v = values.data(),
+                     .v_row = values.view().row_stride,
+                     .v_col = values.view().col_stride,
+                     .k = k,
+                     .out = result.data(),
                      .eps = eps},
                     exec);
+  result.put(exec);
 }
 
 template <class T>
@@ -352,14 +461,22 @@ void Operator<T>::pull(Side rows, const T* h, const T* shift, T* out, double eps
         "[operator] a cost matrix has no coordinates to differentiate in; the "
         "derivative in the costs is the plan");
   if (lattice_) return lattice_->sweep.pull(rows, h, shift, out, eps, exec, mass, cost);
-  kernels::pull<T>({.pairs = pairs(rows),
-                    .h = h,
-                    .shift = shift,
-                    .out = out,
+  const auto p = pairs(rows);
+  const Argument<T> columns(order(other(rows)), h, kernels::padded(p.m), exec),
+      shifts(order(rows), shift, p.n, exec);
+  Result<T> gradient(order(rows), out, p.n, dim_, exec), masses(order(rows), mass, p.n, 1, exec),
+      costs(order(rows), cost, p.n, 1, exec);
+  kernels::pull<T>({.pairs = p,
+                    .h = columns.data(),
+                    .shift = shifts.data(),
+                    .out = gradient.data(),
                     .eps = eps,
-                    .mass = mass,
-                    .cost = cost},
+                    .mass = masses.data(),
+                    .cost = costs.data()},
                    exec);
+  gradient.put(exec);
+  masses.put(exec);
+  costs.put(exec);
   if (!form_.unit_length) return;
   const PackedPoints<T>& points = rows == Side::source ? *source_ : *target_;
   kernels::each(
@@ -371,17 +488,27 @@ template <class T>
 void Operator<T>::moments(Side rows, const T* h, const T* shift, MatrixView<const T> values,
                           const T* center, T* mass, T* first, T* second, double eps,
                           Exec& exec) const {
-  const auto packed = pack(values, {}, exec);
-  kernels::moments<T>({.pairs = pairs(rows),
-                       .h = h,
-                       .shift = shift,
+  const auto p = pairs(rows);
+  const std::int64_t k = values.cols;
+  const Argument<T> columns(order(other(rows)), h, kernels::padded(p.m), exec),
+      shifts(order(rows), shift, p.n, exec), ordered(order(other(rows)), values, exec),
+      centers(order(rows), {center, p.n, k, k, 1, exec.device}, exec);
+  Result<T> masses(order(rows), mass, p.n, 1, exec), firsts(order(rows), first, p.n, k, exec),
+      seconds(order(rows), second, p.n, k * k, exec);
+  const auto packed = pack(ordered.view(), {}, exec);
+  kernels::moments<T>({.pairs = p,
+                       .h = columns.data(),
+                       .shift = shifts.data(),
                        .values = packed.panels(),
-                       .center = center,
-                       .mass = mass,
-                       .first = first,
-                       .second = second,
+                       .center = centers.data(),
+                       .mass = masses.data(),
+                       .first = firsts.data(),
+                       .second = seconds.data(),
                        .eps = eps},
                       exec);
+  masses.put(exec);
+  firsts.put(exec);
+  seconds.put(exec);
 }
 
 template <class T>
@@ -389,60 +516,109 @@ void Operator<T>::draw(Side rows, const T* h, const T* shift,
                        const std::vector<std::int64_t>& requested_rows,
                        const std::vector<std::int64_t>& counts, std::uint64_t seed,
                        std::int64_t* out, double eps, Exec& exec) const {
-  std::vector<std::int64_t> offsets(counts.size());
+  // A request: its row where it is swept, how many draws, and where they go. Rows that share tiles
+  // stand together.
+  struct Request {
+    std::int64_t row, count, offset;
+  };
+  std::vector<Request> requests(counts.size());
   std::int64_t total = 0;
   for (std::size_t r = 0; r < counts.size(); ++r) {
-    offsets[r] = total;
+    const std::int64_t i = requested_rows[r];
+    requests[r] = {order(rows) ? forest_->of(rows).rank()[i] : i, counts[r], total};
     total += counts[r];
   }
-  const auto at_rows = placed(requested_rows, exec), at_counts = placed(counts, exec),
-             at_offsets = placed(offsets, exec);
-  kernels::draw<T>({.pairs = pairs(rows),
-                    .h = h,
-                    .shift = shift,
+  if (order(rows))
+    std::sort(requests.begin(), requests.end(),
+              [](const Request& a, const Request& b) { return a.row < b.row; });
+  const auto column = [&](std::int64_t Request::*member) {
+    std::vector<std::int64_t> values(requests.size());
+    for (std::size_t r = 0; r < values.size(); ++r) values[r] = requests[r].*member;
+    return placed(values, exec);
+  };
+  const auto p = pairs(rows);
+  const Argument<T> columns(order(other(rows)), h, kernels::padded(p.m), exec),
+      shifts(order(rows), shift, p.n, exec);
+  const auto at_rows = column(&Request::row), at_counts = column(&Request::count),
+             at_offsets = column(&Request::offset);
+  kernels::draw<T>({.pairs = p,
+                    .h = columns.data(),
+                    .shift = shifts.data(),
                     .rows = at_rows.data(),
                     .counts = at_counts.data(),
                     .offsets = at_offsets.data(),
-                    .requests = static_cast<std::int64_t>(counts.size()),
+                    .requests = static_cast<std::int64_t>(requests.size()),
                     .seed = seed,
                     .out = out,
                     .eps = eps},
                    exec);
+  if (const auto* const at = order(other(rows)))
+    kernels::each(kernels::LookUpArgs{at, out}, total, exec);
 }
 
 template <class T>
 void Operator<T>::top_k(Side rows, const T* h, const T* shift, int k, std::int64_t* columns,
                         T* weights, double* softmin, double eps, Exec& exec) const {
-  kernels::top_k<T>({.pairs = pairs(rows),
-                     .h = h,
-                     .shift = shift,
+  const auto p = pairs(rows);
+  const Argument<T> biases(order(other(rows)), h, kernels::padded(p.m), exec),
+      shifts(order(rows), shift, p.n, exec);
+  Result<std::int64_t> places(order(rows), columns, p.n, k, exec);
+  Result<T> found(order(rows), weights, p.n, k, exec);
+  Result<double> sums(order(rows), softmin, p.n, 1, exec);
+  kernels::top_k<T>({.pairs = p,
+                     .h = biases.data(),
+                     .shift = shifts.data(),
                      .k = k,
-                     .columns = columns,
-                     .weights = weights,
-                     .softmin = softmin,
+                     .columns = places.data(),
+                     .weights = found.data(),
+                     .softmin = sums.data(),
                      .eps = eps},
                     exec);
+  places.put(exec);
+  found.put(exec);
+  sums.put(exec);
+  if (const auto* const at = order(other(rows)))
+    kernels::each(kernels::LookUpArgs{at, columns}, p.n * k, exec);
 }
 
 template <class T>
 void Operator<T>::select(Side rows, const T* h, const T* shift, const T* threshold,
                          std::int64_t* counts, const std::int64_t* offsets, std::int64_t* columns,
                          T* weights, double eps, Exec& exec) const {
-  kernels::select<T>({.pairs = pairs(rows),
-                      .h = h,
-                      .shift = shift,
-                      .threshold = threshold,
-                      .counts = counts,
-                      .offsets = offsets,
+  const auto p = pairs(rows);
+  const Argument<T> biases(order(other(rows)), h, kernels::padded(p.m), exec),
+      shifts(order(rows), shift, p.n, exec), least(order(rows), threshold, p.n, exec);
+  const Argument<std::int64_t> starts(order(rows), offsets, p.n, exec);
+  Result<std::int64_t> numbers(order(rows), counts, p.n, 1, exec);
+  if (columns) numbers.take(p.n, exec);
+  kernels::select<T>({.pairs = p,
+                      .h = biases.data(),
+                      .shift = shifts.data(),
+                      .threshold = least.data(),
+                      .counts = numbers.data(),
+                      .offsets = starts.data(),
                       .columns = columns,
                       .weights = weights,
                       .eps = eps},
                      exec);
+  if (!columns) return numbers.put(exec);
+  if (const auto* const at = order(other(rows)))
+    kernels::each(kernels::LookUpRowsArgs{at, starts.data(), numbers.data(), columns}, p.n, exec);
 }
 
 template <class T>
 void Operator<T>::hard(Side rows, const T* h, T* out, std::int64_t* columns, Exec& exec) const {
-  kernels::hard<T>({.pairs = pairs(rows), .h = h, .out = out, .columns = columns}, exec);
+  auto p = pairs(rows);
+  p.list = nullptr;  // a mask bounds sums, not the least
+  const Argument<T> biases(order(other(rows)), h, kernels::padded(p.m), exec);
+  Result<T> least(order(rows), out, p.n, 1, exec);
+  Result<std::int64_t> places(order(rows), columns, p.n, 1, exec);
+  kernels::hard<T>({.pairs = p, .h = biases.data(), .out = least.data(), .columns = places.data()},
+                   exec);
+  least.put(exec);
+  places.put(exec);
+  if (const auto* const at = order(other(rows)); at && columns)
+    kernels::each(kernels::LookUpArgs{at, columns}, p.n, exec);
 }
 
 template class Operator<float>;

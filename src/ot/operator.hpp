@@ -1,6 +1,7 @@
 // What a solve really applies: the geometry, prepared once (centred, normalised, packed in
-// panels), answering the verbs for either side: streamed, axis by axis, or softmin from an absorbed
-// kernel. Loops and derivatives never know which.
+// panels), answering the verbs for either side: streamed over all pairs or over those that a
+// certified mask keeps, axis by axis, or softmin from an absorbed kernel. Loops and derivatives
+// never know which.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -21,6 +22,7 @@
 #include "ot/inspection.hpp"
 #include "ot/lattice.hpp"
 #include "ot/packing.hpp"
+#include "ot/truncation.hpp"
 
 namespace monge {
 constexpr kernels::Precision swept_in(Precision precision) {
@@ -71,11 +73,27 @@ class Operator {
   /// Keeps exp((f_i + g_j - C_ij) / eps) of a pair for the softmins at eps to come, where its bytes
   /// fit the budget and `passes` of them are predicted to repay it; false where it is not worth a
   /// try. f = softmin(g) is that of side `rows`; null: of g = 0, at its least. What was kept goes.
+  /// `rough`: in float where double does not fit; its sums have float's rounding then.
   bool absorb(Side rows, const double* f, const T* g, double eps, double passes,
-              std::int64_t budget, Exec& exec);
+              std::int64_t budget, Exec& exec, bool rough = false);
+  bool is_rough() const { return kernel_ && kernel_->rough.size() > 0; }
   void forget() { kernel_ = nullptr; }
   /// Whether the sweeps since absorb() found K of use: none on a GPU redid many rows. May wait.
   bool kernel_serves(Exec& exec) const;
+
+  /// Orders both clouds as the trees of the same problem are, so that sweeps may be truncated;
+  /// arguments and results of the verbs stay in the order of the points.
+  void plant(std::shared_ptr<const Forest<T>> forest, Exec& exec);
+  bool planted() const { return forest_ != nullptr; }
+  /// What sweeps may lose to a mask, as Mask::lost: with the one that was there, and from now on.
+  struct Losses {
+    double before, now;
+  };
+  /// Has the sweeps of a planted operator at eps leave out what the pair (f, g) of source and
+  /// target allows: by the mask that is there while it loses at most `budget`, else by a new one.
+  Losses truncate(const T* f, const T* g, double eps, double budget, Exec& exec);
+  /// Of all pairs, those that are swept.
+  double kept() const { return mask_ ? mask_->kept() : 1; }
 
   // Every verb: outputs live on side `rows`; h belongs to the other side, padded with -inf to
   // kernels::padded; shift belongs to `rows`. See the kernel contracts.
@@ -117,11 +135,16 @@ class Operator {
   const Operator& cloud() const;
   void bound_costs();
   void measure_products(Exec& exec);
+  /// Where the points of a side stand; null: in their own order.
+  const std::int32_t* order(Side side) const {
+    return side == Side::source ? source_order_ : target_order_;
+  }
   struct Kernel {
     double eps;
-    Buffer<double> f, g;  // of source and target, as kernels::Absorbed has them
-    Buffer<T> entries;    // [n, padded(m)]
-    mutable Buffer<std::int64_t> redone;  // [1] rows that a GPU redid without it
+    Buffer<double> f, g;          // of source and target, as kernels::Absorbed has them
+    Buffer<T> entries;            // [n, padded(m)], or
+    Buffer<float> rough;          // the same
+    Buffer<std::int64_t> redone;  // [1] rows that a GPU redid without it
   };
   struct Gridded {
     Lattice<T> lattice;
@@ -144,7 +167,10 @@ class Operator {
   double largest_product_ = 0;  // of fast: max |x|^2, as products 2 x.y count; half of it for x.y
   double radius2_ = 0;          // of all points about the centre, squared, in units of the scale
   double min_cost_ = 0, max_cost_ = 0, needed_cost_ = 0;
-  std::shared_ptr<const Kernel> kernel_;  // null: streamed
-  std::shared_ptr<Gridded> lattice_;      // null: not swept axis by axis
+  std::shared_ptr<Kernel> kernel_;  // null: streamed
+  std::shared_ptr<const Forest<T>> forest_;
+  const std::int32_t *source_order_ = nullptr, *target_order_ = nullptr;
+  std::shared_ptr<const Mask<T>> mask_;  // null: all pairs
+  std::shared_ptr<Gridded> lattice_;     // null: not swept axis by axis
 };
 }  // namespace monge

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <type_traits>
+#include <utility>
 
 #include "ot/plan_parts.hpp"
 
@@ -43,6 +45,12 @@ Buffer<T> product(const Plan<T>& plan, Side rows, MatrixView<const T> v,
   const auto a = weights_of(plan.problem(), rows);
   scale_rows(a, out, exec);
   if (weighting == kernels::Weighting::squared) scale_rows(a, out, exec);
+  for_each_bound(plan, rows, [&](const ActiveBound& e, std::int64_t i, std::int64_t j) {
+    const double factor =
+        weighting == kernels::Weighting::squared ? e.excess() * (e.bound + e.free) : e.excess();
+    for (std::int64_t c = 0; c < v.cols; ++c)
+      out[i * v.cols + c] += static_cast<T>(factor * v(j, c));
+  });
   return out;
 }
 
@@ -77,7 +85,18 @@ Plan<T>::Plan(const Problem<T>& problem, double epsilon, VectorView<const T> f,
 template <class T>
 Plan<T>::Plan(const Problem<T>& problem, const SinkhornResult<T>& result)
     : Plan(problem, result.report.epsilon, result.f.view(), result.g.view(),
-           result.report.mass_level) {}
+           result.report.mass_level) {
+  const SinkhornReport& report = result.report;
+  if (report.geometry != Sweeps::tree) return;
+  Exec exec = exec_of(problem);
+  Operator<T> op(*op_);
+  op.plant(std::make_shared<const Forest<T>>(problem, exec), exec);
+  const auto lost = op.truncate(f_.data(), g_.data(), epsilon_,
+                                report.truncation * report.transported_mass, exec);
+  truncation_ = lost.now / report.transported_mass;
+  op_ = std::make_shared<const Operator<T>>(std::move(op));
+  synchronize(exec.device, exec.stream);
+}
 
 template <class T>
 std::int64_t Plan<T>::n() const {
@@ -123,7 +142,8 @@ double Plan<T>::value(Exec& exec) const {
   kernels::Measures measures[2];
   kernels::measure<T>(sides, measures, exec);
   return epsilon_ * (problem_->mass_a() * problem_->mass_b() - carried) +
-         2 * mass_level_ * problem_->total_mass().value_or(0) + measures[0].dual + measures[1].dual;
+         2 * mass_level_ * problem_->total_mass().value_or(0) + measures[0].dual +
+         measures[1].dual + epsilon_ * dual_gain(active_bounds(*this));
 }
 
 template <class T>

@@ -40,6 +40,7 @@ void check_count(std::int64_t k) {
 template <class T>
 Pairs64 Plan<T>::draw_pairs(std::int64_t k, std::uint64_t seed, Exec& exec) const {
   check_count(k);
+  without_bounds(*this, "drawing pairs");
   const auto h = column_bias(*this, Side::source, exec);
   const auto s = softmin(*op_, Side::source, h, epsilon_, exec);
   auto cumulative = row_masses(*this, Side::source, s, exec);
@@ -74,6 +75,7 @@ Pairs64 Plan<T>::draw_pairs(std::int64_t k, std::uint64_t seed, Exec& exec) cons
 template <class T>
 Buffer<std::int64_t> Plan<T>::draw_targets(int k, std::uint64_t seed, Exec& exec) const {
   check_count(k);
+  without_bounds(*this, "drawing targets");
   const auto h = column_bias(*this, Side::source, exec);
   const auto s = softmin(*op_, Side::source, h, epsilon_, exec);
   const auto mass = row_masses(*this, Side::source, s, exec);

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -62,6 +64,32 @@ void add_mean(const Centred<T>& values, Buffer<T>& averages, Exec& exec) {
                 averages.size(), exec);
 }
 
+/// The same with lower bounds: of the row's mass p0 + sum excess the share p0 averages so.
+template <class T>
+void add_bounded(const Plan<T>& plan, Side rows, const Centred<T>& values, const Buffer<T>& s,
+                 Buffer<T>& averages) {
+  struct Row {
+    double mass = 0;  // of the excess
+    std::vector<double> sum;
+  };
+  std::map<std::int64_t, Row> bounded;
+  for_each_bound(plan, rows, [&](const ActiveBound& e, std::int64_t i, std::int64_t j) {
+    Row& row = bounded[i];
+    row.sum.resize(values.k);
+    row.mass += e.excess();
+    for (std::int64_t c = 0; c < values.k; ++c)
+      row.sum[c] += e.excess() * values.data[j * (values.k + 1) + c];
+  });
+  for (const auto& [i, row] : bounded) {
+    const double a = weights_of(plan.problem(), rows)[i], f = potential_of(plan, rows).data[i];
+    const double free = a * std::exp((f - s[i]) / plan.epsilon());
+    for (std::int64_t c = 0; c < values.k; ++c) {
+      T& average = averages[i * values.k + c];
+      average = static_cast<T>((free * average + row.sum[c]) / (free + row.mass));
+    }
+  }
+}
+
 template <class T>
 void check_values(MatrixView<const T> values, std::int64_t wanted, const Exec& exec) {
   if (values.rows != wanted || values.cols < 1)
@@ -102,6 +130,7 @@ void mark_valid(const Plan<T>& plan, Side rows, const Buffer<T>& softmin, bool* 
 
 template <class T>
 Operator<T> at_new_points(const Plan<T>& plan, Side side, MatrixView<const T> z, Exec& exec) {
+  without_bounds(plan, "a map or potential at new points");
   if (!plan.op().has_points())
     throw NotAvailable("[plan] new points need the costs of a PointCloud; this is a CostMatrix");
   check_device("plan", "the problem", plan.problem().device(), exec);
@@ -118,8 +147,12 @@ Buffer<T> Plan<T>::barycentric(Side rows, MatrixView<const T> values, Exec& exec
   const auto relative =
       centred(values, weights_of(*problem_, other(rows)), mass_of(*problem_, other(rows)), exec);
   auto images = averages(*op_, rows, h, s, relative, epsilon_, exec);
+  add_bounded(*this, rows, relative, s, images);
   add_mean(relative, images, exec);
   if (valid != nullptr) mark_valid(*this, rows, s, valid, exec);
+  if (valid != nullptr)
+    for_each_bound(*this, rows,
+                   [&](const ActiveBound&, std::int64_t i, std::int64_t) { valid[i] = true; });
   return images;
 }
 
@@ -140,6 +173,7 @@ Buffer<T> Plan<T>::barycentric(Side rows, Exec& exec, bool* valid) const {
 template <class T>
 Moments<T> Plan<T>::moments(Side rows, MatrixView<const T> values, Exec& exec) const {
   check_values(values, op_->size(other(rows)), exec);
+  without_bounds(*this, "the covariance of a row");
   const auto h = column_bias(*this, rows, exec);
   const auto s = softmin(*op_, rows, h, epsilon_, exec);
   const auto relative =

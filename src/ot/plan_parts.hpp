@@ -1,12 +1,17 @@
 // What plan, derivatives and divergence share: a plan seen from the rows of one side.
 #pragma once
+#include <algorithm>
 #include <cstdint>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "monge/ot/plan.hpp"
 #include "ot/arrays.hpp"
+#include "ot/bounds.hpp"
 #include "ot/operator.hpp"
 #include "ot/penalty.hpp"
+#include "ot/single_costs.hpp"
 
 namespace monge {
 template <class T>
@@ -26,6 +31,24 @@ kernels::Penalty penalty_of(const Plan<T>& plan, Side side) {
   const Problem<T>& problem = plan.problem();
   return penalty_of<T>(side == Side::source ? problem.marginal_a() : problem.marginal_b(),
                        plan.mass_level());
+}
+
+/// Where lower bounds bind: P_ij = bound instead of free. On the CPU, where alone bounds exist.
+template <class T>
+std::vector<ActiveBound> active_bounds(const Plan<T>& plan) {
+  return active_bounds(plan.problem().bounds(), plan.f().data, plan.g().data, plan.epsilon());
+}
+/// add(entry, line of `rows`, opposite line) for them.
+template <class T, class Add>
+void for_each_bound(const Plan<T>& plan, Side rows, const Add& add) {
+  for (const ActiveBound& e : active_bounds(plan))
+    rows == Side::source ? add(e, e.i, e.j) : add(e, e.j, e.i);
+}
+/// Throws NotAvailable where bounds are not known to `what`.
+template <class T>
+void without_bounds(const Plan<T>& plan, const char* what) {
+  if (plan.problem().bounds())
+    throw NotAvailable(std::string("[plan] ") + what + " is not available with lower bounds");
 }
 
 /// h for a sweep over `rows`: the bias of the other side, padded. Every sweep of a plan begins
@@ -69,6 +92,9 @@ Buffer<T> marginal_ratio(const Plan<T>& plan, Side rows, Exec& exec) {
   Buffer<T> ratio(plan.op().size(rows), exec.device);
   plan.op().apply(rows, h.data(), potential_of(plan, rows).data, kernels::Weighting::plain, {},
                   ratio.data(), plan.epsilon(), exec);
+  for_each_bound(plan, rows, [&](const ActiveBound& e, std::int64_t i, std::int64_t) {
+    ratio[i] += static_cast<T>(e.excess() / weights_of(plan.problem(), rows)[i]);
+  });
   return ratio;
 }
 
@@ -106,6 +132,9 @@ Buffer<T> cost_ratio(const Plan<T>& plan, Side rows, Exec& exec) {
   Buffer<T> costs(plan.op().size(rows), exec.device);
   plan.op().apply(rows, h.data(), potential_of(plan, rows).data, kernels::Weighting::cost, {},
                   costs.data(), plan.epsilon(), exec);
+  for_each_bound(plan, rows, [&](const ActiveBound& e, std::int64_t i, std::int64_t) {
+    costs[i] += static_cast<T>(e.excess() * e.cost / weights_of(plan.problem(), rows)[i]);
+  });
   return costs;
 }
 
@@ -123,7 +152,19 @@ PointGradient<T> point_gradient(const Plan<T>& plan, Side rows, bool costs, Exec
                        Buffer<T>(costs ? size : 0, exec.device)};
   plan.op().pull(rows, h.data(), potential_of(plan, rows).data, out.points.data(), plan.epsilon(),
                  exec, out.ratio.data(), out.cost.data());
-  scale_rows(weights_of(plan.problem(), rows), out.points, exec);
+  const VectorView<const T> weight = weights_of(plan.problem(), rows);
+  scale_rows(weight, out.points, exec);
+  if (!plan.problem().bounds()) return out;
+  const SingleCosts<T> single(plan.problem().geometry(), exec);
+  std::vector<double> added(plan.op().dim());
+  for_each_bound(plan, rows, [&](const ActiveBound& e, std::int64_t i, std::int64_t) {
+    std::fill(added.begin(), added.end(), 0);
+    single.add_gradient(rows, e.i, e.j, e.excess(), added.data());
+    for (std::size_t k = 0; k < added.size(); ++k)
+      out.points[i * plan.op().dim() + static_cast<std::int64_t>(k)] += static_cast<T>(added[k]);
+    out.ratio[i] += static_cast<T>(e.excess() / weight[i]);
+    if (costs) out.cost[i] += static_cast<T>(e.excess() * e.cost / weight[i]);
+  });
   return out;
 }
 
@@ -138,6 +179,7 @@ PlanEntropy plan_entropy(const Plan<T>& plan, const RatioSums& a, const RatioSum
   const Problem<T>& problem = plan.problem();
   const double linear = ratio_sums(plan, Side::source, costs, exec).mass;
   const double score = a.paired + b.paired - linear;
-  return {linear, score / plan.epsilon() - a.mass + problem.mass_a() * problem.mass_b()};
+  return {linear, score / plan.epsilon() + dual_gain(active_bounds(plan)) - a.mass +
+                      problem.mass_a() * problem.mass_b()};
 }
 }  // namespace monge

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "ot/arrays.hpp"
+#include "ot/bounds.hpp"
 #include "ot/feasibility.hpp"
 #include "ot/inspection.hpp"
 #include "ot/lattice.hpp"
@@ -284,17 +285,19 @@ Problem<T>::Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<cons
   const bool balanced_a = std::holds_alternative<Balanced>(marginal_a_);
   const bool balanced_b = std::holds_alternative<Balanced>(marginal_b_);
   if (balanced_a && balanced_b && !capped) check_balance(mass_a_, mass_b_, tolerance);
-  if (!of_costs.forbids) return;
-  const HardMass hard{balanced_a, balanced_b, total_mass_, tolerance};
-  if (!device_.is_cuda()) {
-    check_allowed_pairs(matrix->values, a_, b_, hard);
-    return;
+  if (of_costs.forbids) {
+    const HardMass hard{balanced_a, balanced_b, total_mass_, tolerance};
+    if (!device_.is_cuda()) {
+      check_allowed_pairs(matrix->values, a_, b_, hard);
+    } else {
+      // Components are found on the host: one copy of a matrix that the caller has n m values of
+      // anyway.
+      const auto costs = on_host(matrix->values, exec);
+      const auto on_a = on_host(a_, exec), on_b = on_host(b_, exec);
+      check_allowed_pairs<T>({costs.data(), n_, m_}, on_a.view(), on_b.view(), hard);
+    }
   }
-  // Components are found on the host: one copy of a matrix that the caller has n m values of
-  // anyway.
-  const auto costs = on_host(matrix->values, exec);
-  const auto on_a = on_host(a_, exec), on_b = on_host(b_, exec);
-  check_allowed_pairs<T>({costs.data(), n_, m_}, on_a.view(), on_b.view(), hard);
+  bounds_ = checked_bounds(*this, options.bounds);
 }
 
 template class Problem<float>;

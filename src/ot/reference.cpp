@@ -140,6 +140,8 @@ ReferencedProblem<T> with_reference(const Problem<T>& problem, double epsilon,
     throw NotAvailable(
         "[reference] another reference than the product is available for Balanced and KL "
         "sides alone, without a total mass");
+  if (problem.bounds())
+    throw NotAvailable("[reference] lower bounds are available with the product reference alone");
   Exec exec = exec_of(problem);
   auto side_a = bridge(problem.a(), r_a, problem.marginal_a(), epsilon, "r_a", exec);
   auto side_b = bridge(problem.b(), r_b, problem.marginal_b(), epsilon, "r_b", exec);

@@ -106,8 +106,7 @@ SemiDual<T> hard(const Problem<T>& problem, const Buffer<T>& g, Exec& exec) {
   const double value = dual(problem, f, nullptr, g, 0, exec);
 
   const auto asked = [](const Marginal& marginal, double potential) {
-    const auto* kl = std::get_if<KL>(&marginal);
-    return kl ? std::exp(-potential / kl->rho) : 1;
+    return std::exp(penalty_of<T>(marginal).log_target(potential));
   };
   const auto a = on_host(problem.a(), exec), b = on_host(problem.b(), exec);
   const auto f_here = f.to(Device{}, exec.stream), g_here = g.to(Device{}, exec.stream);
@@ -156,8 +155,8 @@ SemiDual<T> semi_dual(const Problem<T>& problem, double epsilon, VectorView<cons
           fmt::format("[semi_dual] a side is {}: the semi-dual is known for "
                       "balanced and KL sides",
                       to_string(marginal)));
-  if (problem.total_mass())
-    throw NotAvailable("[semi_dual] the semi-dual is not known for a total mass");
+  if (problem.total_mass() || problem.bounds())
+    throw NotAvailable("[semi_dual] the semi-dual is not known for a total mass or lower bounds");
   const auto own = taken(problem, Side::target, g, false, "g", exec);
   return epsilon > 0 ? soft(problem, epsilon, own, exec) : hard(problem, own, exec);
 }

@@ -2,13 +2,64 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cmath>
 #include <variant>
 
+#include "kernels/absorbed.hpp"
 #include "kernels/inspect.hpp"
 #include "ot/arrays.hpp"
 
 namespace monge {
+namespace {
+template <class Value, std::size_t Count>
+struct Names {
+  const char* option;
+  std::array<std::pair<Value, const char*>, Count> of;
+
+  std::string name(Value value) const {
+    for (const auto& [known, name] : of)
+      if (known == value) return name;
+    return "unknown";
+  }
+  Value parse(const std::string& name) const {
+    std::string all;
+    for (const auto& [value, known] : of) {
+      if (name == known) return value;
+      all += all.empty() ? known : std::string(", ") + known;
+    }
+    throw InvalidArgument(fmt::format("[options] {} is '{}', wanted one of {}", option, name, all),
+                          option);
+  }
+};
+constexpr Names<Acceleration, 6> kAccelerations{
+    "acceleration",
+    {{{Acceleration::automatic, "automatic"},
+      {Acceleration::none, "none"},
+      {Acceleration::over_relaxation, "over_relaxation"},
+      {Acceleration::anderson, "anderson"},
+      {Acceleration::newton, "newton"},
+      {Acceleration::support, "support"}}}};
+constexpr Names<Initializer, 5> kInitializers{"initializer",
+                                              {{{Initializer::automatic, "automatic"},
+                                                {Initializer::zero, "zero"},
+                                                {Initializer::gaussian, "gaussian"},
+                                                {Initializer::sorting, "sorting"},
+                                                {Initializer::subsample, "subsample"}}}};
+
+/// Both potentials move with a level that is found beside them.
+template <class T>
+bool has_free_level(const Problem<T>& problem) {
+  return std::holds_alternative<TV>(problem.marginal_a()) &&
+         std::holds_alternative<TV>(problem.marginal_b()) && problem.total_mass();
+}
+}  // namespace
+
+std::string to_string(Acceleration acceleration) { return kAccelerations.name(acceleration); }
+Acceleration parse_acceleration(const std::string& name) { return kAccelerations.parse(name); }
+std::string to_string(Initializer initializer) { return kInitializers.name(initializer); }
+Initializer parse_initializer(const std::string& name) { return kInitializers.parse(name); }
+
 template <class T>
 void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T>& start,
               Exec& exec) {
@@ -49,11 +100,40 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
                     "accurate, which finishes what fast began",
                     to_string(o.precision)),
         "schedule");
+  if ((o.acceleration == Acceleration::anderson || o.acceleration == Acceleration::newton ||
+       o.acceleration == Acceleration::support) &&
+      has_free_level(problem))
+    throw NotAvailable(fmt::format(
+        "[sinkhorn] acceleration is {} and the total mass below both sides', whose level is a "
+        "state of its own; wanted automatic, none or over_relaxation",
+        to_string(o.acceleration)));
+  if (o.acceleration == Acceleration::support &&
+      (o.kernel_cache == 0 || problem.device().is_cuda()))
+    throw NotAvailable(fmt::format(
+        "[sinkhorn] acceleration is support and the problem on {} with a kernel_cache of {}: a "
+        "support is kept on the CPU and in those bytes; wanted automatic, anderson or newton",
+        to_string(problem.device()), o.kernel_cache));
+  if (o.initializer != Initializer::automatic && (start.f.size || start.g.size))
+    throw InvalidArgument(fmt::format("[sinkhorn] initializer is {} and a start is given, wanted "
+                                      "one of them",
+                                      to_string(o.initializer)),
+                          "initializer");
   if (o.kernel_cache < kAutomaticCache)
     throw InvalidArgument(
         fmt::format("[sinkhorn] kernel_cache is {}, wanted bytes >= 0, or {} for automatic",
                     o.kernel_cache, kAutomaticCache),
         "kernel_cache");
+  if (problem.bounds() && o.acceleration != Acceleration::automatic &&
+      o.acceleration != Acceleration::none)
+    throw NotAvailable(
+        "[sinkhorn] a problem with lower bounds is solved by plain iterations: wanted acceleration "
+        "automatic or none");
+  if (o.geometry == Sweeps::tree &&
+      (o.acceleration == Acceleration::newton || o.acceleration == Acceleration::support))
+    throw NotAvailable(
+        fmt::format("[sinkhorn] acceleration {} sweeps all pairs: wanted geometry dense or "
+                    "automatic, or another acceleration",
+                    to_string(o.acceleration)));
   check_device("sinkhorn", "the problem", problem.device(), exec);
   const auto check = [&](VectorView<const T> v, std::int64_t size, const char* name) {
     if (!v.size) return;
@@ -74,6 +154,12 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
   check(start.f, problem.n(), "f");
   check(start.g, problem.m(), "g");
 }
+
+std::int64_t cache_bytes(const SinkhornOptions& options, Device device) {
+  return options.kernel_cache != kAutomaticCache ? options.kernel_cache
+                                                 : kernels::absorbed_bytes(device);
+}
+
 template void validate(const Problem<float>&, const SinkhornOptions&, const Start<float>&, Exec&);
 template void validate(const Problem<double>&, const SinkhornOptions&, const Start<double>&, Exec&);
 }  // namespace monge

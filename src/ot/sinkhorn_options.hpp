@@ -7,4 +7,7 @@ namespace monge {
 template <class T>
 void validate(const Problem<T>& problem, const SinkhornOptions& options, const Start<T>& start,
               Exec& exec);
+
+/// Bytes that a kernel may take.
+std::int64_t cache_bytes(const SinkhornOptions& options, Device device);
 }  // namespace monge

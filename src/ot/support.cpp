@@ -13,9 +13,10 @@ namespace monge {
 namespace {
 constexpr int kFirst = 32, kMost = 128, kLeast = 4;  // entries of a row
 constexpr double kRaise = 0.03, kTooMuch = 0.1;      // shares of the plan outside
-constexpr double kDescend = 1e-2;                    // full residual below which epsilon falls
-constexpr double kLevel = 4;                         // by how much, between two visits
-constexpr double kHelps = 3;  // by how much a visit should reduce the residual
+constexpr double kMayGather = 0.3;  // that a support of kMost may get below kTooMuch
+constexpr double kDescend = 1e-2;   // full residual below which epsilon falls
+constexpr double kLevel = 4;        // by how much, between two visits
+constexpr double kHelps = 3;        // by how much a visit should reduce the residual
 constexpr int kPatience = 4;  // visits that do not while the dual rises: parts of the plan that
                               // weak links join move by tens of epsilon a visit
 constexpr double kPathTolerance = 1e-3;
@@ -98,6 +99,7 @@ SupportOutcome SupportPhase<T>::run(double target,
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   double eps = alternation_.epsilon(), before = kInfinity, dual = -kInfinity;
   int idle = 0;
+  bool seen = false;  // this pair, with fewer entries
   for (;;) {
     ++outcome_.visits;
     alternation_.visit(outcome_.k, rows_, columns_, exec_);
@@ -106,7 +108,7 @@ SupportOutcome SupportPhase<T>::run(double target,
       outcome_.why = "a non-finite number";
       return outcome_;
     }
-    if (visited(check)) {
+    if (!seen && visited(check)) {
       outcome_.ended = true;
       outcome_.why = "done";
       return outcome_;
@@ -117,7 +119,12 @@ SupportOutcome SupportPhase<T>::run(double target,
         exec_);
     model_.respond(g.data(), totals_.data(), exec_);
     outcome_.lost = model_.lost();
-    if (!(outcome_.lost <= kTooMuch) || (outcome_.lost > kRaise && outcome_.k == most_)) {
+    seen = outcome_.lost > kTooMuch && outcome_.lost <= kMayGather && outcome_.k < most_;
+    if (seen) {
+      outcome_.k = most_;
+      continue;
+    }
+    if (!(outcome_.lost <= kTooMuch)) {
       outcome_.why = fmt::format("the plan is spread out: {:.1f} % of it beyond {} entries a row",
                                  100 * outcome_.lost, outcome_.k);
       return outcome_;

@@ -98,6 +98,14 @@ void for_each_number(Report& r, const Field& field) {
   field("mass_level", r.mass_level);
   field("omega", r.omega);
 }
+// Those of a solve by trees: in files of such solves alone.
+template <class Report, class Field>
+void for_each_tree_number(Report& r, const Field& field) {
+  field("truncation", r.truncation);
+  field("kept", r.kept);
+  field("coarse_passes", r.coarse_passes);
+  field("verified", r.verified);
+}
 template <class Options, class Field>
 void for_each_option(Options& o, const Field& field) {
   field("epsilon", o.epsilon);
@@ -271,6 +279,10 @@ SavedSolution<T> read(const Reader& file, const std::string& path) {
   for_each_option(out.options, field);
   SinkhornReport& report = out.result.report;
   for_each_number(report, field);
+  if (file.has("truncation")) {
+    report.geometry = Sweeps::tree;
+    for_each_tree_number(report, field);
+  }
   report.epsilon = out.options.epsilon;
   report.status = parse_status(file);
   report.converged = report.status == Status::converged;
@@ -305,6 +317,8 @@ void save(const std::string& path, const Problem<T>& problem, const SinkhornResu
           const SinkhornOptions& options, const SaveOptions& how, const ReferenceOf<T>& reference) {
   if (std::holds_alternative<Lattice<T>>(problem.geometry()))
     throw NotAvailable("[store] a solution between grids is not saved: keep its potentials");
+  if (problem.bounds())
+    throw NotAvailable("[store] a solution with lower bounds cannot be saved: save its potentials");
   void* const stream = problem.stream();
   const auto* const cloud = std::get_if<PointCloud<T>>(&problem.geometry());
   const auto* const matrix = std::get_if<CostMatrix<T>>(&problem.geometry());
@@ -348,6 +362,7 @@ void save(const std::string& path, const Problem<T>& problem, const SinkhornResu
   for_each_option(asked, field);
   out.text("precision", to_string(options.precision));
   for_each_number(report, field);
+  if (report.geometry == Sweeps::tree) for_each_tree_number(report, field);
   out.text("status", to_string(report.status));
   std::vector<double> trace;
   for (const SinkhornCheck& check : report.trace)

@@ -25,7 +25,8 @@ XY = ("solve", "x.npy", "y.npy")
         ((*XY, "--epsilon", 0.1, "--rho-source", 1, "--tv-source", 1), "--tv-source"),
         ((*XY, "--epsilon", 0.1, "--mass", 0.5, "--tv", 1), "--tv"),
         ((*XY, "--epsilon", 0.1, "--force"), "--out"),
-        ((*XY, "--epsilon", 0.1, "--seed", 1), "--draw"),
+        ((*XY, "--epsilon", 0.1, "--acceleration", "fast"), "over_relaxation"),
+        ((*XY, "--epsilon", 0.1, "--initializer", "guess"), "subsample"),
         ((*XY, "--epsilon", 0.1, "--plan-top-k", 3), "--out"),
         (
             (*XY, "--epsilon", 0.1, "--precision", "half"),

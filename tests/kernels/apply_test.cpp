@@ -105,7 +105,10 @@ TYPED_TEST(Apply, SweepsListsOnly) {
     options.n = 130, options.m = 600, options.dim = 2, options.lists = true;
     for (const auto weighting : {Weighting::plain, Weighting::cost})
       for (const int k : {1, 6})
-        expect_matches_reference(KernelCase<TypeParam>(options), Layout::rows, k, weighting);
+        for (const int width : testing::list_widths()) {
+          options.list_width = width;
+          expect_matches_reference(KernelCase<TypeParam>(options), Layout::rows, k, weighting);
+        }
   }
 }
 

@@ -107,7 +107,10 @@ TYPED_TEST(Draw, InvertsTheCumulativeSumOnAwkwardShapes) {
 }
 
 TYPED_TEST(Draw, SweepsListsOnly) {
-  expect_inversion(KernelCase<TypeParam>({.n = 130, .m = 900, .dim = 2, .lists = true}), 20);
+  for (const int width : testing::list_widths())
+    expect_inversion(
+        KernelCase<TypeParam>({.n = 130, .m = 900, .dim = 2, .lists = true, .list_width = width}),
+        20);
 }
 
 // Draw t of row i is the same however the requests are cut and ordered.

@@ -119,8 +119,9 @@ TYPED_TEST(Moments, EveryDimensionOfValues) {
 
 TYPED_TEST(Moments, SweepsListsOnly) {
   for (const int dim : {3, 6})
-    expect_matches_reference(
-        MomentsCase<TypeParam>({.n = 130, .m = 600, .dim = 2, .lists = true}, dim));
+    for (const int width : testing::list_widths())
+      expect_matches_reference(MomentsCase<TypeParam>(
+          {.n = 130, .m = 600, .dim = 2, .lists = true, .list_width = width}, dim));
 }
 
 // A spread of 1 around 1000: relative to the centre, not to the origin, nothing is lost.

@@ -75,7 +75,10 @@ TYPED_TEST(Pull, MatchesReferenceOnAwkwardShapes) {
 TYPED_TEST(Pull, SweepsListsOnly) {
   for (CaseOptions options : testing::all_forms(/*matrices=*/false)) {
     options.n = 130, options.m = 600, options.dim = 2, options.lists = true;
-    expect_matches_reference<TypeParam>(options);
+    for (const int width : testing::list_widths()) {
+      options.list_width = width;
+      expect_matches_reference<TypeParam>(options);
+    }
   }
 }
 

@@ -241,8 +241,11 @@ TYPED_TEST(Softmin, DoesNotDependOnTheNumberOfThreads) {
 
 TYPED_TEST(Softmin, SplitColumnsMatchReference) {
   for (const bool lists : {false, true})
-    expect_exact(KernelCase<TypeParam>({.n = 2, .m = 9000, .dim = 3, .eps = 0.1, .lists = lists}),
-                 true, true, 2);
+    for (const int width : testing::list_widths())
+      expect_exact(
+          KernelCase<TypeParam>(
+              {.n = 2, .m = 9000, .dim = 3, .eps = 0.1, .lists = lists, .list_width = width}),
+          true, true, 2);
 }
 
 TYPED_TEST(Softmin, AListOfAllBlocksChangesNothing) {

@@ -144,7 +144,10 @@ TYPED_TEST(TopK, EveryK) {
 }
 
 TYPED_TEST(TopK, SweepsListsOnly) {
-  expect_exact_sets(KernelCase<TypeParam>({.n = 130, .m = 900, .dim = 2, .lists = true}), 7);
+  for (const int width : testing::list_widths())
+    expect_exact_sets(
+        KernelCase<TypeParam>({.n = 130, .m = 900, .dim = 2, .lists = true, .list_width = width}),
+        7);
 }
 
 // Each target point stands there 50 times, far enough apart to lie in other vectors and blocks.

@@ -290,6 +290,29 @@ TEST(Batch, StopsWithinASecondWhereverItsThreadsAre) {
   }
 }
 
+TEST(Batch, AndSinglesRunAtOnceFromManyThreads) {
+  const Ragged<double> ragged(24);
+  std::vector<std::size_t> all(24);
+  std::iota(all.begin(), all.end(), 0);
+  const auto want = ragged.solve(all, 1);
+  std::atomic<int> equal{0};
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 6; ++caller)
+    callers.emplace_back([&, caller] {
+      std::vector<SinkhornResult<double>> got;
+      if (caller % 2 == 0) {
+        got = ragged.solve(all, 2);
+      } else {
+        Exec exec = with_threads(2);
+        for (const std::size_t i : all)
+          got.push_back(sinkhorn(ragged.made[i], ragged.options[i], exec, ragged.entry(i).start));
+      }
+      for (const std::size_t i : all) equal += same(got[i], want[i]);
+    });
+  for (auto& caller : callers) caller.join();
+  EXPECT_EQ(equal, 6 * 24);
+}
+
 TEST(Batch, RunsInsideACallersParallelRegion) {
   const Ragged<double> ragged(8);
   const auto outside = ragged.solve({0, 1, 2, 3}, 2);

@@ -11,10 +11,13 @@
 #include <thread>
 #include <vector>
 
+#include "monge/ot/composition.hpp"
 #include "monge/ot/derivatives.hpp"
 #include "monge/ot/divergence.hpp"
 #include "monge/ot/plan.hpp"
 #include "monge/ot/reference.hpp"
+#include "monge/ot/semi_dual.hpp"
+#include "monge/ot/sparsify.hpp"
 #include "ot/operator.hpp"
 #include "support/devices.hpp"
 #include "support/solved.hpp"
@@ -175,6 +178,32 @@ TYPED_TEST(OnDevice, SolvesAgree) {
       EXPECT_LE(again.report.iterations, 2) << mix.name;
     });
   }
+}
+
+// With a coarse basis, which clouds of this size have, and from every start.
+TYPED_TEST(OnDevice, EveryAccelerationAgrees) {
+  using T = TypeParam;
+  const double tolerance = sizeof(T) == 4 ? 1e-4 : 1e-9;
+  const auto clouds = random_clouds<T>(300, 280, 2, 3, 1.5, 1.1);
+  SinkhornOptions options;
+  options.epsilon = 0.002;
+  options.tolerance = tolerance;
+  double first = std::numeric_limits<double>::quiet_NaN();
+  for (const auto acceleration : {Acceleration::over_relaxation, Acceleration::anderson,
+                                  Acceleration::newton, Acceleration::automatic})
+    for (const auto initializer :
+         {Initializer::zero, Initializer::gaussian, Initializer::subsample}) {
+      if (acceleration != Acceleration::anderson && initializer != Initializer::zero) continue;
+      options.acceleration = acceleration;
+      options.initializer = initializer;
+      testing::on_every_device([&] {
+        Case<T> in(clouds, testing::current_device(), KL{1}, Balanced{}, SquaredEuclidean{});
+        const auto got = sinkhorn(*in.problem, options, in.exec);
+        EXPECT_TRUE(got.report.converged) << to_string(acceleration);
+        if (std::isnan(first)) first = got.report.dual_value;
+        EXPECT_NEAR(got.report.dual_value, first, 10 * tolerance) << to_string(acceleration);
+      });
+    }
 }
 
 // Everything that a plan says, at the same pair of potentials: that of the CPU.
@@ -431,6 +460,43 @@ TEST(KernelCache, FindsTheStreamedPlanOnEveryDevice) {
       const auto f = absorbed.f.to(Device{}), want = streamed.f.to(Device{});
       for (std::int64_t i = 0; i < want.size(); ++i) ASSERT_NEAR(f[i], want[i], 1e-9) << i;
     }
+  });
+}
+// Sums of up to 150 weights exp(score / eps), each wrong by at most 16 u max C / eps, which is
+// below 16 u 4 / 0.1 here; the hard problem moves by the rounding of its costs alone.
+TYPED_TEST(OnDevice, WhatIsDerivedFromProblemsAndPlansAgrees) {
+  using T = TypeParam;
+  constexpr double kEpsilon = 0.1;
+  const auto clouds = random_clouds<T>(150, 110, 3, 2);
+  const auto g = testing::random_vector<T>(110, 5, 0, -0.1, 0.1);
+  const auto v = testing::random_vector<T>(150, 6, 0, -1, 1);
+  std::vector<std::vector<T>> first;
+  testing::on_every_device([&] {
+    const Device device = testing::current_device();
+    Case<T> in(clouds, device, KL{1}, KL{0.5}, SquaredEuclidean{});
+    const auto potential = on(g, device), values = on(v, device);
+    const auto hard = c_transform<T>(*in.problem, Side::source, potential.view(), in.exec);
+    const auto soft = semi_dual<T>(*in.problem, kEpsilon, potential.view(), in.exec);
+    const auto of_hard = semi_dual<T>(*in.problem, 0, potential.view(), in.exec);
+    const Problem<T> onward(PointCloud<T>{in.points(in.y), in.points(in.x), SquaredEuclidean{}},
+                            in.b.view(), in.a.view(), KL{1}, KL{1});
+    const Plan<T> there(*in.problem, kEpsilon, soft.f.view(), potential.view()),
+        back_again(onward, kEpsilon, potential.view(), soft.f.view());
+    const Composition<T> both({&there, &back_again}, in.exec);
+    const auto kept = sparsify<T>(there, KeepMass{0.5}, in.exec);
+    const std::vector<std::vector<T>> got{
+        back(hard.values),
+        back(soft.f),
+        back(soft.dg),
+        back(soft.dy),
+        back(both.apply(Side::source, {values.data(), 150, 1, 1, 1, device}, in.exec)),
+        {static_cast<T>(soft.value), static_cast<T>(of_hard.value), static_cast<T>(kept.share)}};
+    if (first.empty()) first = got;
+    for (std::size_t k = 0; k < got.size(); ++k)
+      expect_close(got[k], first[k], 16 * unit<T>() * 4 / kEpsilon * 8, std::to_string(k));
+    EXPECT_EQ(hard.column.device(), device);
+    EXPECT_EQ(of_hard.dy.device(), device);
+    EXPECT_EQ(kept.plan.values.device(), device);
   });
 }
 }  // namespace

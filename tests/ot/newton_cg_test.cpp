@@ -98,6 +98,21 @@ TEST(NewtonCg, FindsPairsThatDecouple) {
   for (const double got : g) EXPECT_NEAR(got, 2.0 / 3.1, 1e-12);
 }
 
+// A constant is all but free: without the multiple of the curvature that gives the right-hand side
+// the sum of the slope, the step would be one along it, as far as the boundary.
+TEST(NewtonCg, NoStepIsSpentOnAConstantThatIsAlmostFree) {
+  const double eps = 0.05;
+  const auto clouds = testing::random_clouds<double>(40, 40, 2, 9, 1, 1);
+  DenseModel model(clouds, eps, KL{1e7}, KL{1e7});
+  Buffer<double> g(40, 0.0);
+  Exec exec;
+  ASSERT_TRUE(Newton(model, options(eps), exec).run(g).converged);
+  for (std::int64_t j = 0; j < 40; ++j) g[j] += eps * std::sin(7.0 * static_cast<double>(j)) / 2;
+  auto one = options(eps);
+  one.max_steps = 1;
+  EXPECT_LE(Newton(model, one, exec).run(g).residual, 0.1);
+}
+
 TEST(NewtonCg, TakesOutConstantsOfTwoBalancedSides) {
   const auto clouds = testing::random_clouds<double>(40, 40, 2, 9, 1, 1);
   DenseModel model(clouds, 0.01, Balanced{}, Balanced{});

@@ -4,8 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "support/devices.hpp"
 #include "support/small_epsilon.hpp"
 #include "support/solved.hpp"
 
@@ -215,6 +219,53 @@ TEST(Support, RepeatsBitForBitOnAnyThreads) {
   }
 }
 
+// On every device: a phase there ends where it does on the CPU, after as many visits.
+TEST(Support, IsTheSameOnEveryDevice) {
+  const auto clouds = testing::random_clouds<double>(500, 450, 3, 21, 1, 1);
+  const double eps = 2e-3;
+  std::vector<double> want;
+  int visits = 0;
+  for (const Device device : testing::devices()) {  // the CPU first
+    const auto on = [&](const std::vector<double>& values) {
+      Buffer<double> out(std::ssize(values), device);
+      copy(out.data(), device, values.data(), Device{}, out.size() * std::int64_t{sizeof(double)});
+      return out;
+    };
+    const auto x = on(clouds.x), y = on(clouds.y), a = on(clouds.a), b = on(clouds.b);
+    const Problem<double> problem(
+        PointCloud<double>{
+            {x.data(), 500, 3, 3, 1, device}, {y.data(), 450, 3, 3, 1, device}, SquaredEuclidean{}},
+        a.view(), b.view(), KL{0.5}, Balanced{});
+    Exec exec;
+    exec.device = device;
+    Operator<double> op(problem);
+    Alternation<double> alternation(problem, op, true, exec);
+    alternation.start({}, exec);
+    for (double level = 0.2; level > eps; level /= 2) {
+      alternation.set_epsilon(level);
+      for (int step = 0; step < 30; ++step) {
+        alternation.lead(1, exec);
+        alternation.sweep_following(exec);
+        alternation.follow(1, exec);
+      }
+    }
+    Buffer<double> f, g;
+    SupportPhase<double> phase(alternation, 1e-10, kBudget, exec);
+    const auto outcome = phase.run(eps, [&](const auto& check) {
+      alternation.copy_pair(check, f, g, exec);
+      return alternation.epsilon() == eps && check.marginal_error <= 1e-10;
+    });
+    ASSERT_TRUE(outcome.ended) << outcome.why;
+    const auto got = g.to(Device{});
+    if (want.empty()) {
+      want.assign(got.begin(), got.end());
+      visits = outcome.visits;
+    }
+    EXPECT_EQ(outcome.visits, visits);
+    for (std::size_t j = 0; j < want.size(); ++j) ASSERT_NEAR(got[j], want[j], 1e-8) << j;
+  }
+}
+
 // A plan that is spread out, or a budget for less than a few entries, is handed back by name after
 // a visit at most.
 TEST(Support, HandsBackWhatItCannotSolve) {
@@ -227,6 +278,116 @@ TEST(Support, HandsBackWhatItCannotSolve) {
   spread.run(0.01, 1e-6, 100, 1000);
   EXPECT_EQ(spread.outcome.visits, 0);
   EXPECT_NE(spread.outcome.why.find("kernel_cache"), std::string::npos);
+}
+// A5: whatever comes, the answer is right or its status says that it is not.
+SinkhornOptions by_support(double eps, double tolerance = 1e-8) {
+  SinkhornOptions options;
+  options.epsilon = eps;
+  options.tolerance = tolerance;
+  options.max_iterations = 3000;
+  options.acceleration = Acceleration::support;
+  return options;
+}
+
+/// The residual of the returned pair is what the report says, and within the tolerance where it
+/// says converged. `size`: of the potentials over eps, which rounding multiplies.
+void expect_honest(const SinkhornReport& report, const reference::DensePair& dense,
+                   double tolerance) {
+  if (report.transported_mass == 0) return;  // of soft sides far apart: no ratio to speak of
+  double size = 1;
+  for (const auto* v : {&dense.f, &dense.g})
+    for (const double u : *v) size = std::max(size, std::abs(u) / dense.eps);
+  const double error = dense.marginal_error(), rounding = 1e-14 * size;
+  EXPECT_NEAR(report.marginal_error, error, 1e-6 * error + rounding);
+  if (report.converged) {
+    EXPECT_LE(error, tolerance * (1 + 1e-6) + rounding);
+  }
+}
+
+void expect_solved(testing::Clouds<double> clouds, Marginal a, Marginal b, double eps) {
+  const testing::Solved<double> s(std::move(clouds), a, b, by_support(eps));
+  EXPECT_TRUE(s.result.report.converged) << s.result.report.marginal_error;
+  expect_honest(s.result.report, s.dense, 1e-8);
+}
+
+TEST(SupportHostile, AllPointsEqual) {
+  auto clouds = testing::random_clouds<double>(70, 50, 3, 1, 1, 1);
+  std::fill(clouds.x.begin(), clouds.x.end(), 0.5);
+  std::fill(clouds.y.begin(), clouds.y.end(), 0.5);
+  expect_solved(clouds, Balanced{}, Balanced{}, 1e-4);
+  expect_solved(clouds, KL{0.1}, KL{0.3}, 1e-4);
+}
+
+TEST(SupportHostile, TwoFarClustersOfUnequalMass) {
+  auto clouds = testing::random_clouds<double>(120, 140, 2, 2, 1, 1);
+  for (std::int64_t i = 0; i < 30; ++i) clouds.x[2 * i] += 50;  // a quarter, and
+  for (std::int64_t j = 0; j < 80; ++j) clouds.y[2 * j] += 50;  // more than half
+  for (const double eps : {1.0, 0.05, 1e-3}) expect_solved(clouds, Balanced{}, Balanced{}, eps);
+}
+
+TEST(SupportHostile, ZeroWeightsAndDuplicates) {
+  auto clouds = testing::random_clouds<double>(90, 90, 2, 3, 1, 1);
+  for (std::int64_t i = 0; i < 30; ++i)
+    for (std::int64_t k = 0; k < 2; ++k) clouds.x[(60 + i) * 2 + k] = clouds.x[i * 2 + k];
+  for (auto* weights : {&clouds.a, &clouds.b}) {
+    for (std::int64_t i = 5; i < 90; i += 7) (*weights)[i] = 0;
+    const double mass = reference::DensePair::sum(*weights);
+    for (double& w : *weights) w /= mass;
+  }
+  expect_solved(clouds, Balanced{}, Balanced{}, 1e-3);
+  expect_solved(clouds, KL{0.3}, Balanced{}, 1e-3);
+}
+
+TEST(SupportHostile, ManyAgainstFew) {
+  for (const bool few_sources : {true, false})
+    expect_solved(
+        testing::random_clouds<double>(few_sources ? 3 : 700, few_sources ? 700 : 3, 2, 4, 1, 1),
+        Balanced{}, Balanced{}, 2e-3);
+}
+
+TEST(SupportHostile, EveryMixtureOfMarginals) {
+  for (const auto& mixture : testing::mixtures()) {
+    SCOPED_TRACE(mixture.name);
+    expect_solved(testing::random_clouds<double>(80, 70, 2, 5, mixture.mass_a, mixture.mass_b),
+                  mixture.a, mixture.b, 1e-3);
+  }
+}
+
+TEST(SupportHostile, ForbiddenPairs) {
+  constexpr std::int64_t n = 60;
+  const auto clouds = testing::random_clouds<double>(n, n, 2, 6, 1, 1);
+  auto costs = clouds.costs();
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t j = 0; j < n; ++j)
+      if ((i + j) % 3 == 0 && i != j) costs[i * n + j] = std::numeric_limits<double>::infinity();
+  const Problem<double> problem(CostMatrix<double>{{costs.data(), n, n}}, clouds.source_weights(),
+                                clouds.target_weights(), Balanced{}, Balanced{});
+  Exec exec;
+  const auto result = sinkhorn(problem, by_support(1e-3), exec);
+  EXPECT_TRUE(result.report.converged);
+  expect_honest(result.report,
+                {costs, clouds.a, clouds.b, testing::to_double(result.f),
+                 testing::to_double(result.g), 1e-3, Balanced{}, Balanced{}},
+                1e-8);
+}
+
+TEST(SupportHostileSlow, AThousandRandomProblems) {
+  const auto mixtures = testing::mixtures();
+  int converged = 0;
+  for (std::uint64_t seed = 0; seed < 1000; ++seed) {
+    SCOPED_TRACE(seed);
+    const auto u = testing::random_vector<double>(5, seed, 99);
+    const auto& mixture = mixtures[seed % mixtures.size()];
+    const double eps = std::pow(10, -5 * u[2]);
+    const testing::Solved<double> s(
+        testing::random_clouds<double>(
+            1 + static_cast<std::int64_t>(40 * u[0]), 1 + static_cast<std::int64_t>(40 * u[1]),
+            1 + static_cast<std::int64_t>(6 * u[3]), seed, mixture.mass_a, mixture.mass_b),
+        mixture.a, mixture.b, by_support(eps));
+    expect_honest(s.result.report, s.dense, 1e-8);
+    converged += s.result.report.converged;
+  }
+  EXPECT_GE(converged, 980);
 }
 }  // namespace
 }  // namespace monge

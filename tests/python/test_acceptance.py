@@ -52,6 +52,44 @@ def test_translation_keeps_unbalanced_problems_fast(
     assert result.transported_mass == pytest.approx(mass, abs=0.6e-4)
 
 
+# S4: passes to an L1 error of 1e-6, against the best method of the specification's table. Costs are
+# scaled to a maximum of 1.
+def square() -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(0)
+    return rng.random((800, 2)), rng.random((800, 2)) * 0.7 + 0.2, np.full(800, 1 / 800)
+
+
+def lattice() -> tuple[np.ndarray, ...]:
+    axis = np.arange(24) / 23
+    points = np.stack(np.meshgrid(axis, axis, indexing="ij"), -1).reshape(-1, 2)
+
+    def bump(centre: tuple[float, float], width: float) -> np.ndarray:
+        return np.exp(-((points - centre) ** 2).sum(-1) / (2 * width**2)) + 1e-3
+
+    a, b = bump((0.3, 0.3), 0.12), bump((0.65, 0.6), 0.08) + bump((0.3, 0.75), 0.06) / 2
+    return points, points, a / a.sum(), b / b.sum()
+
+
+@pytest.mark.parametrize(
+    ("problem", "epsilon", "best"),
+    [
+        (square, 1e-2, 68),
+        (square, 1e-3, 192),
+        (square, 1e-4, 608),
+        (lattice, 1e-2, 52),
+        (lattice, 1e-3, 162),
+        (lattice, 1e-4, 622),
+    ],
+)
+def test_automatic_acceleration_takes_few_passes(problem, epsilon: float, best: int) -> None:
+    x, y, *weights = problem()
+    scale = ((x[:, None] - y[None]) ** 2).sum(-1).max()
+    result = monge.solve_sample(x, y, *weights, epsilon=epsilon * scale)
+    assert result.converged
+    assert result.passes <= 1.2 * best
+    assert sum(phase.passes for phase in result.phases) == result.passes
+
+
 # R2: the transported mass does not depend on how finely the measures are sampled with the product
 # reference; with the counting reference it drifts.
 @pytest.mark.parametrize(

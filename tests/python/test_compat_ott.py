@@ -163,3 +163,11 @@ def test_against_ott_jax(problem, tau_a, tau_b):
         assert_allclose(ours.marginal(axis), theirs.marginal(axis), rtol=1e-9)
     shift = np.asarray(ours.f - theirs.f)
     assert_allclose(shift, shift[0], atol=1e-10)
+
+
+def test_tracing_is_refused(problem):
+    jax = pytest.importorskip("jax")
+    x, y = jax.numpy.asarray(problem.x), jax.numpy.asarray(problem.y)
+    for transform in (jax.jit, jax.grad):
+        with pytest.raises(NotImplementedError, match="traced"):
+            transform(lambda x: ott.solve(x, y, epsilon=0.1).value)(x)

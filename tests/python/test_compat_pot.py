@@ -155,6 +155,12 @@ def test_infinite_strengths_are_balanced(balanced):
     soft = pot.solve(balanced.cost(), balanced.a, balanced.b, REG, unbalanced=np.inf, **TIGHT)
     one = pot.solve(balanced.cost(), balanced.a, balanced.b, REG, unbalanced=[np.inf], **TIGHT)
     assert soft.value == one.value == plain.value
+    for reg_type in ("KL", "entropy"):  # without a strength its type says nothing
+        terms = dict(reg=REG, reg_type=reg_type, **TIGHT)
+        kl = pot.solve(balanced.cost(), balanced.a, balanced.b, **terms)
+        tv = pot.solve(balanced.cost(), balanced.a, balanced.b, unbalanced_type="TV", **terms)
+        assert tv.value == kl.value
+        assert_allclose(tv.potential_a, kl.potential_a, rtol=0)
 
 
 def test_result_fields(clouds):
@@ -326,6 +332,7 @@ X, Y = np.ones((3, 2)), np.zeros((2, 2))
         (lambda: pot.solve(M, reg=1, method="emd"), "method='emd'"),
         (lambda: pot.solve_sample(X, Y), "exact"),
         (lambda: pot.solve_sample(X, Y, reg=1, metric="cityblock"), "metric 'cityblock'"),
+        (lambda: pot.solve_sample(X, Y, reg=1, metric=np.dot), "metric"),
         (lambda: pot.solve_sample(X, Y, reg=1, method="sliced"), "another problem"),
         (lambda: pot.solve_sample(X, Y, reg=1, method="lowrank"), "another problem"),
         (lambda: pot.solve_sample(X, Y, reg=1, debias="split"), "debias='split'"),

@@ -61,7 +61,7 @@ bool swept(const Pairs<T>& p, std::int64_t i, std::int64_t j) {
   if (!p.list) return true;
   const auto* const first = p.list->blocks + p.list->offsets[i / kernels::kRowBlock];
   const auto* const last = p.list->blocks + p.list->offsets[i / kernels::kRowBlock + 1];
-  return std::find(first, last, j / kernels::kColumnBlock) != last;
+  return std::find(first, last, j / p.list->width) != last;
 }
 
 /// Bound on the absolute error of a cost c evaluated in T: the number of roundings it goes through

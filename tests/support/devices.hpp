@@ -117,8 +117,8 @@ class Placed {
     if (p.list && device_.is_cuda()) {
       const std::int64_t blocks = (p.n + kernels::kRowBlock - 1) / kernels::kRowBlock;
       const kernels::BlockList host = *p.list;
-      list_ = std::make_unique<kernels::BlockList>(
-          kernels::BlockList{in(host.offsets, blocks + 1), in(host.blocks, host.offsets[blocks])});
+      list_ = std::make_unique<kernels::BlockList>(kernels::BlockList{
+          in(host.offsets, blocks + 1), in(host.blocks, host.offsets[blocks]), host.width});
       p.list = list_.get();
     }
     return p;

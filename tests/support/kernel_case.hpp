@@ -69,8 +69,18 @@ struct CaseOptions {
   bool zero_weights = true;  // some h are -inf
   bool bad_shift = true;     // rows 3, 5 and 6 of every eleven have shift +inf, -inf, NaN
   bool lists = false;        // sweep a list of column blocks
+  int list_width = kernels::kColumnBlock;
   std::uint64_t seed = 1;
 };
+
+/// What a list of column blocks may be made of.
+inline std::vector<int> list_widths() {
+#ifdef MONGE_WITH_CUDA
+  return {kernels::kColumnBlock};
+#else
+  return {kernels::kColumnBlock, kernels::kRowBlock};
+#endif
+}
 
 /// The forms of cost every verb is tested on; `pull` leaves the matrices out.
 inline std::vector<CaseOptions> all_forms(bool matrices = true) {
@@ -162,9 +172,9 @@ class KernelCase {
     static constexpr const char* kForms[] = {"squared", "distance", "power", "dot", "matrix"};
     return std::string(kForms[static_cast<int>(options_.form)]) +
            (options_.product ? " product" : "") + (options_.transposed ? " transposed" : "") +
-           (options_.lists ? " lists" : "") + ", n " + std::to_string(options_.n) + ", m " +
-           std::to_string(options_.m) + ", dim " + std::to_string(options_.dim) + ", eps " +
-           std::to_string(eps);
+           (options_.lists ? " lists of " + std::to_string(options_.list_width) : "") + ", n " +
+           std::to_string(options_.n) + ", m " + std::to_string(options_.m) + ", dim " +
+           std::to_string(options_.dim) + ", eps " + std::to_string(eps);
   }
 
  private:
@@ -183,8 +193,7 @@ class KernelCase {
   // sweeps nothing when there are several.
   void make_lists() {
     const std::int64_t row_blocks = (options_.n + kernels::kRowBlock - 1) / kernels::kRowBlock;
-    const std::int64_t col_blocks =
-        (options_.m + kernels::kColumnBlock - 1) / kernels::kColumnBlock;
+    const std::int64_t col_blocks = (options_.m + options_.list_width - 1) / options_.list_width;
     offsets_ = {0};
     for (std::int64_t r = 0; r < row_blocks; ++r) {
       for (std::int64_t c = 0; c < col_blocks; ++c)
@@ -192,7 +201,7 @@ class KernelCase {
           blocks_.push_back(static_cast<std::int32_t>(c));
       offsets_.push_back(static_cast<std::int64_t>(blocks_.size()));
     }
-    list_ = BlockList{offsets_.data(), blocks_.data()};
+    list_ = BlockList{offsets_.data(), blocks_.data(), options_.list_width};
   }
 };
 }  // namespace monge::testing

@@ -5,6 +5,9 @@
 // On the CPU entries run side by side, one thread each, the large first; one that outweighs all
 // that is left has every thread. The bytes of kernel_cache are those of each entry that is running.
 // Callbacks come from any thread, one at a time.
+//
+// On a GPU a sweep of all entries is one launch and a check of all is one wait; how many take part
+// at a time follows from their sizes. Results share memory, which goes with the last of them.
 #pragma once
 #include <span>
 #include <vector>

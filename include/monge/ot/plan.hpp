@@ -59,6 +59,8 @@ class Plan {
   /// sizes disagree or epsilon <= 0.
   Plan(const Problem<T>& problem, double epsilon, VectorView<const T> f, VectorView<const T> g,
        double mass_level = 0);
+  /// Of a solve by trees, truncated by the pair that it returns, within the certificate of its
+  /// report: so are all members but dense().
   Plan(const Problem<T>& problem, const SinkhornResult<T>& result);
 
   std::int64_t n() const;
@@ -68,6 +70,9 @@ class Plan {
   VectorView<const T> f() const { return f_.view(); }
   VectorView<const T> g() const { return g_.view(); }
   double mass_level() const { return mass_level_; }
+  /// A bound on what the marginals lose to pairs that are left out, over the mass; 0: all are
+  /// there.
+  double truncation() const { return truncation_; }
 
   /// P V for side source, [m, k] -> [n, k]; P^T V for side target, [n, k] -> [m, k]. V is signed.
   Buffer<T> apply(Side rows, MatrixView<const T> v, Exec& exec) const;
@@ -121,7 +126,7 @@ class Plan {
 
  private:
   const Problem<T>* problem_;
-  double epsilon_, mass_level_;
+  double epsilon_, mass_level_, truncation_ = 0;
   Buffer<T> f_, g_;
   std::shared_ptr<const Operator<T>> op_;
 };

@@ -7,10 +7,12 @@
 #include <optional>
 
 #include "monge/core/buffer.hpp"
+#include "monge/ot/bounds.hpp"
 #include "monge/ot/geometry.hpp"
 #include "monge/ot/marginal.hpp"
 
 namespace monge {
+struct BoundEntries;
 struct Inspection;
 
 struct ProblemOptions {
@@ -24,6 +26,9 @@ struct ProblemOptions {
   /// Of arrays on a GPU: the cudaStream_t in whose order they are ready; null: the legacy default
   /// stream. The problem is inspected on it, and so is what no Exec is given to.
   void* stream = nullptr;
+  /// P >= L. On the CPU, without a total mass; else NotAvailable. A hard row or column must have
+  /// room: sum_j L_ij <= a_i. Entries belong to allowed pairs of positive weight.
+  LowerBounds bounds = {};
 };
 
 template <class T>
@@ -33,10 +38,10 @@ class Problem {
   /// points or costs must outlive the problem. Throws InvalidArgument for wrong shapes, devices
   /// that disagree, non-finite points, NaN or -infinite costs, negative or non-finite weights,
   /// zero mass, bad strengths, disagreeing Balanced masses (per component of the allowed pairs),
-  /// costs that overflow T, and an infeasible total mass; NotAvailable for arrays on a device
-  /// that this build lacks. Arguments are named x, y, C, a, b, marginal_a, marginal_b,
-  /// total_mass and mass_tolerance (p for the power); the index is that of the point, the weight
-  /// or the row of C.
+  /// costs that overflow T, an infeasible total mass and infeasible bounds; NotAvailable for arrays
+  /// on a device that this build lacks. Arguments are named x, y, C, a, b, marginal_a, marginal_b,
+  /// total_mass, mass_tolerance and bounds (p for the power); the index is that of the point, the
+  /// weight, the row of C or the bound.
   Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<const T> b, Marginal marginal_a,
           Marginal marginal_b, ProblemOptions options = {});
 
@@ -59,6 +64,8 @@ class Problem {
   void* stream() const { return stream_; }
   /// What was read of the arrays (src/ot/inspection.hpp), for the library itself.
   const Inspection& inspection() const { return *inspection_; }
+  /// The bounds that are there (src/ot/bounds.hpp), null where there are none; likewise.
+  const BoundEntries* bounds() const { return bounds_.get(); }
 
  private:
   Geometry<T> geometry_;
@@ -71,5 +78,6 @@ class Problem {
   std::optional<double> total_mass_;
   double mass_a_ = 0, mass_b_ = 0, mass_tolerance_ = 0;
   std::shared_ptr<const Inspection> inspection_;
+  std::shared_ptr<const BoundEntries> bounds_;
 };
 }  // namespace monge

@@ -31,7 +31,7 @@ struct SemiDual {
 /// The semi-dual at g [m] and its gradients; two passes. epsilon = 0: the hard problem, one pass,
 /// and at a tie the supergradient of the lower column; its sums are formed on the host. Throws
 /// InvalidArgument for a g of wrong length or not finite and for epsilon < 0, NotAvailable for TV
-/// sides and a total mass.
+/// sides, a total mass and lower bounds.
 template <class T>
 SemiDual<T> semi_dual(const Problem<T>& problem, double epsilon, VectorView<const T> g, Exec& exec);
 }  // namespace monge

@@ -61,7 +61,7 @@ using AnySolution = std::variant<SavedSolution<float>, SavedSolution<double>>;
 
 /// Writes `path` at once: it holds the whole solution or is untouched. With a reference `problem`
 /// is the one that was asked for and `result` that of the equivalent one. Throws IoError, and
-/// NotAvailable for a lattice.
+/// NotAvailable for a lattice and for lower bounds.
 template <class T>
 void save(const std::string& path, const Problem<T>& problem, const SinkhornResult<T>& result,
           const SinkhornOptions& options, const SaveOptions& how = {},

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._errors import InvalidArgument
+from .._errors import InvalidArgument, NotAvailable
 
 
 def _module(value: Any) -> str:
@@ -23,6 +23,13 @@ class Kind:
     def __init__(self, *values: Any):
         first = next((v for v in values if hasattr(v, "dtype")), None)
         self.xp: Any = importlib.import_module(_module(first))
+        if self.xp.__name__ == "jax.numpy":
+            tracer = importlib.import_module("jax").core.Tracer
+            if any(isinstance(value, tracer) for value in values):
+                raise NotAvailable(
+                    "[compat] an array is being traced by jax.jit, jax.grad or jax.vmap, which monge is not part "
+                    "of: call it on concrete arrays"
+                )
         self.is_torch = self.xp.__name__ == "torch"
         self.dtype: Any = self.xp.float32 if "float32" in str(getattr(first, "dtype", "")) else None
         self.dtype = self.dtype or self.xp.float64

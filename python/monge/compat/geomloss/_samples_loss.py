@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from ... import KL, Balanced, Solution, divergence, solve_sample
+from ... import KL, Balanced, Solution, divergence, solve_sample, solve_sample_batch
 from ..._divergence import Divergence
 from ..._errors import InvalidArgument, NotAvailable
 from ..._marginals import Marginal
@@ -36,7 +37,7 @@ class SamplesLoss:
             Differentiating them raises NotImplementedError.
         scaling, diameter: of GeomLoss's schedule. Checked, and without effect: monge anneals by itself, and results
             meet its tolerance, 1e-6 (1e-5 in float32), whatever they are.
-        truncate, cluster_scale, backend, verbose, and cluster labels in a call: checked, and without effect.
+        truncate, cluster_scale, backend, verbose: checked, and without effect, as are cluster labels in a call.
         loss, cost, kernel: other losses than "sinkhorn", and any cost or kernel, raise NotImplementedError.
 
     It is no ``torch.nn.Module`` (torch is not imported for NumPy's sake): it has no parameters to be found.
@@ -95,101 +96,90 @@ class SamplesLoss:
 
     def __call__(self, *args: Any) -> Any:
         if self.potentials:
-            return self._over(args, self._debiased_potentials if self.debias else self._potentials)
-        return self._over(args, self._value)[0]
+            return self._potentials(args, self.debias)
+        kind, problems, batched, _ = _read(args)
+        taped = any(is_taped(*problem) for problem in problems)
+        values = []
+        found = self._solved(kind, problems, self.debias, taped)
+        for one, problem in zip(found, problems, strict=True):
+            value = kind.scalar(one.value)
+            values.append(differentiable(value, _slopes(one), problem) if taped else value)
+        return kind.stack(values) if batched else values[0]
 
     def plan_potentials(self, *args: Any) -> tuple[Any, Any]:
         """The potentials (f, g) of the plan, in units of the cost, whatever ``debias`` is: called as the loss."""
-        f, g = self._over(args, self._potentials)
-        return f, g
+        return self._potentials(args, debias=False)
 
-    def _terms(self, kind: Kind) -> dict[str, Any]:
+    def _solved(
+        self, kind: Kind, problems: list[tuple[Any, ...]], debias: bool, gradients: bool = False
+    ) -> Sequence[Solution | Divergence]:
         side: Marginal = Balanced() if self.reach is None else KL(self.reach**self.p)
-        return {
+        terms: dict[str, Any] = {
             "cost": _COSTS[self.p],
             "epsilon": self.blur**self.p,
             "marginals": side,
             "tolerance": 1e-5 if kind.is_float32 else 1e-6,
         }
+        if debias:
+            return [divergence(*problem, gradients=gradients, **terms) for problem in problems]
+        if len(problems) == 1:
+            return [solve_sample(*problems[0], **terms)]
+        xs, ys, a, b = (list(column) for column in zip(*problems, strict=True))
+        return solve_sample_batch(xs, ys, a, b, **terms)
 
-    def _divergence(
-        self, kind: Kind, problem: tuple[Any, ...], gradients: bool = False
-    ) -> Divergence:
-        x, y, a, b = problem
-        return divergence(x, y, a, b, gradients=gradients, **self._terms(kind))
-
-    def _solution(self, kind: Kind, problem: tuple[Any, ...]) -> Solution:
-        x, y, a, b = problem
-        return solve_sample(x, y, a, b, **self._terms(kind))
-
-    def _value(self, kind: Kind, *problem: Any) -> tuple[Any]:
-        taped = is_taped(*problem)
-        found: Any
-        if self.debias:
-            found = self._divergence(kind, problem, gradients=taped)
-        else:
-            found = self._solution(kind, problem)
-        value = kind.scalar(found.value)
-        if not taped:
-            return (value,)
-        return (differentiable(value, lambda: found.gradient()[:4], problem),)
-
-    def _potentials(self, kind: Kind, *problem: Any) -> tuple[Any, Any]:
-        return self._cut(kind, self._solution(kind, problem).potentials, problem)
-
-    def _debiased_potentials(self, kind: Kind, *problem: Any) -> tuple[Any, Any]:
-        return self._cut(kind, self._divergence(kind, problem).potentials, problem)
-
-    def _cut(self, kind: Kind, pair: tuple[Any, Any], problem: tuple[Any, ...]) -> tuple[Any, Any]:
-        f, g = (kind(p) for p in pair)
-        if not is_taped(*problem):
-            return f, g
+    def _potentials(self, args: tuple[Any, ...], debias: bool) -> tuple[Any, Any]:
+        kind, problems, batched, shapes = _read(args)
+        found = self._solved(kind, problems, debias)
         message = "[compat] potentials carry no gradient: monge differentiates the value of a loss"
-        return refused(f, message, problem), refused(g, message, problem)
-
-    def _over(self, args: tuple[Any, ...], solver: Any) -> tuple[Any, ...]:
-        """The solver's results for the call, one problem or a batch of them."""
-        if len(args) not in (2, 4, 6):
-            raise InvalidArgument(
-                f"[compat] got {len(args)} arguments, wanted (x, y), (a, x, b, y) or (l_x, a, x, l_y, b, y)"
-            )
-        l_x, a, x, l_y, b, y = {2: (None, None, args[0], None, None, args[-1])}.get(
-            len(args), (None, *args[:2], None, *args[2:]) if len(args) == 4 else args
+        pairs = [
+            [
+                refused(kind(p), message, problem) if is_taped(*problem) else kind(p)
+                for p in one.potentials
+            ]
+            for one, problem in zip(found, problems, strict=True)
+        ]
+        f, g = (kind.stack(list(side)) if batched else side[0] for side in zip(*pairs, strict=True))
+        return tuple(
+            p if shape is None else p.reshape(shape)
+            for p, shape in zip((f, g), shapes, strict=True)
         )
-        dims = getattr(x, "ndim", 2)
-        if dims not in (2, 3) or getattr(y, "ndim", 2) != dims:
+
+
+def _read(args: tuple[Any, ...]) -> tuple[Kind, list[tuple[Any, ...]], bool, list[Any]]:
+    """The kind of the clouds, the problems (x, y, a, b), whether they are a batch, and the weights' shapes."""
+    if len(args) not in (2, 4, 6):
+        raise InvalidArgument(
+            f"[compat] got {len(args)} arguments, wanted (x, y), (a, x, b, y) or (l_x, a, x, l_y, b, y)"
+        )
+    if len(args) == 2:
+        args = (None, args[0], None, args[1])
+    if len(args) == 4:
+        args = (None, *args[:2], None, *args[2:])
+    l_x, a, x, l_y, b, y = args
+    dims = getattr(x, "ndim", 2)
+    if dims not in (2, 3) or getattr(y, "ndim", 2) != dims:
+        raise InvalidArgument(
+            f"[compat] x has shape {getattr(x, 'shape', None)} and y {getattr(y, 'shape', None)}, wanted "
+            "(N, D) and (M, D), or (B, N, D) and (B, M, D)"
+        )
+    for name, labels, cloud in (("l_x", l_x, x), ("l_y", l_y, y)):
+        if labels is not None and (dims == 3 or len(labels) != len(cloud)):
             raise InvalidArgument(
-                f"[compat] x has shape {getattr(x, 'shape', None)} and y {getattr(y, 'shape', None)}, wanted "
-                "(N, D) and (M, D), or (B, N, D) and (B, M, D)"
+                f"[compat] {name} has {len(labels)} labels, wanted one for each point of a single cloud",
+                name,
             )
-        for name, labels, cloud in (("l_x", l_x, x), ("l_y", l_y, y)):
-            if labels is not None and (dims == 3 or len(labels) != len(cloud)):
-                raise InvalidArgument(
-                    f"[compat] {name} has {len(labels)} labels, wanted one for each point of a single cloud",
-                    name,
-                )
-        shapes = [getattr(w, "shape", None) for w in (a, b)]
-        a, b = (_flat(w, dims) for w in (a, b))
-        kind = Kind(x, y)
-        if dims == 2:
-            found = solver(kind, x, y, a, b)
-        else:
-            count = len(x)
-            problems = zip(
-                x,
-                entries(y, count, "y"),
-                entries(a, count, "a"),
-                entries(b, count, "b"),
-                strict=True,
-            )
-            results = [solver(kind, *problem) for problem in problems]
-            found = tuple(kind.stack(list(part)) for part in zip(*results, strict=True))
-        if len(found) == 2:  # potentials, shaped as the weights
-            return tuple(
-                p if shape is None else p.reshape(shape)
-                for p, shape in zip(found, shapes, strict=True)
-            )
-        return tuple(found)
+    shapes = [getattr(w, "shape", None) for w in (a, b)]
+    a, b = (_flat(w, dims) for w in (a, b))
+    if dims == 2:
+        return Kind(x, y), [(x, y, a, b)], False, shapes
+    others = ((y, "y"), (a, "a"), (b, "b"))
+    columns = (x, *(entries(value, len(x), name) for value, name in others))
+    return Kind(x, y), list(zip(*columns, strict=True)), True, shapes
+
+
+def _slopes(found: Solution | Divergence) -> Callable[[], Sequence[Any]]:
+    """Derivatives of the value in x, y, a, b."""
+    return lambda: found.gradient()[:4]
 
 
 def _flat(weights: Any, dims: int) -> Any:

@@ -9,7 +9,9 @@ from typing import Any
 
 from ... import Solution, divergence
 from ... import solve as monge_solve
+from ... import solve_batch as monge_solve_batch
 from ... import solve_sample as monge_solve_sample
+from ... import solve_sample_batch as monge_solve_sample_batch
 from ..._divergence import Divergence
 from ..._errors import InvalidArgument, NotAvailable
 from .._batch import Stacked, entries
@@ -234,17 +236,12 @@ def solve_batch(
     tol: float | None = None,
 ) -> OTResultBatch:
     """``geomloss.ot.solve_batch``: costs (B, N, M), weights (B, N) and (B, M); each problem meets ``tol`` by itself."""
-    count = len(C)
-    problems = zip(C, entries(a, count, "a"), entries(b, count, "b"), strict=True)
-    terms = dict(
-        reg=reg,
-        unbalanced=unbalanced,
-        unbalanced_type=unbalanced_type,
-        method=method,
-        max_iter=max_iter,
-        tol=tol,
-    )
-    return OTResultBatch([solve(c, a=w_a, b=w_b, **terms) for c, w_a, w_b in problems], Kind(C))
+    kind, count = Kind(C), len(C)
+    options = _options(reg, unbalanced, unbalanced_type, method, max_iter, tol, kind)
+    problems = list(zip(C, entries(a, count, "a"), entries(b, count, "b"), strict=True))
+    found = monge_solve_batch(problems, **options)
+    results = [OTResult(r, kind, None, p) for r, p in zip(found, problems, strict=True)]
+    return OTResultBatch(results, kind)
 
 
 def solve_sample(
@@ -272,6 +269,27 @@ def solve_sample(
         blur, reach: instead of reg and unbalanced: ``p blur^p`` and ``p reach^p``, p the power in the cost.
         a, b, reg, unbalanced, unbalanced_type, method, max_iter, tol: as ``solve``.
     """
+    kind = Kind(X_a, X_b)
+    options = _sample_options(
+        cost, debias, reg, unbalanced, unbalanced_type, method, max_iter, tol, blur, reach, kind
+    )
+    inputs = (X_a, X_b, *(None if absent(w) else w for w in (a, b)))
+    return _sample_result(inputs, debias, kind, options)
+
+
+def _sample_options(
+    cost: Any,
+    debias: Any,
+    reg: Any,
+    unbalanced: Any,
+    unbalanced_type: Any,
+    method: Any,
+    max_iter: Any,
+    tol: Any,
+    blur: Any,
+    reach: Any,
+    kind: Kind,
+) -> dict[str, Any]:
     checked("debias", debias, bool, "True or False")
     if callable(cost):
         raise NotAvailable(
@@ -292,16 +310,19 @@ def solve_sample(
         reg = p * length_of(blur, "blur") ** p
     if reach is not None:
         unbalanced = p * length_of(reach, "reach") ** p
-    kind = Kind(X_a, X_b)
     options = _options(reg, unbalanced, unbalanced_type, method, max_iter, tol, kind)
-    weights = [None if absent(w) else w for w in (a, b)]
-    inputs = (X_a, X_b, *weights)
+    return {"cost": cost, **options}
+
+
+def _sample_result(
+    inputs: tuple[Any, ...], debias: bool, kind: Kind, options: dict[str, Any]
+) -> OTResult:
     found: Solution | Divergence
     if debias:
-        found = divergence(*inputs, cost=cost, gradients=is_taped(*inputs), **options)
+        found = divergence(*inputs, gradients=is_taped(*inputs), **options)
     else:
-        found = monge_solve_sample(*inputs, cost=cost, **options)
-    return OTResult(found, kind, (X_a, X_b), inputs)
+        found = monge_solve_sample(*inputs, **options)
+    return OTResult(found, kind, inputs[:2], inputs)
 
 
 def solve_sample_batch(
@@ -321,14 +342,14 @@ def solve_sample_batch(
     reach: Any = None,
 ) -> OTResultBatch:
     """``solve_sample`` for clouds (B, N, D) and (B, M, D), weights (B, N) and (B, M)."""
-    count = len(X_a)
-    problems = zip(
-        X_a,
-        entries(X_b, count, "X_b"),
-        entries(a, count, "a"),
-        entries(b, count, "b"),
-        strict=True,
+    kind, count = Kind(X_a, X_b), len(X_a)
+    options = _sample_options(
+        cost, debias, reg, unbalanced, unbalanced_type, method, max_iter, tol, blur, reach, kind
     )
-    terms: tuple[Any, ...] = (cost, debias, reg, unbalanced, unbalanced_type, method)
-    terms += (max_iter, tol, blur, reach)
-    return OTResultBatch([solve_sample(*problem, *terms) for problem in problems], Kind(X_a, X_b))
+    columns = (X_a, *(entries(v, count, n) for v, n in ((X_b, "X_b"), (a, "a"), (b, "b"))))
+    problems = list(zip(*columns, strict=True))
+    if debias:
+        return OTResultBatch([_sample_result(p, True, kind, options) for p in problems], kind)
+    found = monge_solve_sample_batch(*(list(column) for column in columns), **options)
+    results = [OTResult(r, kind, p[:2], p) for r, p in zip(found, problems, strict=True)]
+    return OTResultBatch(results, kind)

@@ -8,7 +8,7 @@ from ..._errors import InvalidArgument, NotAvailable
 from .._batch import entries
 from .._kind import Kind, checked
 from .._terms import strength_of
-from ._linear import Ask, Geometry, metric_of, reference_of, solved
+from ._linear import Ask, Geometry, metric_of, reference_of, solved_together
 from ._result import BatchResult
 
 __all__ = ["solve_batch", "solve_sample_batch"]
@@ -40,7 +40,7 @@ def _solved(
     checked("inner_iter", inner_iter, int, "an integer")
     checked("inner_reg", inner_reg, (int, float), "a number")
     strength, count = strength_of(reg), len(geometries)
-    asks = (
+    asks = [
         Ask(
             geometry,
             weights_a,
@@ -54,8 +54,8 @@ def _solved(
         for geometry, weights_a, weights_b in zip(
             geometries, entries(a, count, "a"), entries(b, count, "b"), strict=True
         )
-    )
-    return BatchResult([solved(ask) for ask in asks], kind)
+    ]
+    return BatchResult(solved_together(asks), kind)
 
 
 def solve_batch(

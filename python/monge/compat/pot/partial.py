@@ -55,7 +55,7 @@ def entropic_partial_wasserstein(
             tolerance=stopThr,
             max_iterations=numItermax,
             grad="autodiff",
-            balanced_units=False,
+            scalings=False,
         )
     )
     if not log:

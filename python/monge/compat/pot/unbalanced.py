@@ -68,7 +68,7 @@ def _results(
                 tolerance=stopThr,
                 max_iterations=numItermax,
                 grad="autodiff",
-                balanced_units=False,
+                scalings=False,
                 name="reg_m",
             )
         )

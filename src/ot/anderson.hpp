@@ -1,0 +1,41 @@
+// Anderson mixing of the fixed-point map g -> g+ of one iteration (Anderson 1965; Walker and Ni
+// 2011): the next g is the combination of the last images whose residuals combine to the least, in
+// the norm of the weights. On a linear map it is what GMRES does, at no pass of its own. It knows
+// no dual: who calls it rejects a mix that lowered it.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "kernels/penalty.hpp"
+#include "monge/core/buffer.hpp"
+#include "monge/core/exec.hpp"
+#include "monge/core/view.hpp"
+
+namespace monge {
+template <class T>
+class Anderson {
+ public:
+  Anderson(VectorView<const T> weight, const kernels::Penalty& penalty)
+      : weight_(weight), penalty_(penalty) {}
+
+  /// Before the step that takes g to its image.
+  void before(const T* g, Exec& exec);
+  /// After it: g, the image, becomes the mix.
+  void after(T* g, Exec& exec);
+  void forget() { steps_ = 0; }
+  bool empty() const { return steps_ == 0; }
+
+ private:
+  void remember(Exec& exec);
+  std::vector<double> coefficients() const;
+
+  VectorView<const T> weight_;
+  kernels::Penalty penalty_;
+  int window_ = 0;                     // columns there is room for
+  Buffer<double> images_, residuals_;  // [window, n]
+  std::vector<double> gram_;           // [window, window] of the residuals
+  std::int64_t steps_ = 0;             // remembered or overwritten
+  int newest() const { return static_cast<int>((steps_ - 1) % window_); }
+  int count() const { return static_cast<int>(std::min<std::int64_t>(steps_, window_)); }
+};
+}  // namespace monge

@@ -1,0 +1,82 @@
+// Lower bounds as solver and plan see them. Only lines (rows or columns) with entries of L change:
+// their half-step solves a monotone scalar equation in place of f = prox(s). On the host, with what
+// lines and entries there are; so bounds exist on the CPU alone.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "kernels/penalty.hpp"
+#include "monge/ot/bounds.hpp"
+#include "monge/ot/plan.hpp"
+#include "monge/ot/problem.hpp"
+
+namespace monge {
+struct BoundEntry {
+  std::int64_t i, j;
+  double bound, cost, log_ab;
+  /// log P0_ij
+  double log_free(double f, double g, double eps) const { return log_ab + (f + g - cost) / eps; }
+};
+
+struct BoundEntries {
+  std::vector<BoundEntry> by_row, by_column;  // the same, in the order of either side
+  struct Line {
+    std::int64_t at, first, last;  // entries [first, last) of that order
+  };
+  std::vector<Line> rows, columns;
+
+  const std::vector<Line>& lines(Side side) const { return side == Side::source ? rows : columns; }
+  const std::vector<BoundEntry>& entries(Side side) const {
+    return side == Side::source ? by_row : by_column;
+  }
+};
+
+/// Null where L = 0. Throws as Problem documents; the problem is complete but for its bounds.
+template <class T>
+std::shared_ptr<const BoundEntries> checked_bounds(const Problem<T>& problem,
+                                                   const LowerBounds& bounds);
+
+/// An entry where L binds.
+struct ActiveBound {
+  std::int64_t i, j;
+  double bound, free, cost;
+  double gain;  // L log(L / P0), known where P0 underflows too
+  double excess() const { return bound - free; }
+};
+/// By row, then column; f and g adjacent, on the CPU. Null entries: none.
+template <class T>
+std::vector<ActiveBound> active_bounds(const BoundEntries* entries, const T* f, const T* g,
+                                       double eps);
+/// sum L log(L / P0) over them: what the dual gains, over epsilon, once its mass is that of P.
+double dual_gain(const std::vector<ActiveBound>& active);
+
+/// The half-steps of one side's lines.
+template <class T>
+class BoundedSide {
+ public:
+  BoundedSide() = default;
+  BoundedSide(const BoundEntries* entries, Side side, VectorView<const T> weight,
+              const kernels::Penalty& penalty)
+      : entries_(entries), side_(side), weight_(weight), penalty_(penalty) {}
+
+  /// After a sweep: keeps what it found for step().
+  void swept(const double* softmin);
+  /// own[line] = the potential that is best against `other`, from what swept() kept.
+  void step(T* own, const T* other, double eps) const;
+  /// softmin[line] = the s at which a exp((own - s) / eps) is the line's mass with its bounds, so
+  /// that every measure of the side holds.
+  void cover(const T* own, const T* other, double eps, double* softmin) const;
+
+ private:
+  struct Term {
+    double bound, log_unit;  // P0 = exp(log_unit + own / eps)
+  };
+  std::vector<Term> terms(const BoundEntries::Line& line, const T* other, double eps) const;
+
+  const BoundEntries* entries_ = nullptr;
+  Side side_ = Side::source;
+  VectorView<const T> weight_;
+  kernels::Penalty penalty_;
+  std::vector<double> raw_;  // softmin of each line
+};
+}  // namespace monge

@@ -1,0 +1,22 @@
+// Starts of a solve that has none: g (or f, of the side that follows), and the epsilon that it is
+// for, from which annealing goes on.
+#pragma once
+#include <string>
+
+#include "monge/ot/sinkhorn.hpp"
+#include "ot/operator.hpp"
+
+namespace monge {
+template <class T>
+struct Initial {
+  Buffer<T> potential;  // of the wanted side
+  double epsilon;       // the largest at which it is worth something
+  SinkhornPhase phase;  // what it took
+};
+
+/// As options.initializer says, which is none of automatic and zero, for all points of `side`.
+/// `range` is that of the costs. Throws NotAvailable where it does not know the problem.
+template <class T>
+Initial<T> initial(const Problem<T>& problem, Side side, double range,
+                   const SinkhornOptions& options, Exec& exec);
+}  // namespace monge

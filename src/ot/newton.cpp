@@ -1,0 +1,90 @@
+#include "ot/newton.hpp"
+
+#include "kernels/entries.hpp"
+#include "ot/arrays.hpp"
+
+namespace monge {
+template <class T>
+Buffer<double> potential_in_double(const Alternation<T>& alternation, Exec& exec) {
+  const auto& side = alternation.following();
+  return in_double<T>({side.potential, side.weight.size, 1, exec.device}, exec);
+}
+
+template <class T>
+DenseModel<T>::DenseModel(Alternation<T>& alternation, const Coarse<T>* coarse, Exec& exec)
+    : alternation_(alternation), coarse_(coarse), weight_(in_double(columns().weight, exec)) {
+  for (Buffer<T>* v : {&response_, &on_rows_}) *v = Buffer<T>(rows().weight.size, exec.device);
+  for (Buffer<T>* v : {&on_columns_, &result_}) *v = Buffer<T>(columns().weight.size, exec.device);
+}
+
+template <class T>
+double DenseModel<T>::respond(const double* g, double* q, Exec& exec) {
+  const double eps = alternation_.epsilon();
+  kernels::each(kernels::RoundArgs<T>{g, alternation_.moved()}, columns().weight.size, exec);
+  alternation_.lead(1, exec);
+  alternation_.sweep_following(exec);
+  kernels::each(
+      kernels::TotalArgs<T>{columns().weight, columns().potential, columns().softmin, eps, q},
+      columns().weight.size, exec);
+  kernels::each(kernels::RowResponseArgs<T>{rows().weight, rows().potential, rows().softmin,
+                                            rows().penalty, eps, response_.data()},
+                rows().weight.size, exec);
+  const kernels::MeasureArgs<T> args{
+      .f = rows().potential, .s = nullptr, .weight = rows().weight, .penalty = rows().penalty};
+  kernels::Measures measures;
+  kernels::measure<T>({&args, 1}, &measures, exec);
+  return measures.dual + eps * rows().mass * columns().mass;
+}
+
+template <class T>
+void DenseModel<T>::apply(const typename Alternation<T>::Half& side,
+                          const typename Alternation<T>::Half& from, kernels::Weighting weighting,
+                          const Buffer<T>& x, Buffer<T>& out, Exec& exec) {
+  alternation_.op().apply(side.side, from.h, side.potential, weighting,
+                          {x.data(), x.size(), 1, 1, 1, exec.device}, out.data(),
+                          alternation_.epsilon(), exec);
+  alternation_.swept(exec);
+}
+
+// P^T D1^-1 P v = b w^T (a / D1) w v, with w = P over the weight of its rows or columns.
+template <class T>
+void DenseModel<T>::product(const double* v, double* out, Exec& exec) {
+  kernels::each(kernels::RoundArgs<T>{v, on_columns_.data()}, on_columns_.size(), exec);
+  apply(rows(), columns(), kernels::Weighting::plain, on_columns_, on_rows_, exec);
+  scale_rows<T>(response_.view(), on_rows_, exec);
+  apply(columns(), rows(), kernels::Weighting::plain, on_rows_, result_, exec);
+  kernels::each(kernels::WeightedArgs<T>{columns().weight, result_.data(), false, out},
+                result_.size(), exec);
+}
+
+// sum_i P_ij^2 / D1_i = b_j^2 sum_i w_ij^2 / D1_i
+template <class T>
+void DenseModel<T>::squares(double* out, Exec& exec) {
+  kernels::each(kernels::OverWeightArgs<T>{rows().weight, response_.data(), on_rows_.data()},
+                on_rows_.size(), exec);
+  apply(columns(), rows(), kernels::Weighting::squared, on_rows_, result_, exec);
+  kernels::each(kernels::WeightedArgs<T>{columns().weight, result_.data(), true, out},
+                result_.size(), exec);
+}
+
+template <class T>
+void DenseModel<T>::precondition(const double* diagonal, const double* r, double* z,
+                                 Exec& exec) const {
+  kernels::each(kernels::JacobiArgs{diagonal, r, z}, columns().weight.size, exec);
+  if (coarse_) coarse_->add(r, kernels::Penalty{}, z, exec);
+}
+
+template <class T>
+void DenseModel<T>::project(const double* curvature, double* v, Exec& exec) const {
+  using Kind = kernels::Penalty::Kind;
+  if (rows().penalty.kind == Kind::balanced && columns().penalty.kind == Kind::balanced)
+    project_constants(curvature, v, columns().weight.size, exec);
+}
+
+#define MONGE_INSTANTIATE(T)    \
+  template class DenseModel<T>; \
+  template Buffer<double> potential_in_double(const Alternation<T>&, Exec&);
+MONGE_INSTANTIATE(float)
+MONGE_INSTANTIATE(double)
+#undef MONGE_INSTANTIATE
+}  // namespace monge
