@@ -170,8 +170,8 @@ void add_flags(CLI::App& command, Flags& f) {
       ->needs(grid)
       ->option_text("AXIS[,AXIS...]")
       ->group(kProblem);
-  for (const char* name : {"--weights-source", "--weights-target"})
-    grid->excludes(command.get_option(name));
+  for (const char* name : {"--weights-source", "--weights-target"})  // a batch has none
+    if (auto* const weights = command.get_option_no_throw(name)) grid->excludes(weights);
 
   auto* epsilon =
       number(command, "--epsilon", f.epsilon, "Strength of the entropy, in units of the cost");

@@ -158,6 +158,8 @@ template <class T>
 Initial<T> initial(const Problem<T>& problem, Side side, double range,
                    const SinkhornOptions& options, Exec& exec) {
   const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry());
+  if (std::holds_alternative<Lattice<T>>(problem.geometry()))
+    refuse(options, "the problem is a lattice, which has no other start yet");
   if (!cloud) refuse(options, "the problem is a cost matrix, which knows no points");
   return options.initializer == Initializer::subsample
              ? subsampled(problem, *cloud, side, range, options, exec)

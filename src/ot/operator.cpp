@@ -362,12 +362,13 @@ bool Operator<T>::absorb(Side rows, const double* f, const T* g, double eps, dou
     kernels::each(kernels::FiniteArgs{from, size, min_cost_, to.data()}, to.size(), exec);
   };
   const bool source = rows == Side::source;
-  auto kernel =
-      before.use_count() == 1 && (before->rough.size() > 0) == rough
-          ? before  // the same memory again
-          : std::make_shared<Kernel>(
-                Kernel{0, Buffer<double>(kernels::padded(n_)), Buffer<double>(kernels::padded(m_)),
-                       Buffer<T>(rough ? 0 : values), Buffer<float>(rough ? values : 0)});
+  auto kernel = before.use_count() == 1 && (before->rough.size() > 0) == rough
+                    ? before  // the same memory again
+                    : std::make_shared<Kernel>(Kernel{
+                          0, padded_buffer<double>(n_, exec), padded_buffer<double>(m_, exec),
+                          Buffer<T>(rough ? 0 : values, exec.device),
+                          Buffer<float>(rough ? values : 0, exec.device),
+                          Buffer<std::int64_t>(1, exec.device)});
   kernel->eps = eps;
   kernels::each(kernels::FillArgs<std::int64_t>{0, kernel->redone.data()}, 1, exec);
   keep(f, size(rows), source ? kernel->f : kernel->g);

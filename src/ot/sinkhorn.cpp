@@ -127,8 +127,8 @@ class Solve {
 
   Initializer initializer() const {
     if (options_.initializer != Initializer::automatic) return options_.initializer;
-    const bool many =
-        annealed_ && op_.has_points() && std::min(problem_.n(), problem_.m()) >= kManyPoints;
+    const bool many = annealed_ && op_.has_points() && !op_.has_images() &&
+                      std::min(problem_.n(), problem_.m()) >= kManyPoints;
     return many ? Initializer::subsample : Initializer::zero;
   }
 
@@ -332,8 +332,8 @@ class Solve {
 
   // Whether the last mix lowered the dual, beyond its rounding: then the plain step is taken.
   bool undone(const Check& check) {
-    const double u = op_.is_rough() ? std::numeric_limits<float>::epsilon()
-                                    : std::numeric_limits<T>::epsilon();
+    const double u =
+        op_.is_rough() ? std::numeric_limits<float>::epsilon() : std::numeric_limits<T>::epsilon();
     const double rounding = 8 * u * (std::abs(dual_) + alternation_.epsilon() * check.mass);
     if (mixes_ && !mixing_.empty() && !(check.finite && check.dual >= dual_ - rounding)) {
       put_back(plain_);
@@ -348,7 +348,8 @@ class Solve {
   // At the first chance, where a level or a slow target may have gathered the plan; then not before
   // epsilon has fallen further.
   bool wants_support(bool slow = false) const {
-    const bool automatic = options_.acceleration == Acceleration::automatic &&
+    // Where passes go axis by axis the lists of entries would cost far more than they do.
+    const bool automatic = options_.acceleration == Acceleration::automatic && !op_.has_images() &&
                            (slow || options_.epsilon <= kTinyEpsilon * range() ||
                             std::min(problem_.n(), problem_.m()) >= kWideProblem);
     return (automatic || options_.acceleration == Acceleration::support) &&
