@@ -19,7 +19,7 @@ namespace {
 constexpr std::int64_t kShare = 16;        // of the points a subsample is one in so many
 constexpr std::int64_t kFewPoints = 2000;  // that are not worth another subsample
 constexpr std::int64_t kLeastPoints = 16;
-constexpr double kFirstEpsilon = 0.02, kSampledEpsilon = 0.005;  // of the range of the cost
+constexpr double kFirstEpsilon = 1.0 / 128, kSampledEpsilon = 0.005;  // of the range of the cost
 constexpr double kTolerance = 1e-3;
 constexpr int kIterations = 1000;  // it is a start, never a finish
 

@@ -139,7 +139,7 @@ class Solve {
     double before = 0;  // the epsilon that before_ is for
     for (double eps = first; eps > options_.epsilon; eps /= 2) {
       if (!level(eps, level_iterations)) return false;
-      if (wants_support()) {
+      if (!record_.last() && wants_support()) {
         if (support("a level of the annealing")) return false;
         record_.phase("annealing", "the support phase left");
         if (alternation_.epsilon() < eps) before = 0;

@@ -153,11 +153,18 @@ double weight_error(const Case<T>& c, const SinkhornResult<T>& r) {
   return 32 * static_cast<double>(std::numeric_limits<T>::epsilon()) * top / c.options.epsilon;
 }
 
+std::string phases_of(const SinkhornReport& report) {
+  std::string out;
+  for (const SinkhornPhase& phase : report.phases)
+    out += phase.name + " (" + phase.why + "): " + std::to_string(phase.steps) + " steps; ";
+  return out;
+}
+
 template <class T>
 void expect_deserved(const Case<T>& c, const SinkhornResult<T>& r) {
   const SinkhornReport& report = r.report;
   EXPECT_EQ(report.converged, report.status == Status::converged);
-  EXPECT_LE(report.iterations, c.options.max_iterations);
+  EXPECT_LE(report.iterations, c.options.max_iterations) << phases_of(report);
   EXPECT_GE(report.iterations, 1);
   EXPECT_TRUE(std::isfinite(report.dual_value) && std::isfinite(report.transported_mass));
   EXPECT_GE(report.transported_mass, 0);

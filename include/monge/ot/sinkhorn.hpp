@@ -50,7 +50,7 @@ enum class Initializer {
   automatic,  ///< subsample where both sides have 4 000 points and annealing is automatic; else
               ///< zero
   zero,       ///< g = 0, annealed from where plain steps are fast
-  gaussian,   ///< between the Gaussians of the same moments, at 0.02 of the range of the cost;
+  gaussian,   ///< between the Gaussians of the same moments, at 1/128 of the range of the cost;
               ///< annealed from there. Janati et al. 2020, arXiv 2006.02572
   sorting,    ///< dimension 1: the potentials of the monotone plan, at the target epsilon
   subsample  ///< the solution at 0.005 of the range of the cost of a sixteenth of the points, drawn
