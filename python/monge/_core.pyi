@@ -65,12 +65,6 @@ def lattice_problem(lattice: Lattice, a: Annotated[NDArray[numpy.float32], dict(
 @overload
 def lattice_problem(lattice: Lattice, a: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)], b: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)], marginal_a: tuple[str, float], marginal_b: tuple[str, float], total_mass: float | None, mass_tolerance: float, stream: int) -> ProblemF64: ...
 
-@overload
-def lattice_problem(lattice: Lattice, a: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)], b: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)], marginal_a: tuple[str, float], marginal_b: tuple[str, float], total_mass: float | None, mass_tolerance: float, stream: int) -> ProblemF32: ...
-
-@overload
-def lattice_problem(lattice: Lattice, a: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)], b: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)], marginal_a: tuple[str, float], marginal_b: tuple[str, float], total_mass: float | None, mass_tolerance: float, stream: int) -> ProblemF64: ...
-
 class ProblemF64:
     @property
     def n(self) -> int: ...
@@ -187,6 +181,8 @@ class SinkhornReport(SinkhornCheck):
 
     @property
     def phases(self) -> list[SinkhornPhase]: ...
+
+    @property
     def geometry(self) -> str: ...
 
     @property

@@ -144,9 +144,10 @@ OPTIONS = (
         "'gaussian': the closed form between Gaussians of the same moments (squared costs); 'sorting': the monotone "
         "plan, in dimension 1; 'subsample': the solution of a sixteenth of the points. NotAvailable where it does not "
         "know the problem, as but zero none does a cost matrix.",
+        STREAMED,
         choices=("automatic", "zero", "gaussian", "sorting", "subsample"),
     ),
-    Option("seed", 0, "integer >= 0 by which a subsample is drawn."),
+    Option("seed", 0, "integer >= 0 by which a subsample is drawn.", STREAMED),
     Option(
         "precision",
         "automatic",
@@ -174,12 +175,14 @@ OPTIONS = (
         "solved from coarse to fine and certified by truncation, NotAvailable but for points of dimension "
         "<= 3 with cost 'sqeuclidean' or 'half_sqeuclidean'; 'dense': all pairs; 'automatic': 'tree' where it is "
         "predicted to visit less than a quarter of them.",
+        STREAMED,
         choices=("automatic", "dense", "tree"),
     ),
     Option(
         "verify",
         False,
         "one more pass over all pairs, which measures what the certificate bounds: see verified.",
+        STREAMED,
     ),
     Option(
         "kernel_cache",
