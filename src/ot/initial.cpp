@@ -101,8 +101,9 @@ Initial<T> in_closed_form(const Problem<T>& problem, const PointCloud<T>& cloud,
 
 /// The solution of a subsample, extended by one softmin.
 template <class T>
-Initial<T> subsampled(const Problem<T>& problem, const PointCloud<T>& cloud, Side side,
-                      double range, const SinkhornOptions& options, Exec& exec) {
+Initial<T> subsampled(const Problem<T>& problem, const Operator<T>& op, Side side, double range,
+                      const SinkhornOptions& options, Exec& exec) {
+  const auto& cloud = std::get<PointCloud<T>>(problem.geometry());
   const auto x = sample(cloud.x, problem.a(), problem.mass_a(), options.seed, 0, exec);
   const auto y = sample(cloud.y, problem.b(), problem.mass_b(), options.seed, 1, exec);
   const auto view = [&](const Sample<T>& s) -> MatrixView<const T> {
@@ -132,10 +133,9 @@ Initial<T> subsampled(const Problem<T>& problem, const PointCloud<T>& cloud, Sid
   how.initializer = more ? Initializer::subsample : Initializer::zero;
   const auto solved = sinkhorn(few, how, exec);
 
-  const Operator<T> extended =
-      Operator<T>(few, swept_in(how.precision), exec)
-          .with_points(side, side == Side::source ? cloud.x : cloud.y, exec);
   const bool source = side == Side::source;
+  Operator<T> extended = op.with_points(other(side), view(source ? y : x), exec);
+  extended.sweep_in(swept_in(how.precision));
   const Buffer<T>& known = source ? solved.g : solved.f;
   const auto log_weight = log_weights((source ? y : x).weights.view(), exec);
   auto h = padded_buffer<T>(known.size(), exec);
@@ -155,18 +155,19 @@ Initial<T> subsampled(const Problem<T>& problem, const PointCloud<T>& cloud, Sid
 }  // namespace
 
 template <class T>
-Initial<T> initial(const Problem<T>& problem, Side side, double range,
+Initial<T> initial(const Problem<T>& problem, const Operator<T>& op, Side side, double range,
                    const SinkhornOptions& options, Exec& exec) {
   const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry());
   if (std::holds_alternative<Lattice<T>>(problem.geometry()))
     refuse(options, "the problem is a lattice, which has no other start yet");
   if (!cloud) refuse(options, "the problem is a cost matrix, which knows no points");
   return options.initializer == Initializer::subsample
-             ? subsampled(problem, *cloud, side, range, options, exec)
+             ? subsampled(problem, op, side, range, options, exec)
              : in_closed_form(problem, *cloud, side, range, options, exec);
 }
 
-template Initial<float> initial(const Problem<float>&, Side, double, const SinkhornOptions&, Exec&);
-template Initial<double> initial(const Problem<double>&, Side, double, const SinkhornOptions&,
-                                 Exec&);
+template Initial<float> initial(const Problem<float>&, const Operator<float>&, Side, double,
+                                const SinkhornOptions&, Exec&);
+template Initial<double> initial(const Problem<double>&, const Operator<double>&, Side, double,
+                                 const SinkhornOptions&, Exec&);
 }  // namespace monge

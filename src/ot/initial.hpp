@@ -15,8 +15,9 @@ struct Initial {
 };
 
 /// As options.initializer says, which is none of automatic and zero, for all points of `side`.
-/// `range` is that of the costs. Throws NotAvailable where it does not know the problem.
+/// `op` is that of the problem, `range` that of its costs. Throws NotAvailable where it does not
+/// know the problem.
 template <class T>
-Initial<T> initial(const Problem<T>& problem, Side side, double range,
+Initial<T> initial(const Problem<T>& problem, const Operator<T>& op, Side side, double range,
                    const SinkhornOptions& options, Exec& exec);
 }  // namespace monge

@@ -43,11 +43,11 @@ constexpr double kFirstSupport = 0.02;      // of the range of the cost
 constexpr double kSupportPatience = 10;     // predicted iterations that are not worth a support
 constexpr double kFarFromSupport = 0.3;  // share of the plan outside that a level will not gather
 constexpr double kTinyEpsilon = 1e-4;    // of the range of the cost, where nothing else arrives
-constexpr std::int64_t kWideProblem = 1000;  // points that a support is worth
-constexpr std::int64_t kManyPoints = 4000;   // on both sides: where a subsample pays
-constexpr int kPassesAhead = 4;              // that an epsilon takes at least, but for luck
-constexpr double kRoughError = 5e-7;         // that a rough kernel may still show as it is, and
-constexpr double kRoughShare = 0.8;          // of the tolerance: exact passes then find it met
+constexpr std::int64_t kWideProblem = 1000;                       // points that a support is worth
+constexpr std::int64_t kManyPoints = 4000, kManyOnGpu = 1 << 18;  // where a subsample pays
+constexpr int kPassesAhead = 4;       // that an epsilon takes at least, but for luck
+constexpr double kRoughError = 5e-7;  // that a rough kernel may still show as it is, and
+constexpr double kRoughShare = 0.8;   // of the tolerance: exact passes then find it met
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
 template <class T>
@@ -105,7 +105,7 @@ class Solve {
       const Side side = alternation_.following().side;
       SinkhornOptions by = options_;
       by.initializer = how;
-      found.emplace(initial(problem_, side, range(), by, exec_));
+      found.emplace(initial(problem_, op_, side, range(), by, exec_));
       record_.report.phases.push_back(found->phase);
       (side == Side::source ? begin.f : begin.g) = found->potential.view();
       first = found->epsilon;
@@ -127,8 +127,12 @@ class Solve {
 
   Initializer initializer() const {
     if (options_.initializer != Initializer::automatic) return options_.initializer;
+    // A GPU does many passes in the time of a small solve; and above few dimensions the sample's
+    // points would take more memory than is promised.
+    const bool cuda = exec_.device.is_cuda();
     const bool many = annealed_ && op_.has_points() && !op_.has_images() &&
-                      std::min(problem_.n(), problem_.m()) >= kManyPoints;
+                      (!cuda || op_.dim() <= kDirectDimension) &&
+                      std::min(problem_.n(), problem_.m()) >= (cuda ? kManyOnGpu : kManyPoints);
     return many ? Initializer::subsample : Initializer::zero;
   }
 
