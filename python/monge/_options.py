@@ -175,7 +175,7 @@ OPTIONS = (
         "'tree': sweeps leave out blocks of pairs of which a bound proves that they carry almost nothing, "
         "solved from coarse to fine and certified by truncation, NotAvailable but for points of dimension "
         "<= 3 with cost 'sqeuclidean' or 'half_sqeuclidean'; 'dense': all pairs; 'automatic': 'tree' where it is "
-        "predicted to visit less than a quarter of them.",
+        "predicted to visit less than a quarter of them, on the CPU.",
         STREAMED,
         choices=("automatic", "dense", "tree"),
     ),

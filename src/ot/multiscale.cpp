@@ -293,6 +293,8 @@ bool by_tree(const Problem<T>& problem, const SinkhornOptions& options) {
   if (options.geometry != Sweeps::automatic) return options.geometry == Sweeps::tree;
   if (options.acceleration == Acceleration::newton || options.acceleration == Acceleration::support)
     return false;
+  // Masks are chosen on the host, in which time a GPU sweeps all pairs many times.
+  if (problem.device().is_cuda()) return false;
   constexpr std::int64_t kFewest = 4096;  // points of a side: below, all pairs are as fast
   constexpr double kKept = 0.25;
   if (std::min(problem.n(), problem.m()) < kFewest || !no_forest(problem).empty()) return false;

@@ -61,7 +61,7 @@ Initializer parse_initializer(const std::string& name);
 
 /// Which pairs a sweep over points visits.
 enum class Sweeps {
-  automatic,  ///< tree where it is predicted to visit less than a quarter of them
+  automatic,  ///< tree where it is predicted to visit less than a quarter of them, on the CPU
   dense,      ///< all
   tree        ///< those of two kd-trees whose blocks may carry mass: see SinkhornCheck::truncation
 };
