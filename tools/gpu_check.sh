@@ -122,7 +122,7 @@ case $what in
     lines=12 step precision 20 limited_program bench_precision --device cuda
     step batch 20 limited_program bench_batch --device cuda
     lines=99 step compare 420 limited "$python" "$folder/bench/gpu_compare.py" \
-      --images "$folder/wheels/images" --results "$results/gpu_compare.jsonl" --seconds 400
+      --images "$folder/wheels/images" --results "$results/gpu_compare.jsonl" --seconds 350
     ;;
   sanitize)
     if ! sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer); then
