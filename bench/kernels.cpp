@@ -70,7 +70,8 @@ class Kernels {
     const bool source = rows == Side::source;
     const auto padded = [this](const auto* from, std::int64_t size) {
       Buffer<double> out(kernels::padded(size), exec_.device);
-      kernels::each(kernels::FiniteArgs{from, size, 0.0, out.data()}, out.size(), exec_);
+      using From = std::remove_cvref_t<decltype(*from)>;
+      kernels::each(kernels::FiniteArgs<From>{from, size, 0.0, out.data()}, out.size(), exec_);
       return out;
     };
     f_ = padded(in_.softmin.data(), n_);

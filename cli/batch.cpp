@@ -147,7 +147,8 @@ class Batch {
     std::deque<Cloud<T>> clouds;  // which stay where they are
     std::vector<ProblemArgs<T>> args;
     for (const std::size_t i : entries) {
-      const auto& [flags, files] = pairs_[i];
+      const auto& flags = pairs_[i].flags;
+      const auto& files = pairs_[i].files;
       const auto cloud = [&](const io::MeasureFile& file) -> const Cloud<T>& {
         return clouds.emplace_back(copy_of(file), device, flags.grid);
       };

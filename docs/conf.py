@@ -27,7 +27,7 @@ nitpicky = True
 # Names of the standard library, of NumPy's typing, template parameters and what headers only declare
 # have no page here.
 nitpick_ignore_regex = [
-    (r"cpp:.*", r"(std|std::.*|T|U|Operator<T>|Inspection)"),
+    (r"cpp:.*", r"(std|std::.*|T|U|Operator<T>|Inspection|BoundEntries|Plan<T>::kDenseLimit)"),
     (r"py:.*", r"(numpy|np|collections|typing|monge\.(\w+\.)*_\w+)\..*"),
 ]
 

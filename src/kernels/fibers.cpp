@@ -15,8 +15,10 @@
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/common_interface_defs.h>
 #else
+// NOLINTBEGIN(bugprone-reserved-identifier): the sanitizer's names
 inline void __sanitizer_start_switch_fiber(void**, const void*, std::size_t) {}
 inline void __sanitizer_finish_switch_fiber(void*, const void**, std::size_t*) {}
+// NOLINTEND(bugprone-reserved-identifier)
 #endif
 
 namespace monge::kernels {
@@ -123,7 +125,7 @@ class Scheduler {
   }
 
   void start(Group& group, const FiberTask& task) {
-    auto fiber = std::make_unique<Fiber>(&group, task.index, task.work, host_.begin());
+    std::unique_ptr<Fiber> fiber(new Fiber{&group, task.index, task.work, host_.begin()});
     Fiber& f = *fiber;
     f.stack = stacks().take();
     f.at = boost::context::fiber(
@@ -174,7 +176,8 @@ class Scheduler {
   /// Whether any ran.
   bool resume_ready() {
     bool ran = false;
-    for (std::size_t i = 0; i < live_.size(); ++i) {  // grows where one starts others
+    // It grows where one starts others. NOLINTNEXTLINE(modernize-loop-convert)
+    for (std::size_t i = 0; i < live_.size(); ++i) {
       Fiber& f = *live_[i];
       const bool ready =
           f.state == Fiber::State::join ? f.joined->open == 0 : f.state == Fiber::State::ready;

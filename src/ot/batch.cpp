@@ -168,11 +168,11 @@ std::vector<Divergence<T>> divergence(std::span<const DivergenceEntry<T>> entrie
       named, exec);
 }
 
-#define MONGE_INSTANTIATE(T)                                                               \
-  template std::vector<Problem<T>> problems(std::span<const ProblemArgs<T>>, Exec&);       \
-  template std::vector<SinkhornResult<T>> sinkhorn(std::span<const BatchEntry<T>>, Exec&); \
-  template std::vector<Divergence<T>> divergence(std::span<const DivergenceEntry<T>>, Exec&);
-MONGE_INSTANTIATE(float)
-MONGE_INSTANTIATE(double)
-#undef MONGE_INSTANTIATE
+template std::vector<Problem<float>> problems(std::span<const ProblemArgs<float>>, Exec&);
+template std::vector<Problem<double>> problems(std::span<const ProblemArgs<double>>, Exec&);
+template std::vector<SinkhornResult<float>> sinkhorn(std::span<const BatchEntry<float>>, Exec&);
+template std::vector<SinkhornResult<double>> sinkhorn(std::span<const BatchEntry<double>>, Exec&);
+template std::vector<Divergence<float>> divergence(std::span<const DivergenceEntry<float>>, Exec&);
+template std::vector<Divergence<double>> divergence(std::span<const DivergenceEntry<double>>,
+                                                    Exec&);
 }  // namespace monge

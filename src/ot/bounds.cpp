@@ -45,7 +45,8 @@ void check_room(const char* name, const Marginal& marginal, VectorView<const T> 
 template <class T>
 std::shared_ptr<const BoundEntries> checked_bounds(const Problem<T>& problem,
                                                    const LowerBounds& bounds) {
-  const auto& [rows, columns, values] = bounds;
+  const auto &rows = bounds.rows, &columns = bounds.columns;
+  const auto& values = bounds.values;
   if (rows.size != values.size || columns.size != values.size)
     throw InvalidArgument(fmt::format("[problem] bounds have {} rows, {} columns and {} values, "
                                       "wanted one of each an entry",

@@ -106,6 +106,7 @@ LatticePoints<T>::LatticePoints(const Lattice<T>& lattice, Exec& exec)
 template <class T>
 std::vector<double> periods(const Lattice<T>& lattice) {
   std::vector<double> out;
+  out.reserve(lattice.source.dim);
   for (int k = 0; k < lattice.source.dim; ++k)
     out.push_back(lattice.periodic[k]
                       ? static_cast<double>(lattice.target.shape[k]) * lattice.target.spacing[k]
@@ -170,6 +171,7 @@ std::vector<kernels::AxisTerm> LatticeSweep<T>::advance(std::vector<Column>& col
   std::vector<Column> next = columns;
   std::vector<kernels::AxisTerm> terms;
   const auto count = static_cast<int>(columns.size());
+  terms.reserve(count);
   for (int c = 0; c < count; ++c) terms.push_back({c, Factor::one, c});
   const auto made = [&](const Column& column, int from, Factor factor) {
     next.push_back(column);

@@ -359,7 +359,8 @@ bool Operator<T>::absorb(Side rows, const double* f, const T* g, double eps, dou
   const auto costs = kernels::absorbed_costs(p, precision_, static_cast<int>(bytes), exec);
   if (passes * (costs.streamed - costs.absorbed) <= costs.absorb) return false;
   const auto keep = [&](const auto* from, std::int64_t size, Buffer<double>& to) {
-    kernels::each(kernels::FiniteArgs{from, size, min_cost_, to.data()}, to.size(), exec);
+    using From = std::remove_cvref_t<decltype(*from)>;
+    kernels::each(kernels::FiniteArgs<From>{from, size, min_cost_, to.data()}, to.size(), exec);
   };
   const bool source = rows == Side::source;
   auto kernel = before.use_count() == 1 && (before->rough.size() > 0) == rough
