@@ -26,8 +26,6 @@ namespace {
 constexpr std::int64_t kExponentDimension = 3;
 constexpr double kExponentRange = 1024;
 
-constexpr double kNone = -std::numeric_limits<double>::infinity();  // of a point without partner
-
 // Of the range / eps; the same multiple of u.
 constexpr double kFloatFloor = 4e-9, kDoubleFloor = 7.5e-18;
 // Marginal errors, in double, of pairs whose measured error was 0: at most about 6e-7 where float's
