@@ -147,7 +147,7 @@ TEST(MemorySlow, ALatticeTakesAFewValuesAPoint) {
   constexpr std::int64_t kImage = 1024;
   const std::int64_t promised = 2 * kImage * kImage * 16 * std::int64_t{sizeof(float)};
   EXPECT_EXIT(solve_images_within(kImage, promised), ::testing::ExitedWithCode(0), "");
-  EXPECT_EXIT(solve_images_within(kImage, promised / 3), ::testing::ExitedWithCode(2),
+  EXPECT_EXIT(solve_images_within(kImage, promised / 8), ::testing::ExitedWithCode(2),
               "no memory for");
 }
 

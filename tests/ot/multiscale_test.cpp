@@ -17,6 +17,7 @@
 namespace monge {
 namespace {
 using testing::Clouds;
+using testing::cubes;
 using testing::random_clouds;
 using testing::random_vector;
 
@@ -26,16 +27,6 @@ SinkhornOptions options_of(double epsilon, double tolerance, Sweeps geometry) {
   options.tolerance = tolerance;
   options.geometry = geometry;
   return options;
-}
-
-/// Uniform in the unit cube against uniform^1.5.
-template <class T>
-Clouds<T> cubes(std::int64_t n, std::int64_t m, std::int64_t d) {
-  Clouds<T> out{n, m, d, random_vector<T>(n * d, 11, 0), random_vector<T>(m * d, 11, 1), {}, {}};
-  for (T& y : out.y) y = std::pow(y, T(1.5));
-  out.a.assign(n, T(1) / static_cast<T>(n));
-  out.b.assign(m, T(1) / static_cast<T>(m));
-  return out;
 }
 
 template <class Values>

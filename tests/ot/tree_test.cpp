@@ -21,6 +21,7 @@ namespace monge {
 namespace {
 using kernels::kRowBlock;
 using testing::Clouds;
+using testing::cubes;
 using testing::random_clouds;
 using testing::random_vector;
 
@@ -70,16 +71,6 @@ Block random_block(std::int64_t count, int dim, std::uint64_t seed, double exten
   for (std::int64_t i = 0; i < count; ++i)
     for (int k = 0; k < dim; ++k)
       out.potential[i] += slope * (k + 1) * (out.points[i * dim + k] - shift);
-  return out;
-}
-
-/// n points uniform in the unit cube against m of uniform^1.5, masses 1.
-template <class T>
-Clouds<T> cubes(std::int64_t n, std::int64_t m, std::int64_t d) {
-  Clouds<T> out{n, m, d, random_vector<T>(n * d, 11, 0), random_vector<T>(m * d, 11, 1), {}, {}};
-  for (T& y : out.y) y = std::pow(y, T(1.5));
-  out.a.assign(n, T(1) / static_cast<T>(n));
-  out.b.assign(m, T(1) / static_cast<T>(m));
   return out;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "../io/support.hpp"
 #include "io/npz.hpp"
 #include "monge/info.hpp"
 #include "monge/ot/reference.hpp"
@@ -16,6 +17,7 @@
 
 namespace monge {
 namespace {
+using io::testing::io_error;
 using testing::random_clouds;
 using testing::refusal;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -181,17 +183,6 @@ TYPED_TEST(Saved, ReferencesComeBack) {
       with_reference(restored, got.options.epsilon, got.reference_a.view(), got.reference_b.view());
   expect_same_bits(Plan<T>(*again.problem, got.result).dense(exec),
                    Plan<T>(*referenced.problem, result).dense(exec), "plan");
-}
-
-template <class Call>
-std::string io_error(const Call& call) {
-  try {
-    call();
-  } catch (const IoError& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "no IoError";
-  return {};
 }
 
 TYPED_TEST(Saved, RefusesWhatItCannotRead) {

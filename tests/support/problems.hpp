@@ -116,4 +116,14 @@ Refusal refusal(Call&& call) {
   ADD_FAILURE() << "wanted InvalidArgument, got an answer";
   return {};
 }
+
+/// n points uniform in the unit cube against m of uniform^1.5, masses 1.
+template <class T>
+Clouds<T> cubes(std::int64_t n, std::int64_t m, std::int64_t d) {
+  Clouds<T> out{n, m, d, random_vector<T>(n * d, 11, 0), random_vector<T>(m * d, 11, 1), {}, {}};
+  for (T& y : out.y) y = std::pow(y, T(1.5));
+  out.a.assign(n, T(1) / static_cast<T>(n));
+  out.b.assign(m, T(1) / static_cast<T>(m));
+  return out;
+}
 }  // namespace monge::testing
