@@ -18,9 +18,6 @@
 
 namespace monge::kernels::cpu {
 namespace {
-// Entries of float below 1.2e-38 are lost: with sum_j v_j up to this they add at most 1.2e-26, to
-// sums of at least kSmallestSum. A v_j below the range loses 1e-45, times the largest entry.
-constexpr double kMostWeight = 1e12, kLargestEntry = 1e12;
 constexpr double kSmallestSum = 1e-18, kLargestSum = 1e18;
 constexpr double kLog2 = 0.69314718055994530942;
 

@@ -20,7 +20,7 @@ using kernels::Absorbed;
 using kernels::padded;
 
 constexpr int kWarps = verbs::kWarps;
-constexpr double kLargestEntry = 1e12;  // as on the CPU
+using kernels::kLargestEntry;
 
 /// 16 bytes.
 template <class T>

@@ -3,6 +3,7 @@
 // none did only adds a few numbers, so the test costs nothing.
 #include "cuda/launch.cuh"
 #include "cuda/softmin_sweep.cuh"
+#include "kernels/absorbed.hpp"
 #include "kernels/math.hpp"
 
 namespace monge::cuda {
@@ -115,7 +116,7 @@ template <class T>
 __device__ bool lost_entries(const Sweep<T>& sweep) {
   double total = 0;
   for (int part = 0; part < sweep.weight_parts; ++part) total += sweep.weights[part];
-  return !(total <= kMostWeight);
+  return !(total <= kernels::kMostWeight);
 }
 
 template <class T>

@@ -63,11 +63,10 @@ struct Sweep {
   double* partial;              // [parts, n]
   std::byte* packed = nullptr;  // columns as a sweep wants them, packed_bytes() of it
   // Of an absorbed kernel, whose sums are relative to the shift itself, N_i = shift_i per_cost:
-  const double* weights = nullptr;  // [weight_parts] sums of v_j; above kMostWeight K has lost much
+  const double* weights = nullptr;  // [weight_parts] sums of v_j; above the most K has lost much
   int weight_parts = 0;
   std::int64_t* redone = nullptr;  // where not null, gains the number of rows that were redone
 };
-inline constexpr double kMostWeight = 1e12;  // as on the CPU (cpu/absorbed.cpp)
 
 /// How a sweep is chosen and sized.
 template <class T>

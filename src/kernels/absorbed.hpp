@@ -8,6 +8,10 @@
 #include "monge/core/exec.hpp"
 
 namespace monge::kernels {
+// Entries of float below 1.2e-38 are lost: with sum_j v_j up to the first they add at most 1.2e-26,
+// to sums of at least 1e-18. A v_j below the range loses 1e-45, times the largest entry.
+inline constexpr double kMostWeight = 1e12, kLargestEntry = 1e12;
+
 /// K of type K for pairs in T, the same or narrower. Rows of K start at multiples of kPanel; their
 /// padding is 0.
 template <class T, class K = T>
