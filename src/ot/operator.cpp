@@ -16,6 +16,7 @@
 #include "monge/core/error.hpp"
 #include "ot/arrays.hpp"
 #include "ot/inspection.hpp"
+#include "ot/ordered.hpp"
 
 namespace monge {
 namespace {
@@ -56,53 +57,6 @@ std::string obstacle(const Problem<T>& problem) {
                        kDirectDimension, cloud->x.cols);
   return {};
 }
-
-/// Rows of an argument in the order that a side is swept in.
-template <class U>
-class Argument {
- public:
-  Argument(const std::int32_t* order, MatrixView<const U> from, Exec& exec) : view_(from) {
-    if (!order || !from.data) return;
-    own_ = Buffer<U>(from.rows * from.cols, exec.device);
-    kernels::each(kernels::GatherArgs<U>{from, own_.data(), order}, own_.size(), exec);
-    view_ = {own_.data(), from.rows, from.cols, from.cols, 1, exec.device};
-  }
-  Argument(const std::int32_t* order, const U* from, std::int64_t rows, Exec& exec)
-      : Argument(order, MatrixView<const U>(from, rows, 1, 1, 1, exec.device), exec) {}
-
-  const U* data() const { return view_.data; }
-  const MatrixView<const U>& view() const { return view_; }
-
- private:
-  Buffer<U> own_;
-  MatrixView<const U> view_;
-};
-
-/// Rows of a result: written in the order that a side is swept in, then put in theirs.
-template <class U>
-class Result {
- public:
-  Result(const std::int32_t* order, U* out, std::int64_t rows, std::int64_t cols, Exec& exec)
-      : order_(order), out_(out), cols_(cols) {
-    if (order && out) own_ = Buffer<U>(rows * cols, exec.device);
-  }
-  U* data() { return own_.size() ? own_.data() : out_; }
-  /// What stands there.
-  void take(std::int64_t rows, Exec& exec) {
-    kernels::each(
-        kernels::GatherArgs<U>{{out_, rows, cols_, cols_, 1, exec.device}, own_.data(), order_},
-        own_.size(), exec);
-  }
-  void put(Exec& exec) {
-    kernels::each(kernels::ScatterArgs<U>{own_.data(), cols_, order_, out_}, own_.size(), exec);
-  }
-
- private:
-  const std::int32_t* order_;
-  U* out_;
-  std::int64_t cols_;
-  Buffer<U> own_;
-};
 
 void refuse_fast(const std::string& why) {
   throw NotAvailable("[sinkhorn] precision fast is not available here: " + why +
@@ -230,7 +184,7 @@ void Operator<T>::measure_products(Exec& exec) {
 
 template <class T>
 Reach Operator<T>::reach(double eps) const {
-  const double range = std::max(0.0, std::min(max_cost_, needed_cost_) - min_cost_);
+  const double range = std::max(0.0, this->range());
   if (sizeof(T) == 4) return {kFloatFloor * range / eps, kFloatResolution};
   const bool mixed = precision_ == kernels::Precision::mixed;
   return {kDoubleFloor * range / eps, mixed ? kMixedResolution : 0};
@@ -294,7 +248,7 @@ template <class T>
 void Operator<T>::plant(std::shared_ptr<const Forest<T>> forest, Exec& exec) {
   forest_ = std::move(forest);
   const auto packed = [&](const Tree<T>& tree) {
-    const Argument<T> ordered(tree.order(), tree.points(), exec);
+    const Ordered<T> ordered(tree.order(), tree.points(), exec);
     return std::make_shared<const PackedPoints<T>>(pack(ordered.view(), how_, exec));
   };
   source_ = packed(forest_->source);
@@ -416,9 +370,9 @@ bool Operator<T>::softmin(Side rows, const T* h, const double* shift, double* ou
     p.rows.norms = (source ? source_ : target_)->norms;
     p.cols.norms = (source ? target_ : source_)->norms;
   }
-  const Argument<T> columns(order(other(rows)), h, kernels::padded(p.m), exec);
-  const Argument<double> expected(order(rows), shift, p.n, exec);
-  Result<double> result(order(rows), out, p.n, 1, exec);
+  const Ordered<T> columns(order(other(rows)), h, kernels::padded(p.m), exec);
+  const Ordered<double> expected(order(rows), shift, p.n, exec);
+  Unordered<double> result(order(rows), out, p.n, 1, exec);
   kernels::softmin<T>({.pairs = p,
                        .h = columns.data(),
                        .shift = expected.data(),
@@ -436,9 +390,9 @@ void Operator<T>::apply(Side rows, const T* h, const T* shift, kernels::Weightin
   if (lattice_) return lattice_->sweep.apply(rows, h, shift, weighting, v, out, eps, exec);
   const auto p = pairs(rows);
   const int k = v.data ? static_cast<int>(v.cols) : 1;
-  const Argument<T> columns(order(other(rows)), h, kernels::padded(p.m), exec);
-  const Argument<T> shifts(order(rows), shift, p.n, exec), values(order(other(rows)), v, exec);
-  Result<T> result(order(rows), out, p.n, k, exec);
+  const Ordered<T> columns(order(other(rows)), h, kernels::padded(p.m), exec);
+  const Ordered<T> shifts(order(rows), shift, p.n, exec), values(order(other(rows)), v, exec);
+  Unordered<T> result(order(rows), out, p.n, k, exec);
   kernels::apply<T>({.pairs = p,
                      .h = columns.data(),
                      .shift = shifts.data(),
@@ -462,9 +416,9 @@ void Operator<T>::pull(Side rows, const T* h, const T* shift, T* out, double eps
         "derivative in the costs is the plan");
   if (lattice_) return lattice_->sweep.pull(rows, h, shift, out, eps, exec, mass, cost);
   const auto p = pairs(rows);
-  const Argument<T> columns(order(other(rows)), h, kernels::padded(p.m), exec),
+  const Ordered<T> columns(order(other(rows)), h, kernels::padded(p.m), exec),
       shifts(order(rows), shift, p.n, exec);
-  Result<T> gradient(order(rows), out, p.n, dim_, exec), masses(order(rows), mass, p.n, 1, exec),
+  Unordered<T> gradient(order(rows), out, p.n, dim_, exec), masses(order(rows), mass, p.n, 1, exec),
       costs(order(rows), cost, p.n, 1, exec);
   kernels::pull<T>({.pairs = p,
                     .h = columns.data(),
@@ -490,10 +444,10 @@ void Operator<T>::moments(Side rows, const T* h, const T* shift, MatrixView<cons
                           Exec& exec) const {
   const auto p = pairs(rows);
   const std::int64_t k = values.cols;
-  const Argument<T> columns(order(other(rows)), h, kernels::padded(p.m), exec),
+  const Ordered<T> columns(order(other(rows)), h, kernels::padded(p.m), exec),
       shifts(order(rows), shift, p.n, exec), ordered(order(other(rows)), values, exec),
       centers(order(rows), {center, p.n, k, k, 1, exec.device}, exec);
-  Result<T> masses(order(rows), mass, p.n, 1, exec), firsts(order(rows), first, p.n, k, exec),
+  Unordered<T> masses(order(rows), mass, p.n, 1, exec), firsts(order(rows), first, p.n, k, exec),
       seconds(order(rows), second, p.n, k * k, exec);
   const auto packed = pack(ordered.view(), {}, exec);
   kernels::moments<T>({.pairs = p,
@@ -537,7 +491,7 @@ void Operator<T>::draw(Side rows, const T* h, const T* shift,
     return placed(values, exec);
   };
   const auto p = pairs(rows);
-  const Argument<T> columns(order(other(rows)), h, kernels::padded(p.m), exec),
+  const Ordered<T> columns(order(other(rows)), h, kernels::padded(p.m), exec),
       shifts(order(rows), shift, p.n, exec);
   const auto at_rows = column(&Request::row), at_counts = column(&Request::count),
              at_offsets = column(&Request::offset);
@@ -560,11 +514,11 @@ template <class T>
 void Operator<T>::top_k(Side rows, const T* h, const T* shift, int k, std::int64_t* columns,
                         T* weights, double* softmin, double eps, Exec& exec) const {
   const auto p = pairs(rows);
-  const Argument<T> biases(order(other(rows)), h, kernels::padded(p.m), exec),
+  const Ordered<T> biases(order(other(rows)), h, kernels::padded(p.m), exec),
       shifts(order(rows), shift, p.n, exec);
-  Result<std::int64_t> places(order(rows), columns, p.n, k, exec);
-  Result<T> found(order(rows), weights, p.n, k, exec);
-  Result<double> sums(order(rows), softmin, p.n, 1, exec);
+  Unordered<std::int64_t> places(order(rows), columns, p.n, k, exec);
+  Unordered<T> found(order(rows), weights, p.n, k, exec);
+  Unordered<double> sums(order(rows), softmin, p.n, 1, exec);
   kernels::top_k<T>({.pairs = p,
                      .h = biases.data(),
                      .shift = shifts.data(),
@@ -586,10 +540,10 @@ void Operator<T>::select(Side rows, const T* h, const T* shift, const T* thresho
                          std::int64_t* counts, const std::int64_t* offsets, std::int64_t* columns,
                          T* weights, double eps, Exec& exec) const {
   const auto p = pairs(rows);
-  const Argument<T> biases(order(other(rows)), h, kernels::padded(p.m), exec),
+  const Ordered<T> biases(order(other(rows)), h, kernels::padded(p.m), exec),
       shifts(order(rows), shift, p.n, exec), least(order(rows), threshold, p.n, exec);
-  const Argument<std::int64_t> starts(order(rows), offsets, p.n, exec);
-  Result<std::int64_t> numbers(order(rows), counts, p.n, 1, exec);
+  const Ordered<std::int64_t> starts(order(rows), offsets, p.n, exec);
+  Unordered<std::int64_t> numbers(order(rows), counts, p.n, 1, exec);
   if (columns) numbers.take(p.n, exec);
   kernels::select<T>({.pairs = p,
                       .h = biases.data(),
@@ -610,9 +564,9 @@ template <class T>
 void Operator<T>::hard(Side rows, const T* h, T* out, std::int64_t* columns, Exec& exec) const {
   auto p = pairs(rows);
   p.list = nullptr;  // a mask bounds sums, not the least
-  const Argument<T> biases(order(other(rows)), h, kernels::padded(p.m), exec);
-  Result<T> least(order(rows), out, p.n, 1, exec);
-  Result<std::int64_t> places(order(rows), columns, p.n, 1, exec);
+  const Ordered<T> biases(order(other(rows)), h, kernels::padded(p.m), exec);
+  Unordered<T> least(order(rows), out, p.n, 1, exec);
+  Unordered<std::int64_t> places(order(rows), columns, p.n, 1, exec);
   kernels::hard<T>({.pairs = p, .h = biases.data(), .out = least.data(), .columns = places.data()},
                    exec);
   least.put(exec);

@@ -64,6 +64,7 @@ class Operator {
   /// The largest cost a feasible plan is sure to use at most (row and column minima): where
   /// annealing starts and what the precision floor is predicted from.
   double needed_cost() const { return needed_cost_; }
+  double range() const { return std::min(max_cost_, needed_cost_) - min_cost_; }
   Reach reach(double eps) const;
   /// The precision of softmin from now on; fast only where the operator was made so.
   void sweep_in(kernels::Precision precision) { precision_ = precision; }

@@ -94,18 +94,18 @@ class Solve {
   SinkhornResult<T> run(const Start<T>& start) {
     support_below_ = options_.acceleration == Acceleration::support
                          ? std::numeric_limits<double>::infinity()
-                         : kFirstSupport * range();
+                         : kFirstSupport * op_.range();
     const bool cold = !start.f.size && !start.g.size;
     const bool anneals = options_.annealing == Annealing::automatic && cold;
     annealed_ = annealed_ || anneals;
-    double first = range() / kSkippedLevels;
+    double first = op_.range() / kSkippedLevels;
     Start<T> begin = start;
     std::optional<Initial<T>> found;
     if (const Initializer how = initializer(); cold && how != Initializer::zero) {
       const Side side = alternation_.following().side;
       SinkhornOptions by = options_;
       by.initializer = how;
-      found.emplace(initial(problem_, op_, side, range(), by, exec_));
+      found.emplace(initial(problem_, op_, side, op_.range(), by, exec_));
       record_.report.phases.push_back(found->phase);
       (side == Side::source ? begin.f : begin.g) = found->potential.view();
       first = found->epsilon;
@@ -122,8 +122,6 @@ class Solve {
 
  private:
   using Check = typename Alternation<T>::Check;
-
-  double range() const { return std::min(op_.max_cost(), op_.needed_cost()) - op_.min_cost(); }
 
   Initializer initializer() const {
     if (options_.initializer != Initializer::automatic) return options_.initializer;
@@ -258,7 +256,7 @@ class Solve {
           // An outlier's mass, say, that a loose level left on the wrong partner: its potential has
           // a distance of thousands of epsilon to go. Anneal again, each level further.
           level_tolerance_ = std::max(level_tolerance_ / 100, finest_level());
-          if (!anneal(range(), kStallWindow * kLevelIterations)) return;
+          if (!anneal(op_.range(), kStallWindow * kLevelIterations)) return;
           begin_target();
           relaxation_ = make_relaxation();
           at_target = 0;
@@ -354,7 +352,7 @@ class Solve {
   bool wants_support(bool slow = false) const {
     // Where passes go axis by axis the lists of entries would cost far more than they do.
     const bool automatic = options_.acceleration == Acceleration::automatic && !op_.has_images() &&
-                           (slow || options_.epsilon <= kTinyEpsilon * range() ||
+                           (slow || options_.epsilon <= kTinyEpsilon * op_.range() ||
                             std::min(problem_.n(), problem_.m()) >= kWideProblem);
     return (automatic || options_.acceleration == Acceleration::support) &&
            !exec_.device.is_cuda() && !op_.planted() && !alternation_.has_level() && !fast_stage_ &&
@@ -431,13 +429,17 @@ class Solve {
     if (fast_stage_ && kFastShare * op_.weight_error(eps) >= kLevelTolerance) end_fast_stage();
   }
 
+  // Whether a stage whose passes hide an error has come to `enough`, or no further.
+  bool stage_is_done(const Check& check, double enough) {
+    flat_ = check.marginal_error < stage_error_ ? 0 : flat_ + 1;
+    stage_error_ = std::min(stage_error_, check.marginal_error);
+    return check.marginal_error <= enough || flat_ >= Record<T>::kFlatChecks;
+  }
+
   // What is measured in fast decides nothing but where accurate begins.
   bool fast_is_done(const Check& check) {
-    flat_ = check.marginal_error < fast_error_ ? 0 : flat_ + 1;
-    fast_error_ = std::min(fast_error_, check.marginal_error);
-    const double enough =
-        std::max(options_.tolerance, kFastShare * op_.weight_error(options_.epsilon));
-    return check.marginal_error <= enough || flat_ >= Record<T>::kFlatChecks;
+    return stage_is_done(
+        check, std::max(options_.tolerance, kFastShare * op_.weight_error(options_.epsilon)));
   }
 
   void end_fast_stage() {
@@ -450,11 +452,8 @@ class Solve {
   }
 
   // A kernel in float of a problem in double: what it hides, passes without it have to find.
-  bool rough_is_done(const typename Alternation<T>::Check& check) {
-    flat_ = check.marginal_error < fast_error_ ? 0 : flat_ + 1;
-    fast_error_ = std::min(fast_error_, check.marginal_error);
-    return check.marginal_error <= std::max(kRoughShare * options_.tolerance, kRoughError) ||
-           flat_ >= Record<T>::kFlatChecks;
+  bool rough_is_done(const Check& check) {
+    return stage_is_done(check, std::max(kRoughShare * options_.tolerance, kRoughError));
   }
 
   void end_rough_stage() {
@@ -506,7 +505,7 @@ class Solve {
   double level_tolerance_ = kLevelTolerance, window_error_ = 0;
   double dual_ = -std::numeric_limits<double>::infinity();  // of the pair that was mixed from
   int flat_ = 0, window_start_ = 0, undone_ = 0;
-  double fast_error_ = std::numeric_limits<double>::infinity();
+  double stage_error_ = std::numeric_limits<double>::infinity();
   double support_below_ = 0;  // the epsilon at which the plan may be worth gathering
   bool annealed_ = false, mixes_ = false, corrects_ = false, extrapolated_ = false,
        had_newton_ = false;
