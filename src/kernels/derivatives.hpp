@@ -128,8 +128,7 @@ struct UnitTangentArgs {
     double along = 0;
     for (int k = 0; k < dim; ++k) along += chain.direction(i, k) * row[k];
     for (int k = 0; k < dim; ++k)
-      row[k] =
-          static_cast<T>(chain.inverse_length[i] * (row[k] - along * chain.direction(i, k)));
+      row[k] = static_cast<T>(chain.inverse_length[i] * (row[k] - along * chain.direction(i, k)));
   }
 };
 
@@ -142,9 +141,9 @@ struct UnitCurvatureArgs {
   std::int64_t n, count;
   VectorView<const T> weight;
   const double* ratio;
-  const T* center;    // [n, dim]: g over the row's mass
-  const T *raw, *v;   // [n, count, dim]
-  T* out;             // [count, n, dim]
+  const T* center;   // [n, dim]: g over the row's mass
+  const T *raw, *v;  // [n, count, dim]
+  T* out;            // [count, n, dim]
 
   MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
     const std::int64_t i = e / count, r = e % count;
@@ -325,7 +324,7 @@ struct FlowArgs {
   const double *ratio, *tau, *df, *mean;  // mean null: t lacks df alone
   const T *f, *sum;                       // sum null: not known, 0
   const double* c;
-  double eps, factor;                     // factor: of sum
+  double eps, factor;  // factor: of sum
   std::int64_t count;
   double* out;
 
@@ -351,8 +350,7 @@ struct PointProductArgs {
 
   MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
     const std::int64_t k = e % dim, ir = e / dim, i = ir / count, r = ir % count;
-    const double a = weight[i],
-                 along = flow[ir] / eps + (alpha ? ratio[i] * alpha[ir] : 0);
+    const double a = weight[i], along = flow[ir] / eps + (alpha ? ratio[i] * alpha[ir] : 0);
     out[(r * n + i) * dim + k] =
         a > 0 ? static_cast<T>(a * (rows[e] + center[i * dim + k] * along)) : T(0);
   }
@@ -364,9 +362,9 @@ struct WeightProductArgs {
   const double *ratio, *tau, *df, *flow;
   const T* f;
   Penalty penalty;
-  const double *deps, *c;   // [count] or null; c = drho / rho^2
-  const double* masses;     // [count]: eps sum of the other side's moves
-  double opposite;          // mass of the other side
+  const double *deps, *c;  // [count] or null; c = drho / rho^2
+  const double* masses;    // [count]: eps sum of the other side's moves
+  double opposite;         // mass of the other side
   std::int64_t n, count;
   T* out;
 
@@ -379,6 +377,226 @@ struct WeightProductArgs {
       value += c[r] * rho * (rho - ratio[i] * (rho + f[i]));
     }
     out[r * n + i] = static_cast<T>(value);
+  }
+};
+
+/// values - mean, 0 where the weight is 0: as CentreArgs, without its ones.
+template <class T>
+struct RelativeArgs {
+  MatrixView<const T> values;
+  VectorView<const T> weight;
+  const double* mean;  // [cols]
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const std::int64_t j = e / values.cols, k = e % values.cols;
+    out[e] = weight[j] > 0 ? static_cast<T>(values(j, k) - mean[k]) : T(0);
+  }
+};
+
+/// How the images move: (mean_irk - image_ik sum_ir + carried_irk) / ratio_i to [count, n, d].
+template <class T>
+struct ImageMoveArgs {
+  const T *mean, *sum, *image, *carried;  // carried null: 0
+  const double* ratio;
+  std::int64_t n, count, dim;
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const std::int64_t k = e % dim, ir = e / dim, i = ir / count, r = ir % count;
+    double value = mean[e] - static_cast<double>(image[i * dim + k]) * sum[ir];
+    if (carried) value += carried[e];
+    out[(r * n + i) * dim + k] = ratio[i] > 0 ? static_cast<T>(value / ratio[i]) : T(0);
+  }
+};
+
+/// a_i (flow / eps + ratio alpha): how the marginal moves, to [count, n].
+template <class T>
+struct MarginalMoveArgs {
+  VectorView<const T> weight;
+  const double *ratio, *flow, *alpha;  // alpha null: 0
+  double eps;
+  std::int64_t n, count;
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const std::int64_t i = e / count;
+    const double along = flow[e] / eps + (alpha ? ratio[i] * alpha[e] : 0);
+    out[e % count * n + i] = static_cast<T>(weight[i] * along);
+  }
+};
+
+/// sum_i a_i (rows_ir + ratio_i x_ir) of direction r, over rows of positive weight; what is null is
+/// 0.
+template <class T>
+struct WeightedRowsArgs {
+  using Result = Sums<1>;
+  VectorView<const T> weight;
+  const T* rows;
+  const double *ratio, *x;
+  std::int64_t count, r;
+
+  MONGE_HOST_DEVICE Result operator()(std::int64_t i) const {
+    const double a = weight[i];
+    if (!(a > 0)) return {};
+    return {{a * ((rows ? rows[i * count + r] : 0) + (x ? ratio[i] * x[i * count + r] : 0))}};
+  }
+};
+
+/// out = sum of k x over what is there, with x in double and s in T.
+template <class T>
+struct CombinationArgs {
+  const double *x, *y;
+  const T* s;
+  double kx, ky, ks;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    out[e] = (x ? kx * x[e] : 0) + (y ? ky * y[e] : 0) + (s ? ks * s[e] : 0);
+  }
+};
+/// out = factor x scale_i^-1 or x scale_i; 0 where a division has none.
+struct ScaleArgs {
+  const double *x, *scale;
+  std::int64_t count;
+  bool divides;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const double s = scale[e / count];
+    out[e] = divides ? (s > 0 ? x[e] / s : 0) : x[e] * s;
+  }
+};
+
+/// A cotangent from [count, n] to [n, count].
+template <class T>
+struct CotangentArgs {
+  MatrixView<const T> from;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    out[e] = from(e % from.rows, e / from.rows);
+  }
+};
+/// out_i. = theta_i. / (a_i ratio_i) of [n, count, d], and what its rows take off: image_i.out_i.
+template <class T>
+struct ImageCotangentArgs {
+  VectorView<const T> weight;
+  const T *theta, *image;
+  const double* ratio;
+  std::int64_t count;
+  int dim;
+  T* out;
+  double* off;  // [n, count]
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const double r = weight[e / count] * ratio[e / count];
+    double sum = 0;
+    for (int k = 0; k < dim; ++k) {
+      const double v = r > 0 ? theta[e * dim + k] / r : 0;
+      out[e * dim + k] = static_cast<T>(v);
+      sum += v * image[e / count * dim + k];
+    }
+    off[e] = sum;
+  }
+};
+
+/// lambda = response (phi - factor crossed), 0 at weight 0: D1^-1 (F - P mu) with phi = F / a.
+template <class T>
+struct MultiplierArgs {
+  VectorView<const T> weight;
+  const double *response, *phi;
+  const T* crossed;  // null: 0
+  std::int64_t count;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const std::int64_t i = e / count;
+    const double off = crossed ? crossed[e] : 0;
+    out[e] = weight[i] > 0 ? response[i] * (phi[e] - off) : 0;
+  }
+};
+/// The right-hand side b_j (phi - crossed) of the Schur complement, 0 where frozen.
+template <class T>
+struct AdjointRightArgs {
+  VectorView<const T> weight;
+  const double *curvature, *phi;
+  const T* crossed;
+  std::int64_t count;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const std::int64_t j = e / count;
+    out[e] = curvature[j] > 0 ? weight[j] * (phi[e] - crossed[e]) : 0;
+  }
+};
+
+/// What the other side's multipliers are to a row, (P mu)_i / a_i: phi - ratio lambda / tau where
+/// the potential is free and the weight positive, else from a sweep.
+template <class T>
+struct CrossedArgs {
+  VectorView<const T> weight;
+  const double *ratio, *tau, *phi, *multiplier;
+  const T* crossed;  // null: not known, 0
+  std::int64_t count;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const std::int64_t i = e / count;
+    if (weight[i] > 0 && tau[i] > 0)
+      out[e] = phi[e] - ratio[i] * multiplier[e] / tau[i];
+    else
+      out[e] = crossed ? crossed[e] : 0;
+  }
+};
+
+/// What a strength's move does, over the weight: eps / rho^2 lambda ratio f of kl, at a bound of tv
+/// sign(f) (phi - (P mu) / a).
+template <class T>
+struct StrengthArgs {
+  const double *ratio, *tau, *phi, *multiplier, *crossed;
+  const T* f;
+  Penalty penalty;
+  double eps;
+  std::int64_t count;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const std::int64_t i = e / count;
+    const double rho = penalty.strength, at = f[i];
+    if (penalty.kind == Penalty::Kind::kl)
+      out[e] = eps / (rho * rho) * multiplier[e] * ratio[i] * at;
+    else
+      out[e] = tau[i] > 0 ? 0 : std::copysign(1.0, at) * (phi[e] - crossed[e]);
+  }
+};
+
+/// [n, count] of the type of results, in [count, n], plus by_r f_i.
+template <class T>
+struct TurnGaugedArgs {
+  const double* from;
+  const T* f;
+  const double* by;  // [count]; null: 0
+  std::int64_t n, count;
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const std::int64_t i = e / count, r = e % count;
+    out[r * n + i] = static_cast<T>(from[e] + (by ? by[r] * f[i] : 0));
+  }
+};
+
+/// out [count, n, dim] += carried [n, count, dim] times the weight.
+template <class T>
+struct CarriedArgs {
+  VectorView<const T> weight;
+  const T* carried;
+  std::int64_t n, count, dim;
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const std::int64_t k = e % dim, ir = e / dim, i = ir / count, r = ir % count;
+    out[(r * n + i) * dim + k] += weight[i] * carried[e];
   }
 };
 
@@ -437,10 +655,10 @@ struct RescaleArgs {
 
   MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
     const double s = scale[e / count];
-    const double factor = !(s > 0)                     ? 0
-                          : power == Power::one        ? s
-                          : power == Power::root       ? std::sqrt(s)
-                                                       : 1 / std::sqrt(s);
+    const double factor = !(s > 0)               ? 0
+                          : power == Power::one  ? s
+                          : power == Power::root ? std::sqrt(s)
+                                                 : 1 / std::sqrt(s);
     out[e] = static_cast<T>(factor * rows[e]);
   }
 };
@@ -468,8 +686,8 @@ struct SchurProductArgs {
   MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
     const std::int64_t j = e / count;
     const double s = diagonal[j];
-    out[e] = s > 0 ? (curvature[j] * v[e] / std::sqrt(s) - weight[j] * crossed[e]) / std::sqrt(s)
-                   : 0;
+    out[e] =
+        s > 0 ? (curvature[j] * v[e] / std::sqrt(s) - weight[j] * crossed[e]) / std::sqrt(s) : 0;
   }
 };
 
@@ -537,36 +755,39 @@ struct GaugeShiftArgs {
 };
 }  // namespace monge::kernels
 
-#define MONGE_DERIVATIVE_EACH_BODIES_OF(X, T)                                                   \
-  X(LinearSideArgs<T>)                                                                          \
-  X(OverRatioArgs<T>)                                                                           \
-  X(DirectionsArgs<T>)                                                                          \
-  X(UnitTangentArgs<T>)                                                                         \
-  X(UnitCurvatureArgs<T>)                                                                       \
-  X(WeightTangentArgs<T>)                                                                       \
-  X(TermArgs<T>)                                                                                \
-  X(OwnChangeArgs<T>)                                                                           \
-  X(MeanArgs<T>)                                                                                \
-  X(BoundMoveArgs<T>)                                                                           \
-  X(PotentialMoveArgs<T>)                                                                       \
-  X(SchurRightArgs<T>)                                                                          \
-  X(ZeroWeightMoveArgs<T>)                                                                      \
-  X(FlowArgs<T>)                                                                                \
-  X(PointProductArgs<T>)                                                                        \
-  X(WeightProductArgs<T>)                                                                       \
-  X(TurnArgs<T>)                                                                                \
-  X(RescaleArgs<T>)                                                                             \
-  X(RespondArgs<T>)                                                                             \
-  X(SchurProductArgs<T>)                                                                        \
-  X(ExactDiagonalArgs<T>)                                                                       \
-  X(SquareWeightArgs<T>)
+#define MONGE_DERIVATIVE_EACH_BODIES_OF(X, T)                                             \
+  X(LinearSideArgs<T>)                                                                    \
+  X(OverRatioArgs<T>)                                                                     \
+  X(DirectionsArgs<T>)                                                                    \
+  X(UnitTangentArgs<T>)                                                                   \
+  X(UnitCurvatureArgs<T>)                                                                 \
+  X(WeightTangentArgs<T>)                                                                 \
+  X(TermArgs<T>)                                                                          \
+  X(OwnChangeArgs<T>)                                                                     \
+  X(MeanArgs<T>)                                                                          \
+  X(BoundMoveArgs<T>)                                                                     \
+  X(PotentialMoveArgs<T>)                                                                 \
+  X(SchurRightArgs<T>)                                                                    \
+  X(ZeroWeightMoveArgs<T>)                                                                \
+  X(FlowArgs<T>)                                                                          \
+  X(PointProductArgs<T>)                                                                  \
+  X(WeightProductArgs<T>)                                                                 \
+  X(RelativeArgs<T>)                                                                      \
+  X(ImageMoveArgs<T>)                                                                     \
+  X(MarginalMoveArgs<T>)                                                                  \
+  X(CombinationArgs<T>) X(CotangentArgs<T>) X(ImageCotangentArgs<T>) X(MultiplierArgs<T>) \
+      X(AdjointRightArgs<T>) X(CrossedArgs<T>) X(TurnGaugedArgs<T>) X(StrengthArgs<T>)    \
+          X(CarriedArgs<T>) X(TurnArgs<T>) X(RescaleArgs<T>) X(RespondArgs<T>)            \
+              X(SchurProductArgs<T>) X(ExactDiagonalArgs<T>) X(SquareWeightArgs<T>)
 #define MONGE_DERIVATIVE_EACH_BODIES(X)      \
   MONGE_DERIVATIVE_EACH_BODIES_OF(X, float)  \
   MONGE_DERIVATIVE_EACH_BODIES_OF(X, double) \
-  X(CombineArgs) X(GaugeShiftArgs)
-#define MONGE_DERIVATIVE_SUM_BODIES(X)                                                  \
-  X(LinearReportArgs<float>)                                                            \
-  X(LinearReportArgs<double>)                                                           \
-  X(WeightMoveArgs<float>)                                                              \
-  X(WeightMoveArgs<double>)                                                             \
-  X(GaugeArgs<float>) X(GaugeArgs<double>) X(GramArgs) X(DiagonalRatioArgs)
+  X(CombineArgs) X(GaugeShiftArgs) X(ScaleArgs)
+#define MONGE_DERIVATIVE_SUM_BODIES(X)                                           \
+  X(LinearReportArgs<float>)                                                     \
+  X(LinearReportArgs<double>)                                                    \
+  X(WeightedRowsArgs<float>)                                                     \
+  X(WeightedRowsArgs<double>)                                                    \
+  X(WeightMoveArgs<float>)                                                       \
+  X(WeightMoveArgs<double>) X(GaugeArgs<float>) X(GaugeArgs<double>) X(GramArgs) \
+      X(DiagonalRatioArgs)

@@ -209,10 +209,10 @@ TEST(Hvp, CountsItsPasses) {
 // k <= 8 / sqrt(gap) + 10 in the unit square, with the gap that the report estimates.
 TEST(Hvp, IterationsFollowTheGap) {
   for (const double eps : {0.1, 0.01}) {
-    Case c(testing::cubes<double>(250, 250, 2), Balanced{}, Balanced{}, eps);
-    const auto v = c.values(500, 8);
+    Case c(testing::cubes<double>(120, 120, 2), Balanced{}, Balanced{}, eps);
+    const auto v = c.values(240, 8);
     const auto got =
-        hvp(c.at, {.dx = {v.data(), 250, 2}}, Wrt::source, {.tolerance = 1e-10}, c.exec);
+        hvp(c.at, {.dx = {v.data(), 120, 2}}, Wrt::source, {.tolerance = 1e-10}, c.exec);
     EXPECT_TRUE(got.report.converged);
     EXPECT_GT(got.report.gap, 2 * eps);  // about 4.5 eps
     EXPECT_LT(got.report.gap, 10 * eps);
@@ -240,7 +240,7 @@ TEST(Hvp, FloatIsCloseToDouble) {
   };
   for (const auto& [d, eps, offset, tolerance] :
        {Setting{3, 0.02, 0, 2e-6}, Setting{3, 0.02, 100, 5e-6}, Setting{64, 2, 0, 5e-6}}) {
-    constexpr std::int64_t kN = 200, kM = 180;
+    constexpr std::int64_t kN = 100, kM = 90;
     auto clouds = random_clouds<double>(kN, kM, d, 14, 1, 1);
     for (double& v : clouds.x) v = static_cast<float>(v + offset);
     for (double& v : clouds.y) v = static_cast<float>(v + offset);

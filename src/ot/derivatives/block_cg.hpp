@@ -10,7 +10,7 @@
 
 namespace monge {
 struct BlockOptions {
-  double tolerance;    // of each column's residual over its right-hand side
+  double tolerance;  // of each column's residual over its right-hand side
   int max_iterations;
 };
 struct BlockReport {
@@ -21,8 +21,8 @@ struct BlockReport {
 };
 
 /// out = A v of `columns` columns, for a symmetric positive semidefinite A.
-using BlockProduct = std::function<void(const Buffer<double>& v, std::int64_t columns,
-                                        Buffer<double>& out)>;
+using BlockProduct =
+    std::function<void(const Buffer<double>& v, std::int64_t columns, Buffer<double>& out)>;
 /// Takes out of v what A does not see.
 using BlockProjection = std::function<void(Buffer<double>& v, std::int64_t columns)>;
 

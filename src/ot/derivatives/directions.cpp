@@ -40,8 +40,7 @@ typename Directions<T>::OfSide directions_of(const Linear<T>& linear, Side side,
   const LinearSide<T>& at = linear.side(side);
   const std::int64_t n = at.weight.size, d = linear.op->dim();
   if (given.points.data) {
-    if (d == 0)
-      throw NotAvailable("[derivatives] a cost matrix has no points to move");
+    if (d == 0) throw NotAvailable("[derivatives] a cost matrix has no points to move");
     check_shape(given.points_name, given.points, count * n, d, exec);
     linear.check_curvature(exec);
     out.points = Buffer<T>(n * count * d, exec.device);
@@ -85,9 +84,9 @@ typename Directions<T>::OfSide directions_of(const Linear<T>& linear, Side side,
                                               out.bound.data()},
                     out.bound.size(), exec);
     } else {
-      throw InvalidArgument(fmt::format("[derivatives] {} was given, and that side is Balanced",
-                                        given.strength_name),
-                            given.strength_name);
+      throw InvalidArgument(
+          fmt::format("[derivatives] {} was given, and that side is Balanced", given.strength_name),
+          given.strength_name);
     }
   }
   return out;
@@ -102,25 +101,25 @@ Directions<T>::Directions(const Linear<T>& linear, const Tangent<T>& tangent, Ex
   check_device("derivatives", "the linearization", linear.device, exec);
   if (count < 1)
     throw InvalidArgument(fmt::format("[derivatives] count is {}, wanted >= 1", count), "count");
-  source = directions_of<T>(
-      linear, Side::source, {tangent.dx, tangent.da, tangent.drho_a, "dx", "da", "drho_a"}, count,
-      exec);
-  target = directions_of<T>(
-      linear, Side::target, {tangent.dy, tangent.db, tangent.drho_b, "dy", "db", "drho_b"}, count,
-      exec);
+  source =
+      directions_of<T>(linear, Side::source,
+                       {tangent.dx, tangent.da, tangent.drho_a, "dx", "da", "drho_a"}, count, exec);
+  target =
+      directions_of<T>(linear, Side::target,
+                       {tangent.dy, tangent.db, tangent.drho_b, "dy", "db", "drho_b"}, count, exec);
   depsilon = tangent.depsilon;
   if (!depsilon.empty()) {
     if (static_cast<std::int64_t>(depsilon.size()) != count)
-      throw InvalidArgument(fmt::format("[derivatives] depsilon has {} values, wanted {}",
-                                        depsilon.size(), count),
-                            "depsilon");
+      throw InvalidArgument(
+          fmt::format("[derivatives] depsilon has {} values, wanted {}", depsilon.size(), count),
+          "depsilon");
     deps = placed(depsilon, exec);
   }
   if (!linear.singular) return;
   for (std::int64_t r = 0; r < count; ++r) {
     const double a = source.moved[r], b = target.moved[r];
-    const double slack = (sizeof(T) == 4 ? 1e-5 : 1e-10) *
-                         std::max({linear.source.mass, std::abs(a), std::abs(b)});
+    const double slack =
+        (sizeof(T) == 4 ? 1e-5 : 1e-10) * std::max({linear.source.mass, std::abs(a), std::abs(b)});
     if (!(std::abs(a - b) <= slack))
       throw InvalidArgument(
           fmt::format("[derivatives] direction {} moves the mass of a by {} and that of b by {}: "
@@ -163,6 +162,9 @@ TangentSums<T> sweep(const Linear<T>& linear, const Directions<T>& along,
   TangentSums<T> out;
   out.sum = Buffer<T>(n * count, exec.device);
   if (what.gradient) out.gradient = Buffer<T>(n * count * linear.op->dim(), exec.device);
+  if (what.costs) out.costs = Buffer<T>(n * count, exec.device);
+  const std::int64_t width = what.values ? what.values->size() / m : 0;
+  if (what.values) out.mean = Buffer<T>(n * count * width, exec.device);
   const auto& own_points = along.side(rows).points;
   const auto& opposite_points = along.side(cols).points;
   linear.tangent(rows,
@@ -173,10 +175,14 @@ TangentSums<T> sweep(const Linear<T>& linear, const Directions<T>& along,
                   .slope = static_cast<T>(by),
                   .a = own_points.data(),
                   .b = opposite_points.data(),
+                  .width = static_cast<int>(width),
+                  .q = what.values ? what.values->data() : nullptr,
                   .sum = out.sum.data(),
+                  .costs = out.costs.data(),
                   .gradient = out.gradient.data(),
                   .center = own.center.data(),
-                  .curved = own_points.size() + opposite_points.size() > 0},
+                  .curved = own_points.size() + opposite_points.size() > 0,
+                  .mean = out.mean.data()},
                  exec);
   return out;
 }
@@ -187,8 +193,8 @@ Moves<T> solve_moves(const Linear<T>& linear, const Directions<T>& along, const 
   const std::int64_t count = along.count;
   const double eps = linear.eps;
   Moves<T> out;
-  out.first = along.own_only(Side::source)   ? Side::source
-              : along.own_only(Side::target) ? Side::target
+  out.first = along.own_only(Side::source)                             ? Side::source
+              : along.own_only(Side::target)                           ? Side::target
               : linear.source.weight.size >= linear.target.weight.size ? Side::source
                                                                        : Side::target;
   const Side first = out.first, last = other(first);
@@ -206,9 +212,8 @@ Moves<T> solve_moves(const Linear<T>& linear, const Directions<T>& along, const 
   Buffer<double> mean = array(rows);  // of -t' over each row of `first`
   if (!along.own_only(first)) {
     const auto sums = run({.rows = first, .col = bound_cols});
-    kernels::each(
-        kernels::MeanArgs<T>{sums.sum.data(), rows.ratio.data(), count, -1, mean.data()},
-        mean.size(), exec);
+    kernels::each(kernels::MeanArgs<T>{sums.sum.data(), rows.ratio.data(), count, -1, mean.data()},
+                  mean.size(), exec);
   } else if (of_rows.points.size() > 0) {
     kernels::each(kernels::OwnChangeArgs<T>{rows.center.data(), of_rows.points.data(), count,
                                             linear.op->dim(), mean.data()},
@@ -219,11 +224,11 @@ Moves<T> solve_moves(const Linear<T>& linear, const Directions<T>& along, const 
 
   const auto move = [&](const LinearSide<T>& side, const typename Directions<T>::OfSide& of,
                         const double* mean_of, const T* sum, double factor, Buffer<double>& to) {
-    kernels::each(kernels::PotentialMoveArgs<T>{side.tau.data(), side.response.data(), mean_of,
-                                                side.potential.data(), data_of(of.c),
-                                                data_of(of.bound), sum, eps, factor, count,
-                                                to.data()},
-                  to.size(), exec);
+    kernels::each(
+        kernels::PotentialMoveArgs<T>{side.tau.data(), side.response.data(), mean_of,
+                                      side.potential.data(), data_of(of.c), data_of(of.bound), sum,
+                                      eps, factor, count, to.data()},
+        to.size(), exec);
   };
   Buffer<double> known = array(rows);
   move(rows, of_rows, mean.data(), nullptr, 0, known);
@@ -263,30 +268,50 @@ Moves<T> solve_moves(const Linear<T>& linear, const Directions<T>& along, const 
                         const double* mean_of, const T* sum, double by,
                         const typename Directions<T>::OfSide& of) {
     Buffer<double> to = array(side);
-    kernels::each(kernels::FlowArgs<T>{side.ratio.data(), side.tau.data(), moved.data(), mean_of,
-                                       side.potential.data(), sum, data_of(of.c), eps, by, count,
-                                       to.data()},
-                  to.size(), exec);
+    kernels::each(
+        kernels::FlowArgs<T>{side.ratio.data(), side.tau.data(), moved.data(), mean_of,
+                             side.potential.data(), sum, data_of(of.c), eps, by, count, to.data()},
+        to.size(), exec);
     return to;
   };
-  out.flow(first) =
-      flow(rows, out.move(first), mean.data(), out.rows.sum.data(), factor, of_rows);
+  out.flow(first) = flow(rows, out.move(first), mean.data(), out.rows.sum.data(), factor, of_rows);
 
   const bool needs_cols = wanted.points(last) || (wanted.flow(last) && cols.clipped > 0);
   if (needs_cols || cols.zeros > 0) {
-    out.cols = run({.rows = last,
-                    .scale = eps,
-                    .col = &out.move(first),
-                    .gradient = wanted.points(last)});
+    out.cols =
+        run({.rows = last, .scale = eps, .col = &out.move(first), .gradient = wanted.points(last)});
     if (cols.zeros > 0)
-      kernels::each(
-          kernels::ZeroWeightMoveArgs<T>{cols.weight, cols.tau.data(), cols.response.data(),
-                                         cols.potential.data(), out.cols.sum.data(),
-                                         data_of(of_cols.c), data_of(of_cols.bound), eps, count,
-                                         z.data()},
-          z.size(), exec);
+      kernels::each(kernels::ZeroWeightMoveArgs<T>{cols.weight, cols.tau.data(),
+                                                   cols.response.data(), cols.potential.data(),
+                                                   out.cols.sum.data(), data_of(of_cols.c),
+                                                   data_of(of_cols.bound), eps, count, z.data()},
+                    z.size(), exec);
   }
   out.flow(last) = flow(cols, z, nullptr, out.cols.sum.data(), eps, of_cols);
+  return out;
+}
+
+template <class T>
+CentredImages<T> centred_images(const Linear<T>& linear, Side rows, Exec& exec) {
+  const auto& cloud = std::get<PointCloud<T>>(linear.geometry);
+  const MatrixView<const T> points = rows == Side::source ? cloud.y : cloud.x;
+  const LinearSide<T>&own = linear.side(rows), &opposite = linear.side(other(rows));
+  const std::int64_t d = points.cols, n = own.weight.size;
+  using Columns = kernels::ColumnSumsArgs<T>;
+  std::vector<double> mean;
+  for (std::int64_t first = 0; first < d; first += Columns::kColumns) {
+    const auto sums = kernels::sum(Columns{points, opposite.weight, first}, points.rows, exec);
+    for (std::int64_t k = first; k < std::min(d, first + Columns::kColumns); ++k)
+      mean.push_back(sums.value[k - first] / opposite.mass);
+  }
+  CentredImages<T> out{Buffer<T>(points.rows * d, exec.device), Buffer<T>(n * d, exec.device)};
+  const auto placed_mean = placed(mean, exec);
+  kernels::each(
+      kernels::RelativeArgs<T>{points, opposite.weight, placed_mean.data(), out.values.data()},
+      out.values.size(), exec);
+  linear.apply(rows, kernels::Weighting::plain, out.values.data(), d, out.images.data(), exec);
+  kernels::each(kernels::OverRatioArgs<T>{own.ratio.data(), d, out.images.data()},
+                out.images.size(), exec);
   return out;
 }
 
@@ -324,13 +349,14 @@ Buffer<T> turned(const Buffer<double>& from, std::int64_t count, Exec& exec) {
   return out;
 }
 
-#define MONGE_INSTANTIATE(T)                                                                   \
-  template struct Directions<T>;                                                               \
+#define MONGE_INSTANTIATE(T)                                                                    \
+  template struct Directions<T>;                                                                \
   template TangentSums<T> sweep(const Linear<T>&, const Directions<T>&, const TangentSweep<T>&, \
-                                Exec&);                                                        \
-  template Moves<T> solve_moves(const Linear<T>&, const Directions<T>&, const WantedSums&,     \
-                                const SolveOptions&, DerivativeReport&, Exec&);                \
-  template DerivativeReport begin_report(const Linear<T>&);                                    \
+                                Exec&);                                                         \
+  template Moves<T> solve_moves(const Linear<T>&, const Directions<T>&, const WantedSums&,      \
+                                const SolveOptions&, DerivativeReport&, Exec&);                 \
+  template CentredImages<T> centred_images(const Linear<T>&, Side, Exec&);                      \
+  template DerivativeReport begin_report(const Linear<T>&);                                     \
   template Buffer<T> turned(const Buffer<double>&, std::int64_t, Exec&);
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)

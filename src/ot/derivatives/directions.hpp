@@ -1,9 +1,10 @@
 // A tangent as sweeps read it, and the moves of both potentials along it.
 //
-// With t' = -dc + eps (alpha_col) - u deps, alpha = da / a, u = (f + g - c) / eps, the equations are
+// With t' = -dc + eps (alpha_col) - u deps, alpha = da / a, u = (f + g - c) / eps, the equations
+// are
 //   D1 df + P dg = p,  p = -sum_j P t' + eps r f c,   c = drho / rho^2   (and the same of columns).
-// One side, `first`, is eliminated: df = tau (mean p - w dg / ratio) + what a bound moves by itself.
-// Sums of differences t' + mean are formed as such, so that nothing large cancels.
+// One side, `first`, is eliminated: df = tau (mean p - w dg / ratio) + what a bound moves by
+// itself. Sums of differences t' + mean are formed as such, so that nothing large cancels.
 #pragma once
 #include <vector>
 
@@ -13,11 +14,11 @@ namespace monge {
 template <class T>
 struct Directions {
   struct OfSide {
-    Buffer<T> points;       // [n, count, d] in the coordinates of sweeps; empty: none
-    Buffer<T> raw;          // the same as given, where those are unit vectors
-    Buffer<double> alpha;   // [n, count] da / a; empty: none
-    Buffer<double> bound;   // [n, count] of a TV side at its bounds; empty: none
-    Buffer<double> c;       // [count] drho / rho^2 of a KL side; empty: none
+    Buffer<T> points;           // [n, count, d] in the coordinates of sweeps; empty: none
+    Buffer<T> raw;              // the same as given, where those are unit vectors
+    Buffer<double> alpha;       // [n, count] da / a; empty: none
+    Buffer<double> bound;       // [n, count] of a TV side at its bounds; empty: none
+    Buffer<double> c;           // [count] drho / rho^2 of a KL side; empty: none
     std::vector<double> moved;  // [count] sum da
   };
   std::int64_t count;
@@ -44,10 +45,13 @@ struct TangentSweep {
   const Buffer<double>*row = nullptr, *col = nullptr;  // [n, count], [m, count]; null: 0
   const Buffer<double>* col_too = nullptr;
   bool gradient = false;  // with second derivatives, about the centers
+  bool costs = false;
+  const Buffer<T>* values = nullptr;  // [m, width], for means; null: none
 };
 template <class T>
 struct TangentSums {
   Buffer<T> sum, gradient;  // [n, count], [n, count, d]
+  Buffer<T> costs, mean;    // [n, count], [n, count, width]
 };
 template <class T>
 TangentSums<T> sweep(const Linear<T>& linear, const Directions<T>& along,
@@ -56,11 +60,11 @@ TangentSums<T> sweep(const Linear<T>& linear, const Directions<T>& along,
 /// Both potentials along a tangent.
 template <class T>
 struct Moves {
-  Side first;                // the side that was eliminated
-  Buffer<double> df, dg;     // [n, count], [m, count]
+  Side first;                     // the side that was eliminated
+  Buffer<double> df, dg;          // [n, count], [m, count]
   Buffer<double> flow_a, flow_b;  // see kernels::FlowArgs; b's where it was asked for
-  TangentSums<T> rows;       // of `first`: gradient where it was asked for
-  TangentSums<T> cols;       // of the other, likewise
+  TangentSums<T> rows;            // of `first`: gradient where it was asked for
+  TangentSums<T> cols;            // of the other, likewise
   Buffer<double>& move(Side of) { return of == Side::source ? df : dg; }
   Buffer<double>& flow(Side of) { return of == Side::source ? flow_a : flow_b; }
 };
@@ -73,6 +77,15 @@ struct WantedSums {
 template <class T>
 Moves<T> solve_moves(const Linear<T>& linear, const Directions<T>& along, const WantedSums& wanted,
                      const SolveOptions& options, DerivativeReport& report, Exec& exec);
+
+/// The points of the other side of `rows` relative to their mean, [m, d], 0 at weight 0, and the
+/// averages of these that the rows have, [n, d].
+template <class T>
+struct CentredImages {
+  Buffer<T> values, images;
+};
+template <class T>
+CentredImages<T> centred_images(const Linear<T>& linear, Side rows, Exec& exec);
 
 /// The report of a plan, before a solve.
 template <class T>

@@ -12,11 +12,10 @@ void fix_gauge(const Linear<T>& linear, const Directions<T>& along, Moves<T>& mo
   const auto moved = [&](Side of, std::int64_t r) {
     const LinearSide<T>& side = linear.side(of);
     const auto& alpha = along.side(of).alpha;
-    return kernels::sum(kernels::GaugeArgs<T>{side.weight, side.potential.data(),
-                                              moves.move(of).data(),
-                                              alpha.size() > 0 ? alpha.data() : nullptr,
-                                              along.count, r},
-                        side.weight.size, exec);
+    return kernels::sum(
+        kernels::GaugeArgs<T>{side.weight, side.potential.data(), moves.move(of).data(),
+                              alpha.size() > 0 ? alpha.data() : nullptr, along.count, r},
+        side.weight.size, exec);
   };
   const LinearSide<T>&a = linear.source, &b = linear.target;
   std::vector<double> by, back;

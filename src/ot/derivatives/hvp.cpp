@@ -20,12 +20,11 @@ Buffer<T> point_product(const Linear<T>& linear, const Directions<T>& along, Mov
   const std::int64_t n = at.weight.size, d = linear.op->dim(), count = along.count;
   const Buffer<T>& rows = (side == moves.first ? moves.rows : moves.cols).gradient;
   Buffer<T> out(rows.size(), exec.device);
-  kernels::each(
-      kernels::PointProductArgs<T>{at.weight, rows.data(), at.center.data(), at.ratio.data(),
-                                   moves.flow(side).data(),
-                                   of.alpha.size() > 0 ? of.alpha.data() : nullptr, linear.eps, n,
-                                   count, d, out.data()},
-      out.size(), exec);
+  kernels::each(kernels::PointProductArgs<T>{at.weight, rows.data(), at.center.data(),
+                                             at.ratio.data(), moves.flow(side).data(),
+                                             of.alpha.size() > 0 ? of.alpha.data() : nullptr,
+                                             linear.eps, n, count, d, out.data()},
+                out.size(), exec);
   auto chain = linear.op->chain(side);
   if (!chain) return out;
   chain->gradient = out.data();  // [count, n, d]: the chain of each direction

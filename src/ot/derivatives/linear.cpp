@@ -33,31 +33,32 @@ template <class T>
 kernels::LinearReport sweep(LinearSide<T>& side, Side rows, const Linear<T>& linear, Exec& exec) {
   const std::int64_t n = side.weight.size, d = linear.op->dim();
   Buffer<T> mass(n, exec.device);
-  if (d > 0) {
-    const auto ones = filled(n, T(1), exec);
-    side.center = Buffer<T>(n * d, exec.device);
-    linear.tangent(
-        rows, {.row = ones.data(), .sum = mass.data(), .gradient = side.center.data()}, exec);
-  } else {
-    linear.op->apply(rows, linear.side(other(rows)).bias.data(), side.potential.data(),
-                     kernels::Weighting::plain, {}, mass.data(), linear.eps, exec);
-  }
-  kernels::each(kernels::LinearSideArgs<T>{side.weight, side.potential.data(), mass.data(), side.penalty,
-                                           linear.eps, side.ratio.data(), side.tau.data(),
-                                           side.response.data(), side.curvature.data()},
-                n, exec);
+  const auto ones = filled(n, T(1), exec);
+  side.cost = Buffer<T>(n, exec.device);
+  if (d > 0) side.center = Buffer<T>(n * d, exec.device);
+  linear.tangent(rows,
+                 {.row = ones.data(),
+                  .sum = mass.data(),
+                  .costs = side.cost.data(),
+                  .gradient = d > 0 ? side.center.data() : nullptr},
+                 exec);
+  kernels::each(
+      kernels::LinearSideArgs<T>{side.weight, side.potential.data(), mass.data(), side.penalty,
+                                 linear.eps, side.ratio.data(), side.tau.data(),
+                                 side.response.data(), side.curvature.data()},
+      n, exec);
   if (d > 0)
     kernels::each(kernels::OverRatioArgs<T>{side.ratio.data(), d, side.center.data()},
                   side.center.size(), exec);
-  const auto report =
-      kernels::sum(kernels::LinearReportArgs<T>{side.weight, side.potential.data(), side.ratio.data(),
-                                                side.tau.data(), side.penalty, linear.eps},
-                   n, exec);
+  const auto report = kernels::sum(
+      kernels::LinearReportArgs<T>{side.weight, side.potential.data(), side.ratio.data(),
+                                   side.tau.data(), side.penalty, linear.eps},
+      n, exec);
   side.zeros = report.zeros;
   side.clipped = side.penalty.kind == kernels::Penalty::Kind::tv ? report.relaxed : 0;
   const auto potential = in_double<T>(side.potential.view(), exec);
-  side.paired = kernels::sum(kernels::GaugeArgs<T>{side.weight, side.potential.data(), potential.data(),
-                                                   nullptr, 1, 0},
+  side.paired = kernels::sum(kernels::GaugeArgs<T>{side.weight, side.potential.data(),
+                                                   potential.data(), nullptr, 1, 0},
                              n, exec)
                     .value[0];
   return report;
@@ -97,8 +98,8 @@ const Buffer<double>& Linear<T>::diagonal(Side unknown, Exec& exec) const {
 template <class T>
 void Linear<T>::check_curvature(Exec& exec) const {
   const auto p = op->pairs(Side::source);
-  const bool infinite = p.form == kernels::Form::distance ||
-                        (p.form == kernels::Form::power && p.power < 2);
+  const bool infinite =
+      p.form == kernels::Form::distance || (p.form == kernels::Form::power && p.power < 2);
   if (!infinite) return;
   std::call_once(checked_, [&] {
     const std::int64_t n = source.weight.size;
@@ -135,6 +136,7 @@ Linearization<T> linearize(const Plan<T>& plan, Exec& exec) {
   check_device("derivatives", "the problem", problem.device(), exec);
   auto linear = std::make_shared<Linear<T>>();
   linear->op = std::make_shared<const Operator<T>>(plan.op());
+  linear->geometry = problem.geometry();
   linear->device = problem.device();
   linear->eps = plan.epsilon();
   linear->source = linear_side(plan, Side::source, exec);
@@ -181,9 +183,9 @@ double Linearization<T>::tv_margin() const {
   return linear_->tv_margin;
 }
 
-#define MONGE_INSTANTIATE(T)         \
-  template struct Linear<T>;         \
-  template class Linearization<T>;   \
+#define MONGE_INSTANTIATE(T)       \
+  template struct Linear<T>;       \
+  template class Linearization<T>; \
   template Linearization<T> linearize(const Plan<T>&, Exec&);
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)

@@ -13,10 +13,11 @@ template <class T>
 struct LinearSide {
   VectorView<const T> weight;
   kernels::Penalty penalty;
-  double mass;         // sum of the weights
+  double mass;  // sum of the weights
   Buffer<T> potential;
-  Buffer<T> bias;      // h of sweeps whose columns this is
-  Buffer<T> center;    // [n, d] mean of dc/dx over the row's plan, in the sweeps' coordinates
+  Buffer<T> bias;    // h of sweeps whose columns this is
+  Buffer<T> cost;    // [n] sum_j w_ij c_ij
+  Buffer<T> center;  // [n, d] mean of dc/dx over the row's plan, in the sweeps' coordinates
   Buffer<double> ratio, tau, response, curvature;  // see kernels::LinearSideArgs
   double zeros = 0;                                // points of weight 0
   double clipped = 0;                              // rows of tau 0
@@ -26,6 +27,7 @@ struct LinearSide {
 template <class T>
 struct Linear {
   std::shared_ptr<const Operator<T>> op;
+  Geometry<T> geometry;  // views
   Device device;
   double eps;
   LinearSide<T> source, target;

@@ -29,9 +29,9 @@ class Schur {
         report_(report),
         exec_(exec) {
     report.diagonal_ratio =
-        1 / std::max(1.0, kernels::sum(kernels::DiagonalRatioArgs{cols_.curvature.data(),
-                                                                  diagonal_.data()},
-                                       diagonal_.size(), exec)
+        1 / std::max(1.0, kernels::sum(
+                              kernels::DiagonalRatioArgs{cols_.curvature.data(), diagonal_.data()},
+                              diagonal_.size(), exec)
                               .value);
     if (!linear.singular) return;
     null_ = Buffer<double>(diagonal_.size(), exec.device);
@@ -42,11 +42,11 @@ class Schur {
 
   template <class U>
   void rescale(const Buffer<double>& from, Power power, std::int64_t count, Buffer<U>& to) const {
-    kernels::each(kernels::RescaleArgs<U>{from.data(), diagonal_.data(),
-                                          static_cast<typename kernels::RescaleArgs<U>::Power>(
-                                              power),
-                                          count, to.data()},
-                  to.size(), exec_);
+    kernels::each(
+        kernels::RescaleArgs<U>{from.data(), diagonal_.data(),
+                                static_cast<typename kernels::RescaleArgs<U>::Power>(power), count,
+                                to.data()},
+        to.size(), exec_);
   }
 
   /// out = diag^-1/2 S diag^-1/2 v; two passes.
