@@ -11,7 +11,7 @@ import logging
 
 from ._batch import Solutions, solve_batch, solve_sample_batch
 from ._core import SinkhornCheck, SinkhornPhase, SinkhornReport, version
-from ._derivatives import Hvp, Linearization
+from ._derivatives import Hvp, Jvp, Linearization, Vjp
 from ._divergence import Divergence, DivergenceGradient, divergence
 from ._errors import (
     ConvergenceWarning,
@@ -51,6 +51,7 @@ __all__ = [
     "Images",
     "InvalidArgument",
     "IoError",
+    "Jvp",
     "Labels",
     "LatticeDivergence",
     "LatticeSolution",
@@ -68,6 +69,7 @@ __all__ = [
     "Solutions",
     "SparsePlan",
     "TransposedPlan",
+    "Vjp",
     "__version__",
     "c_transform",
     "divergence",

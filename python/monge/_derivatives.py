@@ -28,6 +28,31 @@ class Hvp(NamedTuple):
     report: _core.DerivativeReport
 
 
+class Jvp(NamedTuple):
+    """How results move along a direction."""
+
+    potential_a: Any  #: (n,), in its gauge
+    potential_b: Any  #: (m,)
+    marginal_a: Any  #: (n,)
+    marginal_b: Any  #: (m,)
+    a_to_b: Any  #: (n, d) images of the source points; None on a cost matrix
+    value_linear: Any  #: a float, or one for each direction
+    report: _core.DerivativeReport
+
+
+class Vjp(NamedTuple):
+    """Derivatives of a cotangent of results. What was not asked for is None."""
+
+    dx: Any  #: (n, d)
+    dy: Any  #: (m, d)
+    da: Any  #: (n,)
+    db: Any  #: (m,)
+    depsilon: Any  #: a float, or one for each cotangent
+    drho_a: Any
+    drho_b: Any
+    report: _core.DerivativeReport
+
+
 class Linearization:
     """A solution and its first derivatives, from which all others are solved: see
     ``Solution.linearize``. The same object serves any number of products."""
@@ -102,6 +127,80 @@ class Linearization:
         )
         return Hvp(*(self._answer(part, directions) for part in parts), report)
 
+    def jvp(
+        self,
+        dx: Any = None,
+        dy: Any = None,
+        da: Any = None,
+        db: Any = None,
+        *,
+        depsilon: float | Sequence[float] = (),
+        drho_a: float | Sequence[float] = (),
+        drho_b: float | Sequence[float] = (),
+        tolerance: float = 1e-8,
+        max_iterations: int = 2000,
+        strict: bool = False,
+    ) -> Jvp:
+        """How potentials, marginals, images and transport cost move along a direction; arguments as in
+        ``hvp``. Potentials plus t times theirs are a good ``start=`` for a problem moved by t."""
+        directions = _Directions(self._dtype, dx=(dx, 3), dy=(dy, 3), da=(da, 2), db=(db, 2))
+        numbers = directions.numbers(depsilon=depsilon, drho_a=drho_a, drho_b=drho_b)
+        *parts, cost, report = self._core.jvp(
+            directions.count,
+            *directions.arrays,
+            *numbers,
+            _core.SolveOptions(tolerance, max_iterations, strict),
+            self._call(),
+        )
+        arrays = (self._answer(part, directions) for part in parts)
+        return Jvp(*arrays, directions.number(cost), report)
+
+    def vjp(
+        self,
+        potential_a: Any = None,
+        potential_b: Any = None,
+        marginal_a: Any = None,
+        marginal_b: Any = None,
+        a_to_b: Any = None,
+        *,
+        value_linear: float | Sequence[float] = (),
+        wrt: Sequence[str] = ("x", "y", "a", "b"),
+        tolerance: float = 1e-8,
+        max_iterations: int = 2000,
+        strict: bool = False,
+    ) -> Vjp:
+        """The transpose of ``jvp``: derivatives of <cotangent, result> in what ``wrt`` names, some of 'x',
+        'y', 'a', 'b', 'epsilon', 'rho'. Cotangents have the shapes of the results, or k of them in
+        front, and are 0 at points of weight 0."""
+        given = _Directions(
+            self._dtype,
+            potential_a=(potential_a, 2),
+            potential_b=(potential_b, 2),
+            marginal_a=(marginal_a, 2),
+            marginal_b=(marginal_b, 2),
+            a_to_b=(a_to_b, 3),
+        )
+        dx, dy, da, db, depsilon, drho_a, drho_b, report = self._core.vjp(
+            given.count,
+            *given.arrays,
+            *given.numbers(value_linear=value_linear),
+            list(wrt),
+            _core.SolveOptions(tolerance, max_iterations, strict),
+            self._call(),
+        )
+        arrays = (self._answer(part, given) for part in (dx, dy, da, db))
+        numbers = (given.number(part) for part in (depsilon, drho_a, drho_b))
+        return Vjp(*arrays, *numbers, report)
+
+    def hessian(self, of: str = "x", *, limit: int = _core.DENSE_LIMIT) -> Any:
+        """The dense Hessian of the value in the points of one side, (n, d, n, d): 'x' or 'y'. A
+        ValueError above ``limit`` entries, before anything is allocated: then take ``hvp``."""
+        if of not in ("x", "y"):
+            raise InvalidArgument(f"[derivatives] of is {of!r}, wanted 'x' or 'y'", "of")
+        side = _core.Side.source if of == "x" else _core.Side.target
+        value, _ = self._core.hessian(side, limit, self._call())
+        return self._to(value)
+
     def _answer(self, part: Any, directions: _Directions) -> Any:
         if part is None:
             return None
@@ -149,3 +248,9 @@ class _Directions:
             flat = np.atleast_1d(np.asarray(value, np.float64))
             out.append(list(np.repeat(flat, self.count) if flat.size == 1 else flat))
         return out
+
+    def number(self, values: list[float]) -> Any:
+        """Of one direction a float, of several an array; None where there are none."""
+        if not values:
+            return None
+        return np.array(values) if self.several else values[0]

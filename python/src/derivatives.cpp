@@ -135,7 +135,18 @@ void bind(nb::module_& m, const char* name) {
                               out.drho_b, out.report);
           },
           "count"_a, "f"_a.none(), "g"_a.none(), "source"_a.none(), "target"_a.none(),
-          "map"_a.none(), "transport_cost"_a, "wrt"_a, "options"_a, "call"_a);
+          "map"_a.none(), "transport_cost"_a, "wrt"_a, "options"_a, "call"_a)
+      .def(
+          "hessian",
+          [](const L& l, Side side, std::int64_t limit, const Call& call) {
+            auto out = run(call, l.device(), [&](Exec& exec) {
+              return hessian(l, side, HessianOptions{limit}, exec);
+            });
+            const std::int64_t n = side == Side::source ? l.n() : l.m();
+            return std::pair(to_array<T, 4>(std::move(out.value), {n, l.dim(), n, l.dim()}),
+                             out.dropped_modes);
+          },
+          "side"_a, "limit"_a, "call"_a);
 }
 }  // namespace
 

@@ -691,6 +691,22 @@ struct SchurProductArgs {
   }
 };
 
+/// out = v + D^-1/2 a_i crossed: one product of a self term's scaled system, 0 where frozen.
+template <class T>
+struct SelfProductArgs {
+  VectorView<const T> weight;
+  const double *curvature, *v;
+  const T* crossed;
+  std::int64_t count;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const std::int64_t i = e / count;
+    const double d = curvature[i];
+    out[e] = d > 0 ? v[e] + weight[i] * crossed[e] / std::sqrt(d) : 0;
+  }
+};
+
 /// diagonal = D - b_j^2 squares_j, kept above rounding; 0 where frozen.
 template <class T>
 struct ExactDiagonalArgs {
@@ -755,39 +771,40 @@ struct GaugeShiftArgs {
 };
 }  // namespace monge::kernels
 
-#define MONGE_DERIVATIVE_EACH_BODIES_OF(X, T)                                             \
-  X(LinearSideArgs<T>)                                                                    \
-  X(OverRatioArgs<T>)                                                                     \
-  X(DirectionsArgs<T>)                                                                    \
-  X(UnitTangentArgs<T>)                                                                   \
-  X(UnitCurvatureArgs<T>)                                                                 \
-  X(WeightTangentArgs<T>)                                                                 \
-  X(TermArgs<T>)                                                                          \
-  X(OwnChangeArgs<T>)                                                                     \
-  X(MeanArgs<T>)                                                                          \
-  X(BoundMoveArgs<T>)                                                                     \
-  X(PotentialMoveArgs<T>)                                                                 \
-  X(SchurRightArgs<T>)                                                                    \
-  X(ZeroWeightMoveArgs<T>)                                                                \
-  X(FlowArgs<T>)                                                                          \
-  X(PointProductArgs<T>)                                                                  \
-  X(WeightProductArgs<T>)                                                                 \
-  X(RelativeArgs<T>)                                                                      \
-  X(ImageMoveArgs<T>)                                                                     \
-  X(MarginalMoveArgs<T>)                                                                  \
-  X(CombinationArgs<T>) X(CotangentArgs<T>) X(ImageCotangentArgs<T>) X(MultiplierArgs<T>) \
-      X(AdjointRightArgs<T>) X(CrossedArgs<T>) X(TurnGaugedArgs<T>) X(StrengthArgs<T>)    \
-          X(CarriedArgs<T>) X(TurnArgs<T>) X(RescaleArgs<T>) X(RespondArgs<T>)            \
-              X(SchurProductArgs<T>) X(ExactDiagonalArgs<T>) X(SquareWeightArgs<T>)
+#define MONGE_DERIVATIVE_EACH_BODIES_OF(X, T)                                                    \
+  X(LinearSideArgs<T>)                                                                           \
+  X(OverRatioArgs<T>)                                                                            \
+  X(DirectionsArgs<T>)                                                                           \
+  X(UnitTangentArgs<T>)                                                                          \
+  X(UnitCurvatureArgs<T>)                                                                        \
+  X(WeightTangentArgs<T>)                                                                        \
+  X(TermArgs<T>)                                                                                 \
+  X(OwnChangeArgs<T>)                                                                            \
+  X(MeanArgs<T>)                                                                                 \
+  X(BoundMoveArgs<T>)                                                                            \
+  X(PotentialMoveArgs<T>)                                                                        \
+  X(SchurRightArgs<T>)                                                                           \
+  X(ZeroWeightMoveArgs<T>)                                                                       \
+  X(FlowArgs<T>)                                                                                 \
+  X(PointProductArgs<T>)                                                                         \
+  X(WeightProductArgs<T>)                                                                        \
+  X(RelativeArgs<T>)                                                                             \
+  X(ImageMoveArgs<T>)                                                                            \
+  X(MarginalMoveArgs<T>)                                                                         \
+  X(CombinationArgs<T>)                                                                          \
+  X(CotangentArgs<T>) X(ImageCotangentArgs<T>) X(MultiplierArgs<T>) X(AdjointRightArgs<T>)       \
+      X(CrossedArgs<T>) X(TurnGaugedArgs<T>) X(StrengthArgs<T>) X(CarriedArgs<T>) X(TurnArgs<T>) \
+          X(RescaleArgs<T>) X(RespondArgs<T>) X(SchurProductArgs<T>) X(SelfProductArgs<T>)       \
+              X(ExactDiagonalArgs<T>) X(SquareWeightArgs<T>)
 #define MONGE_DERIVATIVE_EACH_BODIES(X)      \
   MONGE_DERIVATIVE_EACH_BODIES_OF(X, float)  \
   MONGE_DERIVATIVE_EACH_BODIES_OF(X, double) \
   X(CombineArgs) X(GaugeShiftArgs) X(ScaleArgs)
-#define MONGE_DERIVATIVE_SUM_BODIES(X)                                           \
-  X(LinearReportArgs<float>)                                                     \
-  X(LinearReportArgs<double>)                                                    \
-  X(WeightedRowsArgs<float>)                                                     \
-  X(WeightedRowsArgs<double>)                                                    \
-  X(WeightMoveArgs<float>)                                                       \
-  X(WeightMoveArgs<double>) X(GaugeArgs<float>) X(GaugeArgs<double>) X(GramArgs) \
-      X(DiagonalRatioArgs)
+#define MONGE_DERIVATIVE_SUM_BODIES(X) \
+  X(LinearReportArgs<float>)           \
+  X(LinearReportArgs<double>)          \
+  X(WeightedRowsArgs<float>)           \
+  X(WeightedRowsArgs<double>)          \
+  X(WeightMoveArgs<float>)             \
+  X(WeightMoveArgs<double>)            \
+  X(GaugeArgs<float>) X(GaugeArgs<double>) X(GramArgs) X(DiagonalRatioArgs)

@@ -9,6 +9,12 @@
 #include "monge/core/exec.hpp"
 
 namespace monge {
+/// Below, residuals are rounding of products in T.
+template <class T>
+constexpr double residual_floor() {
+  return sizeof(T) == 4 ? 5e-7 : 1e-14;
+}
+
 struct BlockOptions {
   double tolerance;  // of each column's residual over its right-hand side
   int max_iterations;

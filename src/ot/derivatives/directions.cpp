@@ -292,6 +292,31 @@ Moves<T> solve_moves(const Linear<T>& linear, const Directions<T>& along, const 
 }
 
 template <class T>
+Moves<T> still_moves(const Linear<T>& linear, const Directions<T>& along, Side rows, Exec& exec) {
+  const LinearSide<T>& at = linear.side(rows);
+  const std::int64_t size = at.weight.size * along.count;
+  Buffer<double> mean(size, exec.device);
+  kernels::each(kernels::OwnChangeArgs<T>{at.center.data(), along.side(rows).points.data(),
+                                          along.count, linear.op->dim(), mean.data()},
+                size, exec);
+  Moves<T> out;
+  out.first = rows;
+  out.rows = sweep(linear, along,
+                   {.rows = rows, .scale = linear.eps, .row = &mean, .gradient = true}, exec);
+  out.move(rows) = Buffer<double>(size, exec.device);
+  out.flow(rows) = Buffer<double>(size, exec.device);
+  kernels::each(kernels::PotentialMoveArgs<T>{at.tau.data(), at.response.data(), mean.data(),
+                                              at.potential.data(), nullptr, nullptr, nullptr,
+                                              linear.eps, 0, along.count, out.move(rows).data()},
+                size, exec);
+  kernels::each(kernels::FlowArgs<T>{at.ratio.data(), at.tau.data(), out.move(rows).data(),
+                                     mean.data(), at.potential.data(), out.rows.sum.data(), nullptr,
+                                     linear.eps, linear.eps, along.count, out.flow(rows).data()},
+                size, exec);
+  return out;
+}
+
+template <class T>
 CentredImages<T> centred_images(const Linear<T>& linear, Side rows, Exec& exec) {
   const auto& cloud = std::get<PointCloud<T>>(linear.geometry);
   const MatrixView<const T> points = rows == Side::source ? cloud.y : cloud.x;
@@ -356,6 +381,7 @@ Buffer<T> turned(const Buffer<double>& from, std::int64_t count, Exec& exec) {
   template Moves<T> solve_moves(const Linear<T>&, const Directions<T>&, const WantedSums&,      \
                                 const SolveOptions&, DerivativeReport&, Exec&);                 \
   template CentredImages<T> centred_images(const Linear<T>&, Side, Exec&);                      \
+  template Moves<T> still_moves(const Linear<T>&, const Directions<T>&, Side, Exec&);           \
   template DerivativeReport begin_report(const Linear<T>&);                                     \
   template Buffer<T> turned(const Buffer<double>&, std::int64_t, Exec&);
 MONGE_INSTANTIATE(float)

@@ -78,6 +78,10 @@ template <class T>
 Moves<T> solve_moves(const Linear<T>& linear, const Directions<T>& along, const WantedSums& wanted,
                      const SolveOptions& options, DerivativeReport& report, Exec& exec);
 
+/// The same of points of `rows` that move while the other side's potentials stand still.
+template <class T>
+Moves<T> still_moves(const Linear<T>& linear, const Directions<T>& along, Side rows, Exec& exec);
+
 /// The points of the other side of `rows` relative to their mean, [m, d], 0 at weight 0, and the
 /// averages of these that the rows have, [n, d].
 template <class T>

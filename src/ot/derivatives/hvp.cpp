@@ -9,9 +9,9 @@
 #include "ot/arrays.hpp"
 #include "ot/derivatives/directions.hpp"
 #include "ot/derivatives/gauge.hpp"
+#include "ot/derivatives/products.hpp"
 
 namespace monge {
-namespace {
 template <class T>
 Buffer<T> point_product(const Linear<T>& linear, const Directions<T>& along, Moves<T>& moves,
                         Side side, Exec& exec) {
@@ -59,7 +59,22 @@ Buffer<T> weight_product(const Linear<T>& linear, const Directions<T>& along, Mo
       out.size(), exec);
   return out;
 }
-}  // namespace
+
+template <class T>
+Buffer<T> own_blocks(const Linear<T>& linear, Side side, Exec& exec) {
+  const LinearSide<T>& at = linear.side(side);
+  const std::int64_t n = at.weight.size, d = linear.op->dim();
+  std::vector<T> axes(d * n * d);
+  for (std::int64_t t = 0; t < d; ++t)
+    for (std::int64_t i = 0; i < n; ++i) axes[(t * n + i) * d + t] = 1;
+  const auto on_device = placed(axes, exec);
+  Tangent<T> tangent{.count = static_cast<int>(d)};
+  const MatrixView<const T> points(on_device.data(), d * n, d, d, 1, exec.device);
+  (side == Side::source ? tangent.dx : tangent.dy) = points;
+  const Directions<T> along(linear, tangent, exec);
+  Moves<T> moves = still_moves(linear, along, side, exec);
+  return point_product(linear, along, moves, side, exec);
+}
 
 template <class T>
 HvpResult<T> hvp(const Linearization<T>& at, const Tangent<T>& tangent, Wrt wrt,
@@ -94,8 +109,15 @@ HvpResult<T> hvp(const Linearization<T>& at, const Tangent<T>& tangent, Wrt wrt,
   return out;
 }
 
-template HvpResult<float> hvp(const Linearization<float>&, const Tangent<float>&, Wrt,
-                              const SolveOptions&, Exec&);
-template HvpResult<double> hvp(const Linearization<double>&, const Tangent<double>&, Wrt,
-                               const SolveOptions&, Exec&);
+#define MONGE_INSTANTIATE(T)                                                                      \
+  template Buffer<T> point_product(const Linear<T>&, const Directions<T>&, Moves<T>&, Side,       \
+                                   Exec&);                                                        \
+  template Buffer<T> weight_product(const Linear<T>&, const Directions<T>&, Moves<T>&, Side,      \
+                                    Exec&);                                                       \
+  template Buffer<T> own_blocks(const Linear<T>&, Side, Exec&);                                   \
+  template HvpResult<T> hvp(const Linearization<T>&, const Tangent<T>&, Wrt, const SolveOptions&, \
+                            Exec&);
+MONGE_INSTANTIATE(float)
+MONGE_INSTANTIATE(double)
+#undef MONGE_INSTANTIATE
 }  // namespace monge

@@ -112,9 +112,12 @@ void Linear<T>::check_curvature(Exec& exec) const {
     Buffer<std::int64_t> nearest(n, exec.device);
     op->hard(Side::source, h.data(), least.data(), nearest.data(), exec);
     const auto costs = std::move(least).to(Device{}, exec.stream);
+    const auto at = std::move(nearest).to(Device{}, exec.stream);
+    const auto& cloud = std::get<PointCloud<T>>(geometry);
+    const bool self = cloud.x.data == cloud.y.data;  // there a point is its own, which is no matter
     const auto a = on_host(source.weight, exec);
     for (std::int64_t i = 0; i < n && coincident_ < 0; ++i)
-      if (a[i] > 0 && costs[i] == 0) coincident_ = i;
+      if (a[i] > 0 && costs[i] == 0 && !(self && at[i] == i)) coincident_ = i;
   });
   if (coincident_ >= 0)
     throw InvalidArgument(

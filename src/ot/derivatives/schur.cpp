@@ -11,10 +11,6 @@
 
 namespace monge {
 namespace {
-// Below, residuals are rounding of the products.
-template <class T>
-constexpr double kResidualFloor = sizeof(T) == 4 ? 5e-7 : 1e-14;
-
 template <class T>
 class Schur {
  public:
@@ -84,7 +80,7 @@ class Schur {
     std::vector<double> size(count);
     for (std::int64_t c = 0; c < count; ++c) size[c] = std::sqrt(squares[c * count + c]);
     const auto start = r.copy(exec_.stream);
-    const BlockOptions block{std::max(options.tolerance, kResidualFloor<T>),
+    const BlockOptions block{std::max(options.tolerance, residual_floor<T>()),
                              options.max_iterations};
     const auto run = [&] {
       const auto found = block_cg(
