@@ -29,6 +29,7 @@ typename Body::Result sum(const Body& body, std::int64_t n, Exec& exec) {
 
 #define MONGE_INSTANTIATE(...) template void each(const __VA_ARGS__&, std::int64_t, Exec&);
 MONGE_EACH_BODIES(MONGE_INSTANTIATE)
+MONGE_EXACT_EACH_BODIES(MONGE_INSTANTIATE)
 #undef MONGE_INSTANTIATE
 #define MONGE_INSTANTIATE(...) \
   template __VA_ARGS__::Result sum(const __VA_ARGS__&, std::int64_t, Exec&);

@@ -285,7 +285,7 @@ kernels::Pairs<T> Operator<T>::pairs(Side rows) const {
     pairs.rows = (source ? source_ : target_)->panels();
     pairs.cols = (source ? target_ : source_)->panels();
     if (exponents_) pairs.rows.norms = pairs.cols.norms = nullptr;  // of softmin alone
-    if (mask_) pairs.list = &mask_->list(rows);
+    if (mask_) pairs.list = &mask_->wide_list(rows);
   } else {
     const auto matrix = source ? matrix_ : matrix_.transposed();
     pairs.matrix = matrix.data;
@@ -366,7 +366,9 @@ bool Operator<T>::softmin(Side rows, const T* h, const double* shift, double* ou
     };
     if (is_rough() ? read(kernel_->rough.data()) : read(kernel_->entries.data())) return true;
   }
-  if (exponents_ && radius2_ * form_.scale <= kExponentRange * std::log(2.0) * eps) {
+  if (mask_)
+    p.list = &mask_->list(rows);
+  else if (exponents_ && radius2_ * form_.scale <= kExponentRange * std::log(2.0) * eps) {
     p.rows.norms = (source ? source_ : target_)->norms;
     p.cols.norms = (source ? target_ : source_)->norms;
   }
@@ -476,10 +478,11 @@ void Operator<T>::draw(Side rows, const T* h, const T* shift,
     std::int64_t row, count, offset;
   };
   std::vector<Request> requests(counts.size());
+  const auto rank = order(rows) ? forest_->of(rows).rank(exec) : Buffer<std::int32_t>();
   std::int64_t total = 0;
   for (std::size_t r = 0; r < counts.size(); ++r) {
     const std::int64_t i = requested_rows[r];
-    requests[r] = {order(rows) ? forest_->of(rows).rank()[i] : i, counts[r], total};
+    requests[r] = {order(rows) ? rank[i] : i, counts[r], total};
     total += counts[r];
   }
   if (order(rows))
