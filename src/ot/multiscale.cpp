@@ -253,11 +253,12 @@ bool by_tree(const Problem<T>& problem, const SinkhornOptions& options) {
   if (options.geometry != Sweeps::automatic) return options.geometry == Sweeps::tree;
   if (options.acceleration == Acceleration::newton || options.acceleration == Acceleration::support)
     return false;
-  // Masks are chosen on the host, in which time a GPU sweeps all pairs many times.
-  if (problem.device().is_cuda()) return false;
-  constexpr std::int64_t kFewest = 4096;  // points of a side: below, all pairs are as fast
-  constexpr double kKept = 0.25;
-  if (std::min(problem.n(), problem.m()) < kFewest || !no_forest(problem).empty()) return false;
+  // Below, all pairs are as fast (docs/benchmarks.md: where trees pay). A GPU needs more points to
+  // be busy on a few pairs, and then gains the more by the coarse start.
+  const bool cuda = problem.device().is_cuda();
+  const std::int64_t fewest = cuda ? 1 << 15 : 4096;  // of a side
+  const double most_kept = cuda ? 0.5 : 0.25;
+  if (std::min(problem.n(), problem.m()) < fewest || !no_forest(problem).empty()) return false;
   const double scale = cost_form(std::get<PointCloud<T>>(problem.geometry()).cost).scale;
   const double radius = std::sqrt(options.epsilon / scale *
                                   -std::log(std::min(0.5, kTruncationShare * options.tolerance)));
@@ -276,7 +277,7 @@ bool by_tree(const Problem<T>& problem, const SinkhornOptions& options) {
       share *= std::min(1.0, reach / (cloud.all_high[k] - cloud.all_low[k]));
     return share;
   };
-  return std::max(kept(x), kept(y)) < kKept;
+  return std::max(kept(x), kept(y)) < most_kept;
 }
 
 template <class T>

@@ -291,4 +291,19 @@ TEST(TreeOnDeviceSlow, RepeatsItself) {
     EXPECT_EQ(one.report.truncation, other.report.truncation);
   });
 }
+
+// See docs/benchmarks.md, where trees pay: the CPU's rule is in multiscale_test.cpp.
+TEST(TreeOnDevice, ChosenWhereItPays) {
+  testing::on_every_gpu([&] {
+    const auto geometry = [&](std::int64_t n, double eps) {
+      Placed<float> in(cubes<float>(n, n, 3), Balanced{}, Balanced{}, SquaredEuclidean{},
+                       {.total_mass = {}, .mass_tolerance = 1e-3});
+      return sinkhorn(*in.problem, options_of(eps, 1e-2, Sweeps::automatic), in.exec)
+          .report.geometry;
+    };
+    EXPECT_EQ(geometry(20000, 4e-4), Sweeps::dense);
+    EXPECT_EQ(geometry(40000, 4e-4), Sweeps::tree);
+    EXPECT_EQ(geometry(40000, 0.1), Sweeps::dense);
+  });
+}
 }  // namespace monge
