@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "kernels/entries.hpp"
+#include "kernels/kd_tree.hpp"
 #include "monge/core/random.hpp"
+#include "monge/ot/plan.hpp"
 #include "ot/arrays.hpp"
 #include "ot/closed_form.hpp"
 #include "ot/packing.hpp"
@@ -16,10 +19,14 @@
 
 namespace monge {
 namespace {
-constexpr std::int64_t kShare = 16;        // of the points a subsample is one in so many
+// Of the points a subsample is one in so many: on a GPU a pass over all of them is no more than the
+// waits of a small solve.
+constexpr std::int64_t kShare = 4, kShareOnGpu = 16;
 constexpr std::int64_t kFewPoints = 2000;  // that are not worth another subsample
 constexpr std::int64_t kLeastPoints = 16;
 constexpr double kFirstEpsilon = 1.0 / 128, kSampledEpsilon = 0.005;  // of the range of the cost
+constexpr int kPartners = 8;       // of a point of the sample: where they have
+constexpr double kGathered = 0.8;  // of its mass it says no more of what lies between points
 constexpr double kTolerance = 1e-3;
 constexpr int kIterations = 1000;  // it is a start, never a finish
 
@@ -28,23 +35,34 @@ struct Sample {
   Buffer<T> points, weights;
 };
 
-/// Systematic sampling: the total mass is cut into k equal parts, each of which takes the point
-/// under one mark; its weight is that of its parts. Every point is drawn in proportion to its mass.
+/// Stratified sampling: the total mass is cut into k equal parts, each of which takes the point
+/// under a mark in it; its weight is that of its parts. Every point is drawn in proportion to its
+/// mass, and in the order of a kd-tree every neighbourhood is.
 template <class T>
 Sample<T> sample(MatrixView<const T> points, VectorView<const T> weights, double mass,
                  std::uint64_t seed, std::uint64_t stream, Exec& exec) {
   const auto host = on_host(weights, exec);  // once a solve
-  const std::int64_t n = host.size(), k = std::clamp(n / kShare, std::min(n, kLeastPoints), n);
+  const bool cuda = exec.device.is_cuda();
+  const std::int64_t n = host.size(), share = cuda ? kShareOnGpu : kShare,
+                     k = std::clamp(n / share, std::min(n, kLeastPoints), n);
+  std::vector<std::int32_t> order;
+  if (!cuda && points.cols <= kernels::kTreeDimension) {
+    order.resize(kernels::padded(n));
+    std::iota(order.begin(), order.end(), 0);
+    kernels::order<T>({points, 1, order.data()}, exec);
+  }
   std::vector<std::int64_t> index;
   std::vector<T> taken;
   const double part = mass / static_cast<double>(k);
-  const double offset = philox_uniform(seed, stream, 0);
+  const auto mark = [&](std::int64_t m) {
+    return static_cast<double>(m) + philox_uniform(seed, stream, m);
+  };
   double sum = 0;
   std::int64_t marks = 0;
-  for (std::int64_t i = 0; i < n; ++i) {
-    const std::int64_t before = marks;
+  for (std::int64_t place = 0; place < n; ++place) {
+    const std::int64_t i = order.empty() ? place : order[place], before = marks;
     sum += host[i];
-    while (marks < k && part * (static_cast<double>(marks) + offset) < sum) ++marks;
+    while (marks < k && part * mark(marks) < sum) ++marks;
     if (marks == before || !(host[i] > 0)) continue;
     index.push_back(i);
     taken.push_back(static_cast<T>(part * static_cast<double>(marks - before)));
@@ -99,6 +117,15 @@ Initial<T> in_closed_form(const Problem<T>& problem, const PointCloud<T>& cloud,
           {to_string(options.initializer), 0, 0, "no pass"}};
 }
 
+/// Share of the plan that the best kPartners of each point have.
+template <class T>
+double gathered(const Problem<T>& problem, const SinkhornResult<T>& solved, Exec& exec) {
+  const Plan<T> plan(problem, solved);
+  const int k = static_cast<int>(std::min<std::int64_t>(kPartners, problem.m()));
+  const auto best = plan.top_k(k, exec).values.to(Device{}, exec.stream);
+  return std::accumulate(best.begin(), best.end(), 0.0) / solved.report.transported_mass;
+}
+
 /// The solution of a subsample, extended by one softmin.
 template <class T>
 Initial<T> subsampled(const Problem<T>& problem, const Operator<T>& op, Side side, double range,
@@ -131,7 +158,21 @@ Initial<T> subsampled(const Problem<T>& problem, const Operator<T>& op, Side sid
   how.seed = options.seed + 1;
   const bool more = std::min(x.weights.size(), y.weights.size()) > kFewPoints;
   how.initializer = more ? Initializer::subsample : Initializer::zero;
-  const auto solved = sinkhorn(few, how, exec);
+  auto solved = sinkhorn(few, how, exec);
+  double sampled = 0;  // passes over the sample
+  const auto count = [&] {
+    for (const SinkhornPhase& phase : solved.report.phases) sampled += phase.passes;
+  };
+  count();
+  while (!exec.device.is_cuda() && how.epsilon > options.epsilon &&
+         gathered(few, solved, exec) < kGathered) {
+    how.epsilon = std::max(how.epsilon / 2, options.epsilon);
+    how.initializer = Initializer::automatic;
+    const auto g = solved.g.copy(exec.stream);
+    solved = sinkhorn(few, how, exec, {{}, g.view()});
+    ++sampled;  // that of gathered()
+    count();
+  }
 
   const bool source = side == Side::source;
   Operator<T> extended = op.with_points(other(side), view(source ? y : x), exec);
@@ -145,7 +186,7 @@ Initial<T> subsampled(const Problem<T>& problem, const Operator<T>& op, Side sid
   const double all = static_cast<double>(problem.n()) * static_cast<double>(problem.m());
   const double k = static_cast<double>(x.weights.size()), l = static_cast<double>(y.weights.size());
   double passes = static_cast<double>(s.size()) * static_cast<double>(known.size());
-  for (const SinkhornPhase& phase : solved.report.phases) passes += phase.passes * k * l;
+  passes += sampled * k * l;
   return {
       proxed(s, problem, side, solved.report.mass_level, how.epsilon, exec),
       how.epsilon,

@@ -53,8 +53,9 @@ enum class Initializer {
   gaussian,   ///< between the Gaussians of the same moments, at 1/128 of the range of the cost;
               ///< annealed from there. Janati et al. 2020, arXiv 2006.02572
   sorting,    ///< dimension 1: the potentials of the monotone plan, at the target epsilon
-  subsample  ///< the solution at 0.005 of the range of the cost of a sixteenth of the points, drawn
-             ///< by weight with `seed`; annealed from there
+  subsample  ///< the solution of a quarter of the points (on a GPU of a sixteenth), drawn by weight
+             ///< with `seed`, at 0.005 of the range of the cost or, on the CPU, where they come to
+             ///< have few partners; annealed from there
 };
 std::string to_string(Initializer initializer);
 Initializer parse_initializer(const std::string& name);
