@@ -42,6 +42,25 @@ struct Sum {
   }
 };
 
+/// body.finish() of the sum of parts[0 .. n), by one block.
+template <class Body>
+struct Finish {
+  static constexpr int kThreads = kReduceThreads;
+  using Result = typename Body::Result;
+  Body body;
+  const Result* parts;
+  std::int64_t n;
+
+  __device__ void operator()(Block) const {
+    await_previous();
+    allow_next();
+    Result sum;
+    for (std::int64_t c = threadIdx.x; c < n; c += kThreads) sum += parts[c];
+    sum = reduce_block(sum, [](Result a, const Result& b) { return a += b; });
+    if (threadIdx.x == 0) body.finish(sum);
+  }
+};
+
 template <class Result>
 struct AddParts {
   const Result* parts;
@@ -70,11 +89,25 @@ typename Body::Result sum(const Body& body, std::int64_t n, Exec& exec) {
   return *answer.as<Result>();
 }
 
+template <class Body>
+void settle(const Body& body, std::int64_t n, Exec& exec) {
+  using Result = typename Body::Result;
+  const Current current(exec);
+  const std::int64_t chunks = chunk_count(n);
+  const Scratch memory(exec, chunks * static_cast<std::int64_t>(sizeof(Result)));
+  auto* const parts = reinterpret_cast<Result*>(memory.data());
+  launch(Sum<Body, Result>{body, n, kChunk, parts}, chunks, exec);
+  launch(Finish<Body>{body, parts, chunks}, 1, exec);
+}
+
 #define MONGE_INSTANTIATE(...) template void each(const __VA_ARGS__&, std::int64_t, Exec&);
 MONGE_EACH_BODIES(MONGE_INSTANTIATE)
 #undef MONGE_INSTANTIATE
 #define MONGE_INSTANTIATE(...) \
   template __VA_ARGS__::Result sum(const __VA_ARGS__&, std::int64_t, Exec&);
 MONGE_SUM_BODIES(MONGE_INSTANTIATE)
+#undef MONGE_INSTANTIATE
+#define MONGE_INSTANTIATE(...) template void settle(const __VA_ARGS__&, std::int64_t, Exec&);
+MONGE_SETTLE_BODIES(MONGE_INSTANTIATE)
 #undef MONGE_INSTANTIATE
 }  // namespace monge::kernels::cuda

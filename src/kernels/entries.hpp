@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/bounds.hpp"
+#include "kernels/cg.hpp"
 #include "kernels/coarse.hpp"
 #include "kernels/each.hpp"
 #include "kernels/initial.hpp"
@@ -483,6 +484,7 @@ struct DebiasedGradientArgs {
   X(GatherArgs<std::int64_t>)     \
   X(ScatterArgs<std::int64_t>)    \
   MONGE_NEWTON_EACH_BODIES(X)     \
+  MONGE_CG_EACH_BODIES(X)         \
   MONGE_DENSE_EACH_BODIES(X)      \
   MONGE_MIXING_EACH_BODIES(X)     \
   MONGE_INITIAL_EACH_BODIES(X)    \
@@ -496,5 +498,6 @@ struct DebiasedGradientArgs {
 #define MONGE_SUM_BODIES(X)      \
   MONGE_SUM_BODIES_OF(X, float)  \
   MONGE_SUM_BODIES_OF(X, double) \
-  MONGE_NEWTON_SUM_BODIES(X)     \
-  MONGE_MIXING_SUM_BODIES(X) MONGE_COARSE_SUM_BODIES(X) MONGE_SUPPORT_SUM_BODIES(X)
+  MONGE_MIXING_SUM_BODIES(X) MONGE_COARSE_SUM_BODIES(X)
+#define MONGE_SETTLE_BODIES(X) \
+  MONGE_NEWTON_SETTLE_BODIES(X) MONGE_CG_SETTLE_BODIES(X) MONGE_SUPPORT_SETTLE_BODIES(X)

@@ -7,6 +7,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -14,6 +15,7 @@
 #include "kernels/entries.hpp"
 #include "ot/anderson.hpp"
 #include "ot/coarse.hpp"
+#include "ot/float_start.hpp"
 #include "ot/initial.hpp"
 #include "ot/multiscale.hpp"
 #include "ot/newton.hpp"
@@ -46,6 +48,7 @@ constexpr double kTinyEpsilon = 1e-4;    // of the range of the cost, where noth
 constexpr std::int64_t kWideProblem = 1000;                       // points that a support is worth
 constexpr std::int64_t kManyPoints = 4000, kManyOnGpu = 1 << 18;  // where a subsample pays
 constexpr int kPassesAhead = 4;       // that an epsilon takes at least, but for luck
+constexpr int kPassesBehind = 2;      // behind a solve in float, which are to find it right
 constexpr double kRoughError = 5e-7;  // that a rough kernel may still show as it is, and
 constexpr double kRoughShare = 0.8;   // of the tolerance: exact passes then find it met
 
@@ -89,6 +92,22 @@ class Solve {
     record_.report.coarse_passes = begun.passes;
     record_.report.trace = begun.trace;
     annealed_ = begun.f.size() > 0;
+  }
+
+  /// Where that pays a start from float, which is kept here; else what is given.
+  Start<T> in_float(const Start<T>& start) {
+    if constexpr (std::is_same_v<T, double>) {
+      if (start.f.size || start.g.size || !begins_in_float(problem_, op_, options_)) return start;
+      auto begun = solve_in_float(problem_, op_, options_, exec_);
+      for (SinkhornPhase& phase : begun.report.phases) phase.why += ", in float32";
+      record_.count(begun.report);
+      annealed_ = true;
+      ahead_ = kPassesBehind;
+      begun_f_ = widened(begun.f, exec_);
+      begun_g_ = widened(begun.g, exec_);
+      return {begun_f_.view(), begun_g_.view()};
+    }
+    return start;
   }
 
   SinkhornResult<T> run(const Start<T>& start) {
@@ -204,7 +223,7 @@ class Solve {
     leave_fast(eps);
     begin_mixing();
     const double left = 2.0 * (options_.max_iterations - record_.iterations);
-    alternation_.absorb(std::min<double>(kPassesAhead, left), kernel_cache_, false, exec_);
+    alternation_.absorb(std::min<double>(ahead_, left), kernel_cache_, false, exec_);
   }
 
   void begin_target() {
@@ -354,9 +373,9 @@ class Solve {
     const bool automatic = options_.acceleration == Acceleration::automatic && !op_.has_images() &&
                            (slow || options_.epsilon <= kTinyEpsilon * op_.range() ||
                             std::min(problem_.n(), problem_.m()) >= kWideProblem);
-    return (automatic || options_.acceleration == Acceleration::support) &&
-           !exec_.device.is_cuda() && !op_.planted() && !alternation_.has_level() && !fast_stage_ &&
-           kernel_cache_ > 0 && alternation_.epsilon() <= support_below_;
+    return (automatic || options_.acceleration == Acceleration::support) && !op_.planted() &&
+           !alternation_.has_level() && !fast_stage_ && kernel_cache_ > 0 &&
+           alternation_.epsilon() <= support_below_;
   }
 
   // From the pair in hand and its epsilon. True: the solve ends with it.
@@ -418,7 +437,7 @@ class Solve {
       return !ended;
     };
     Buffer<double> g = potential_in_double(alternation_, exec_);
-    Newton<DenseModel<T>>(model, how, exec_).run(g);
+    Newton(model, exec_).run(g, how);
     counted();
     if (!ended) record_.phase("plain", "newton stands still");
     return ended;
@@ -500,12 +519,14 @@ class Solve {
   CheckPlan checks_;
   const std::int64_t kernel_cache_;
   std::optional<Coarse<T>> coarse_;
-  Buffer<T> before_;  // g at the level before
-  Buffer<T> plain_;   // of the last mix what a plain step would have been
+  Buffer<T> before_;             // g at the level before
+  Buffer<T> begun_f_, begun_g_;  // by a solve in float
+  Buffer<T> plain_;              // of the last mix what a plain step would have been
   double level_tolerance_ = kLevelTolerance, window_error_ = 0;
   double dual_ = -std::numeric_limits<double>::infinity();  // of the pair that was mixed from
   int flat_ = 0, window_start_ = 0, undone_ = 0;
   double stage_error_ = std::numeric_limits<double>::infinity();
+  int ahead_ = kPassesAhead;
   double support_below_ = 0;  // the epsilon at which the plan may be worth gathering
   bool annealed_ = false, mixes_ = false, corrects_ = false, extrapolated_ = false,
        had_newton_ = false;
@@ -551,7 +572,7 @@ SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& opt
   // check.
   SinkhornOptions each = acting_on(problem, options);
   bool stopped = false;
-  if (forest && options.on_check)
+  if (options.on_check)
     each.on_check = [&](const SinkhornReport& report) {
       stopped = stopped || !options.on_check(report);
       return !stopped;
@@ -564,7 +585,7 @@ SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& opt
   }
   Solve<T> solve(problem, each, exec, forest);
   solve.count(begun);
-  auto result = solve.run(from);
+  auto result = solve.run(forest ? from : solve.in_float(from));
   if (options.verify) verify(problem, result, exec);
   return result;
 }
