@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 #include <variant>
 
 #include "kernels/entries.hpp"
@@ -11,6 +12,7 @@ namespace monge {
 namespace {
 constexpr double kManyPairs = 1 << 20;  // that a pass in double takes longer than its launches
 constexpr int kManyIterations = 100;    // fewer are counted by whoever asks for them
+constexpr double kStill = 1.0 / 3;      // of an error, from check to check
 constexpr double kFarFloor = 1e-3;      // of float: what it brings is not worth its passes
 constexpr double kLeastRange = 1e-20, kMostRange = 1e20;  // of costs whose squares float holds
 
@@ -65,10 +67,18 @@ SinkhornResult<float> solve_in_float(const Problem<double>& problem, const Opera
                               problem.marginal_a(), problem.marginal_b(),
                               {{}, problem.mass_tolerance() + rounding, exec.stream});
   SinkhornOptions how = options;
-  how.tolerance =
-      std::max(options.tolerance / 2, 2 * op.reach_in_float(options.epsilon).predicted());
+  const Reach reach = op.reach_in_float(options.epsilon);
+  how.tolerance = std::max(options.tolerance / 2, reach.predicted() / 2);
   how.max_iterations = options.max_iterations - 2;
   how.verify = false;
+  // What hardly falls where rounding may be all that is left is double's to find.
+  double before = std::numeric_limits<double>::infinity();
+  how.on_check = [&](const SinkhornReport& report) {
+    if (options.on_check && !options.on_check(report)) return false;
+    if (report.epsilon != options.epsilon) return true;
+    const double last = std::exchange(before, report.marginal_error);
+    return before > reach.flat_below() || before < kStill * last;
+  };
   return sinkhorn(single, how, exec);
 }
 }  // namespace monge
