@@ -9,7 +9,7 @@
 
 namespace monge {
 namespace {
-constexpr double kFarFromSupport = 0.3;  // share of the plan outside that a level will not gather
+constexpr double kFarFromSupport = 0.5;  // share of the plan outside that a level will not gather
 constexpr double kTinyEpsilon = 1e-4;    // of the range of the cost, where nothing else arrives
 constexpr std::int64_t kWideProblem = 1000;  // points that a support is worth
 }  // namespace
