@@ -12,6 +12,9 @@ namespace {
 constexpr double kFarFromSupport = 0.5;  // share of the plan outside that a level will not gather
 constexpr double kTinyEpsilon = 1e-4;    // of the range of the cost, where nothing else arrives
 constexpr std::int64_t kWideProblem = 1000;  // points that a support is worth
+// A GPU makes hundreds of passes in the time of a support phase, and those of a batch side by side.
+constexpr std::int64_t kWideOnGpu = 8000;
+constexpr double kTightTolerance = 1e-4;
 }  // namespace
 
 // At the first chance, where a level or a slow target may have gathered the plan; then not before
@@ -19,9 +22,12 @@ constexpr std::int64_t kWideProblem = 1000;  // points that a support is worth
 template <class T>
 bool Solve<T>::wants_support(bool slow) const {
   // Where passes go axis by axis the lists of entries would cost far more than they do.
-  const bool automatic = options_.acceleration == Acceleration::automatic && !op_.has_images() &&
-                         (slow || options_.epsilon <= kTinyEpsilon * op_.range() ||
-                          std::min(problem_.n(), problem_.m()) >= kWideProblem);
+  const std::int64_t points = std::min(problem_.n(), problem_.m());
+  const bool pays = exec_.device.is_cuda()
+                        ? points >= kWideOnGpu && options_.tolerance <= kTightTolerance
+                        : points >= kWideProblem || options_.epsilon <= kTinyEpsilon * op_.range();
+  const bool automatic =
+      options_.acceleration == Acceleration::automatic && !op_.has_images() && (slow || pays);
   return (automatic || options_.acceleration == Acceleration::support) && !op_.planted() &&
          !alternation_.has_level() && !fast_stage_ && kernel_cache_ > 0 &&
          alternation_.epsilon() <= support_below_;

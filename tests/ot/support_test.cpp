@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "monge/ot/batch.hpp"
 #include "support/placed_clouds.hpp"
 #include "support/small_epsilon.hpp"
 #include "support/solved.hpp"
@@ -374,6 +376,33 @@ bool solves_honestly(const testing::Clouds<double>& clouds, Marginal a, Marginal
 
 void expect_solved(const testing::Clouds<double>& clouds, Marginal a, Marginal b, double eps) {
   testing::on_every_device([&] { EXPECT_TRUE(solves_honestly(clouds, a, b, eps)); });
+}
+
+// In a batch a GPU's host code runs as fibers: the bits are those of the entry alone, also where a
+// solve in double begins in float.
+TEST(SupportHostile, OfABatchIsThatOfItsEntriesAlone) {
+  testing::on_every_gpu([] {
+    const auto cube = [](std::int64_t n, std::uint64_t seed) {
+      return testing::small_epsilon<double>("cube3d", n, seed);
+    };
+    std::vector<std::unique_ptr<testing::PlacedClouds<double>>> in;
+    std::vector<BatchEntry<double>> entries;
+    for (const auto& [n, by_name] : {std::pair{300, true}, {200, true}, {1100, false}}) {
+      in.push_back(
+          std::make_unique<testing::PlacedClouds<double>>(cube(n, n), Balanced{}, Balanced{}));
+      SinkhornOptions options = by_support(by_name ? 1e-3 : 1e-2);
+      if (!by_name) options.acceleration = Acceleration::automatic;
+      entries.push_back({&in.back()->problem, options, {}});
+    }
+    const auto together = sinkhorn<double>(entries, in[0]->exec);
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const auto alone = sinkhorn(in[i]->problem, entries[i].options, in[i]->exec);
+      EXPECT_TRUE(alone.report.converged);
+      EXPECT_EQ(together[i].report.passes, alone.report.passes);
+      EXPECT_EQ(testing::to_double(together[i].g.to(Device{})),
+                testing::to_double(alone.g.to(Device{})));
+    }
+  });
 }
 
 TEST(SupportHostile, AllPointsEqual) {
