@@ -109,7 +109,12 @@ double largest(const std::vector<double>& v) {
 }
 
 CgArgs tight(bool projects = false) {
-  return {.forcing = 1e-13, .radius = 1e9, .most = 2000, .projects = projects};
+  CgArgs out{};
+  out.forcing = 1e-13;
+  out.radius = 1e9;
+  out.most = 2000;
+  out.projects = projects;
+  return out;
 }
 
 // Sizes on both sides of a warp, a block and, on a GPU, of what is under way at once.
