@@ -9,4 +9,7 @@ MONGE_EACH_BODIES(MONGE_INSTANTIATE)
   template __VA_ARGS__::Result sum(const __VA_ARGS__&, std::int64_t, Exec&);
 MONGE_SUM_BODIES(MONGE_INSTANTIATE)
 #undef MONGE_INSTANTIATE
+#define MONGE_INSTANTIATE(...) template void settle(const __VA_ARGS__&, std::int64_t, Exec&);
+MONGE_SETTLE_BODIES(MONGE_INSTANTIATE)
+#undef MONGE_INSTANTIATE
 }  // namespace monge::kernels::cuda

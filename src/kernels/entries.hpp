@@ -6,6 +6,7 @@
 
 #include "kernels/bounds.hpp"
 #include "kernels/cells.hpp"
+#include "kernels/cg.hpp"
 #include "kernels/coarse.hpp"
 #include "kernels/each.hpp"
 #include "kernels/initial.hpp"
@@ -493,6 +494,7 @@ struct DebiasedGradientArgs {
   X(GatherArgs<std::int64_t>)     \
   X(ScatterArgs<std::int64_t>)    \
   MONGE_NEWTON_EACH_BODIES(X)     \
+  MONGE_CG_EACH_BODIES(X)         \
   MONGE_DENSE_EACH_BODIES(X)      \
   MONGE_MIXING_EACH_BODIES(X)     \
   MONGE_INITIAL_EACH_BODIES(X)    \
@@ -513,9 +515,9 @@ struct DebiasedGradientArgs {
 #define MONGE_SUM_BODIES(X)      \
   MONGE_SUM_BODIES_OF(X, float)  \
   MONGE_SUM_BODIES_OF(X, double) \
-  MONGE_NEWTON_SUM_BODIES(X)     \
   MONGE_MIXING_SUM_BODIES(X)     \
   MONGE_COARSE_SUM_BODIES(X)     \
-  MONGE_SUPPORT_SUM_BODIES(X)    \
   MONGE_CELL_SUM_BODIES(X)       \
   MONGE_LIST_SUM_BODIES(X)
+#define MONGE_SETTLE_BODIES(X) \
+  MONGE_NEWTON_SETTLE_BODIES(X) MONGE_CG_SETTLE_BODIES(X) MONGE_SUPPORT_SETTLE_BODIES(X)

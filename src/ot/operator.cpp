@@ -184,10 +184,13 @@ void Operator<T>::measure_products(Exec& exec) {
 
 template <class T>
 Reach Operator<T>::reach(double eps) const {
-  const double range = std::max(0.0, this->range());
-  if (sizeof(T) == 4) return {kFloatFloor * range / eps, kFloatResolution};
+  if (sizeof(T) == 4) return reach_in_float(eps);
   const bool mixed = precision_ == kernels::Precision::mixed;
-  return {kDoubleFloor * range / eps, mixed ? kMixedResolution : 0};
+  return {kDoubleFloor * std::max(0.0, range()) / eps, mixed ? kMixedResolution : 0};
+}
+template <class T>
+Reach Operator<T>::reach_in_float(double eps) const {
+  return {kFloatFloor * std::max(0.0, range()) / eps, kFloatResolution};
 }
 
 template <class T>

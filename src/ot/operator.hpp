@@ -66,6 +66,7 @@ class Operator {
   double needed_cost() const { return needed_cost_; }
   double range() const { return std::min(max_cost_, needed_cost_) - min_cost_; }
   Reach reach(double eps) const;
+  Reach reach_in_float(double eps) const;
   /// The precision of softmin from now on; fast only where the operator was made so.
   void sweep_in(kernels::Precision precision) { precision_ = precision; }
   /// Estimate of the relative error of transport weights by one softmin at precision fast; else 0.
