@@ -8,6 +8,7 @@
 #include "kernels/coarse.hpp"
 #include "kernels/each.hpp"
 #include "kernels/initial.hpp"
+#include "kernels/lattice_entries.hpp"
 #include "kernels/mixing.hpp"
 #include "kernels/newton.hpp"
 #include "kernels/newton_dense.hpp"
@@ -487,6 +488,7 @@ struct DebiasedGradientArgs {
   MONGE_MIXING_EACH_BODIES(X)     \
   MONGE_INITIAL_EACH_BODIES(X)    \
   MONGE_COARSE_EACH_BODIES(X)     \
+  MONGE_LATTICE_EACH_BODIES(X)    \
   MONGE_SUPPORT_EACH_BODIES(X)
 #define MONGE_SUM_BODIES_OF(X, T) \
   X(RatioSumsArgs<T>)             \

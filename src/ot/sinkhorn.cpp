@@ -17,6 +17,7 @@
 #include "ot/initial.hpp"
 #include "ot/multiscale.hpp"
 #include "ot/newton.hpp"
+#include "ot/pyramid.hpp"
 #include "ot/record.hpp"
 #include "ot/relaxation.hpp"
 #include "ot/sinkhorn_options.hpp"
@@ -125,6 +126,7 @@ class Solve {
 
   Initializer initializer() const {
     if (options_.initializer != Initializer::automatic) return options_.initializer;
+    if (annealed_ && can_coarsen(problem_)) return Initializer::coarse;
     // A GPU does many passes in the time of a small solve; and above few dimensions the sample's
     // points would take more memory than is promised.
     const bool cuda = exec_.device.is_cuda();
