@@ -10,6 +10,7 @@
 #include "kernels/coarse.hpp"
 #include "kernels/each.hpp"
 #include "kernels/initial.hpp"
+#include "kernels/lattice_entries.hpp"
 #include "kernels/lists.hpp"
 #include "kernels/mixing.hpp"
 #include "kernels/newton.hpp"
@@ -499,6 +500,7 @@ struct DebiasedGradientArgs {
   MONGE_MIXING_EACH_BODIES(X)     \
   MONGE_INITIAL_EACH_BODIES(X)    \
   MONGE_COARSE_EACH_BODIES(X)     \
+  MONGE_LATTICE_EACH_BODIES(X)    \
   MONGE_SUPPORT_EACH_BODIES(X)    \
   MONGE_CELL_EACH_BODIES(X)       \
   MONGE_LIST_EACH_BODIES(X)

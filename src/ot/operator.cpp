@@ -147,8 +147,9 @@ const Operator<T>& Operator<T>::cloud() const {
   for (int k = 0; k < dim_; ++k)
     if (lattice.periodic[k])
       throw NotAvailable(
-          "[operator] a lattice with a periodic axis is swept along its axes alone: entries of the "
-          "plan one by one, moments of given values and new points are not available");
+          "[operator] a lattice with a periodic axis is swept along its axes alone: the dense "
+          "plan, "
+          "moments of given values and new points are not available");
   std::call_once(lattice_->asked, [&] {
     std::unique_ptr<Operator> made(new Operator);
     made->n_ = n_;
@@ -475,6 +476,8 @@ void Operator<T>::draw(Side rows, const T* h, const T* shift,
                        const std::vector<std::int64_t>& requested_rows,
                        const std::vector<std::int64_t>& counts, std::uint64_t seed,
                        std::int64_t* out, double eps, Exec& exec) const {
+  if (lattice_)
+    return lattice_->sweep.draw(rows, h, shift, requested_rows, counts, seed, out, eps, exec);
   // A request: its row where it is swept, how many draws, and where they go. Rows that share tiles
   // stand together.
   struct Request {
@@ -519,6 +522,8 @@ void Operator<T>::draw(Side rows, const T* h, const T* shift,
 template <class T>
 void Operator<T>::top_k(Side rows, const T* h, const T* shift, int k, std::int64_t* columns,
                         T* weights, double* softmin, double eps, Exec& exec) const {
+  if (lattice_)
+    return lattice_->sweep.top_k(rows, h, shift, k, columns, weights, softmin, eps, exec);
   const auto p = pairs(rows);
   const Ordered<T> biases(order(other(rows)), h, kernels::padded(p.m), exec),
       shifts(order(rows), shift, p.n, exec);
@@ -545,6 +550,9 @@ template <class T>
 void Operator<T>::select(Side rows, const T* h, const T* shift, const T* threshold,
                          std::int64_t* counts, const std::int64_t* offsets, std::int64_t* columns,
                          T* weights, double eps, Exec& exec) const {
+  if (lattice_)
+    return lattice_->sweep.select(rows, h, shift, threshold, counts, offsets, columns, weights, eps,
+                                  exec);
   const auto p = pairs(rows);
   const Ordered<T> biases(order(other(rows)), h, kernels::padded(p.m), exec),
       shifts(order(rows), shift, p.n, exec), least(order(rows), threshold, p.n, exec);
@@ -568,6 +576,7 @@ void Operator<T>::select(Side rows, const T* h, const T* shift, const T* thresho
 
 template <class T>
 void Operator<T>::hard(Side rows, const T* h, T* out, std::int64_t* columns, Exec& exec) const {
+  if (lattice_) return lattice_->sweep.hard(rows, h, out, columns, exec);
   auto p = pairs(rows);
   p.list = nullptr;  // a mask bounds sums, not the least
   const Ordered<T> biases(order(other(rows)), h, kernels::padded(p.m), exec);

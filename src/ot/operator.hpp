@@ -99,8 +99,8 @@ class Operator {
 
   // Every verb: outputs live on side `rows`; h belongs to the other side, padded with -inf to
   // kernels::padded; shift belongs to `rows`. See the kernel contracts.
-  // A lattice answers moments, draw, top_k, select and pairs, and new points, as the cloud of its
-  // points, streamed; NotAvailable where an axis is periodic.
+  // A lattice answers moments and pairs, and new points, as the cloud of its points, streamed;
+  // NotAvailable where an axis is periodic.
   /// Returns whether it read an absorbed kernel.
   bool softmin(Side rows, const T* h, const double* shift, double* out, double eps,
                Exec& exec) const;

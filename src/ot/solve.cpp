@@ -11,6 +11,7 @@
 #include "ot/arrays.hpp"
 #include "ot/float_start.hpp"
 #include "ot/initial.hpp"
+#include "ot/pyramid.hpp"
 #include "ot/sinkhorn_options.hpp"
 
 namespace monge {
@@ -121,6 +122,7 @@ SinkhornResult<T> Solve<T>::run(const Start<T>& start) {
 template <class T>
 Initializer Solve<T>::initializer() const {
   if (options_.initializer != Initializer::automatic) return options_.initializer;
+  if (annealed_ && can_coarsen(problem_)) return Initializer::coarse;
   // A GPU does many passes in the time of a small solve; and above few dimensions the sample's
   // points would take more memory than is promised.
   const bool cuda = exec_.device.is_cuda();
