@@ -42,11 +42,11 @@ struct Sample {
 /// mass, and in the order of a kd-tree every neighbourhood is.
 template <class T>
 Sample<T> sample(MatrixView<const T> points, VectorView<const T> weights, double mass,
-                 std::uint64_t seed, std::uint64_t stream, Exec& exec) {
+                 std::int64_t most, std::uint64_t seed, std::uint64_t stream, Exec& exec) {
   const auto host = on_host(weights, exec);  // once a solve
   const bool cuda = exec.device.is_cuda();
   const std::int64_t n = host.size(), share = cuda ? kShareOnGpu : kShare,
-                     k = std::clamp(n / share, std::min(n, kLeastPoints), n);
+                     k = std::clamp(std::min(n / share, most), std::min(n, kLeastPoints), n);
   std::vector<std::int32_t> order;
   if (!cuda && points.cols <= kernels::kTreeDimension) {
     order.resize(kernels::padded(n));
@@ -186,8 +186,10 @@ template <class T>
 Initial<T> subsampled(const Problem<T>& problem, const Operator<T>& op, Side side, double range,
                       const SinkhornOptions& options, Exec& exec) {
   const auto& cloud = std::get<PointCloud<T>>(problem.geometry());
-  const auto x = sample(cloud.x, problem.a(), problem.mass_a(), options.seed, 0, exec);
-  const auto y = sample(cloud.y, problem.b(), problem.mass_b(), options.seed, 1, exec);
+  // Of a side that has many more points than the other not more than the other has.
+  const std::int64_t n = problem.n(), m = problem.m();
+  const auto x = sample(cloud.x, problem.a(), problem.mass_a(), m, options.seed, 0, exec);
+  const auto y = sample(cloud.y, problem.b(), problem.mass_b(), n, options.seed, 1, exec);
   const auto view = [&](const Sample<T>& s) -> MatrixView<const T> {
     return {s.points.data(), s.weights.size(), cloud.x.cols, cloud.x.cols, 1, exec.device};
   };
@@ -210,7 +212,7 @@ Initial<T> subsampled(const Problem<T>& problem, const Operator<T>& op, Side sid
   const Sample<T>& others = side == Side::source ? y : x;
   Operator<T> between = op.with_points(other(side), view(others), exec);
   between.sweep_in(swept_in(how.precision));
-  const double all = static_cast<double>(problem.n()) * static_cast<double>(problem.m());
+  const double all = static_cast<double>(n) * static_cast<double>(m);
   const double k = static_cast<double>(x.weights.size()), l = static_cast<double>(y.weights.size());
   auto out = extended(
       problem, side, solved, others.weights, how.epsilon,
