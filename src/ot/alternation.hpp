@@ -95,6 +95,11 @@ class Alternation {
     follow_.has_bias = false;
     return follow_.potential;
   }
+  /// It becomes g again.
+  void put_back(const Buffer<T>& g, Exec& exec) {
+    copy(moved(), exec.device, g.data(), exec.device, g.size() * std::int64_t{sizeof(T)},
+         exec.stream);
+  }
   /// Whether a free level moves with the potentials: then the following one alone is no state.
   bool has_level() const { return level_.size() > 0; }
   const Operator<T>& op() const { return op_; }
