@@ -14,7 +14,6 @@ from . import _inputs
 from ._ops import transport
 from ._text import encode
 
-
 _UNLABELLED = (None, None, None)
 
 
