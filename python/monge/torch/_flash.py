@@ -131,7 +131,7 @@ def _plan(
         1e-6,
         stream,
     )
-    potentials = vector(f, "f", source.dtype), vector(g, "g", source.dtype)
+    potentials: Any = (vector(f, "f", source.dtype), vector(g, "g", source.dtype))
     return _core.plan(problem, number(eps, "eps"), *potentials), _core.Call(stream=stream)
 
 

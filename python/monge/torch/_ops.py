@@ -7,7 +7,7 @@ where torch differentiates the gradient, the joint second-order product, which i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,8 +16,8 @@ from .. import Labels, divergence, solve_sample, solve_sample_batch
 from .._errors import NotAvailable
 from ._text import decode
 
-Weights = Tensor | None
-Parts = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+Weights: TypeAlias = Tensor | None
+Parts: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 @torch.library.custom_op("monge::transport", mutates_args=())
