@@ -3,6 +3,7 @@
 #include "cuda/answer.cuh"
 #include "cuda/current.cuh"
 #include "cuda/reduce.cuh"
+#include "kernels/derivatives.hpp"
 #include "kernels/entries.hpp"
 
 namespace monge::kernels::cuda {
@@ -72,9 +73,11 @@ typename Body::Result sum(const Body& body, std::int64_t n, Exec& exec) {
 
 #define MONGE_INSTANTIATE(...) template void each(const __VA_ARGS__&, std::int64_t, Exec&);
 MONGE_EACH_BODIES(MONGE_INSTANTIATE)
+MONGE_DERIVATIVE_EACH_BODIES(MONGE_INSTANTIATE)
 #undef MONGE_INSTANTIATE
 #define MONGE_INSTANTIATE(...) \
   template __VA_ARGS__::Result sum(const __VA_ARGS__&, std::int64_t, Exec&);
 MONGE_SUM_BODIES(MONGE_INSTANTIATE)
+MONGE_DERIVATIVE_SUM_BODIES(MONGE_INSTANTIATE)
 #undef MONGE_INSTANTIATE
 }  // namespace monge::kernels::cuda

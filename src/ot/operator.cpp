@@ -431,11 +431,50 @@ void Operator<T>::pull(Side rows, const T* h, const T* shift, T* out, double eps
   gradient.put(exec);
   masses.put(exec);
   costs.put(exec);
-  if (!form_.unit_length) return;
-  const PackedPoints<T>& points = rows == Side::source ? *source_ : *target_;
-  kernels::each(
-      kernels::UnitLengthChainArgs<T>{points.panels(), points.inverse_length, how_.center, out},
-      points.count, exec);
+  if (auto chained = chain(rows)) {
+    chained->gradient = out;
+    kernels::each(*chained, p.n, exec);
+  }
+}
+
+template <class T>
+std::optional<kernels::UnitLengthChainArgs<T>> Operator<T>::chain(Side side) const {
+  if (!form_.unit_length) return {};
+  const PackedPoints<T>& points = side == Side::source ? *source_ : *target_;
+  return kernels::UnitLengthChainArgs<T>{points.panels(), points.inverse_length, how_.center,
+                                         nullptr};
+}
+
+template <class T>
+void Operator<T>::tangent(Side rows, kernels::TangentArgs<T> args, Exec& exec) const {
+  if (lattice_)
+    throw NotAvailable("[operator] a lattice is swept along its axes, where no tangent is taken");
+  args.pairs = pairs(rows);
+  const std::int64_t n = args.pairs.n, m = args.pairs.m, count = args.count;
+  const auto [own, opposite] = std::pair(order(rows), order(other(rows)));
+  const auto arranged = [&](const std::int32_t* order, const T*& from, std::int64_t size,
+                            std::int64_t length) {
+    Ordered<T> out(order, MatrixView<const T>(from, size, length, length, 1, exec.device), exec);
+    from = out.data();
+    return out;
+  };
+  const std::int64_t directed = count * dim_, p_width = args.width * (args.p_each ? count : 1),
+                     q_width = args.width * (args.q_each ? count : 1);
+  const Ordered<T> held[] = {
+      arranged(opposite, args.h, kernels::padded(m), 1), arranged(own, args.shift, n, 1),
+      arranged(own, args.row, n, count),                 arranged(opposite, args.col, m, count),
+      arranged(own, args.a, n, directed),                arranged(opposite, args.b, m, directed),
+      arranged(own, args.p, n, p_width),                 arranged(opposite, args.q, m, q_width),
+      arranged(own, args.center, n, dim_)};
+  Unordered<T> sum(own, args.sum, n, count, exec), costs(own, args.costs, n, count, exec),
+      gradient(own, args.gradient, n, directed, exec),
+      mean(own, args.mean, n, args.width * count, exec);
+  args.sum = sum.data();
+  args.costs = costs.data();
+  args.gradient = gradient.data();
+  args.mean = mean.data();
+  kernels::tangent(args, exec);
+  for (Unordered<T>* out : {&sum, &costs, &gradient, &mean}) out->put(exec);
 }
 
 template <class T>
