@@ -11,50 +11,9 @@ from monge import _options
 
 torch = pytest.importorskip("torch")
 
+from torch_clouds import DOUBLE, SIDES, leaves, losses, measures, on_simplex  # noqa: E402
+
 import monge.torch as mt  # noqa: E402
-
-DOUBLE = {"dtype": torch.float64}
-SIDES = {
-    "balanced": monge.Balanced(),
-    "kl": monge.KL(0.6),
-    "two strengths": (monge.KL(0.3), monge.KL(2.0)),
-    "semi": (monge.KL(0.5), monge.Balanced()),
-    "tv": monge.TV(0.9),
-}
-
-
-def measures(n=6, m=5, d=2, seed=0, masses=(1.3, 0.7)):
-    """Clouds with weights neither uniform nor of equal mass."""
-    gen = torch.Generator().manual_seed(seed)
-    x = torch.rand(n, d, generator=gen, **DOUBLE)
-    y = torch.rand(m, d, generator=gen, **DOUBLE) * 0.8 + 0.3
-    a = torch.rand(n, generator=gen, **DOUBLE) + 0.3
-    b = torch.rand(m, generator=gen, **DOUBLE) + 0.3
-    return x, y, masses[0] * a / a.sum(), masses[1] * b / b.sum()
-
-
-def leaves(*tensors):
-    return [t.clone().requires_grad_() for t in tensors]
-
-
-def balanced(sides):
-    return sides == monge.Balanced()
-
-
-def on_simplex(function, sides):
-    """Of balanced sides, weights go through a softmax: only there is the value defined."""
-    if not balanced(sides):
-        return function
-    return lambda x, y, a, b: function(x, y, a.softmax(0), b.softmax(0))
-
-
-def losses(sides, **options):
-    given = {"epsilon": 0.2, "marginals": sides, "tolerance": 1e-12, **options}
-    return {
-        "transport": lambda x, y, a, b: mt.sinkhorn(x, y, a, b, **given).value,
-        "divergence": lambda x, y, a, b: mt.sinkhorn_divergence(x, y, a, b, **given),
-    }
-
 
 # ---- keywords
 
@@ -367,6 +326,21 @@ def test_the_operator_tells_torch_the_truth(options, gradients):
         torch.ops.monge.transport,
         (torch.stack([x, x]), torch.stack([y, y]), *[None] * 5, options, gradients),
         test_utils=("test_schema", "test_faketensor", "test_autograd_registration"),
+    )
+
+
+@pytest.mark.parametrize("debias", [False, True])
+def test_vmap_is_a_batch(debias):
+    batch = [
+        torch.stack(parts) for parts in zip(*(measures(seed=s) for s in range(3)), strict=True)
+    ]
+    loss = mt.SamplesLoss(blur=0.3, reach=0.8, debias=debias)
+    x, y, a, b = leaves(*batch)
+    values = torch.vmap(loss, in_dims=(0, 0, None, 1))(a, x, b[0], y.movedim(0, 1))
+    want = loss(a, x, b[:1].expand(3, -1), y)
+    torch.testing.assert_close(values, want, rtol=0, atol=0)
+    torch.testing.assert_close(
+        torch.autograd.grad(values.sum(), x)[0], torch.autograd.grad(want.sum(), x)[0]
     )
 
 

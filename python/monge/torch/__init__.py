@@ -17,21 +17,34 @@ except ImportError as error:
     ) from error
 
 from ._flash import (
+    HvpInfo,
     geomloss_to_ott_potentials,
+    hvp_x_sqeuclid,
+    hvp_x_sqeuclid_from_potentials,
+    implicit_grad_x,
     ott_to_geomloss_potentials,
     sinkhorn_geomloss_online_grad_sqeuclid,
     sinkhorn_geomloss_online_potentials_sqeuclid,
 )
-from ._functional import Transport, sinkhorn, sinkhorn_divergence
+from ._functional import Product, Transport, hvp, sinkhorn, sinkhorn_divergence
 from ._loss import SamplesLoss
+from ._newton import InverseHvpInfo, inverse_hvp_x_sqeuclid_from_potentials
 from ._semi_dual import c_transform_cost, c_transform_fwd
 
 __all__ = [
+    "HvpInfo",
+    "InverseHvpInfo",
+    "Product",
     "SamplesLoss",
     "Transport",
     "c_transform_cost",
     "c_transform_fwd",
     "geomloss_to_ott_potentials",
+    "hvp",
+    "hvp_x_sqeuclid",
+    "hvp_x_sqeuclid_from_potentials",
+    "implicit_grad_x",
+    "inverse_hvp_x_sqeuclid_from_potentials",
     "ott_to_geomloss_potentials",
     "sinkhorn",
     "sinkhorn_divergence",

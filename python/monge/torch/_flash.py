@@ -8,15 +8,18 @@ those that hold the weights, ``P_ij = exp((f_hat_i + g_hat_j - C_ij)/eps)``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+import torch
 
 from .. import _core, solve_sample
-from .._arrays import framework_of, points, vector
-from .._device import current_stream, device_of
+from .._arrays import framework_of
+from .._device import current_stream
 from .._errors import InvalidArgument
-from .._keywords import number
-from .._marginals import KL, Balanced, Marginal, to_spec
+from .._keywords import Ground, number
+from .._marginals import KL, Balanced, Marginal
 from . import _inputs
+from ._second import linearize, plan_of
 from ._semi_dual import cost_of
 
 
@@ -105,36 +108,6 @@ def _side(side: str, *given: tuple[float | None, float | None]) -> Marginal:
     return Balanced()
 
 
-def _plan(
-    x: Any,
-    y: Any,
-    a: Any,
-    b: Any,
-    f: Any,
-    g: Any,
-    eps: Any,
-    cost: str,
-    sides: tuple[Marginal, Marginal],
-) -> Any:
-    source, target = points(x, "x"), points(y, "y")
-    stream = current_stream(device_of(source))
-    problem = _core.point_problem(
-        source,
-        target,
-        cost,
-        2.0,
-        vector(a, "a", source.dtype),
-        vector(b, "b", source.dtype),
-        to_spec(sides[0]),
-        to_spec(sides[1]),
-        None,
-        1e-6,
-        stream,
-    )
-    potentials: Any = (vector(f, "f", source.dtype), vector(g, "g", source.dtype))
-    return _core.plan(problem, number(eps, "eps"), *potentials), _core.Call(stream=stream)
-
-
 def sinkhorn_geomloss_online_grad_sqeuclid(
     x: Any,
     y: Any,
@@ -166,9 +139,172 @@ def sinkhorn_geomloss_online_grad_sqeuclid(
     clouds = _inputs.clouds(x, y, a, b)
     _inputs.same(clouds.x, {"f": f, "g": g}, dtype=True)
     soft = KL(1.0)  # nothing is asked of the sides
-    plan, call = _plan(x, y, clouds.a[0], clouds.b[0], f, g, eps, cost_of(cost_scale), (soft, soft))
-    to = framework_of(x)
+    plan = plan_of(
+        [part[0] for part in clouds[:4]],
+        (f, g),
+        ground=Ground.of(cost_of(cost_scale), 1.0),
+        epsilon=number(eps, "eps"),
+        sides=(soft, soft),
+    )
+    to, call = framework_of(x), _core.Call(stream=current_stream(plan.device))
     found = [to(part) for part in _core.gradient(plan, call)[:2]]
     if grad_scale is not None:
         found = [part * grad_scale for part in found]
     return found[0] if compute_grad_x else None, found[1] if compute_grad_y else None
+
+
+class HvpInfo(NamedTuple):
+    """How far a linear solve went."""
+
+    cg_converged: bool
+    cg_iters: int
+    cg_residual: float  #: relative
+    report: Any  #: monge's own, with the condition estimate
+
+
+CG_ARGUMENTS = (
+    "cg_atol",
+    "cg_stabilise_every",
+    "preconditioner",
+    "precond_terms",
+    "tau2",
+    "use_preconditioner",
+)
+
+
+def _info(report: Any) -> HvpInfo:
+    return HvpInfo(report.converged, report.iterations, report.residual, report)
+
+
+def penalty(rho: float | None) -> Marginal:
+    return Balanced() if rho is None else KL(rho)
+
+
+def linearized_at(
+    x: Any,
+    y: Any,
+    f_hat: Any,
+    g_hat: Any,
+    eps: float,
+    cost_scale: float,
+    sides: tuple[Marginal, Marginal],
+) -> Any:
+    """The linearised plan of potentials that hold the weights: which weights those are, it does not depend on."""
+    clouds = _inputs.clouds(x, y, None, None)
+    weights, potentials = [], []
+    for name, hat in (("f_hat", f_hat), ("g_hat", g_hat)):
+        _inputs.same(clouds.x, {name: hat}, dtype=True)
+        there = hat.detach().isfinite().to(hat.dtype)
+        weight = there / there.sum()
+        weights.append(weight)
+        potentials.append(torch.where(there > 0, hat.detach() - eps * weight.log(), 0.0))
+    plan = plan_of(
+        (x, y, *weights),
+        potentials,
+        ground=Ground.of(cost_of(cost_scale), 1.0),
+        epsilon=number(eps, "eps"),
+        sides=sides,
+    )
+    return linearize(plan, x)
+
+
+def hvp_x_sqeuclid_from_potentials(
+    x: Any,
+    y: Any,
+    f_hat: Any,
+    g_hat: Any,
+    A: Any,
+    *,
+    eps: float,
+    rho_x: float | None = None,
+    rho_y: float | None = None,
+    cost_scale: float = 1.0,
+    cg_rtol: float = 1e-6,
+    max_cg_iter: int = 300,
+    **tuning: Any,
+) -> tuple[Any, HvpInfo]:
+    """The Hessian of the transport objective in x, applied to A (n, d), at converged potentials; carries no gradient.
+
+    Args:
+        x, y: (n, d), (m, d) points.
+        f_hat, g_hat: (n,), (m,) potentials that hold the weights (``geomloss_to_ott_potentials``); -inf removes a point.
+        eps: strength of the entropy.
+        rho_x, rho_y: strengths of the KL sides; None: Balanced.
+        cost_scale: 1.0 or 0.5 times the squared distance.
+        cg_rtol, max_cg_iter: of the linear solve, purely relative; of its iterations.
+        tuning: of kernels, and ``tau2``, ``cg_atol``, ``preconditioner``, ... of FlashSinkhorn's conjugate gradients:
+            without effect, no ridge and no absolute tolerance biases a product here.
+    """
+    _inputs.tuning(tuning, *CG_ARGUMENTS)
+    at = linearized_at(x, y, f_hat, g_hat, eps, cost_scale, (penalty(rho_x), penalty(rho_y)))
+    found = at.hvp(A.detach(), wrt=["x"], tolerance=cg_rtol, max_iterations=max_cg_iter)
+    return found.dx, _info(found.report)
+
+
+def hvp_x_sqeuclid(
+    x: Any,
+    y: Any,
+    a: Any,
+    b: Any,
+    A: Any,
+    *,
+    eps_list: Sequence[float],
+    cg_rtol: float = 1e-6,
+    max_cg_iter: int = 300,
+    **tuning: Any,
+) -> tuple[Any, HvpInfo]:
+    """The same from points and Balanced weights, which are solved first, at the last of ``eps_list``."""
+    _inputs.tuning(tuning, *CG_ARGUMENTS)
+    eps = eps_list[-1]
+    f, g = sinkhorn_geomloss_online_potentials_sqeuclid(x, y, a, b, eps=eps)
+    hats = geomloss_to_ott_potentials(f, g, a.detach(), b.detach(), eps=eps)
+    return hvp_x_sqeuclid_from_potentials(
+        x, y, *hats, A, eps=eps, cg_rtol=cg_rtol, max_cg_iter=max_cg_iter
+    )
+
+
+def implicit_grad_x(
+    x: Any,
+    y: Any,
+    a: Any,
+    b: Any,
+    grad_f: Any,
+    grad_g: Any,
+    *,
+    eps: float,
+    cost_scale: float = 1.0,
+    n_iters: int | None = None,
+    cg_rtol: float = 1e-6,
+    max_cg_iter: int = 100,
+    **tuning: Any,
+) -> tuple[Any, HvpInfo]:
+    """The derivative of ``<grad_f, f> + <grad_g, g>`` in x (n, d), f and g the potentials of Balanced transport in
+    their gauge: what differentiating ``sinkhorn``'s potentials gives. Carries no gradient.
+
+    Args:
+        x, y, a, b: (n, d), (m, d), (n,), (m,) tensors, which are solved first with the budget ``n_iters``.
+        grad_f, grad_g: (n,), (m,) cotangents.
+        eps, cost_scale, cg_rtol, max_cg_iter, tuning: as in ``hvp_x_sqeuclid_from_potentials``.
+    """
+    _inputs.tuning(tuning, *CG_ARGUMENTS)
+    clouds = _inputs.clouds(x, y, a, b)
+    _inputs.same(clouds.x, {"grad_f": grad_f, "grad_g": grad_g}, dtype=True)
+    given = [part[0].detach() for part in clouds[:4]]
+    potentials = sinkhorn_geomloss_online_potentials_sqeuclid(
+        *given, eps=eps, n_iters=n_iters, cost_scale=cost_scale
+    )
+    plan = plan_of(
+        given,
+        potentials,
+        ground=Ground.of(cost_of(cost_scale), 1.0),
+        epsilon=number(eps, "eps"),
+        sides=(Balanced(), Balanced()),
+    )
+    found = linearize(plan, x).vjp(
+        grad_f.detach(),
+        grad_g.detach(),
+        wrt=["x"],
+        tolerance=cg_rtol,
+        max_iterations=max_cg_iter,
+    )
+    return found.dx, _info(found.report)

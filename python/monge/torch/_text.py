@@ -10,7 +10,7 @@ from typing import Any
 from .._errors import InvalidArgument
 from .._marginals import KL, TV, Balanced, from_spec, to_spec
 
-_MARGINALS = ("marginals",)
+_LINEAR = {"hvp_tolerance": "tolerance", "hvp_max_iterations": "max_iterations"}
 
 
 def encode(**keywords: Any) -> str:
@@ -42,10 +42,19 @@ def _text(name: str, value: Any) -> str:
 def decode(text: str) -> dict[str, Any]:
     """The keywords, as encode was given them."""
     keywords: dict[str, Any] = ast.literal_eval(text)
-    for name in _MARGINALS:
-        spec = keywords.get(name)
-        if spec is not None:
-            keywords[name] = (
-                from_spec(spec) if isinstance(spec[0], str) else tuple(from_spec(s) for s in spec)
-            )
+    spec = keywords.get("marginals")
+    if spec is not None:
+        keywords["marginals"] = (
+            from_spec(spec) if isinstance(spec[0], str) else tuple(from_spec(s) for s in spec)
+        )
     return keywords
+
+
+def of_solves(text: str) -> dict[str, Any]:
+    """The keywords but those of the linear solves of second derivatives."""
+    return {name: value for name, value in decode(text).items() if name not in _LINEAR}
+
+
+def of_products(text: str) -> dict[str, Any]:
+    """The keywords of ``Linearization.hvp``."""
+    return {_LINEAR[name]: value for name, value in decode(text).items() if name in _LINEAR}
