@@ -69,6 +69,7 @@ class Operator {
   double needed_cost() const { return needed_cost_; }
   double range() const { return std::min(max_cost_, needed_cost_) - min_cost_; }
   Reach reach(double eps) const;
+  Reach reach_in_float(double eps) const;
   /// The precision of softmin from now on; fast only where the operator was made so.
   void sweep_in(kernels::Precision precision) { precision_ = precision; }
   /// Estimate of the relative error of transport weights by one softmin at precision fast; else 0.
@@ -101,8 +102,8 @@ class Operator {
 
   // Every verb: outputs live on side `rows`; h belongs to the other side, padded with -inf to
   // kernels::padded; shift belongs to `rows`. See the kernel contracts.
-  // A lattice answers moments, draw, top_k, select and pairs, and new points, as the cloud of its
-  // points, streamed; NotAvailable where an axis is periodic.
+  // A lattice answers moments and pairs, and new points, as the cloud of its points, streamed;
+  // NotAvailable where an axis is periodic.
   /// Returns whether it read an absorbed kernel.
   bool softmin(Side rows, const T* h, const double* shift, double* out, double eps,
                Exec& exec) const;
