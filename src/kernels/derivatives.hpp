@@ -721,6 +721,15 @@ struct ExactDiagonalArgs {
     diagonal[j] = d > 0 ? std::fmax(d - b * b * squares[j], kLeast * d) : 0;
   }
 };
+/// The largest of numbers >= 0, as a result of sum().
+struct Largest {
+  double value = 0;
+
+  MONGE_HOST_DEVICE Largest& operator+=(const Largest& other) {
+    if (!(other.value <= value)) value = other.value;  // NaN stays seen
+    return *this;
+  }
+};
 /// The least diagonal / D, over free entries, as the largest D / diagonal.
 struct DiagonalRatioArgs {
   using Result = Largest;
