@@ -815,7 +815,7 @@ struct GaugeShiftArgs {
 #define MONGE_DERIVATIVE_EACH_BODIES(X)      \
   MONGE_DERIVATIVE_EACH_BODIES_OF(X, float)  \
   MONGE_DERIVATIVE_EACH_BODIES_OF(X, double) \
-  X(CombineArgs) X(GaugeShiftArgs) X(ScaleArgs)
+  X(CombineArgs) X(GaugeShiftArgs) X(ScaleArgs) X(ResidualArgs)
 #define MONGE_DERIVATIVE_SUM_BODIES(X) \
   X(LinearReportArgs<float>)           \
   X(LinearReportArgs<double>)          \
