@@ -57,14 +57,15 @@ std::vector<std::vector<T>> derivatives(PlacedClouds<T>&& in, double eps, const 
   cotangent.transport_cost = {1, 2};
   const auto v = vjp(at, cotangent, kAll | Wrt::epsilon | Wrt::penalty, options, exec);
   EXPECT_TRUE(h.report.converged && j.report.converged && v.report.converged);
-  const auto dense = hessian(at, Side::source, {}, exec);
+  Buffer<T> dense;
+  if (d < 10) dense = hessian(at, Side::source, {}, exec).value;
   const auto numbers = [](const std::vector<double>& of) {
     return std::vector<T>(of.begin(), of.end());
   };
-  return {back(h.dx),        back(h.dy),       back(h.da),     back(h.db),
-          back(h.df),        back(j.map),      back(j.source), numbers(j.transport_cost),
-          back(v.dx),        back(v.dy),       back(v.da),     numbers(v.depsilon),
-          numbers(v.drho_a), back(dense.value)};
+  return {back(h.dx),        back(h.dy),  back(h.da),     back(h.db),
+          back(h.df),        back(j.map), back(j.source), numbers(j.transport_cost),
+          back(v.dx),        back(v.dy),  back(v.da),     numbers(v.depsilon),
+          numbers(v.drho_a), back(dense)};
 }
 
 // In float both sides have their own rounding, of sums that conjugate gradients feed on: the bound
@@ -87,7 +88,7 @@ TYPED_TEST(DerivativesOnDevice, AgreeWithTheCpu) {
   using T = TypeParam;
   for (const std::int64_t d : {2, 7, 40}) {
     const double eps = 0.1 * static_cast<double>(d);
-    const auto clouds = random_clouds<T>(150, 120, d, 72);
+    const auto clouds = random_clouds<T>(90, 70, d, 72);
     const PlacedClouds<T> here(clouds, KL{2}, KL{1});
     Exec exec;
     auto options = testing::tight(eps, sizeof(T) == 4 ? 1e-6 : 1e-12);
