@@ -721,6 +721,21 @@ struct ExactDiagonalArgs {
     diagonal[j] = d > 0 ? std::fmax(d - b * b * squares[j], kLeast * d) : 0;
   }
 };
+/// r = start - r
+struct ResidualArgs {
+  const double* start;
+  double* r;
+  MONGE_HOST_DEVICE void operator()(std::int64_t j) const { r[j] = start[j] - r[j]; }
+};
+/// The largest of numbers >= 0, as a result of sum().
+struct Largest {
+  double value = 0;
+
+  MONGE_HOST_DEVICE Largest& operator+=(const Largest& other) {
+    if (!(other.value <= value)) value = other.value;  // NaN stays seen
+    return *this;
+  }
+};
 /// The least diagonal / D, over free entries, as the largest D / diagonal.
 struct DiagonalRatioArgs {
   using Result = Largest;
@@ -792,14 +807,15 @@ struct GaugeShiftArgs {
   X(ImageMoveArgs<T>)                                                                            \
   X(MarginalMoveArgs<T>)                                                                         \
   X(CombinationArgs<T>)                                                                          \
-  X(CotangentArgs<T>) X(ImageCotangentArgs<T>) X(MultiplierArgs<T>) X(AdjointRightArgs<T>)       \
-      X(CrossedArgs<T>) X(TurnGaugedArgs<T>) X(StrengthArgs<T>) X(CarriedArgs<T>) X(TurnArgs<T>) \
-          X(RescaleArgs<T>) X(RespondArgs<T>) X(SchurProductArgs<T>) X(SelfProductArgs<T>)       \
-              X(ExactDiagonalArgs<T>) X(SquareWeightArgs<T>)
+  X(CotangentArgs<T>)                                                                            \
+  X(ImageCotangentArgs<T>) X(MultiplierArgs<T>) X(AdjointRightArgs<T>) X(CrossedArgs<T>)         \
+      X(TurnGaugedArgs<T>) X(StrengthArgs<T>) X(CarriedArgs<T>) X(TurnArgs<T>) X(RescaleArgs<T>) \
+          X(RespondArgs<T>) X(SchurProductArgs<T>) X(SelfProductArgs<T>) X(ExactDiagonalArgs<T>) \
+              X(SquareWeightArgs<T>)
 #define MONGE_DERIVATIVE_EACH_BODIES(X)      \
   MONGE_DERIVATIVE_EACH_BODIES_OF(X, float)  \
   MONGE_DERIVATIVE_EACH_BODIES_OF(X, double) \
-  X(CombineArgs) X(GaugeShiftArgs) X(ScaleArgs)
+  X(CombineArgs) X(GaugeShiftArgs) X(ScaleArgs) X(ResidualArgs)
 #define MONGE_DERIVATIVE_SUM_BODIES(X) \
   X(LinearReportArgs<float>)           \
   X(LinearReportArgs<double>)          \
