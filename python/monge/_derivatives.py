@@ -64,7 +64,7 @@ class Linearization:
         threads: int,
         dtype: np.dtype[Any],
     ):
-        self._core = core
+        self._core: Any = core  # both types have the same members
         self._to = to
         self._threads = threads
         self._dtype = dtype
@@ -72,12 +72,12 @@ class Linearization:
     @property
     def marginal_error(self) -> float:
         """L1 distance of the plan's marginals from what optimality asks for, over the mass."""
-        return self._core.marginal_error
+        return float(self._core.marginal_error)
 
     @property
     def tv_margin(self) -> float:
         """How far the potentials of TV sides are from their kinks, in units of cost; else infinite."""
-        return self._core.tv_margin
+        return float(self._core.tv_margin)
 
     def _call(self) -> _core.Call:
         return _core.Call(self._threads, stream=current_stream(self._core.device))
@@ -125,7 +125,7 @@ class Linearization:
             _core.SolveOptions(tolerance, max_iterations, strict),
             self._call(),
         )
-        return Hvp(*(self._answer(part, directions) for part in parts), report)
+        return Hvp._make([*(self._answer(part, directions) for part in parts), report])
 
     def jvp(
         self,
@@ -152,8 +152,8 @@ class Linearization:
             _core.SolveOptions(tolerance, max_iterations, strict),
             self._call(),
         )
-        arrays = (self._answer(part, directions) for part in parts)
-        return Jvp(*arrays, directions.number(cost), report)
+        arrays = [self._answer(part, directions) for part in parts]
+        return Jvp._make([*arrays, directions.number(cost), report])
 
     def vjp(
         self,
@@ -188,9 +188,9 @@ class Linearization:
             _core.SolveOptions(tolerance, max_iterations, strict),
             self._call(),
         )
-        arrays = (self._answer(part, given) for part in (dx, dy, da, db))
-        numbers = (given.number(part) for part in (depsilon, drho_a, drho_b))
-        return Vjp(*arrays, *numbers, report)
+        arrays = [self._answer(part, given) for part in (dx, dy, da, db)]
+        numbers = [given.number(part) for part in (depsilon, drho_a, drho_b)]
+        return Vjp._make([*arrays, *numbers, report])
 
     def hessian(self, of: str = "x", *, limit: int = _core.DENSE_LIMIT) -> Any:
         """The dense Hessian of the value in the points of one side, (n, d, n, d): 'x' or 'y'. A

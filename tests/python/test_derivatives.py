@@ -37,9 +37,7 @@ def test_hvp_is_the_derivative_of_the_gradient(clouds):
         ).gradient()
 
     step = 1e-4
-    solved = monge.solve_sample(
-        x, y, a, b, epsilon=0.1, marginals=monge.KL(1.0), tolerance=1e-13
-    )
+    solved = monge.solve_sample(x, y, a, b, epsilon=0.1, marginals=monge.KL(1.0), tolerance=1e-13)
     product = solved.linearize().hvp(along)
     for name in ("dx", "dy", "da", "db"):
         want = (getattr(gradient(step), name) - getattr(gradient(-step), name)) / (2 * step)
@@ -120,9 +118,7 @@ def test_hessian_is_what_products_are(solution):
     for of, name in (("x", "dx"), ("y", "dy")):
         dense = at.hessian(of)
         product = getattr(at.hvp(**{name: along[name]}, tolerance=1e-12), name)
-        np.testing.assert_allclose(
-            np.tensordot(dense, along[name], 2), product, atol=1e-11
-        )
+        np.testing.assert_allclose(np.tensordot(dense, along[name], 2), product, atol=1e-11)
     with pytest.raises(monge.InvalidArgument, match="limit"):
         at.hessian(limit=10)
     with pytest.raises(monge.InvalidArgument, match="wanted 'x' or 'y'"):
