@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from . import _core, _progress
 from ._arrays import Array, ToFramework, framework_of, vector
+from ._derivatives import DivergenceLinearization
 from ._device import current_stream, device_of
 from ._errors import InvalidArgument, NotAvailable
 from ._keywords import (
@@ -44,9 +46,17 @@ class Divergence:
     """
 
     def __init__(
-        self, core: Any, ab: Solution, aa: Solution, bb: Solution, gradient: bool, to: ToFramework
+        self,
+        core: Any,
+        ab: Solution,
+        aa: Solution,
+        bb: Solution,
+        gradient: bool,
+        to: ToFramework,
+        linearized: Callable[[], DivergenceLinearization] | None = None,
     ):
         self._core = core
+        self._linearized = linearized
         self._gradient = gradient
         self._to = to
         self.ab = ab
@@ -124,6 +134,18 @@ class Divergence:
             )
         return DivergenceGradient(*self._parts)
 
+    def linearize(self) -> DivergenceLinearization:
+        """The divergence and its first derivatives, for Hessian products (``.hvp``). Solve to a small
+        ``tolerance``, as derivatives inherit the marginal error.
+
+        Raises:
+            NotAvailable: (a NotImplementedError) on grids.
+            InvalidArgument: (a ValueError) a potential of a TV side is on its kink.
+        """
+        if self._linearized is None:
+            raise NotAvailable("[derivatives] second derivatives are known between points alone")
+        return self._linearized()
+
     def __repr__(self) -> str:
         n, m = self.ab.shape
         state = "converged" if self.converged else "/".join(self.statuses)
@@ -131,6 +153,21 @@ class Divergence:
             f"Divergence({n} x {m}, {state}: value={self.value:.8g}, masses={self.masses[0]:.6g} and "
             f"{self.masses[1]:.6g}, epsilon={self.epsilon:.4g})"
         )
+
+
+def linearize_divergence(
+    measures: tuple[Array, Array, Array | None, Array | None],
+    potentials: Sequence[Any],
+    options: _core.DivergenceOptions,
+    to: ToFramework,
+    threads: int,
+) -> DivergenceLinearization:
+    """Between (x, y, a, b) at the potentials f, g of the solves ab, aa, bb."""
+    x, y, a, b = measures
+    call = _core.Call(threads, stream=current_stream(device_of(x)))
+    arguments: Any = (x, a, y, b, options, *potentials, call)
+    core = _core.linearize_divergence(*arguments)
+    return DivergenceLinearization(core, to, threads, x.dtype)
 
 
 def undebiased(total_mass: Any, reference: Any, verb: str) -> None:
@@ -283,6 +320,13 @@ def divergence(
         solution(beta, beta, core.bb),
         options.gradients,
         to,
+        lambda: linearize_divergence(
+            (source, target, weights_a, weights_b),
+            [part for term in (core.ab, core.aa, core.bb) for part in (term.f, term.g)],
+            options,
+            to,
+            count,
+        ),
     )
     logger.info("%r", answer)
     for part in (answer.ab, answer.aa, answer.bb):
