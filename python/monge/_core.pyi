@@ -927,3 +927,12 @@ class BatchF64:
     def solve(self, options: SinkhornOptions, epsilon: Sequence[float], start_f: Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, start_g: Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, on_check: object | None, call: Call) -> None: ...
 
 def go_on_batch(batch: BatchF64, options: SinkhornOptions, epsilon: Sequence[float], begun: BatchF32, which: Sequence[int], on_check: object | None, call: Call) -> None: ...
+
+@overload
+def divergence_batch(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), writable=False)], a: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | None, y: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), writable=False)], b: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | None, options: DivergenceOptions, call: Call) -> tuple[list[float], list[str], list[float], Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))], Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))], Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None]: ...
+
+@overload
+def divergence_batch(x: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), writable=False)], a: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | None, y: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), writable=False)], b: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | None, options: DivergenceOptions, call: Call) -> tuple[list[float], list[str], list[float], Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))], Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))], Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None]:
+    """
+    Of at least one entry: values, which converged, the worst marginal error of each; potentials [B, 3, n] (f of ab, f and g of aa) and [B, 3, m] (g of ab, f and g of bb); gradients.
+    """

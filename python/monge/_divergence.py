@@ -155,6 +155,22 @@ class Divergence:
         )
 
 
+def divergence_options(
+    ground: Ground,
+    sides: tuple[Marginal, Marginal],
+    masses: float,
+    gradients: bool,
+    **of_solves: Any,
+) -> _core.DivergenceOptions:
+    """Of a cost, both marginals, how well masses must agree, and the keywords that `fill` takes."""
+    options = fill(_core.DivergenceOptions(), **of_solves)
+    options.set_cost(ground.name, ground.power)
+    options.marginal_a, options.marginal_b = to_spec(sides[0]), to_spec(sides[1])
+    options.mass_tolerance = masses
+    options.gradients = bool(gradients)
+    return options
+
+
 def linearize_divergence(
     measures: tuple[Array, Array, Array | None, Array | None],
     potentials: Sequence[Any],
@@ -245,8 +261,11 @@ def divergence(
     source, target = typed_points(x, y, precision, tolerance)
     ground = Ground.of(cost, cost_factor)
     side_a, side_b = marginals_of_reach(marginals, None, reach, ground)
-    options = fill(
-        _core.DivergenceOptions(),
+    options = divergence_options(
+        ground,
+        (side_a, side_b),
+        mass_tolerance(source.dtype, a, b),
+        gradients,
         epsilon=epsilon_of(epsilon, blur, ground),
         tolerance=tolerance,
         max_iterations=max_iterations,
@@ -262,10 +281,6 @@ def divergence(
         kernel_cache=kernel_cache,
         translate=translate,
     )
-    options.set_cost(ground.name, ground.power)
-    options.marginal_a, options.marginal_b = to_spec(side_a), to_spec(side_b)
-    options.mass_tolerance = mass_tolerance(source.dtype, a, b)
-    options.gradients = bool(gradients)
     weights_a, weights_b = vector(a, "a", source.dtype), vector(b, "b", source.dtype)
     count, to = thread_count(threads), framework_of(x, y)
     stream = current_stream(device_of(source))

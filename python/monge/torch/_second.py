@@ -12,9 +12,10 @@ from .._derivatives import DivergenceLinearization, Linearization
 from .._device import current_stream, device_of
 from .._divergence import linearize_divergence
 from .._errors import ConvergenceWarning, NotAvailable
-from .._keywords import Ground, epsilon_of, marginals_of_reach, mass_tolerance, thread_count
+from .._keywords import Ground, mass_tolerance, thread_count
 from .._marginals import Marginal, to_spec
-from ._text import of_products, of_solves
+from ._terms import Terms
+from ._text import of_products
 
 
 def unlabelled(table: Any) -> None:
@@ -62,27 +63,24 @@ def linearize(plan: Any, like: Any, threads: Any = None) -> Linearization:
 def _linearized(at: Sequence[Any], options: str) -> Linearization | DivergenceLinearization:
     """At (x, y, a, b, f, g): of a plan, or of a divergence whose potentials f, g are those of its three."""
     x, y, a, b, f, g = at
-    keywords = of_solves(options)
-    ground = Ground.of(keywords.get("cost", "sqeuclidean"), keywords.get("cost_factor", 1.0))
-    epsilon = epsilon_of(keywords.get("epsilon"), keywords.get("blur"), ground)
-    sides = marginals_of_reach(keywords.get("marginals"), None, keywords.get("reach"), ground)
-    threads = keywords.get("threads")
-    if not keywords.get("debias"):
-        plan = plan_of((x, y, a, b), (f[0], g[0]), ground=ground, epsilon=epsilon, sides=sides)
-        return linearize(plan, x, threads)
+    terms = Terms(options)
+    if not terms.debias:
+        plan = plan_of(
+            (x, y, a, b),
+            (f[0], g[0]),
+            ground=terms.ground,
+            epsilon=terms.epsilon,
+            sides=terms.sides,
+        )
+        return linearize(plan, x, terms.threads)
     source, target = points(x, "x"), points(y, "y")
     dtype = source.dtype
-    terms = _core.DivergenceOptions()
-    terms.set_cost(ground.name, ground.power)
-    terms.epsilon = epsilon
-    terms.marginal_a, terms.marginal_b = to_spec(sides[0]), to_spec(sides[1])
-    terms.mass_tolerance = mass_tolerance(dtype, a, b)
     return linearize_divergence(
         (source, target, vector(a, "a", dtype), vector(b, "b", dtype)),
         [vector(part, "f", dtype) for part in (f[0], g[0], f[1], f[2], g[1], g[2])],
-        terms,
+        terms.options(mass_tolerance(dtype, a, b), gradients=False),
         framework_of(x),
-        thread_count(threads),
+        thread_count(terms.threads),
     )
 
 
