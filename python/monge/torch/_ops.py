@@ -139,9 +139,6 @@ def _backward(
         parts = product(*point, *cotangents, ctx.options, "".join(["xyab"[i] for i in needed]))
         for i in needed:
             out[i] = parts[i] if out[i] is None else out[i] + parts[i]
-    for i in needed:
-        if out[i] is not None:
-            out[i] = out[i].to(saved[i].dtype)
     return tuple(out)
 
 
