@@ -752,6 +752,36 @@ class DivergenceF64:
 
     def take_gradient(self) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None,))], Annotated[NDArray[numpy.float64], dict(shape=(None,))]]: ...
 
+class DivergenceLinearizationF32:
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def m(self) -> int: ...
+
+    @property
+    def device(self) -> str: ...
+
+    def hvp(self, count: int, dx: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, DerivativeReport]: ...
+
+@overload
+def linearize_divergence(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)], a: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, y: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)], b: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, options: DivergenceOptions, f_ab: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], g_ab: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], f_aa: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], g_aa: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], f_bb: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], g_bb: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], call: Call) -> DivergenceLinearizationF32: ...
+
+@overload
+def linearize_divergence(x: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)], a: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None, y: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)], b: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None, options: DivergenceOptions, f_ab: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)], g_ab: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)], f_aa: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)], g_aa: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)], f_bb: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)], g_bb: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)], call: Call) -> DivergenceLinearizationF64: ...
+
+class DivergenceLinearizationF64:
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def m(self) -> int: ...
+
+    @property
+    def device(self) -> str: ...
+
+    def hvp(self, count: int, dx: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, DerivativeReport]: ...
+
 class LabelledCloudsF32:
     def problem(self, a: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, b: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, marginal_a: tuple[str, float], marginal_b: tuple[str, float], total_mass: float | None, mass_tolerance: float, stream: int, bounds: tuple[Annotated[NDArray[numpy.int64], dict(shape=(None,), writable=False)], Annotated[NDArray[numpy.int64], dict(shape=(None,), writable=False)], Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)]] | None = None) -> ProblemF32: ...
 
@@ -897,3 +927,12 @@ class BatchF64:
     def solve(self, options: SinkhornOptions, epsilon: Sequence[float], start_f: Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, start_g: Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, on_check: object | None, call: Call) -> None: ...
 
 def go_on_batch(batch: BatchF64, options: SinkhornOptions, epsilon: Sequence[float], begun: BatchF32, which: Sequence[int], on_check: object | None, call: Call) -> None: ...
+
+@overload
+def divergence_batch(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), writable=False)], a: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | None, y: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), writable=False)], b: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | None, options: DivergenceOptions, call: Call) -> tuple[list[float], list[str], list[float], Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))], Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))], Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None]: ...
+
+@overload
+def divergence_batch(x: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), writable=False)], a: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | None, y: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), writable=False)], b: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | None, options: DivergenceOptions, call: Call) -> tuple[list[float], list[str], list[float], Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))], Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))], Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None]:
+    """
+    Of at least one entry: values, which converged, the worst marginal error of each; potentials [B, 3, n] (f of ab, f and g of aa) and [B, 3, m] (g of ab, f and g of bb); gradients.
+    """

@@ -13,6 +13,7 @@ from ._device import current_stream
 from ._errors import InvalidArgument
 
 CoreLinearization = _core.LinearizationF32 | _core.LinearizationF64
+CoreDivergence = _core.DivergenceLinearizationF32 | _core.DivergenceLinearizationF64
 
 
 class Hvp(NamedTuple):
@@ -53,22 +54,28 @@ class Vjp(NamedTuple):
     report: _core.DerivativeReport
 
 
-class Linearization:
-    """A solution and its first derivatives, from which all others are solved: see
-    ``Solution.linearize``. The same object serves any number of products."""
+class _Products:
+    """What Hessian products are taken of: a solution or a divergence, and its first derivatives."""
 
     def __init__(
         self,
-        core: CoreLinearization,
+        core: CoreLinearization | CoreDivergence,
         to: ToFramework,
         threads: int,
         dtype: np.dtype[Any],
     ):
+<<<<<<< HEAD
         self._core: Any = core  # both types have the same members
+||||||| dff20a6
+        self._core = core
+=======
+        self._core: Any = core
+>>>>>>> torch
         self._to = to
         self._threads = threads
         self._dtype = dtype
 
+<<<<<<< HEAD
     @property
     def marginal_error(self) -> float:
         """L1 distance of the plan's marginals from what optimality asks for, over the mass."""
@@ -79,6 +86,19 @@ class Linearization:
         """How far the potentials of TV sides are from their kinks, in units of cost; else infinite."""
         return float(self._core.tv_margin)
 
+||||||| dff20a6
+    @property
+    def marginal_error(self) -> float:
+        """L1 distance of the plan's marginals from what optimality asks for, over the mass."""
+        return self._core.marginal_error
+
+    @property
+    def tv_margin(self) -> float:
+        """How far the potentials of TV sides are from their kinks, in units of cost; else infinite."""
+        return self._core.tv_margin
+
+=======
+>>>>>>> torch
     def _call(self) -> _core.Call:
         return _core.Call(self._threads, stream=current_stream(self._core.device))
 
@@ -125,7 +145,38 @@ class Linearization:
             _core.SolveOptions(tolerance, max_iterations, strict),
             self._call(),
         )
+<<<<<<< HEAD
         return Hvp._make([*(self._answer(part, directions) for part in parts), report])
+||||||| dff20a6
+        return Hvp(*(self._answer(part, directions) for part in parts), report)
+=======
+        arrays = (self._answer(part, directions) for part in parts)
+        return Hvp._make([*arrays, report])
+
+    def _answer(self, part: Any, directions: _Directions) -> Any:
+        if part is None:
+            return None
+        found = self._to(part)
+        return found if directions.several else found[0]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(n={self._core.n}, m={self._core.m}, dtype={self._dtype})"
+
+
+class Linearization(_Products):
+    """A solution and its first derivatives, from which all others are solved: see
+    ``Solution.linearize``. The same object serves any number of products."""
+
+    @property
+    def marginal_error(self) -> float:
+        """L1 distance of the plan's marginals from what optimality asks for, over the mass."""
+        return float(self._core.marginal_error)
+
+    @property
+    def tv_margin(self) -> float:
+        """How far the potentials of TV sides are from their kinks, in units of cost; else infinite."""
+        return float(self._core.tv_margin)
+>>>>>>> torch
 
     def jvp(
         self,
@@ -152,8 +203,16 @@ class Linearization:
             _core.SolveOptions(tolerance, max_iterations, strict),
             self._call(),
         )
+<<<<<<< HEAD
         arrays = [self._answer(part, directions) for part in parts]
         return Jvp._make([*arrays, directions.number(cost), report])
+||||||| dff20a6
+        arrays = (self._answer(part, directions) for part in parts)
+        return Jvp(*arrays, directions.number(cost), report)
+=======
+        arrays = (self._answer(part, directions) for part in parts)
+        return Jvp._make([*arrays, directions.number(cost), report])
+>>>>>>> torch
 
     def vjp(
         self,
@@ -188,9 +247,19 @@ class Linearization:
             _core.SolveOptions(tolerance, max_iterations, strict),
             self._call(),
         )
+<<<<<<< HEAD
         arrays = [self._answer(part, given) for part in (dx, dy, da, db)]
         numbers = [given.number(part) for part in (depsilon, drho_a, drho_b)]
         return Vjp._make([*arrays, *numbers, report])
+||||||| dff20a6
+        arrays = (self._answer(part, given) for part in (dx, dy, da, db))
+        numbers = (given.number(part) for part in (depsilon, drho_a, drho_b))
+        return Vjp(*arrays, *numbers, report)
+=======
+        arrays = (self._answer(part, given) for part in (dx, dy, da, db))
+        numbers = (given.number(part) for part in (depsilon, drho_a, drho_b))
+        return Vjp._make([*arrays, *numbers, report])
+>>>>>>> torch
 
     def hessian(self, of: str = "x", *, limit: int = _core.DENSE_LIMIT) -> Any:
         """The dense Hessian of the value in the points of one side, (n, d, n, d): 'x' or 'y'. A
@@ -201,14 +270,10 @@ class Linearization:
         value, _ = self._core.hessian(side, limit, self._call())
         return self._to(value)
 
-    def _answer(self, part: Any, directions: _Directions) -> Any:
-        if part is None:
-            return None
-        found = self._to(part)
-        return found if directions.several else found[0]
 
-    def __repr__(self) -> str:
-        return f"Linearization(n={self._core.n}, m={self._core.m}, dtype={self._dtype})"
+class DivergenceLinearization(_Products):
+    """A divergence and its first derivatives: see ``Divergence.linearize``. Of its products ``df`` and
+    ``dg`` are those of the plan's potentials."""
 
 
 class _Directions:
