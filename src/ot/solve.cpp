@@ -32,8 +32,7 @@ constexpr int kMixingPatience = 100;        // iterations at the target, done an
 constexpr double kFirstSupport = 0.02;      // of the range of the cost
 constexpr double kSupportPatience = 10;     // predicted iterations that are not worth a support
 constexpr std::int64_t kManyPoints = 4000, kManyOnGpu = 1 << 18;  // where a subsample pays
-constexpr int kPassesAhead = 4;       // that an epsilon takes at least, but for luck,
-constexpr int kPassesBehind = 2;      // and behind a solve in float
+constexpr int kPassesAhead = 4;       // that an epsilon takes at least, but for luck
 constexpr double kRoughError = 5e-7;  // that a rough kernel may still show as it is, and
 constexpr double kRoughShare = 0.8;   // of the tolerance: exact passes then find it met
 
@@ -63,7 +62,6 @@ Solve<T>::Solve(const Problem<T>& problem, const SinkhornOptions& options, Exec&
       mixing_(problem, alternation_, exec),
       checks_(options),
       kernel_cache_(cache_bytes(options, exec.device)),
-      ahead_(kPassesAhead),
       level_tolerance_(kLevelTolerance),
       may_be_rough_(options.criterion == Criterion::residual) {
   if (!forest) return;
@@ -80,12 +78,22 @@ Start<T> Solve<T>::in_float(const Start<T>& start) {
     for (SinkhornPhase& phase : begun.report.phases) phase.why += ", in float32";
     record_.count(begun.report);
     annealed_ = true;
-    ahead_ = kPassesBehind;
+    begun_error_ = begun.report.marginal_error;
     begun_f_ = widened(begun.f, exec_);
     begun_g_ = widened(begun.g, exec_);
     return {begun_f_.view(), begun_g_.view()};
   }
   return start;
+}
+
+// Of two Balanced sides the potentials are their softmins, which sweeps would otherwise look for.
+template <class T>
+void Solve<T>::take_up() {
+  using Kind = kernels::Penalty::Kind;
+  const auto &lead = alternation_.leading(), &follow = alternation_.following();
+  if constexpr (std::is_same_v<T, double>)
+    if (lead.penalty.kind == Kind::balanced && follow.penalty.kind == Kind::balanced)
+      alternation_.set_following(begun_g_.data(), begun_f_.data(), begun_g_.data(), exec_);
 }
 
 template <class T>
@@ -180,12 +188,14 @@ void Solve<T>::begin(double eps) {
   leave_fast(eps);
   mixing_.end();
   const double left = 2.0 * (options_.max_iterations - record_.iterations);
-  alternation_.absorb(std::min<double>(ahead_, left), kernel_cache_, false, exec_);
+  alternation_.absorb(std::min<double>(kPassesAhead, left), kernel_cache_, false, exec_);
 }
 
 template <class T>
 void Solve<T>::target() {
   begin_target();
+  if (begun_g_.size()) take_up();
+  if (begun_error_ > options_.tolerance && wants_support() && support("float32 ended")) return;
   for (int at_target = 1;; ++at_target) {
     const bool last = record_.last();
     if (fast_stage_ && record_.iterations + 1 > options_.max_iterations * (1 - kAccurateShare))

@@ -5,7 +5,6 @@
 
 #include "ot/newton.hpp"
 #include "ot/solve.hpp"
-#include "ot/support.hpp"
 
 namespace monge {
 namespace {
@@ -37,9 +36,9 @@ bool Solve<T>::wants_support(bool slow) const {
 template <class T>
 bool Solve<T>::support(const char* why) {
   record_.phase("support", why);
-  SupportPhase<T> phase(alternation_, options_.tolerance, kernel_cache_, exec_);
+  if (!support_) support_.emplace(alternation_, options_.tolerance, kernel_cache_, exec_);
   bool ended = false;
-  const auto outcome = phase.run(options_.epsilon, [&](const Check& check) {
+  const auto outcome = support_->run(options_.epsilon, [&](const Check& check) {
     record_.iterated();
     const bool at_target = alternation_.epsilon() == options_.epsilon;
     if (at_target) return ended = record_.decide(check, record_.last(), false);
