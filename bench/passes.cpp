@@ -253,12 +253,12 @@ void classic(Table& table) {
                  eps * in.mean_and_largest_cost().second});
 }
 
-void small(Table& table, std::int64_t n) {
+void small(Table& table, std::int64_t n, std::uint64_t seed) {
   table.header("eps / largest cost");
-  const std::pair<const char*, Clouds> all[] = {{"cube3d", cube(n, 3, 1)},
-                                                {"clusters3d", clusters(n, 3, 1)},
-                                                {"gauss16d", gauss(n, 16, 1)},
-                                                {"gauss64d", gauss(n, 64, 1)}};
+  const std::pair<const char*, Clouds> all[] = {{"cube3d", cube(n, 3, seed)},
+                                                {"clusters3d", clusters(n, 3, seed)},
+                                                {"gauss16d", gauss(n, 16, seed)},
+                                                {"gauss64d", gauss(n, 64, seed)}};
   for (const auto& [name, in] : all) {
     if (!table.wants(name)) continue;
     const double largest = in.mean_and_largest_cost().second;
@@ -300,6 +300,7 @@ int main(int count, char** words) {
   std::vector<std::string> tables{"classic", "small", "mixed"};
   std::vector<std::string> methods{"none", "over_relaxation", "anderson", "newton", "automatic"};
   std::int64_t n = 1024;
+  std::uint64_t seed = 1;
   int max_iterations = 2000, repeat = 0;
   double tolerance = 1e-6;
   std::string half = "both", only;
@@ -308,6 +309,7 @@ int main(int count, char** words) {
   app.add_option("--table", tables, "classic, small, mixed (default all)")->delimiter(',');
   app.add_option("--method", methods, "Accelerations by name (default all)")->delimiter(',');
   app.add_option("--n", n, "Points of each side of small and mixed (default 1024)");
+  app.add_option("--seed", seed, "Of the clouds of small (default 1)");
   app.add_option("--max-iterations", max_iterations, "Of each solve (default 2000)");
   app.add_option("--tolerance", tolerance, "L1 marginal error (default 1e-6)");
   app.add_option("--half", half, "Of mixed: even, odd or both (default)")
@@ -321,7 +323,7 @@ int main(int count, char** words) {
     Table table(exec, methods, max_iterations, tolerance, phases, only, repeat);
     for (const std::string& name : tables) {
       if (name == "classic") classic(table);
-      if (name == "small") small(table, n);
+      if (name == "small") small(table, n, seed);
       if (name == "mixed" && half != "odd") mixed(table, n, 0);
       if (name == "mixed" && half != "even") mixed(table, n, 1);
     }

@@ -40,12 +40,13 @@ constexpr Names<Acceleration, 6> kAccelerations{
       {Acceleration::anderson, "anderson"},
       {Acceleration::newton, "newton"},
       {Acceleration::support, "support"}}}};
-constexpr Names<Initializer, 5> kInitializers{"initializer",
+constexpr Names<Initializer, 6> kInitializers{"initializer",
                                               {{{Initializer::automatic, "automatic"},
                                                 {Initializer::zero, "zero"},
                                                 {Initializer::gaussian, "gaussian"},
                                                 {Initializer::sorting, "sorting"},
-                                                {Initializer::subsample, "subsample"}}}};
+                                                {Initializer::subsample, "subsample"},
+                                                {Initializer::coarse, "coarse"}}}};
 
 /// Both potentials move with a level that is found beside them.
 template <class T>

@@ -11,12 +11,12 @@
 
 namespace monge {
 namespace {
-constexpr int kFirst = 32, kMost = 128, kLeast = 4;  // entries of a row
-constexpr double kRaise = 0.03, kTooMuch = 0.1;      // shares of the plan outside
-constexpr double kMayGather = 0.3;  // that a support of kMost may get below kTooMuch
-constexpr double kDescend = 1e-2;   // full residual below which epsilon falls
-constexpr double kLevel = 4;        // by how much, between two visits
-constexpr double kHelps = 3;        // by how much a visit should reduce the residual
+constexpr int kLeast = 4;                        // entries of a row
+constexpr double kRaise = 0.03, kTooMuch = 0.1;  // shares of the plan outside
+constexpr double kMayGather = 0.3;               // that a support of kMost may get below kTooMuch
+constexpr double kDescend = 1e-2;                // full residual below which epsilon falls
+constexpr double kLevel = 4;                     // by how much, between two visits
+constexpr double kHelps = 3;                     // by how much a visit should reduce the residual
 constexpr int kPatience = 4;  // visits that do not while the dual rises: parts of the plan that
                               // weak links join move by tens of epsilon a visit
 constexpr double kPathTolerance = 1e-3;
@@ -27,7 +27,8 @@ constexpr int kSteps = 200, kProducts = 20000;        // of a solve before a vis
 template <class T>
 int affordable(const Alternation<T>& alternation, std::int64_t budget) {
   const std::int64_t rows = alternation.leading().weight.size + alternation.following().weight.size;
-  return static_cast<int>(std::min<std::int64_t>(kMost, budget / (rows * Restricted<T>::kBytes)));
+  return static_cast<int>(
+      std::min<std::int64_t>(SupportPhase<T>::kMost, budget / (rows * Restricted<T>::kBytes)));
 }
 }  // namespace
 
@@ -89,10 +90,10 @@ double SupportPhase<T>::follow_path(Buffer<double>& g, double from, double to) {
 }
 
 template <class T>
-SupportOutcome SupportPhase<T>::run(double target,
-                                    const std::function<bool(const Check&)>& visited) {
+SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(const Check&)>& visited,
+                                    int first) {
   outcome_ = {};
-  outcome_.k = std::min(kFirst, most_);
+  outcome_.k = std::min(first, most_);
   if (most_ < kLeast) {
     outcome_.why = "no support fits kernel_cache";
     return outcome_;

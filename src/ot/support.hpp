@@ -23,13 +23,17 @@ class SupportPhase {
  public:
   using Check = typename Alternation<T>::Check;
 
+  static constexpr int kFirst = 32, kMost = 128;  // entries of a row
+
   /// On the pair of `alternation`; `budget`: bytes that the support may take.
   SupportPhase(Alternation<T>& alternation, double tolerance, std::int64_t budget, Exec& exec);
 
   /// From the epsilon of the alternation down to `target`. `visited` is told of every visit, at
   /// whatever epsilon, and ends the phase by returning true. The alternation is left between
   /// sweep_following() and follow(), at the last pair visited.
-  SupportOutcome run(double target, const std::function<bool(const Check&)>& visited);
+  /// `first`: entries of a row to begin with.
+  SupportOutcome run(double target, const std::function<bool(const Check&)>& visited,
+                     int first = kFirst);
 
  private:
   void respond(Buffer<double>& g, double eps);
