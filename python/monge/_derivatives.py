@@ -64,41 +64,11 @@ class _Products:
         threads: int,
         dtype: np.dtype[Any],
     ):
-<<<<<<< HEAD
-        self._core: Any = core  # both types have the same members
-||||||| dff20a6
-        self._core = core
-=======
         self._core: Any = core
->>>>>>> torch
         self._to = to
         self._threads = threads
         self._dtype = dtype
 
-<<<<<<< HEAD
-    @property
-    def marginal_error(self) -> float:
-        """L1 distance of the plan's marginals from what optimality asks for, over the mass."""
-        return float(self._core.marginal_error)
-
-    @property
-    def tv_margin(self) -> float:
-        """How far the potentials of TV sides are from their kinks, in units of cost; else infinite."""
-        return float(self._core.tv_margin)
-
-||||||| dff20a6
-    @property
-    def marginal_error(self) -> float:
-        """L1 distance of the plan's marginals from what optimality asks for, over the mass."""
-        return self._core.marginal_error
-
-    @property
-    def tv_margin(self) -> float:
-        """How far the potentials of TV sides are from their kinks, in units of cost; else infinite."""
-        return self._core.tv_margin
-
-=======
->>>>>>> torch
     def _call(self) -> _core.Call:
         return _core.Call(self._threads, stream=current_stream(self._core.device))
 
@@ -145,11 +115,6 @@ class _Products:
             _core.SolveOptions(tolerance, max_iterations, strict),
             self._call(),
         )
-<<<<<<< HEAD
-        return Hvp._make([*(self._answer(part, directions) for part in parts), report])
-||||||| dff20a6
-        return Hvp(*(self._answer(part, directions) for part in parts), report)
-=======
         arrays = (self._answer(part, directions) for part in parts)
         return Hvp._make([*arrays, report])
 
@@ -176,7 +141,6 @@ class Linearization(_Products):
     def tv_margin(self) -> float:
         """How far the potentials of TV sides are from their kinks, in units of cost; else infinite."""
         return float(self._core.tv_margin)
->>>>>>> torch
 
     def jvp(
         self,
@@ -203,16 +167,8 @@ class Linearization(_Products):
             _core.SolveOptions(tolerance, max_iterations, strict),
             self._call(),
         )
-<<<<<<< HEAD
-        arrays = [self._answer(part, directions) for part in parts]
-        return Jvp._make([*arrays, directions.number(cost), report])
-||||||| dff20a6
-        arrays = (self._answer(part, directions) for part in parts)
-        return Jvp(*arrays, directions.number(cost), report)
-=======
         arrays = (self._answer(part, directions) for part in parts)
         return Jvp._make([*arrays, directions.number(cost), report])
->>>>>>> torch
 
     def vjp(
         self,
@@ -247,19 +203,9 @@ class Linearization(_Products):
             _core.SolveOptions(tolerance, max_iterations, strict),
             self._call(),
         )
-<<<<<<< HEAD
-        arrays = [self._answer(part, given) for part in (dx, dy, da, db)]
-        numbers = [given.number(part) for part in (depsilon, drho_a, drho_b)]
-        return Vjp._make([*arrays, *numbers, report])
-||||||| dff20a6
-        arrays = (self._answer(part, given) for part in (dx, dy, da, db))
-        numbers = (given.number(part) for part in (depsilon, drho_a, drho_b))
-        return Vjp(*arrays, *numbers, report)
-=======
         arrays = (self._answer(part, given) for part in (dx, dy, da, db))
         numbers = (given.number(part) for part in (depsilon, drho_a, drho_b))
         return Vjp._make([*arrays, *numbers, report])
->>>>>>> torch
 
     def hessian(self, of: str = "x", *, limit: int = _core.DENSE_LIMIT) -> Any:
         """The dense Hessian of the value in the points of one side, (n, d, n, d): 'x' or 'y'. A
