@@ -3,7 +3,8 @@
 // epsilons ask much; `mixed`, clouds of d = 1 to 64, balanced and not, whose problems are numbered
 // so that thresholds can be fitted on the even ones and judged on the odd ones. Costs of the first
 // two are scaled to a maximum of 1; epsilon of the third is a multiple of the mean cost. ! means
-// that the tolerance was not reached. What a subsample takes counts by its share of the pairs.
+// that the tolerance was not reached. What a subsample takes counts by its share of the pairs, and
+// so does a pass over those that trees keep.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -167,7 +168,7 @@ class Table {
       const auto result = sinkhorn(problem, options, exec_);
       double passes = 0;
       for (const auto& phase : result.report.phases) {
-        passes += phase.passes;
+        passes += phase.name == "subsample" ? phase.passes : phase.passes * result.report.kept;
         char line[256];
         std::snprintf(line, sizeof line, "    %s: %s %.1f passes, %lld steps (%s)\n",
                       method.c_str(), phase.name.c_str(), phase.passes,

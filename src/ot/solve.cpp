@@ -27,6 +27,8 @@ constexpr double kPatience = 3;             // predicted iterations that are not
 constexpr double kWild = 1;                 // marginal error after a step along epsilon that failed
 constexpr double kCoarsePatience = 15;      // predicted iterations that are not worth a correction
 constexpr int kMixingPatience = 100;        // iterations at the target, done and to come, of mixing
+constexpr int kTreePatience = 25;           // the same, where passes are those of trees, and
+constexpr double kFarBelow = 12;            // the epsilon of their nodes over the target
 constexpr double kFirstSupport = 0.02;      // of the range of the cost
 constexpr double kSupportPatience = 10;     // predicted iterations that are not worth a support
 constexpr std::int64_t kManyPoints = 4000, kManyOnGpu = 1 << 18;  // where a subsample pays
@@ -74,6 +76,7 @@ SinkhornResult<T> Solve<T>::run(const Start<T>& start) {
                        ? std::numeric_limits<double>::infinity()
                        : kFirstSupport * op_.range();
   const bool cold = !start.f.size && !start.g.size;
+  passes_are_many_ = begun_ > kFarBelow * options_.epsilon;
   const bool anneals = options_.annealing == Annealing::automatic && (cold || begun_ > 0);
   annealed_ = anneals;
   double first = begun_ > 0 ? begun_ / 2 : op_.range() / kSkippedLevels;
@@ -216,6 +219,13 @@ void Solve<T>::target() {
         at_target = 0;
         continue;
       }
+      if (many_on_trees(at_target)) {
+        passes_are_many_ = true;
+        if (!anneal(begun_ / 2, kLevelIterations)) return;
+        begin_target();
+        at_target = 0;
+        continue;
+      }
       const bool far = checks_.to_go(record_.iterations) > kSupportPatience;
       if (!rough && (at_target == 1 || far)) {
         if (const int k = at_target > 1 ? wants_support(slow(at_target)) : 0) {
@@ -302,6 +312,14 @@ template <class T>
 bool Solve<T>::slow(int at_target) const {
   return mixing_.active() && at_target > kMixingPatience &&
          checks_.to_go(record_.iterations) > kMixingPatience;
+}
+
+// Where a support is worth its steps after all, a path of epsilon to it is too.
+template <class T>
+bool Solve<T>::many_on_trees(int at_target) const {
+  return options_.acceleration == Acceleration::automatic && begun_ > 0 && !passes_are_many_ &&
+         kernel_cache_ > 0 && at_target > kTreePatience &&
+         checks_.to_go(record_.iterations) > kTreePatience;
 }
 
 template <class T>

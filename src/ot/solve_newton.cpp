@@ -22,8 +22,10 @@ constexpr std::int64_t kWideProblem = 1000;  // points that a support is worth
 template <class T>
 int Solve<T>::wants_support(bool slow) {
   using Phase = SupportPhase<T>;
-  // Where passes go axis by axis the lists of entries would cost far more than they do.
+  // Where passes go axis by axis, or over the few pairs that trees keep, a step on the support
+  // costs as much as they do.
   const bool automatic = options_.acceleration == Acceleration::automatic && !op_.has_images() &&
+                         (!op_.planted() || passes_are_many_) &&
                          (slow || options_.epsilon <= kTinyEpsilon * op_.range() ||
                           std::min(problem_.n(), problem_.m()) >= kWideProblem);
   const bool by_name = options_.acceleration == Acceleration::support;
