@@ -23,7 +23,7 @@ constexpr double kFastShare = 0.1;      // of the estimated error of fast: what 
 constexpr double kAccurateShare = 1.0 / 3;  // of the iterations that are left to finish in
 constexpr int kFirstFinite = 20;            // iterations within which a check must be finite
 constexpr int kPlainSteps = 1;              // of a level, or the target, before the first mix
-constexpr double kPatience = 3;             // predicted iterations that are not worth one
+constexpr double kPatience = 1;             // predicted iterations that are not worth one
 constexpr double kWild = 1;                 // marginal error after a step along epsilon that failed
 constexpr double kCoarsePatience = 15;      // predicted iterations that are not worth a correction
 constexpr int kMixingPatience = 100;        // iterations at the target, done and to come, of mixing
@@ -31,7 +31,7 @@ constexpr int kTreePatience = 25;           // the same, where passes are those 
 constexpr double kFarBelow = 12;            // the epsilon of their nodes over the target
 constexpr double kFirstSupport = 0.02;      // of the range of the cost
 constexpr double kSupportPatience = 10;     // predicted iterations that are not worth a support
-constexpr std::int64_t kManyPoints = 4000, kManyOnGpu = 1 << 18;  // where a subsample pays
+constexpr std::int64_t kManyPoints = 1000, kManyOnGpu = 1 << 18;  // where a subsample pays
 constexpr int kPassesAhead = 4;       // that an epsilon takes at least, but for luck
 constexpr double kRoughError = 5e-7;  // that a rough kernel may still show as it is, and
 constexpr double kRoughShare = 0.8;   // of the tolerance: exact passes then find it met

@@ -14,7 +14,7 @@ constexpr double kScattered = 0.08;  // share of the plan beyond the most entrie
 constexpr double kGathered = 0.1;    // and beyond those that a support begins with
 constexpr double kFarFromSupport = 0.3;  // share of the plan outside that a level will not gather
 constexpr double kTinyEpsilon = 1e-4;    // of the range of the cost, where nothing else arrives
-constexpr std::int64_t kWideProblem = 1000;  // points that a support is worth
+constexpr std::int64_t kWideProblem = 256;  // points that a support is worth
 }  // namespace
 
 // The entries of a row to begin a support with; 0: none is wanted. Asked at the first chance, where
