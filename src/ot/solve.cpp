@@ -3,12 +3,15 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
 #include "kernels/entries.hpp"
 #include "ot/arrays.hpp"
+#include "ot/float_start.hpp"
 #include "ot/initial.hpp"
+#include "ot/pyramid.hpp"
 #include "ot/sinkhorn_options.hpp"
 
 namespace monge {
@@ -32,7 +35,8 @@ constexpr double kFarBelow = 12;            // the epsilon of their nodes over t
 constexpr double kFirstSupport = 0.02;      // of the range of the cost
 constexpr double kSupportPatience = 10;     // predicted iterations that are not worth a support
 constexpr std::int64_t kManyPoints = 1000, kManyOnGpu = 1 << 18;  // where a subsample pays
-constexpr int kPassesAhead = 4;       // that an epsilon takes at least, but for luck
+constexpr int kPassesAhead = 4;       // that an epsilon takes at least, but for luck,
+constexpr int kPassesBehind = 2;      // and behind a solve in float
 constexpr double kRoughError = 5e-7;  // that a rough kernel may still show as it is, and
 constexpr double kRoughShare = 0.8;   // of the tolerance: exact passes then find it met
 
@@ -62,12 +66,29 @@ Solve<T>::Solve(const Problem<T>& problem, const SinkhornOptions& options, Exec&
       mixing_(problem, alternation_, exec),
       checks_(options),
       kernel_cache_(cache_bytes(options, exec.device)),
+      ahead_(kPassesAhead),
       level_tolerance_(kLevelTolerance),
       may_be_rough_(options.criterion == Criterion::residual) {
   if (!forest) return;
   record_.report.geometry = Sweeps::tree;
   op_.plant(std::move(forest), exec);
   alternation_.truncate(kTruncationShare * options.tolerance);
+}
+
+template <class T>
+Start<T> Solve<T>::in_float(const Start<T>& start) {
+  if constexpr (std::is_same_v<T, double>) {
+    if (start.f.size || start.g.size || !begins_in_float(problem_, op_, options_)) return start;
+    auto begun = solve_in_float(problem_, op_, options_, exec_);
+    for (SinkhornPhase& phase : begun.report.phases) phase.why += ", in float32";
+    record_.count(begun.report);
+    annealed_ = true;
+    ahead_ = kPassesBehind;
+    begun_f_ = widened(begun.f, exec_);
+    begun_g_ = widened(begun.g, exec_);
+    return {begun_f_.view(), begun_g_.view()};
+  }
+  return start;
 }
 
 template <class T>
@@ -104,6 +125,7 @@ SinkhornResult<T> Solve<T>::run(const Start<T>& start) {
 template <class T>
 Initializer Solve<T>::initializer() const {
   if (options_.initializer != Initializer::automatic) return options_.initializer;
+  if (annealed_ && can_coarsen(problem_)) return Initializer::coarse;
   // A GPU does many passes in the time of a small solve; and above few dimensions the sample's
   // points would take more memory than is promised.
   const bool cuda = exec_.device.is_cuda();
@@ -163,7 +185,7 @@ void Solve<T>::begin(double eps) {
   leave_fast(eps);
   mixing_.end();
   const double left = 2.0 * (options_.max_iterations - record_.iterations);
-  alternation_.absorb(std::min<double>(kPassesAhead, left), kernel_cache_, false, exec_);
+  alternation_.absorb(std::min<double>(ahead_, left), kernel_cache_, false, exec_);
 }
 
 template <class T>
@@ -318,7 +340,7 @@ bool Solve<T>::slow(int at_target) const {
 template <class T>
 bool Solve<T>::many_on_trees(int at_target) const {
   return options_.acceleration == Acceleration::automatic && begun_ > 0 && !passes_are_many_ &&
-         kernel_cache_ > 0 && at_target > kTreePatience &&
+         !exec_.device.is_cuda() && kernel_cache_ > 0 && at_target > kTreePatience &&
          checks_.to_go(record_.iterations) > kTreePatience;
 }
 

@@ -27,6 +27,9 @@ class Solve {
     begun_ = begun.epsilon;
   }
 
+  /// Where that pays, a start from float, which is kept here; else what is given.
+  Start<T> in_float(const Start<T>& start);
+
   SinkhornResult<T> run(const Start<T>& start);
 
  private:
@@ -73,7 +76,9 @@ class Solve {
   Mixing<T> mixing_;
   CheckPlan checks_;
   const std::int64_t kernel_cache_;
-  Buffer<T> before_;  // g at the level before
+  Buffer<T> begun_f_, begun_g_;  // in float
+  int ahead_;                    // passes that an epsilon takes at least
+  Buffer<T> before_;             // g at the level before
   double level_tolerance_, window_error_ = 0;
   int flat_ = 0, window_start_ = 0;
   double stage_error_ = std::numeric_limits<double>::infinity();

@@ -12,9 +12,12 @@ namespace monge {
 namespace {
 constexpr double kScattered = 0.08;  // share of the plan beyond the most entries of sampled rows,
 constexpr double kGathered = 0.1;    // and beyond those that a support begins with
-constexpr double kFarFromSupport = 0.3;  // share of the plan outside that a level will not gather
+constexpr double kFarFromSupport = 0.5;  // share of the plan outside that a level will not gather
 constexpr double kTinyEpsilon = 1e-4;    // of the range of the cost, where nothing else arrives
 constexpr std::int64_t kWideProblem = 256;  // points that a support is worth
+// A GPU makes hundreds of passes in the time of a support phase, and those of a batch side by side.
+constexpr std::int64_t kWideOnGpu = 8000;
+constexpr double kTightTolerance = 1e-4;
 }  // namespace
 
 // The entries of a row to begin a support with; 0: none is wanted. Asked at the first chance, where
@@ -22,15 +25,17 @@ constexpr std::int64_t kWideProblem = 256;  // points that a support is worth
 template <class T>
 int Solve<T>::wants_support(bool slow) {
   using Phase = SupportPhase<T>;
-  // Where passes go axis by axis, or over the few pairs that trees keep, a step on the support
-  // costs as much as they do.
+  // Where passes go axis by axis, or on a CPU over the few pairs that trees keep, a step on the
+  // support costs as much as they do.
+  const bool cuda = exec_.device.is_cuda();
+  const std::int64_t points = std::min(problem_.n(), problem_.m());
+  const bool pays = cuda ? points >= kWideOnGpu && options_.tolerance <= kTightTolerance
+                         : points >= kWideProblem || options_.epsilon <= kTinyEpsilon * op_.range();
   const bool automatic = options_.acceleration == Acceleration::automatic && !op_.has_images() &&
-                         (!op_.planted() || passes_are_many_) &&
-                         (slow || options_.epsilon <= kTinyEpsilon * op_.range() ||
-                          std::min(problem_.n(), problem_.m()) >= kWideProblem);
+                         (!op_.planted() || passes_are_many_) && (slow || pays);
   const bool by_name = options_.acceleration == Acceleration::support;
-  if (!(automatic || by_name) || exec_.device.is_cuda() || alternation_.has_level() ||
-      fast_stage_ || kernel_cache_ <= 0 || alternation_.epsilon() > support_below_)
+  if (!(automatic || by_name) || alternation_.has_level() || fast_stage_ || kernel_cache_ <= 0 ||
+      alternation_.epsilon() > support_below_ || (cuda && op_.planted()))
     return 0;
   if (by_name) return Phase::kFirst;
   constexpr int kCounts[] = {Phase::kFirst, 2 * Phase::kFirst, Phase::kMost};
@@ -105,7 +110,7 @@ bool Solve<T>::newton() {
     return !ended;
   };
   Buffer<double> g = potential_in_double(alternation_, exec_);
-  Newton<DenseModel<T>>(model, how, exec_).run(g);
+  Newton(model, exec_).run(g, how);
   counted();
   if (!ended) record_.phase("plain", "newton stands still");
   return ended;

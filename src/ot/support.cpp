@@ -40,6 +40,7 @@ SupportPhase<T>::SupportPhase(Alternation<T>& alternation, double tolerance, std
       most_(affordable(alternation, budget)),
       exec_(exec),
       model_(alternation.leading(), alternation.following(), exec),
+      newton_(model_, exec),
       totals_(alternation.following().weight.size, exec.device) {}
 
 template <class T>
@@ -51,9 +52,15 @@ NewtonReport SupportPhase<T>::solve(Buffer<double>& g, double eps, double tolera
                               .max_steps = path ? kPathSteps : kSteps,
                               .max_products = path ? kPathProducts : kProducts};
   model_.set_epsilon(eps, exec_);
-  const auto report = Newton(model_, options, exec_).run(g);
+  const auto report = newton_.run(g, options);
   outcome_.sparse_steps += report.responses + report.products;
   return report;
+}
+
+template <class T>
+void SupportPhase<T>::respond(const Buffer<double>& g) {
+  model_.respond(g.data(), totals_.data(), exec_);
+  model_.dual(exec_);
 }
 
 // Newton at every epsilon on the way, from g extrapolated linearly. Returns where it arrived.
@@ -118,7 +125,7 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
     auto g = in_double(
         VectorView<const T>(alternation_.following().potential, totals_.size(), 1, exec_.device),
         exec_);
-    model_.respond(g.data(), totals_.data(), exec_);
+    respond(g);
     outcome_.lost = model_.lost();
     seen = outcome_.lost > kTooMuch && outcome_.lost <= kMayGather && outcome_.k < most_;
     if (seen) {
@@ -151,10 +158,10 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
       }
       eps = reached;
       model_.set_epsilon(eps, exec_);
-      model_.respond(g.data(), totals_.data(), exec_);
+      respond(g);
     }
     kernels::shift(g.data(), g.size(), -model_.gauge(), exec_);
-    model_.respond(g.data(), totals_.data(), exec_);
+    respond(g);
     // What the solve moved through the remainders is what the next visit will find wrong.
     const double moved = std::abs(model_.lost() - outcome_.lost);
     if (outcome_.lost > kRaise || !helped || (!descends && moved > tolerance_ / 2))

@@ -36,6 +36,7 @@ class SupportPhase {
                      int first = kFirst);
 
  private:
+  void respond(const Buffer<double>& g);
   NewtonReport solve(Buffer<double>& g, double eps, double tolerance);
   double follow_path(Buffer<double>& g, double from, double to);
 
@@ -44,6 +45,7 @@ class SupportPhase {
   const int most_;  // entries of a row that the budget allows
   Exec& exec_;
   Restricted<T> model_;
+  Newton<Restricted<T>> newton_;
   typename Alternation<T>::TopLists rows_, columns_;
   Buffer<double> totals_;
   SupportOutcome outcome_;

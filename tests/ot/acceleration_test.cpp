@@ -228,7 +228,8 @@ TYPED_TEST(DenseNewton, AnswersAsTheDensePlanDoes) {
     DenseModel<T> model(alternation, nullptr, exec);
     const auto g = potential_in_double(alternation, exec);
     Buffer<double> q(g.size()), got(g.size()), squares(g.size()), v(g.size());
-    const double rows = model.respond(g.data(), q.data(), exec);
+    model.respond(g.data(), q.data(), exec);
+    const double rows = model.dual(exec);
     for (std::int64_t j = 0; j < v.size(); ++j) v[j] = std::cos(static_cast<double>(j));
     model.product(v.data(), got.data(), exec);
     model.squares(squares.data(), exec);
