@@ -7,7 +7,7 @@
 
 namespace monge::kernels::cpu {
 template <class T>
-void gram(const GramArgs<T>& args, Exec& exec) {
+void gram(const WeightedGramArgs<T>& args, Exec& exec) {
   const std::int64_t k = args.k;
   std::vector<double> parts(monge::cpu::chunk_count(args.n) * k * k, 0.0);
   monge::cpu::chunks(args.n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t chunk) {
@@ -26,6 +26,6 @@ void gram(const GramArgs<T>& args, Exec& exec) {
   for (std::int64_t c = 0; c < k; ++c)
     for (std::int64_t e = 0; e < c; ++e) args.out[e * k + c] = args.out[c * k + e];
 }
-template void gram(const GramArgs<float>&, Exec&);
-template void gram(const GramArgs<double>&, Exec&);
+template void gram(const WeightedGramArgs<float>&, Exec&);
+template void gram(const WeightedGramArgs<double>&, Exec&);
 }  // namespace monge::kernels::cpu

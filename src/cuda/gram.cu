@@ -17,7 +17,7 @@ constexpr std::int64_t kGramBlocks = 264;  // by no card: results repeat
 template <class T>
 struct Gram {
   static constexpr int kThreads = kGramThreads;
-  GramArgs<T> args;
+  WeightedGramArgs<T> args;
   std::int64_t share;  // rows of a thread block
   double* parts;       // [thread blocks, kGramColumns, kGramColumns]
 
@@ -70,7 +70,7 @@ struct AddGrams {
 }  // namespace
 
 template <class T>
-void gram(const GramArgs<T>& args, Exec& exec) {
+void gram(const WeightedGramArgs<T>& args, Exec& exec) {
   const Current current(exec);
   const std::int64_t share =
       std::max<std::int64_t>(kGramRows, (args.n + kGramBlocks - 1) / kGramBlocks);
@@ -86,6 +86,6 @@ void gram(const GramArgs<T>& args, Exec& exec) {
   wait(exec, "gram");
   std::copy_n(answer.as<double>(), entries, args.out);
 }
-template void gram(const GramArgs<float>&, Exec&);
-template void gram(const GramArgs<double>&, Exec&);
+template void gram(const WeightedGramArgs<float>&, Exec&);
+template void gram(const WeightedGramArgs<double>&, Exec&);
 }  // namespace monge::kernels::cuda

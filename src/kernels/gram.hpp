@@ -9,7 +9,7 @@ namespace monge::kernels {
 inline constexpr int kGramColumns = 64;  // at most
 
 template <class T>
-struct GramArgs {
+struct WeightedGramArgs {
   const T* values;  // [n, k] row-major
   const double* weight;
   std::int64_t n;
@@ -19,15 +19,15 @@ struct GramArgs {
 
 namespace cpu {
 template <class T>
-void gram(const GramArgs<T>&, Exec&);
+void gram(const WeightedGramArgs<T>&, Exec&);
 }
 namespace cuda {
 template <class T>
-void gram(const GramArgs<T>&, Exec&);
+void gram(const WeightedGramArgs<T>&, Exec&);
 }
 /// Waits.
 template <class T>
-void gram(const GramArgs<T>& args, Exec& exec) {
+void gram(const WeightedGramArgs<T>& args, Exec& exec) {
   MONGE_ON(exec.device, gram(args, exec));
 }
 }  // namespace monge::kernels
