@@ -145,6 +145,60 @@ def undebiased(total_mass: Any, reference: Any, verb: str) -> None:
         )
 
 
+Cloud = tuple[Array, Array | None]  # points and weights
+
+
+def between(
+    core: Any,
+    alpha: Cloud,
+    beta: Cloud,
+    *,
+    ground: Ground,
+    sides: tuple[Any, Any],
+    mass_tolerance: float,
+    epsilon: float,
+    gradients: bool,
+    to: ToFramework,
+    threads: int,
+) -> Divergence:
+    """What the core found of two clouds."""
+    dtype = alpha[0].dtype
+
+    def solution(source: Cloud, target: Cloud, result: Any) -> Solution:
+        problem = _core.point_problem(
+            source[0],
+            target[0],
+            ground.name,
+            ground.power,
+            source[1],
+            target[1],
+            *sides,
+            None,
+            mass_tolerance,
+            current_stream(device_of(source[0])),
+        )
+        return Solution(
+            problem,
+            None,
+            result,
+            cost=ground.spec,
+            epsilon=epsilon,
+            reference="product",
+            to=to,
+            threads=threads,
+            dtype=dtype,
+        )
+
+    return Divergence(
+        core,
+        solution(alpha, beta, core.ab),
+        solution(alpha, alpha, core.aa),
+        solution(beta, beta, core.bb),
+        gradients,
+        to,
+    )
+
+
 @documented
 def divergence(
     x: Any,
@@ -247,42 +301,17 @@ def divergence(
             _core.Call(count, hook, stream),
         )
 
-    def solution(
-        side: tuple[Array, Array | None], other: tuple[Array, Array | None], result: Any
-    ) -> Solution:
-        problem = _core.point_problem(
-            side[0],
-            other[0],
-            ground.name,
-            ground.power,
-            side[1],
-            other[1],
-            options.marginal_a,
-            options.marginal_b,
-            None,
-            options.mass_tolerance,
-            stream,
-        )
-        return Solution(
-            problem,
-            None,
-            result,
-            cost=ground.spec,
-            epsilon=options.epsilon,
-            reference="product",
-            to=to,
-            threads=count,
-            dtype=source.dtype,
-        )
-
-    alpha, beta = (source, weights_a), (target, weights_b)
-    answer = Divergence(
+    answer = between(
         core,
-        solution(alpha, beta, core.ab),
-        solution(alpha, alpha, core.aa),
-        solution(beta, beta, core.bb),
-        options.gradients,
-        to,
+        (source, weights_a),
+        (target, weights_b),
+        ground=ground,
+        sides=(options.marginal_a, options.marginal_b),
+        mass_tolerance=options.mass_tolerance,
+        epsilon=options.epsilon,
+        gradients=options.gradients,
+        to=to,
+        threads=count,
     )
     logger.info("%r", answer)
     for part in (answer.ab, answer.aa, answer.bb):
