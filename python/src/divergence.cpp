@@ -58,11 +58,8 @@ void bind(nb::module_& m, const char* name) {
           own.marginal_b = to_marginal(at(marginal_b, i));
           own.mass_tolerance = at(mass_tolerance, i);
         }
-        auto found = run(call, xs.empty() ? Device{} : xs.front().device,
-                         [&](Exec& exec) { return divergence<T>(entries, exec); });
-        nb::list out;
-        for (D& one : found) out.append(nb::cast(std::move(one)));
-        return out;
+        return run(call, xs.empty() ? Device{} : xs.front().device,
+                   [&](Exec& exec) { return divergence<T>(entries, exec); });
       },
       "x"_a.noconvert(), "a"_a.noconvert().none(), "y"_a.noconvert(), "b"_a.noconvert().none(),
       "options"_a, "epsilon"_a, "marginal_a"_a, "marginal_b"_a, "mass_tolerance"_a,
