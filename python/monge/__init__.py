@@ -11,6 +11,7 @@ import logging
 
 from ._batch import Solutions, solve_batch, solve_sample_batch
 from ._core import SinkhornCheck, SinkhornPhase, SinkhornReport, version
+from ._derivatives import Hvp, Jvp, Linearization, Vjp
 from ._divergence import Divergence, DivergenceGradient, divergence
 from ._divergence_batch import Divergences, divergence_batch
 from ._errors import (
@@ -49,12 +50,15 @@ __all__ = [
     "Divergences",
     "Error",
     "Gradient",
+    "Hvp",
     "Images",
     "InvalidArgument",
     "IoError",
+    "Jvp",
     "Labels",
     "LatticeDivergence",
     "LatticeSolution",
+    "Linearization",
     "Moments",
     "NotAvailable",
     "OutOfMemory",
@@ -68,6 +72,7 @@ __all__ = [
     "Solutions",
     "SparsePlan",
     "TransposedPlan",
+    "Vjp",
     "__version__",
     "c_transform",
     "divergence",

@@ -147,6 +147,7 @@ void Alternation<T>::set_following(const double* g, const double* lead_softmin,
   };
   near(lead_, lead_softmin);
   near(follow_, follow_softmin);
+  update(lead_, 1, false, exec);  // a mask is chosen by both
   follow_.has_bias = false;
 }
 

@@ -2,13 +2,16 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
 #include "kernels/entries.hpp"
+#include "kernels/kd_tree.hpp"
 #include "monge/core/random.hpp"
+#include "monge/ot/plan.hpp"
 #include "ot/arrays.hpp"
 #include "ot/closed_form.hpp"
 #include "ot/packing.hpp"
@@ -17,10 +20,14 @@
 
 namespace monge {
 namespace {
-constexpr std::int64_t kShare = 16;        // of the points a subsample is one in so many
+// Of the points a subsample is one in so many: on a GPU a pass over all of them is no more than the
+// waits of a small solve.
+constexpr std::int64_t kShare = 4, kShareOnGpu = 16;
 constexpr std::int64_t kFewPoints = 2000;  // that are not worth another subsample
 constexpr std::int64_t kLeastPoints = 16;
 constexpr double kFirstEpsilon = 1.0 / 128, kSampledEpsilon = 0.005;  // of the range of the cost
+constexpr int kPartners = 8;       // of a point of the sample: where they have
+constexpr double kGathered = 0.8;  // of its mass it says no more of what lies between points
 constexpr double kTolerance = 1e-3;
 constexpr double kCellTolerance = 1e-4;  // passes over cells are cheap
 constexpr int kIterations = 1000;        // it is a start, never a finish
@@ -30,23 +37,34 @@ struct Sample {
   Buffer<T> points, weights;
 };
 
-/// Systematic sampling: the total mass is cut into k equal parts, each of which takes the point
-/// under one mark; its weight is that of its parts. Every point is drawn in proportion to its mass.
+/// Stratified sampling: the total mass is cut into k equal parts, each of which takes the point
+/// under a mark in it; its weight is that of its parts. Every point is drawn in proportion to its
+/// mass, and in the order of a kd-tree every neighbourhood is.
 template <class T>
 Sample<T> sample(MatrixView<const T> points, VectorView<const T> weights, double mass,
-                 std::uint64_t seed, std::uint64_t stream, Exec& exec) {
+                 std::int64_t most, std::uint64_t seed, std::uint64_t stream, Exec& exec) {
   const auto host = on_host(weights, exec);  // once a solve
-  const std::int64_t n = host.size(), k = std::clamp(n / kShare, std::min(n, kLeastPoints), n);
+  const bool cuda = exec.device.is_cuda();
+  const std::int64_t n = host.size(), share = cuda ? kShareOnGpu : kShare,
+                     k = std::clamp(std::min(n / share, most), std::min(n, kLeastPoints), n);
+  std::vector<std::int32_t> order;
+  if (!cuda && points.cols <= kernels::kTreeDimension) {
+    order.resize(kernels::padded(n));
+    std::iota(order.begin(), order.end(), 0);
+    kernels::order<T>({points, 1, order.data()}, exec);
+  }
   std::vector<std::int64_t> index;
   std::vector<T> taken;
   const double part = mass / static_cast<double>(k);
-  const double offset = philox_uniform(seed, stream, 0);
+  const auto mark = [&](std::int64_t m) {
+    return static_cast<double>(m) + philox_uniform(seed, stream, m);
+  };
   double sum = 0;
   std::int64_t marks = 0;
-  for (std::int64_t i = 0; i < n; ++i) {
-    const std::int64_t before = marks;
+  for (std::int64_t place = 0; place < n; ++place) {
+    const std::int64_t i = order.empty() ? place : order[place], before = marks;
     sum += host[i];
-    while (marks < k && part * (static_cast<double>(marks) + offset) < sum) ++marks;
+    while (marks < k && part * mark(marks) < sum) ++marks;
     if (marks == before || !(host[i] > 0)) continue;
     index.push_back(i);
     taken.push_back(static_cast<T>(part * static_cast<double>(marks - before)));
@@ -99,6 +117,15 @@ Initial<T> in_closed_form(const Problem<T>& problem, const PointCloud<T>& cloud,
   return {proxed(placed(potential, exec), problem, side, 0, eps, exec), eps, {{}, 0, 0, "no pass"}};
 }
 
+/// Share of the plan that the best kPartners of each point have.
+template <class T>
+double gathered(const Problem<T>& problem, const SinkhornResult<T>& solved, Exec& exec) {
+  const Plan<T> plan(problem, solved);
+  const int k = static_cast<int>(std::min<std::int64_t>(kPartners, problem.m()));
+  const auto best = plan.top_k(k, exec).values.to(Device{}, exec.stream);
+  return std::accumulate(best.begin(), best.end(), 0.0) / solved.report.transported_mass;
+}
+
 /// The same problem between fewer points, `weights` of which are rounded to T.
 template <class T>
 Problem<T> smaller(const Problem<T>& problem, Geometry<T> geometry, const Buffer<T>& a,
@@ -131,11 +158,17 @@ SinkhornOptions beginning(const SinkhornOptions& options, double eps) {
   return how;
 }
 
+double passes_of(const SinkhornReport& report) {
+  double passes = 0;
+  for (const SinkhornPhase& phase : report.phases) passes += phase.passes;
+  return passes;
+}
+
 /// Its solution at all points of `side`, by one softmin: sweep(h, out), `known` and `weights` being
-/// those of the other side's fewer points. `share` is that of its passes, in those of the problem.
+/// those of the other side's fewer points. `passes` are those before, of the problem.
 template <class T, class Sweep>
 Initial<T> extended(const Problem<T>& problem, Side side, const SinkhornResult<T>& solved,
-                    const Buffer<T>& weights, double eps, const Sweep& sweep, double share,
+                    const Buffer<T>& weights, double eps, const Sweep& sweep, double passes,
                     std::string why, Exec& exec) {
   const Buffer<T>& known = side == Side::source ? solved.g : solved.f;
   const auto log_weight = log_weights(weights.view(), exec);
@@ -143,8 +176,6 @@ Initial<T> extended(const Problem<T>& problem, Side side, const SinkhornResult<T
   kernels::bias<T>({known.data(), log_weight.data(), known.size(), eps, h.data()}, exec);
   Buffer<double> s(side == Side::source ? problem.n() : problem.m(), exec.device);
   sweep(h.data(), s.data());
-  double passes = 0;
-  for (const SinkhornPhase& phase : solved.report.phases) passes += phase.passes * share;
   return {proxed(s, problem, side, solved.report.mass_level, eps, exec),
           eps,
           {{}, passes, solved.report.iterations, std::move(why)}};
@@ -155,8 +186,10 @@ template <class T>
 Initial<T> subsampled(const Problem<T>& problem, const Operator<T>& op, Side side, double range,
                       const SinkhornOptions& options, Exec& exec) {
   const auto& cloud = std::get<PointCloud<T>>(problem.geometry());
-  const auto x = sample(cloud.x, problem.a(), problem.mass_a(), options.seed, 0, exec);
-  const auto y = sample(cloud.y, problem.b(), problem.mass_b(), options.seed, 1, exec);
+  // Of a side that has many more points than the other not more than the other has.
+  const std::int64_t n = problem.n(), m = problem.m();
+  const auto x = sample(cloud.x, problem.a(), problem.mass_a(), m, options.seed, 0, exec);
+  const auto y = sample(cloud.y, problem.b(), problem.mass_b(), n, options.seed, 1, exec);
   const auto view = [&](const Sample<T>& s) -> MatrixView<const T> {
     return {s.points.data(), s.weights.size(), cloud.x.cols, cloud.x.cols, 1, exec.device};
   };
@@ -165,17 +198,26 @@ Initial<T> subsampled(const Problem<T>& problem, const Operator<T>& op, Side sid
   SinkhornOptions how = beginning(options, kSampledEpsilon * range);
   const bool more = std::min(x.weights.size(), y.weights.size()) > kFewPoints;
   how.initializer = more ? Initializer::subsample : Initializer::zero;
-  const auto solved = sinkhorn(few, how, exec);
+  auto solved = sinkhorn(few, how, exec);
+  double sampled = passes_of(solved.report);  // over the sample
+  while (!exec.device.is_cuda() && how.epsilon > options.epsilon &&
+         gathered(few, solved, exec) < kGathered) {
+    how.epsilon = std::max(how.epsilon / 2, options.epsilon);
+    how.initializer = Initializer::automatic;
+    const auto g = solved.g.copy(exec.stream);
+    solved = sinkhorn(few, how, exec, {{}, g.view()});
+    sampled += passes_of(solved.report) + 1;  // that of gathered()
+  }
 
   const Sample<T>& others = side == Side::source ? y : x;
   Operator<T> between = op.with_points(other(side), view(others), exec);
   between.sweep_in(swept_in(how.precision));
-  const double all = static_cast<double>(problem.n()) * static_cast<double>(problem.m());
+  const double all = static_cast<double>(n) * static_cast<double>(m);
   const double k = static_cast<double>(x.weights.size()), l = static_cast<double>(y.weights.size());
   auto out = extended(
       problem, side, solved, others.weights, how.epsilon,
       [&](const T* h, double* s) { between.softmin(side, h, nullptr, s, how.epsilon, exec); },
-      k * l / all,
+      sampled * k * l / all,
       std::to_string(x.weights.size()) + " and " + std::to_string(y.weights.size()) + " points",
       exec);
   out.phase.passes += static_cast<double>(others.weights.size()) /
@@ -207,7 +249,7 @@ Initial<T> coarse(const Problem<T>& problem, Side side, const SinkhornOptions& o
       [&](const T* h, double* s) {
         between.softmin(side, h, s, how.epsilon, swept_in(how.precision), exec);
       },
-      sweep_terms(cells.lattice) / sweep_terms(fine),
+      passes_of(solved.report) * sweep_terms(cells.lattice) / sweep_terms(fine),
       std::to_string(a.size()) + " and " + std::to_string(b.size()) + " cells", exec);
   out.phase.passes += sweep_terms(both) / sweep_terms(fine) / 2;
   return out;

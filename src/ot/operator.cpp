@@ -185,10 +185,13 @@ void Operator<T>::measure_products(Exec& exec) {
 
 template <class T>
 Reach Operator<T>::reach(double eps) const {
-  const double range = std::max(0.0, this->range());
-  if (sizeof(T) == 4) return {kFloatFloor * range / eps, kFloatResolution};
+  if (sizeof(T) == 4) return reach_in_float(eps);
   const bool mixed = precision_ == kernels::Precision::mixed;
-  return {kDoubleFloor * range / eps, mixed ? kMixedResolution : 0};
+  return {kDoubleFloor * std::max(0.0, range()) / eps, mixed ? kMixedResolution : 0};
+}
+template <class T>
+Reach Operator<T>::reach_in_float(double eps) const {
+  return {kFloatFloor * std::max(0.0, range()) / eps, kFloatResolution};
 }
 
 template <class T>
@@ -286,7 +289,7 @@ kernels::Pairs<T> Operator<T>::pairs(Side rows) const {
     pairs.rows = (source ? source_ : target_)->panels();
     pairs.cols = (source ? target_ : source_)->panels();
     if (exponents_) pairs.rows.norms = pairs.cols.norms = nullptr;  // of softmin alone
-    if (mask_) pairs.list = &mask_->list(rows);
+    if (mask_) pairs.list = &mask_->wide_list(rows);
   } else {
     const auto matrix = source ? matrix_ : matrix_.transposed();
     pairs.matrix = matrix.data;
@@ -367,7 +370,9 @@ bool Operator<T>::softmin(Side rows, const T* h, const double* shift, double* ou
     };
     if (is_rough() ? read(kernel_->rough.data()) : read(kernel_->entries.data())) return true;
   }
-  if (exponents_ && radius2_ * form_.scale <= kExponentRange * std::log(2.0) * eps) {
+  if (mask_)
+    p.list = &mask_->list(rows);
+  else if (exponents_ && radius2_ * form_.scale <= kExponentRange * std::log(2.0) * eps) {
     p.rows.norms = (source ? source_ : target_)->norms;
     p.cols.norms = (source ? target_ : source_)->norms;
   }
@@ -432,11 +437,50 @@ void Operator<T>::pull(Side rows, const T* h, const T* shift, T* out, double eps
   gradient.put(exec);
   masses.put(exec);
   costs.put(exec);
-  if (!form_.unit_length) return;
-  const PackedPoints<T>& points = rows == Side::source ? *source_ : *target_;
-  kernels::each(
-      kernels::UnitLengthChainArgs<T>{points.panels(), points.inverse_length, how_.center, out},
-      points.count, exec);
+  if (auto chained = chain(rows)) {
+    chained->gradient = out;
+    kernels::each(*chained, p.n, exec);
+  }
+}
+
+template <class T>
+std::optional<kernels::UnitLengthChainArgs<T>> Operator<T>::chain(Side side) const {
+  if (!form_.unit_length) return {};
+  const PackedPoints<T>& points = side == Side::source ? *source_ : *target_;
+  return kernels::UnitLengthChainArgs<T>{points.panels(), points.inverse_length, how_.center,
+                                         nullptr};
+}
+
+template <class T>
+void Operator<T>::tangent(Side rows, kernels::TangentArgs<T> args, Exec& exec) const {
+  if (lattice_)
+    throw NotAvailable("[operator] a lattice is swept along its axes, where no tangent is taken");
+  args.pairs = pairs(rows);
+  const std::int64_t n = args.pairs.n, m = args.pairs.m, count = args.count;
+  const auto [own, opposite] = std::pair(order(rows), order(other(rows)));
+  const auto arranged = [&](const std::int32_t* order, const T*& from, std::int64_t size,
+                            std::int64_t length) {
+    Ordered<T> out(order, MatrixView<const T>(from, size, length, length, 1, exec.device), exec);
+    from = out.data();
+    return out;
+  };
+  const std::int64_t directed = count * dim_, p_width = args.width * (args.p_each ? count : 1),
+                     q_width = args.width * (args.q_each ? count : 1);
+  const Ordered<T> held[] = {
+      arranged(opposite, args.h, kernels::padded(m), 1), arranged(own, args.shift, n, 1),
+      arranged(own, args.row, n, count),                 arranged(opposite, args.col, m, count),
+      arranged(own, args.a, n, directed),                arranged(opposite, args.b, m, directed),
+      arranged(own, args.p, n, p_width),                 arranged(opposite, args.q, m, q_width),
+      arranged(own, args.center, n, dim_)};
+  Unordered<T> sum(own, args.sum, n, count, exec), costs(own, args.costs, n, count, exec),
+      gradient(own, args.gradient, n, directed, exec),
+      mean(own, args.mean, n, args.width * count, exec);
+  args.sum = sum.data();
+  args.costs = costs.data();
+  args.gradient = gradient.data();
+  args.mean = mean.data();
+  kernels::tangent(args, exec);
+  for (Unordered<T>* out : {&sum, &costs, &gradient, &mean}) out->put(exec);
 }
 
 template <class T>
@@ -479,10 +523,11 @@ void Operator<T>::draw(Side rows, const T* h, const T* shift,
     std::int64_t row, count, offset;
   };
   std::vector<Request> requests(counts.size());
+  const auto rank = order(rows) ? forest_->of(rows).rank(exec) : Buffer<std::int32_t>();
   std::int64_t total = 0;
   for (std::size_t r = 0; r < counts.size(); ++r) {
     const std::int64_t i = requested_rows[r];
-    requests[r] = {order(rows) ? forest_->of(rows).rank()[i] : i, counts[r], total};
+    requests[r] = {order(rows) ? rank[i] : i, counts[r], total};
     total += counts[r];
   }
   if (order(rows))

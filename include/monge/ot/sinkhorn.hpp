@@ -54,8 +54,9 @@ enum class Initializer {
   gaussian,   ///< between the Gaussians of the same moments, at 1/128 of the range of the cost;
               ///< annealed from there. Janati et al. 2020, arXiv 2006.02572
   sorting,    ///< dimension 1: the potentials of the monotone plan, at the target epsilon
-  subsample,  ///< the solution at 0.005 of the range of the cost of a sixteenth of the points,
-              ///< drawn by weight with `seed`; annealed from there
+  subsample,  ///< the solution of a quarter of the points (on a GPU of a sixteenth), drawn by
+              ///< weight with `seed`, at 0.005 of the range of the cost or, on the CPU, where they
+              ///< come to have few partners; annealed from there
   coarse  ///< of a lattice: the solution between grids of half the points an axis, which starts
           ///< alike, at the epsilon that their spacing resolves; annealed from there
 };
@@ -175,8 +176,8 @@ struct SinkhornResult {
 /// Throws InvalidArgument for options out of range (of a Problem<float> precisions mixed and double
 /// are; staged needs automatic or accurate), NotAvailable for precision fast and schedule staged
 /// where the fast one does not exist, for anderson, newton and support with a total mass below both
-/// sides', for newton and support with geometry tree, for support on a GPU and with a kernel_cache
-/// of 0, for an initializer that does not know the geometry, the cost or the dimension, for
+/// sides', for newton and support with geometry tree, for support with a kernel_cache of 0, for an
+/// initializer that does not know the geometry, the cost or the dimension, for
 /// geometry tree on other costs and dimensions, Error when the very first check is already
 /// non-finite, Interrupted when exec says stop. Running out of iterations is a result. Defined for
 /// float and double.
