@@ -198,6 +198,71 @@ def undebiased(total_mass: Any, reference: Any, verb: str) -> None:
         )
 
 
+Cloud = tuple[Array, Array | None]  # points and weights
+
+
+def between(
+    core: Any,
+    alpha: Cloud,
+    beta: Cloud,
+    *,
+    ground: Ground,
+    sides: tuple[Any, Any],
+    mass_tolerance: float,
+    epsilon: float,
+    gradients: bool,
+    to: ToFramework,
+    threads: int,
+) -> Divergence:
+    """What the core found of two clouds."""
+    dtype = alpha[0].dtype
+
+    def solution(source: Cloud, target: Cloud, result: Any) -> Solution:
+        problem = _core.point_problem(
+            source[0],
+            target[0],
+            ground.name,
+            ground.power,
+            source[1],
+            target[1],
+            *sides,
+            None,
+            mass_tolerance,
+            current_stream(device_of(source[0])),
+        )
+        return Solution(
+            problem,
+            None,
+            result,
+            cost=ground.spec,
+            epsilon=epsilon,
+            reference="product",
+            to=to,
+            threads=threads,
+            dtype=dtype,
+        )
+
+    def linearized() -> DivergenceLinearization:
+        options = _core.DivergenceOptions()
+        options.set_cost(ground.name, ground.power)
+        options.marginal_a, options.marginal_b = sides
+        options.mass_tolerance, options.epsilon = mass_tolerance, epsilon
+        terms = (core.ab, core.aa, core.bb)
+        potentials = [part for term in terms for part in (term.f, term.g)]
+        measures = (alpha[0], beta[0], alpha[1], beta[1])
+        return linearize_divergence(measures, potentials, options, to, threads)
+
+    return Divergence(
+        core,
+        solution(alpha, beta, core.ab),
+        solution(alpha, alpha, core.aa),
+        solution(beta, beta, core.bb),
+        gradients,
+        to,
+        linearized,
+    )
+
+
 @documented
 def divergence(
     x: Any,
@@ -299,49 +364,17 @@ def divergence(
             _core.Call(count, hook, stream),
         )
 
-    def solution(
-        side: tuple[Array, Array | None], other: tuple[Array, Array | None], result: Any
-    ) -> Solution:
-        problem = _core.point_problem(
-            side[0],
-            other[0],
-            ground.name,
-            ground.power,
-            side[1],
-            other[1],
-            options.marginal_a,
-            options.marginal_b,
-            None,
-            options.mass_tolerance,
-            stream,
-        )
-        return Solution(
-            problem,
-            None,
-            result,
-            cost=ground.spec,
-            epsilon=options.epsilon,
-            reference="product",
-            to=to,
-            threads=count,
-            dtype=source.dtype,
-        )
-
-    alpha, beta = (source, weights_a), (target, weights_b)
-    answer = Divergence(
+    answer = between(
         core,
-        solution(alpha, beta, core.ab),
-        solution(alpha, alpha, core.aa),
-        solution(beta, beta, core.bb),
-        options.gradients,
-        to,
-        lambda: linearize_divergence(
-            (source, target, weights_a, weights_b),
-            [part for term in (core.ab, core.aa, core.bb) for part in (term.f, term.g)],
-            options,
-            to,
-            count,
-        ),
+        (source, weights_a),
+        (target, weights_b),
+        ground=ground,
+        sides=(options.marginal_a, options.marginal_b),
+        mass_tolerance=options.mass_tolerance,
+        epsilon=options.epsilon,
+        gradients=options.gradients,
+        to=to,
+        threads=count,
     )
     logger.info("%r", answer)
     for part in (answer.ab, answer.aa, answer.bb):
