@@ -15,5 +15,5 @@ void bind_labels(nanobind::module_& m);
 void bind_semi_dual(nanobind::module_& m);
 void bind_store(nanobind::module_& m);
 void bind_batch(nanobind::module_& m);
-void bind_divergence_batch(nanobind::module_& m);
+void bind_divergence_stack(nanobind::module_& m);
 }  // namespace monge::python

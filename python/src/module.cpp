@@ -21,5 +21,5 @@ NB_MODULE(_core, m) {
   monge::python::bind_semi_dual(m);
   monge::python::bind_store(m);
   monge::python::bind_batch(m);
-  monge::python::bind_divergence_batch(m);
+  monge::python::bind_divergence_stack(m);
 }

@@ -34,7 +34,7 @@ def divergences(x: Any, y: Any, a: Any, b: Any, text: str, gradients: bool) -> l
         terms.options(mass_tolerance(source.dtype, a, b), gradients),
         _core.Call(thread_count(terms.threads), stream=current_stream(device_of(source))),
     )
-    values, statuses, errors, *parts = _core.divergence_batch(*given)
+    values, statuses, errors, *parts = _core.divergence_stack(*given)
     unmet = [i for i, status in enumerate(statuses) if status != "converged"]
     if unmet:
         first = unmet[0]

@@ -4,30 +4,12 @@
 
 #include "bindings.hpp"
 #include "casts.hpp"
+#include "entries.hpp"
 #include "monge/ot/batch.hpp"
 #include "run.hpp"
 
 namespace monge::python {
 namespace {
-template <class T>
-using Stack = nb::ndarray<const T, nb::ndim<3>>;
-
-template <class T>
-MatrixView<const T> entry(const Stack<T>& stack, std::int64_t i) {
-  return {stack.data() + i * stack.stride(0),
-          static_cast<std::int64_t>(stack.shape(1)),
-          static_cast<std::int64_t>(stack.shape(2)),
-          stack.stride(1),
-          stack.stride(2),
-          device_of(stack)};
-}
-template <class T>
-VectorView<const T> entry(const std::optional<Matrix<T>>& rows, std::int64_t i) {
-  if (!rows) return {};
-  return {rows->data() + i * rows->stride(0), static_cast<std::int64_t>(rows->shape(1)),
-          rows->stride(1), device_of(*rows)};
-}
-
 /// Entry after entry, of each the parts in their order.
 template <class T>
 Buffer<T> stacked(const std::vector<Divergence<T>>& all,
@@ -89,18 +71,18 @@ Parts<T> solve(const std::vector<DivergenceEntry<T>>& entries, Exec& exec) {
 template <class T>
 void bind(nb::module_& m) {
   m.def(
-      "divergence_batch",
-      [](const Stack<T>& x, const std::optional<Matrix<T>>& a, const Stack<T>& y,
-         const std::optional<Matrix<T>>& b, const DivergenceOptions& options, const Call& call) {
-        const auto count = static_cast<std::int64_t>(x.shape(0)),
-                   n = static_cast<std::int64_t>(x.shape(1)),
-                   m = static_cast<std::int64_t>(y.shape(1)),
-                   d = static_cast<std::int64_t>(x.shape(2));
+      "divergence_stack",
+      [](const Matrices<T>& x, const std::optional<Vectors<T>>& a, const Matrices<T>& y,
+         const std::optional<Vectors<T>>& b, const DivergenceOptions& options, const Call& call) {
+        const auto xs = views<T>(x), ys = views<T>(y);
+        const auto as = views<T>(a, xs.size()), bs = views<T>(b, xs.size());
         std::vector<DivergenceEntry<T>> entries;
-        for (std::int64_t i = 0; i < count; ++i)
-          entries.push_back({Measure<T>{entry(x, i), entry(a, i)},
-                             Measure<T>{entry(y, i), entry(b, i)}, options});
-        Parts<T> out = run(call, device_of(x), [&](Exec& exec) { return solve<T>(entries, exec); });
+        for (std::size_t i = 0; i < xs.size(); ++i)
+          entries.push_back({{xs[i], as[i]}, {ys[i], bs[i]}, options});
+        const auto count = static_cast<std::int64_t>(xs.size());
+        const std::int64_t n = xs.front().rows, m = ys.front().rows, d = xs.front().cols;
+        Parts<T> out =
+            run(call, xs.front().device, [&](Exec& exec) { return solve<T>(entries, exec); });
         using Points = std::optional<Owned<T, 3>>;
         const auto points = [&](Buffer<T>& part, std::int64_t size) -> Points {
           if (part.size() == 0) return std::nullopt;
@@ -113,13 +95,13 @@ void bind(nb::module_& m) {
       },
       "x"_a.noconvert(), "a"_a.noconvert().none(), "y"_a.noconvert(), "b"_a.noconvert().none(),
       "options"_a, "call"_a,
-      "Of at least one entry: values, which converged, the worst marginal error of each; "
-      "potentials "
-      "[B, 3, n] (f of ab, f and g of aa) and [B, 3, m] (g of ab, f and g of bb); gradients.");
+      "Of at least one entry, all of one size: values, statuses (of the first solve that did not "
+      "converge), worst marginal errors; potentials [B, 3, n] (f of ab, f and g of aa) and "
+      "[B, 3, m] (g of ab, f and g of bb); gradients.");
 }
 }  // namespace
 
-void bind_divergence_batch(nb::module_& m) {
+void bind_divergence_stack(nb::module_& m) {
   bind<float>(m);
   bind<double>(m);
 }
