@@ -1,4 +1,4 @@
-// Bodies of each() and sum(), for the files that instantiate them.
+// Bodies of each(), sum() and settle(), for the files that instantiate them.
 #pragma once
 #include "kernels/each.hpp"
 
@@ -42,6 +42,25 @@ struct Sum {
   }
 };
 
+/// body.finish() of the sum of parts[0 .. n), by one block.
+template <class Body>
+struct Finish {
+  static constexpr int kThreads = kReduceThreads;
+  using Result = typename Body::Result;
+  Body body;
+  const Result* parts;
+  std::int64_t n;
+
+  __device__ void operator()(Block) const {
+    await_previous();
+    allow_next();
+    Result sum;
+    for (std::int64_t c = threadIdx.x; c < n; c += kThreads) sum += parts[c];
+    sum = reduce_block(sum, [](Result a, const Result& b) { return a += b; });
+    if (threadIdx.x == 0) body.finish(sum);
+  }
+};
+
 template <class Result>
 struct AddParts {
   const Result* parts;
@@ -67,5 +86,16 @@ typename Body::Result sum(const Body& body, std::int64_t n, Exec& exec) {
   launch(Sum<AddParts<Result>, Result>{{parts}, chunks, chunks, answer.as<Result>()}, 1, exec);
   wait(exec, "sum");
   return *answer.as<Result>();
+}
+
+template <class Body>
+void settle(const Body& body, std::int64_t n, Exec& exec) {
+  using Result = typename Body::Result;
+  const Current current(exec);
+  const std::int64_t chunks = chunk_count(n);
+  const Scratch memory(exec, chunks * static_cast<std::int64_t>(sizeof(Result)));
+  auto* const parts = reinterpret_cast<Result*>(memory.data());
+  launch(Sum<Body, Result>{body, n, kChunk, parts}, chunks, exec);
+  launch(Finish<Body>{body, parts, chunks}, 1, exec);
 }
 }  // namespace monge::kernels::cuda

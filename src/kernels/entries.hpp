@@ -6,9 +6,11 @@
 
 #include "kernels/bounds.hpp"
 #include "kernels/cells.hpp"
+#include "kernels/cg.hpp"
 #include "kernels/coarse.hpp"
 #include "kernels/each.hpp"
 #include "kernels/initial.hpp"
+#include "kernels/lattice_entries.hpp"
 #include "kernels/lists.hpp"
 #include "kernels/mixing.hpp"
 #include "kernels/newton.hpp"
@@ -493,10 +495,12 @@ struct DebiasedGradientArgs {
   X(GatherArgs<std::int64_t>)     \
   X(ScatterArgs<std::int64_t>)    \
   MONGE_NEWTON_EACH_BODIES(X)     \
+  MONGE_CG_EACH_BODIES(X)         \
   MONGE_DENSE_EACH_BODIES(X)      \
   MONGE_MIXING_EACH_BODIES(X)     \
   MONGE_INITIAL_EACH_BODIES(X)    \
   MONGE_COARSE_EACH_BODIES(X)     \
+  MONGE_LATTICE_EACH_BODIES(X)    \
   MONGE_SUPPORT_EACH_BODIES(X)    \
   MONGE_CELL_EACH_BODIES(X)       \
   MONGE_LIST_EACH_BODIES(X)
@@ -513,9 +517,9 @@ struct DebiasedGradientArgs {
 #define MONGE_SUM_BODIES(X)      \
   MONGE_SUM_BODIES_OF(X, float)  \
   MONGE_SUM_BODIES_OF(X, double) \
-  MONGE_NEWTON_SUM_BODIES(X)     \
   MONGE_MIXING_SUM_BODIES(X)     \
   MONGE_COARSE_SUM_BODIES(X)     \
-  MONGE_SUPPORT_SUM_BODIES(X)    \
   MONGE_CELL_SUM_BODIES(X)       \
   MONGE_LIST_SUM_BODIES(X)
+#define MONGE_SETTLE_BODIES(X) \
+  MONGE_NEWTON_SETTLE_BODIES(X) MONGE_CG_SETTLE_BODIES(X) MONGE_SUPPORT_SETTLE_BODIES(X)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <variant>
 
 #include "kernels/entries.hpp"
@@ -55,6 +56,8 @@ Alternation<T>::Alternation(const Problem<T>& problem, Operator<T>& op, bool tra
 template <class T>
 void Alternation<T>::start(const Start<T>& start, Exec& exec) {
   cold_ = !start.f.size && !start.g.size;
+  const bool source_follows = follow_.side == Side::source;
+  leads_alone_ = !cold_ && !(source_follows ? start.f : start.g).size;
   double level = 0;
   if (level_.size() && !cold_) {
     // Some potential is at the level, or every capacity is spent. Taken on the host: once a solve,
@@ -144,6 +147,7 @@ void Alternation<T>::set_following(const double* g, const double* lead_softmin,
   };
   near(lead_, lead_softmin);
   near(follow_, follow_softmin);
+  update(lead_, 1, false, exec);  // a mask is chosen by both
   follow_.has_bias = false;
 }
 
@@ -166,6 +170,10 @@ void Alternation<T>::update(Half& half, double omega, bool moves, Exec& exec) {
 
 template <class T>
 void Alternation<T>::lead(double omega, Exec& exec) {
+  if (std::exchange(leads_alone_, false)) {
+    sweep_following(exec);
+    follow(1, exec);
+  }
   sweep(lead_, follow_, exec);
   update(lead_, omega, bounds_, exec);
   lead_.bounded.step(lead_.potential, follow_.potential, eps_);

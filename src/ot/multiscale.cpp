@@ -71,7 +71,7 @@ class Cascade {
       eps = target;
     }
     extend(levels_[0], result, problem_, *forest_);
-    if (eps > 2 * options_.epsilon) anneal(problem_, forest_, eps, 2 * options_.epsilon);
+    out_.epsilon = eps;
     return std::move(out_);
   }
 

@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 
 #include "ot/mixing.hpp"
 #include "ot/multiscale.hpp"
 #include "ot/record.hpp"
 #include "ot/relaxation.hpp"
+#include "ot/support.hpp"
 
 namespace monge {
 template <class T>
@@ -24,8 +26,11 @@ class Solve {
   void count(const Multiscale<T>& begun) {
     record_.report.coarse_passes = begun.passes;
     record_.report.trace = begun.trace;
-    annealed_ = begun.f.size() > 0;
+    begun_ = begun.epsilon;
   }
+
+  /// Where that pays, a start from float, which is kept here; else what is given.
+  Start<T> in_float(const Start<T>& start);
 
   SinkhornResult<T> run(const Start<T>& start);
 
@@ -34,10 +39,11 @@ class Solve {
 
   Initializer initializer() const;
   bool anneal(double first, int level_iterations);
-  bool level(double eps, int iterations);
+  bool level(int iterations);
   void begin(double eps);
   void target();
   void begin_target();
+  void take_up();
 
   void step_along(double factor, bool moves);
   bool strayed(const Check& check);
@@ -46,10 +52,11 @@ class Solve {
   bool stalled(int at_target, double error);
   bool may_mix() const;
   bool slow(int at_target) const;
+  bool many_on_trees(int at_target) const;
   Relaxation make_relaxation() const;
 
-  bool wants_support(bool slow = false) const;
-  bool support(const char* why);
+  int wants_support(bool slow = false);
+  bool support(int k, const char* why);
   bool wants_newton(int at_target) const;
   bool newton();
 
@@ -70,14 +77,18 @@ class Solve {
   Record<T> record_;
   Relaxation relaxation_;
   Mixing<T> mixing_;
+  std::optional<SupportPhase<T>> support_;
   CheckPlan checks_;
   const std::int64_t kernel_cache_;
+  Buffer<T> begun_f_, begun_g_;  // in float, whose residual was
+  double begun_error_ = 0;
   Buffer<T> before_;  // g at the level before
   double level_tolerance_, window_error_ = 0;
   int flat_ = 0, window_start_ = 0;
   double stage_error_ = std::numeric_limits<double>::infinity();
+  double begun_ = 0;          // the epsilon that a start by trees is for
   double support_below_ = 0;  // the epsilon at which the plan may be worth gathering
-  bool annealed_ = false, extrapolated_ = false, had_newton_ = false;
+  bool annealed_ = false, extrapolated_ = false, had_newton_ = false, passes_are_many_ = false;
   bool may_be_rough_;
 };
 }  // namespace monge

@@ -2,50 +2,79 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 
 #include "ot/newton.hpp"
 #include "ot/solve.hpp"
-#include "ot/support.hpp"
+#include "ot/spread.hpp"
 
 namespace monge {
 namespace {
-constexpr double kFarFromSupport = 0.3;  // share of the plan outside that a level will not gather
+constexpr double kScattered = 0.08;  // share of the plan beyond the most entries of sampled rows,
+constexpr double kGathered = 0.1;    // and beyond those that a support begins with
+constexpr double kFarFromSupport = 0.5;  // share of the plan outside that a level will not gather
 constexpr double kTinyEpsilon = 1e-4;    // of the range of the cost, where nothing else arrives
-constexpr std::int64_t kWideProblem = 1000;  // points that a support is worth
+constexpr std::int64_t kWideProblem = 256;  // points that a support is worth
+// A GPU makes hundreds of passes in the time of a support phase, and those of a batch side by side.
+constexpr std::int64_t kWideOnGpu = 8000;
+constexpr double kTightTolerance = 1e-4;
 }  // namespace
 
-// At the first chance, where a level or a slow target may have gathered the plan; then not before
-// epsilon has fallen further.
+// The entries of a row to begin a support with; 0: none is wanted. Asked at the first chance, where
+// a level or a slow target may have gathered the plan; then not before epsilon has fallen further.
 template <class T>
-bool Solve<T>::wants_support(bool slow) const {
-  // Where passes go axis by axis the lists of entries would cost far more than they do.
+int Solve<T>::wants_support(bool slow) {
+  using Phase = SupportPhase<T>;
+  // Where passes go axis by axis, or on a CPU over the few pairs that trees keep, a step on the
+  // support costs as much as they do.
+  const bool cuda = exec_.device.is_cuda();
+  const std::int64_t points = std::min(problem_.n(), problem_.m());
+  const bool pays = cuda ? points >= kWideOnGpu && options_.tolerance <= kTightTolerance
+                         : points >= kWideProblem || options_.epsilon <= kTinyEpsilon * op_.range();
   const bool automatic = options_.acceleration == Acceleration::automatic && !op_.has_images() &&
-                         (slow || options_.epsilon <= kTinyEpsilon * op_.range() ||
-                          std::min(problem_.n(), problem_.m()) >= kWideProblem);
-  return (automatic || options_.acceleration == Acceleration::support) && !exec_.device.is_cuda() &&
-         !op_.planted() && !alternation_.has_level() && !fast_stage_ && kernel_cache_ > 0 &&
-         alternation_.epsilon() <= support_below_;
+                         (!op_.planted() || passes_are_many_) && (slow || pays);
+  const bool by_name = options_.acceleration == Acceleration::support;
+  if (!(automatic || by_name) || alternation_.has_level() || fast_stage_ || kernel_cache_ <= 0 ||
+      alternation_.epsilon() > support_below_ || (cuda && op_.planted()))
+    return 0;
+  if (by_name) return Phase::kFirst;
+  constexpr int kAllCounts[] = {Phase::kFirst, 2 * Phase::kFirst, Phase::kMost};
+  // Lists of a GPU are fast up to 64 entries.
+  const std::span<const int> counts(kAllCounts, exec_.device.is_cuda() ? 2 : 3);
+  const auto lost = outside<T>(problem_, alternation_, counts, exec_);
+  if (lost.empty()) return Phase::kFirst;
+  if (lost.back() > kScattered) {
+    support_below_ = alternation_.epsilon() / 2;
+    return 0;
+  }
+  std::size_t c = 0;
+  while (c + 1 < counts.size() && lost[c] > kGathered) ++c;
+  return counts[c];
 }
 
 // From the pair in hand and its epsilon. True: the solve ends with it.
 template <class T>
-bool Solve<T>::support(const char* why) {
+bool Solve<T>::support(int k, const char* why) {
   record_.phase("support", why);
-  SupportPhase<T> phase(alternation_, options_.tolerance, kernel_cache_, exec_);
+  if (!support_) support_.emplace(alternation_, options_.tolerance, kernel_cache_, exec_);
   bool ended = false;
-  const auto outcome = phase.run(options_.epsilon, [&](const Check& check) {
-    record_.iterated();
-    const bool at_target = alternation_.epsilon() == options_.epsilon;
-    if (at_target) return ended = record_.decide(check, record_.last(), false);
-    if (!record_.tell(check)) {
-      record_.stop(check);
-      ended = true;
-    }
-    return ended || record_.last();  // the last iteration is the target's
-  });
+  const auto outcome = support_->run(
+      options_.epsilon,
+      [&](const Check& check) {
+        record_.iterated();
+        const bool at_target = alternation_.epsilon() == options_.epsilon;
+        if (at_target) return ended = record_.decide(check, record_.last(), false);
+        if (!record_.tell(check)) {
+          record_.stop(check);
+          ended = true;
+        }
+        return ended || record_.last();  // the last iteration is the target's
+      },
+      k);
   record_.end_phase(outcome.sparse_steps, fmt::format("; k {}, {:.2g} outside, {}", outcome.k,
                                                       outcome.lost, outcome.why));
   if (ended) return true;
+  extrapolated_ = false;
   support_below_ = alternation_.epsilon() / (outcome.lost > kFarFromSupport ? 4 : 2);
   alternation_.follow(1, exec_);
   return false;
@@ -83,15 +112,15 @@ bool Solve<T>::newton() {
     return !ended;
   };
   Buffer<double> g = potential_in_double(alternation_, exec_);
-  Newton<DenseModel<T>>(model, how, exec_).run(g);
+  Newton(model, exec_).run(g, how);
   counted();
   if (!ended) record_.phase("plain", "newton stands still");
   return ended;
 }
 
 #define MONGE_INSTANTIATE(T)                         \
-  template bool Solve<T>::wants_support(bool) const; \
-  template bool Solve<T>::support(const char*);      \
+  template int Solve<T>::wants_support(bool);        \
+  template bool Solve<T>::support(int, const char*); \
   template bool Solve<T>::wants_newton(int) const;   \
   template bool Solve<T>::newton();
 MONGE_INSTANTIATE(float)

@@ -11,8 +11,8 @@
 
 namespace monge {
 namespace {
-constexpr int kFirst = 32, kMost = 128, kLeast = 4;  // entries of a row
-constexpr double kRaise = 0.03, kTooMuch = 0.1;      // shares of the plan outside
+constexpr int kLeast = 4;                                       // entries of a row
+constexpr double kLower = 3e-3, kRaise = 0.03, kTooMuch = 0.1;  // shares of the plan outside
 constexpr double kMayGather = 0.3;  // that a support of kMost may get below kTooMuch
 constexpr double kDescend = 1e-2;   // full residual below which epsilon falls
 constexpr double kLevel = 4;        // by how much, between two visits
@@ -27,7 +27,8 @@ constexpr int kSteps = 200, kProducts = 20000;        // of a solve before a vis
 template <class T>
 int affordable(const Alternation<T>& alternation, std::int64_t budget) {
   const std::int64_t rows = alternation.leading().weight.size + alternation.following().weight.size;
-  return static_cast<int>(std::min<std::int64_t>(kMost, budget / (rows * Restricted<T>::kBytes)));
+  return static_cast<int>(
+      std::min<std::int64_t>(SupportPhase<T>::kMost, budget / (rows * Restricted<T>::kBytes)));
 }
 }  // namespace
 
@@ -39,7 +40,14 @@ SupportPhase<T>::SupportPhase(Alternation<T>& alternation, double tolerance, std
       most_(affordable(alternation, budget)),
       exec_(exec),
       model_(alternation.leading(), alternation.following(), exec),
-      totals_(alternation.following().weight.size, exec.device) {}
+      newton_(model_, exec),
+      before_(alternation.following().weight.size, exec.device),
+      trial_(before_.size(), exec.device) {}
+
+template <class T>
+void SupportPhase<T>::respond(Buffer<double>& g, double eps) {
+  solve(g, eps, std::numeric_limits<double>::infinity());
+}
 
 template <class T>
 NewtonReport SupportPhase<T>::solve(Buffer<double>& g, double eps, double tolerance) {
@@ -50,7 +58,7 @@ NewtonReport SupportPhase<T>::solve(Buffer<double>& g, double eps, double tolera
                               .max_steps = path ? kPathSteps : kSteps,
                               .max_products = path ? kPathProducts : kProducts};
   model_.set_epsilon(eps, exec_);
-  const auto report = Newton(model_, options, exec_).run(g);
+  const auto report = newton_.run(g, options);
   outcome_.sparse_steps += report.responses + report.products;
   return report;
 }
@@ -58,20 +66,19 @@ NewtonReport SupportPhase<T>::solve(Buffer<double>& g, double eps, double tolera
 // Newton at every epsilon on the way, from g extrapolated linearly. Returns where it arrived.
 template <class T>
 double SupportPhase<T>::follow_path(Buffer<double>& g, double from, double to) {
-  Buffer<double> before, trial(g.size(), exec_.device);
-  double eps = from, eps_before = from, factor = kFirstFactor;
+  double eps = from, factor = kFirstFactor;
   while (eps > to) {
     const double next = std::max(eps * factor, to);
-    assign<double>(trial, g.view(), exec_);
-    if (before.size()) {
-      const double ahead = (next - eps) / (eps - eps_before);
-      add(trial, ahead, g, exec_);
-      add(trial, -ahead, before, exec_);
+    assign<double>(trial_, g.view(), exec_);
+    if (before_eps_ > eps) {
+      const double ahead = (next - eps) / (eps - before_eps_);
+      add(trial_, ahead, g, exec_);
+      add(trial_, -ahead, before_, exec_);
     }
-    if (solve(trial, next, kPathTolerance).converged) {
-      assign<double>(before, g.view(), exec_);
-      std::swap(g, trial);
-      eps_before = std::exchange(eps, next);
+    if (solve(trial_, next, kPathTolerance).converged) {
+      assign<double>(before_, g.view(), exec_);
+      std::swap(g, trial_);
+      before_eps_ = std::exchange(eps, next);
       factor = std::max(std::pow(factor, kFaster), kLeastFactor);
     } else if (factor < kMostFactor) {
       factor = std::min(std::sqrt(factor), kMostFactor);
@@ -83,10 +90,10 @@ double SupportPhase<T>::follow_path(Buffer<double>& g, double from, double to) {
 }
 
 template <class T>
-SupportOutcome SupportPhase<T>::run(double target,
-                                    const std::function<bool(const Check&)>& visited) {
+SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(const Check&)>& visited,
+                                    int first) {
   outcome_ = {};
-  outcome_.k = std::min(kFirst, most_);
+  outcome_.k = std::min(first, most_);
   if (most_ < kLeast) {
     outcome_.why = "no support fits kernel_cache";
     return outcome_;
@@ -98,6 +105,7 @@ SupportOutcome SupportPhase<T>::run(double target,
   }
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   double eps = alternation_.epsilon(), before = kInfinity, dual = -kInfinity;
+  before_eps_ = 0;
   int idle = 0;
   bool seen = false;  // this pair, with fewer entries
   for (;;) {
@@ -115,9 +123,9 @@ SupportOutcome SupportPhase<T>::run(double target,
     }
     model_.refresh(rows_, columns_, eps, exec_);
     auto g = in_double(
-        VectorView<const T>(alternation_.following().potential, totals_.size(), 1, exec_.device),
+        VectorView<const T>(alternation_.following().potential, before_.size(), 1, exec_.device),
         exec_);
-    model_.respond(g.data(), totals_.data(), exec_);
+    respond(g, eps);
     outcome_.lost = model_.lost();
     seen = outcome_.lost > kTooMuch && outcome_.lost <= kMayGather && outcome_.k < most_;
     if (seen) {
@@ -149,15 +157,16 @@ SupportOutcome SupportPhase<T>::run(double target,
         dual = -kInfinity;
       }
       eps = reached;
-      model_.set_epsilon(eps, exec_);
-      model_.respond(g.data(), totals_.data(), exec_);
+      respond(g, eps);
     }
     kernels::shift(g.data(), g.size(), -model_.gauge(), exec_);
-    model_.respond(g.data(), totals_.data(), exec_);
+    respond(g, eps);
     // What the solve moved through the remainders is what the next visit will find wrong.
     const double moved = std::abs(model_.lost() - outcome_.lost);
     if (outcome_.lost > kRaise || !helped || (!descends && moved > tolerance_ / 2))
       outcome_.k = std::min(2 * outcome_.k, most_);
+    else if (descends && outcome_.lost < kLower)
+      outcome_.k = std::max(outcome_.k / 2, std::min(kFirst, most_));
     if (eps != alternation_.epsilon()) alternation_.set_epsilon(eps);
     alternation_.set_following(g.data(), model_.row_softmin(), model_.column_softmin(), exec_);
   }

@@ -22,6 +22,7 @@ VERBS = (
     monge.solve_batch,
     monge.solve_sample_batch,
     monge.divergence,
+    monge.divergence_batch,
     monge.solve_lattice,
     monge.divergence_lattice,
 )
@@ -53,6 +54,15 @@ def test_signature_and_docstring_are_the_table(verb):
 def test_keywords_of_other_parts_are_absent(verb, keyword):
     with pytest.raises(TypeError, match=keyword):
         verb([[0.0]], [[1.0]], epsilon=1.0, **{keyword: 1})
+
+
+def test_torch_is_asked_for_by_name():
+    code = "import sys; sys.modules['torch'] = None\nimport monge.torch"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (
+        "ImportError: monge.torch needs PyTorch, which is not installed: pip install torch"
+        in run.stderr
+    )
 
 
 def test_version_is_the_projects():
