@@ -220,10 +220,6 @@ class Solution:
         Raises:
             IoError: (an OSError) the file cannot be written.
         """
-        if self._labelled is not None:
-            raise NotAvailable(
-                "[store] a solution with labels cannot be saved: save its potentials"
-            )
         r_a, r_b = self._reference_weights
         _core.save(
             os.fspath(path),
@@ -235,6 +231,7 @@ class Solution:
             self.reference,
             r_a,
             r_b,
+            None if self._labelled is None else self._labelled.arguments,
         )
 
     # ---- the report
