@@ -174,7 +174,8 @@ def test_implicit_gradients_are_those_of_potentials():
     scalar = (found.potential_a * of_f).sum() + (found.potential_b * of_g).sum()
     (want,) = torch.autograd.grad(scalar, point)
     got, info = mt.implicit_grad_x(x, y, a, b, of_f, of_g, eps=0.2, tau2=1e-5)
-    torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-8)
+    # eleven times the marginal error of its solve, 1e-6, and the tolerance of its linear solve
+    assert (got - want).norm() <= 1.3e-5 * want.norm()
     assert info.cg_converged and info.cg_iters > 0
 
 
