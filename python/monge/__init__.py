@@ -11,7 +11,7 @@ import logging
 
 from ._batch import Solutions, solve_batch, solve_sample_batch
 from ._core import SinkhornCheck, SinkhornPhase, SinkhornReport, version
-from ._derivatives import Hvp, Jvp, Linearization, Vjp
+from ._derivatives import DivergenceLinearization, Hvp, Jvp, Linearization, Vjp
 from ._divergence import Divergence, DivergenceGradient, divergence
 from ._divergence_batch import Divergences, divergence_batch
 from ._errors import (
@@ -47,6 +47,7 @@ __all__ = [
     "DeviceError",
     "Divergence",
     "DivergenceGradient",
+    "DivergenceLinearization",
     "Divergences",
     "Error",
     "Gradient",

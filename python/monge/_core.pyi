@@ -565,6 +565,112 @@ class CompositionF64:
 
     def dense(self, limit: int, device: str, call: Call) -> Annotated[NDArray[numpy.float64], dict(shape=(None, None))]: ...
 
+class SolveOptions:
+    def __init__(self, tolerance: float, max_iterations: int, strict: bool) -> None: ...
+
+class DerivativeReport:
+    """How far a derivative's linear solve went."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether the residual met the tolerance."""
+
+    @property
+    def iterations(self) -> int:
+        """Of block conjugate gradients."""
+
+    @property
+    def passes(self) -> int:
+        """Sweeps over all pairs."""
+
+    @property
+    def residual(self) -> float:
+        """Relative, the worst of all directions."""
+
+    @property
+    def marginal_error(self) -> float:
+        """Of the plan: derivatives inherit it."""
+
+    @property
+    def error_estimate(self) -> float:
+        """Relative, from both."""
+
+    @property
+    def gap(self) -> float:
+        """
+        Least eigenvalue of the scaled Schur complement; 0: not estimated, as with several directions.
+        """
+
+    @property
+    def diagonal_ratio(self) -> float:
+        """Least of the Schur complement's diagonal over the marginals'."""
+
+    @property
+    def tv_margin(self) -> float:
+        """
+        Distance of the potentials of a TV side from its kinks, in units of cost.
+        """
+
+@overload
+def linearize(plan: PlanF32, call: Call) -> LinearizationF32: ...
+
+@overload
+def linearize(plan: PlanF64, call: Call) -> LinearizationF64: ...
+
+class LinearizationF32:
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def m(self) -> int: ...
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def marginal_error(self) -> float: ...
+
+    @property
+    def tv_margin(self) -> float: ...
+
+    def hvp(self, count: int, dx: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, DerivativeReport]: ...
+
+    def jvp(self, count: int, dx: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, list[float], DerivativeReport]: ...
+
+    def vjp(self, count: int, f: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, g: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, source: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, target: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, map: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, transport_cost: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, list[float], list[float], list[float], DerivativeReport]: ...
+
+    def hessian(self, side: Side, limit: int, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None, None, None))], int]: ...
+
+class LinearizationF64:
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def m(self) -> int: ...
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def marginal_error(self) -> float: ...
+
+    @property
+    def tv_margin(self) -> float: ...
+
+    def hvp(self, count: int, dx: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, DerivativeReport]: ...
+
+    def jvp(self, count: int, dx: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, list[float], DerivativeReport]: ...
+
+    def vjp(self, count: int, f: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, g: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, source: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, target: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, map: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, transport_cost: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, list[float], list[float], list[float], DerivativeReport]: ...
+
+    def hessian(self, side: Side, limit: int, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None, None, None))], int]: ...
+
 class DivergenceOptions(SinkhornOptions):
     def __init__(self) -> None: ...
 
@@ -653,6 +759,36 @@ class DivergenceF64:
     def potential_b(self) -> Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)]: ...
 
     def take_gradient(self) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None,))], Annotated[NDArray[numpy.float64], dict(shape=(None,))]]: ...
+
+class DivergenceLinearizationF32:
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def m(self) -> int: ...
+
+    @property
+    def device(self) -> str: ...
+
+    def hvp(self, count: int, dx: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, DerivativeReport]: ...
+
+@overload
+def linearize_divergence(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)], a: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, y: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)], b: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, options: DivergenceOptions, f_ab: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], g_ab: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], f_aa: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], g_aa: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], f_bb: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], g_bb: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], call: Call) -> DivergenceLinearizationF32: ...
+
+@overload
+def linearize_divergence(x: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)], a: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None, y: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)], b: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None, options: DivergenceOptions, f_ab: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)], g_ab: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)], f_aa: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)], g_aa: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)], f_bb: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)], g_bb: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)], call: Call) -> DivergenceLinearizationF64: ...
+
+class DivergenceLinearizationF64:
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def m(self) -> int: ...
+
+    @property
+    def device(self) -> str: ...
+
+    def hvp(self, count: int, dx: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, DerivativeReport]: ...
 
 class LabelledCloudsF32:
     def problem(self, a: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, b: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, marginal_a: tuple[str, float], marginal_b: tuple[str, float], total_mass: float | None, mass_tolerance: float, stream: int, bounds: tuple[Annotated[NDArray[numpy.int64], dict(shape=(None,), writable=False)], Annotated[NDArray[numpy.int64], dict(shape=(None,), writable=False)], Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)]] | None = None) -> ProblemF32: ...
@@ -837,3 +973,12 @@ class BatchF64:
     def solve(self, options: SinkhornOptions, epsilon: Sequence[float], start_f: Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, start_g: Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, on_check: object | None, call: Call) -> None: ...
 
 def go_on_batch(batch: BatchF64, options: SinkhornOptions, epsilon: Sequence[float], begun: BatchF32, which: Sequence[int], on_check: object | None, call: Call) -> None: ...
+
+@overload
+def divergence_stack(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)]], a: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None] | None, y: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)]], b: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None] | None, options: DivergenceOptions, call: Call) -> tuple[list[float], list[str], list[float], Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))], Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))], Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None]: ...
+
+@overload
+def divergence_stack(x: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)]], a: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, y: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)]], b: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, options: DivergenceOptions, call: Call) -> tuple[list[float], list[str], list[float], Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))], Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))], Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None]:
+    """
+    Of at least one entry, all of one size: values, statuses (of the first solve that did not converge), worst marginal errors; potentials [B, 3, n] (f of ab, f and g of aa) and [B, 3, m] (g of ab, f and g of bb); gradients.
+    """

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from . import _core, _progress
 from ._arrays import Array, ToFramework, framework_of, vector
+from ._derivatives import DivergenceLinearization
 from ._device import current_stream, device_of
 from ._errors import InvalidArgument, NotAvailable
 from ._keywords import (
@@ -44,9 +46,17 @@ class Divergence:
     """
 
     def __init__(
-        self, core: Any, ab: Solution, aa: Solution, bb: Solution, gradient: bool, to: ToFramework
+        self,
+        core: Any,
+        ab: Solution,
+        aa: Solution,
+        bb: Solution,
+        gradient: bool,
+        to: ToFramework,
+        linearized: Callable[[], DivergenceLinearization] | None = None,
     ):
         self._core = core
+        self._linearized = linearized
         self._gradient = gradient
         self._to = to
         self.ab = ab
@@ -124,6 +134,18 @@ class Divergence:
             )
         return DivergenceGradient(*self._parts)
 
+    def linearize(self) -> DivergenceLinearization:
+        """The divergence and its first derivatives, for Hessian products (``.hvp``). Solve to a small
+        ``tolerance``, as derivatives inherit the marginal error.
+
+        Raises:
+            NotAvailable: (a NotImplementedError) on grids.
+            InvalidArgument: (a ValueError) a potential of a TV side is on its kink.
+        """
+        if self._linearized is None:
+            raise NotAvailable("[derivatives] second derivatives are known between points alone")
+        return self._linearized()
+
     def __repr__(self) -> str:
         n, m = self.ab.shape
         state = "converged" if self.converged else "/".join(self.statuses)
@@ -131,6 +153,37 @@ class Divergence:
             f"Divergence({n} x {m}, {state}: value={self.value:.8g}, masses={self.masses[0]:.6g} and "
             f"{self.masses[1]:.6g}, epsilon={self.epsilon:.4g})"
         )
+
+
+def divergence_options(
+    ground: Ground,
+    sides: tuple[Marginal, Marginal],
+    masses: float,
+    gradients: bool,
+    **of_solves: Any,
+) -> _core.DivergenceOptions:
+    """Of a cost, both marginals, how well masses must agree, and the keywords that `fill` takes."""
+    options = fill(_core.DivergenceOptions(), **of_solves)
+    options.set_cost(ground.name, ground.power)
+    options.marginal_a, options.marginal_b = to_spec(sides[0]), to_spec(sides[1])
+    options.mass_tolerance = masses
+    options.gradients = bool(gradients)
+    return options
+
+
+def linearize_divergence(
+    measures: tuple[Array, Array, Array | None, Array | None],
+    potentials: Sequence[Any],
+    options: _core.DivergenceOptions,
+    to: ToFramework,
+    threads: int,
+) -> DivergenceLinearization:
+    """Between (x, y, a, b) at the potentials f, g of the solves ab, aa, bb."""
+    x, y, a, b = measures
+    call = _core.Call(threads, stream=current_stream(device_of(x)))
+    arguments: Any = (x, a, y, b, options, *potentials, call)
+    core = _core.linearize_divergence(*arguments)
+    return DivergenceLinearization(core, to, threads, x.dtype)
 
 
 def undebiased(total_mass: Any, reference: Any, verb: str) -> None:
@@ -189,6 +242,16 @@ def between(
             dtype=dtype,
         )
 
+    def linearized() -> DivergenceLinearization:
+        options = _core.DivergenceOptions()
+        options.set_cost(ground.name, ground.power)
+        options.marginal_a, options.marginal_b = sides
+        options.mass_tolerance, options.epsilon = mass_tolerance, epsilon
+        terms = (core.ab, core.aa, core.bb)
+        potentials = [part for term in terms for part in (term.f, term.g)]
+        measures = (alpha[0], beta[0], alpha[1], beta[1])
+        return linearize_divergence(measures, potentials, options, to, threads)
+
     return Divergence(
         core,
         solution(alpha, beta, core.ab),
@@ -196,6 +259,7 @@ def between(
         solution(beta, beta, core.bb),
         gradients,
         to,
+        linearized,
     )
 
 
@@ -262,8 +326,11 @@ def divergence(
     source, target = typed_points(x, y, precision, tolerance)
     ground = Ground.of(cost, cost_factor)
     side_a, side_b = marginals_of_reach(marginals, None, reach, ground)
-    options = fill(
-        _core.DivergenceOptions(),
+    options = divergence_options(
+        ground,
+        (side_a, side_b),
+        mass_tolerance(source.dtype, a, b),
+        gradients,
         epsilon=epsilon_of(epsilon, blur, ground),
         tolerance=tolerance,
         max_iterations=max_iterations,
@@ -279,10 +346,6 @@ def divergence(
         kernel_cache=kernel_cache,
         translate=translate,
     )
-    options.set_cost(ground.name, ground.power)
-    options.marginal_a, options.marginal_b = to_spec(side_a), to_spec(side_b)
-    options.mass_tolerance = mass_tolerance(source.dtype, a, b)
-    options.gradients = bool(gradients)
     weights_a, weights_b = vector(a, "a", source.dtype), vector(b, "b", source.dtype)
     count, to = thread_count(threads), framework_of(x, y)
     stream = current_stream(device_of(source))

@@ -209,9 +209,7 @@ class Solution:
                 "[derivatives] second derivatives are known without labels, for the product reference"
             )
         core = _core.linearize(self._core_plan, self._call())
-        dtype = np.dtype(
-            np.float32 if isinstance(core, _core.LinearizationF32) else np.float64
-        )
+        dtype = np.dtype(np.float32 if isinstance(core, _core.LinearizationF32) else np.float64)
         return Linearization(core, self._to, self._threads, dtype)
 
     def save(self, path: Any, *, points: bool = True) -> None:

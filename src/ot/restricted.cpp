@@ -73,7 +73,7 @@ void Restricted<T>::join(const TopLists& rows, const TopLists& columns, double e
 // support.
 template <class T>
 void Restricted<T>::remember(Axis& axis, Axis& other, const Half& half, const Half& from,
-                             double eps, Exec& exec) {
+                             const TopLists& lists, double eps, Exec& exec) {
   const VectorView<const T> potential(from.potential, other.size(), 1, exec.device);
   double* const h = other.h.data();
   kernels::each(kernels::AsDoubleArgs<T>{potential, h}, other.size(), exec);
@@ -93,8 +93,9 @@ void Restricted<T>::remember(Axis& axis, Axis& other, const Half& half, const Ha
                          .out = axis.outside.data()},
                         exec);
   kernels::each(kernels::OutsideArgs{other.mass, axis.outside.data()}, axis.size(), exec);
-  kernels::each(kernels::RestArgs{half.softmin, axis.softmin.data(), axis.outside.data(), eps,
-                                  axis.visited.data()},
+  kernels::each(kernels::RestArgs<T>{half.softmin, axis.softmin.data(), axis.outside.data(),
+                                     lists.weights.data(), lists.shift.data(), lists.k,
+                                     other.size(), eps, axis.visited.data()},
                 axis.size(), exec);
 }
 
@@ -102,8 +103,8 @@ template <class T>
 void Restricted<T>::refresh(const TopLists& rows, const TopLists& columns, double eps, Exec& exec) {
   join(rows, columns, eps, exec);
   visited_eps_ = eps;
-  remember(rows_, columns_, lead_, follow_, eps, exec);
-  remember(columns_, rows_, follow_, lead_, eps, exec);
+  remember(rows_, columns_, lead_, follow_, rows, eps, exec);
+  remember(columns_, rows_, follow_, lead_, columns, eps, exec);
   set_epsilon(eps, exec);
 }
 
@@ -117,30 +118,26 @@ void Restricted<T>::set_epsilon(double eps, Exec& exec) {
 }
 
 template <class T>
-void Restricted<T>::respond(const double* g, double* q, Exec& exec) {
+void Restricted<T>::respond(const kernels::ResponseArgs& args, Exec& exec) {
   const auto softmin = [&](Axis& axis, const Axis& from) {
-    kernels::sparse_softmin({.pairs = axis.pairs(),
-                             .h = from.h.data(),
-                             .rest = axis.rest.data(),
-                             .eps = eps_,
-                             .out = axis.softmin.data(),
-                             .shares = axis.shares.data()},
-                            exec);
+    return kernels::SparseSoftminArgs{.pairs = axis.pairs(),
+                                      .h = from.h.data(),
+                                      .rest = axis.rest.data(),
+                                      .eps = eps_,
+                                      .out = axis.softmin.data(),
+                                      .shares = axis.shares.data()};
   };
-  kernels::each(
-      kernels::BiasArgs<double>{g, columns_.log_weight, columns_.size(), eps_, columns_.h.data()},
-      columns_.size(), exec);
-  softmin(rows_, columns_);
-  kernels::settle(
-      kernels::RestrictedRowsArgs{rows_.weight.data(), rows_.log_weight, rows_.softmin.data(),
-                                  rows_.rest.data(), rows_.penalty, eps_, rows_.h.data(),
-                                  factor_.data(), inverse_.data(), &sums_.data()->rows},
-      rows_.size(), exec);
-  softmin(columns_, rows_);
-  kernels::settle(kernels::RestrictedColumnsArgs{columns_.weight.data(), g, columns_.softmin.data(),
-                                                 columns_.rest.data(), eps_, q, totals_.data(),
-                                                 &sums_.data()->columns},
-                  columns_.size(), exec);
+  kernels::sparse_respond(
+      {.bias = {args.g, columns_.log_weight, columns_.size(), eps_, columns_.h.data()},
+       .rows = softmin(rows_, columns_),
+       .from_rows = {rows_.weight.data(), rows_.log_weight, rows_.softmin.data(), rows_.rest.data(),
+                     rows_.penalty, eps_, rows_.h.data(), factor_.data(), inverse_.data(),
+                     &sums_.data()->rows},
+       .columns = softmin(columns_, rows_),
+       .from_columns = {columns_.weight.data(), args.g, columns_.softmin.data(),
+                        columns_.rest.data(), eps_, args.q, totals_.data(), &sums_.data()->columns},
+       .response = args},
+      exec);
 }
 
 template <class T>
@@ -173,13 +170,12 @@ kernels::SparseApplyArgs Restricted<T>::of_columns(const double* v, double* out,
 }
 
 template <class T>
-void Restricted<T>::squares(double* out, Exec& exec) const {
-  kernels::sparse_apply(of_columns(inverse_.data(), out, 2), exec);
-}
-
-template <class T>
-void Restricted<T>::solve(const kernels::CgArgs& cg, Exec& exec) const {
-  kernels::sparse_cg({of_rows(cg.p, between_.data()), of_columns(between_.data(), cg.w), cg}, exec);
+void Restricted<T>::step(const kernels::StepArgs& args, Exec& exec) const {
+  kernels::sparse_step({.squares = of_columns(inverse_.data(), args.diagonal.diagonal, 2),
+                        .rows = of_rows(args.cg.p, between_.data()),
+                        .columns = of_columns(between_.data(), args.cg.w),
+                        .step = args},
+                       exec);
 }
 
 template <class T>

@@ -6,7 +6,7 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/sparse_cg.hpp"
+#include "kernels/sparse_newton.hpp"
 #include "ot/alternation.hpp"
 #include "ot/newton_cg.hpp"
 
@@ -30,11 +30,10 @@ class Restricted {
   void set_epsilon(double eps, Exec& exec);
 
   NewtonSide side() const { return {columns_.weight.data(), columns_.size(), columns_.penalty}; }
-  void respond(const double* g, double* q, Exec& exec);
+  void respond(const kernels::ResponseArgs& args, Exec& exec);
   double dual(Exec& exec);
   bool projects() const;
-  void squares(double* out, Exec& exec) const;
-  void solve(const kernels::CgArgs& cg, Exec& exec) const;
+  void step(const kernels::StepArgs& args, Exec& exec) const;
 
   // Of the last response, after dual():
   /// Share of the plan outside the support.
@@ -73,8 +72,8 @@ class Restricted {
   kernels::SparseApplyArgs of_columns(const double* v, double* out, int power = 1) const;
   Axis make_axis(const Half& half, Exec& exec) const;
   void join(const TopLists& rows, const TopLists& columns, double eps, Exec& exec);
-  void remember(Axis& axis, Axis& other, const Half& half, const Half& from, double eps,
-                Exec& exec);
+  void remember(Axis& axis, Axis& other, const Half& half, const Half& from, const TopLists& lists,
+                double eps, Exec& exec);
   bool balanced() const;
 
   const Half& lead_;

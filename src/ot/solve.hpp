@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 
 #include "ot/mixing.hpp"
 #include "ot/multiscale.hpp"
 #include "ot/record.hpp"
 #include "ot/relaxation.hpp"
+#include "ot/support.hpp"
 
 namespace monge {
 template <class T>
@@ -41,6 +43,7 @@ class Solve {
   void begin(double eps);
   void target();
   void begin_target();
+  void take_up();
 
   void step_along(double factor, bool moves);
   bool strayed(const Check& check);
@@ -49,6 +52,7 @@ class Solve {
   bool stalled(int at_target, double error);
   bool may_mix() const;
   bool slow(int at_target) const;
+  bool many_on_trees(int at_target) const;
   Relaxation make_relaxation() const;
 
   int wants_support(bool slow = false);
@@ -73,17 +77,18 @@ class Solve {
   Record<T> record_;
   Relaxation relaxation_;
   Mixing<T> mixing_;
+  std::optional<SupportPhase<T>> support_;
   CheckPlan checks_;
   const std::int64_t kernel_cache_;
-  Buffer<T> begun_f_, begun_g_;  // in float
-  int ahead_;                    // passes that an epsilon takes at least
-  Buffer<T> before_;             // g at the level before
+  Buffer<T> begun_f_, begun_g_;  // in float, whose residual was
+  double begun_error_ = 0;
+  Buffer<T> before_;  // g at the level before
   double level_tolerance_, window_error_ = 0;
   int flat_ = 0, window_start_ = 0;
   double stage_error_ = std::numeric_limits<double>::infinity();
   double begun_ = 0;          // the epsilon that a start by trees is for
   double support_below_ = 0;  // the epsilon at which the plan may be worth gathering
-  bool annealed_ = false, extrapolated_ = false, had_newton_ = false;
+  bool annealed_ = false, extrapolated_ = false, had_newton_ = false, passes_are_many_ = false;
   bool may_be_rough_;
 };
 }  // namespace monge

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 
 #include "ot/newton.hpp"
 #include "ot/solve.hpp"
 #include "ot/spread.hpp"
-#include "ot/support.hpp"
 
 namespace monge {
 namespace {
@@ -14,7 +14,7 @@ constexpr double kScattered = 0.08;  // share of the plan beyond the most entrie
 constexpr double kGathered = 0.1;    // and beyond those that a support begins with
 constexpr double kFarFromSupport = 0.5;  // share of the plan outside that a level will not gather
 constexpr double kTinyEpsilon = 1e-4;    // of the range of the cost, where nothing else arrives
-constexpr std::int64_t kWideProblem = 1000;  // points that a support is worth
+constexpr std::int64_t kWideProblem = 256;  // points that a support is worth
 // A GPU makes hundreds of passes in the time of a support phase, and those of a batch side by side.
 constexpr std::int64_t kWideOnGpu = 8000;
 constexpr double kTightTolerance = 1e-4;
@@ -25,37 +25,40 @@ constexpr double kTightTolerance = 1e-4;
 template <class T>
 int Solve<T>::wants_support(bool slow) {
   using Phase = SupportPhase<T>;
-  // Where passes go axis by axis the lists of entries would cost far more than they do.
+  // Where passes go axis by axis, or on a CPU over the few pairs that trees keep, a step on the
+  // support costs as much as they do.
+  const bool cuda = exec_.device.is_cuda();
   const std::int64_t points = std::min(problem_.n(), problem_.m());
-  const bool pays = exec_.device.is_cuda()
-                        ? points >= kWideOnGpu && options_.tolerance <= kTightTolerance
-                        : points >= kWideProblem || options_.epsilon <= kTinyEpsilon * op_.range();
-  const bool automatic =
-      options_.acceleration == Acceleration::automatic && !op_.has_images() && (slow || pays);
+  const bool pays = cuda ? points >= kWideOnGpu && options_.tolerance <= kTightTolerance
+                         : points >= kWideProblem || options_.epsilon <= kTinyEpsilon * op_.range();
+  const bool automatic = options_.acceleration == Acceleration::automatic && !op_.has_images() &&
+                         (!op_.planted() || passes_are_many_) && (slow || pays);
   const bool by_name = options_.acceleration == Acceleration::support;
   if (!(automatic || by_name) || alternation_.has_level() || fast_stage_ || kernel_cache_ <= 0 ||
-      alternation_.epsilon() > support_below_ || (exec_.device.is_cuda() && op_.planted()))
+      alternation_.epsilon() > support_below_ || (cuda && op_.planted()))
     return 0;
   if (by_name) return Phase::kFirst;
-  constexpr int kCounts[] = {Phase::kFirst, 2 * Phase::kFirst, Phase::kMost};
-  const auto lost = outside<T>(problem_, alternation_, kCounts, exec_);
+  constexpr int kAllCounts[] = {Phase::kFirst, 2 * Phase::kFirst, Phase::kMost};
+  // Lists of a GPU are fast up to 64 entries.
+  const std::span<const int> counts(kAllCounts, exec_.device.is_cuda() ? 2 : 3);
+  const auto lost = outside<T>(problem_, alternation_, counts, exec_);
   if (lost.empty()) return Phase::kFirst;
   if (lost.back() > kScattered) {
     support_below_ = alternation_.epsilon() / 2;
     return 0;
   }
-  int c = 0;
-  while (kCounts[c] < Phase::kMost && lost[c] > kGathered) ++c;
-  return kCounts[c];
+  std::size_t c = 0;
+  while (c + 1 < counts.size() && lost[c] > kGathered) ++c;
+  return counts[c];
 }
 
 // From the pair in hand and its epsilon. True: the solve ends with it.
 template <class T>
 bool Solve<T>::support(int k, const char* why) {
   record_.phase("support", why);
-  SupportPhase<T> phase(alternation_, options_.tolerance, kernel_cache_, exec_);
+  if (!support_) support_.emplace(alternation_, options_.tolerance, kernel_cache_, exec_);
   bool ended = false;
-  const auto outcome = phase.run(
+  const auto outcome = support_->run(
       options_.epsilon,
       [&](const Check& check) {
         record_.iterated();
