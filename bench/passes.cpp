@@ -4,7 +4,7 @@
 // balanced and not, whose problems are numbered so that thresholds can be fitted on the even ones
 // and judged on the odd ones. Costs of the first two are scaled to a maximum of 1; epsilon of the
 // third is a multiple of the mean cost. ! means that the tolerance was not reached. What a
-// subsample takes counts by its share of the pairs.
+// subsample takes counts by its share of the pairs, and so does a pass over those that trees keep.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -193,7 +193,7 @@ class Table {
       if (repeat_ > 0) told += timed(method, [&] { sinkhorn(problem, options, exec_); });
       double passes = 0;
       for (const auto& phase : result.report.phases) {
-        passes += phase.passes;
+        passes += phase.name == "subsample" ? phase.passes : phase.passes * result.report.kept;
         if (!phases_) continue;
         char line[256];
         std::snprintf(line, sizeof line, "    %s: %s %.1f passes, %lld steps (%s)\n",

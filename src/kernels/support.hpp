@@ -99,9 +99,13 @@ struct ListedCostArgs {
 
 /// rest from the softmin over all pairs and that over the support, out of which it is taken; the
 /// share that is kept counts as 1 - 4 u at most. `outside`: weight of the other side outside; 0:
-/// nothing is.
+/// nothing is. Where rounding of the scores is all that is left, what top_k ended with says more:
+/// no pair outside carries more than the last of a list.
+template <class T>
 struct RestArgs {
   const double *all, *kept, *outside;
+  const T *weights, *shift;  // of the lists, [n, k] and [n]
+  std::int64_t k, others;
   double eps;
   double* rest;
 
@@ -109,7 +113,12 @@ struct RestArgs {
     constexpr double kMost = 1 - 4 * std::numeric_limits<double>::epsilon() / 2;
     constexpr double kNone = std::numeric_limits<double>::infinity();
     const double share = std::fmin(std::exp((all[i] - kept[i]) / eps), kMost);
-    rest[i] = outside[i] > 0 && !std::isinf(all[i]) ? all[i] - eps * std::log1p(-share) : kNone;
+    const double last = static_cast<double>(weights[i * k + k - 1]),
+                 most =
+                     static_cast<double>(others - k) * last * std::exp((all[i] - shift[i]) / eps);
+    rest[i] = outside[i] > 0 && !std::isinf(all[i]) && most > 0
+                  ? all[i] - eps * std::log(std::fmin(1 - share, most))
+                  : kNone;
   }
 };
 
@@ -183,5 +192,6 @@ struct RestrictedColumnsArgs {
 }  // namespace monge::kernels
 
 #define MONGE_SUPPORT_EACH_BODIES(X) \
-  X(ListedCostArgs<float>) X(ListedCostArgs<double>) X(RestArgs) X(RestAtArgs) X(OutsideArgs)
+  X(ListedCostArgs<float>)           \
+  X(ListedCostArgs<double>) X(RestArgs<float>) X(RestArgs<double>) X(RestAtArgs) X(OutsideArgs)
 #define MONGE_SUPPORT_SETTLE_BODIES(X) X(RestrictedRowsArgs) X(RestrictedColumnsArgs)

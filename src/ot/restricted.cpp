@@ -73,7 +73,7 @@ void Restricted<T>::join(const TopLists& rows, const TopLists& columns, double e
 // support.
 template <class T>
 void Restricted<T>::remember(Axis& axis, Axis& other, const Half& half, const Half& from,
-                             double eps, Exec& exec) {
+                             const TopLists& lists, double eps, Exec& exec) {
   const VectorView<const T> potential(from.potential, other.size(), 1, exec.device);
   double* const h = other.h.data();
   kernels::each(kernels::AsDoubleArgs<T>{potential, h}, other.size(), exec);
@@ -93,8 +93,9 @@ void Restricted<T>::remember(Axis& axis, Axis& other, const Half& half, const Ha
                          .out = axis.outside.data()},
                         exec);
   kernels::each(kernels::OutsideArgs{other.mass, axis.outside.data()}, axis.size(), exec);
-  kernels::each(kernels::RestArgs{half.softmin, axis.softmin.data(), axis.outside.data(), eps,
-                                  axis.visited.data()},
+  kernels::each(kernels::RestArgs<T>{half.softmin, axis.softmin.data(), axis.outside.data(),
+                                     lists.weights.data(), lists.shift.data(), lists.k,
+                                     other.size(), eps, axis.visited.data()},
                 axis.size(), exec);
 }
 
@@ -102,8 +103,8 @@ template <class T>
 void Restricted<T>::refresh(const TopLists& rows, const TopLists& columns, double eps, Exec& exec) {
   join(rows, columns, eps, exec);
   visited_eps_ = eps;
-  remember(rows_, columns_, lead_, follow_, eps, exec);
-  remember(columns_, rows_, follow_, lead_, eps, exec);
+  remember(rows_, columns_, lead_, follow_, rows, eps, exec);
+  remember(columns_, rows_, follow_, lead_, columns, eps, exec);
   set_epsilon(eps, exec);
 }
 

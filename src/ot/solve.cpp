@@ -26,13 +26,15 @@ constexpr double kFastShare = 0.1;      // of the estimated error of fast: what 
 constexpr double kAccurateShare = 1.0 / 3;  // of the iterations that are left to finish in
 constexpr int kFirstFinite = 20;            // iterations within which a check must be finite
 constexpr int kPlainSteps = 1;              // of a level, or the target, before the first mix
-constexpr double kPatience = 3;             // predicted iterations that are not worth one
+constexpr double kPatience = 1;             // predicted iterations that are not worth one
 constexpr double kWild = 1;                 // marginal error after a step along epsilon that failed
 constexpr double kCoarsePatience = 15;      // predicted iterations that are not worth a correction
 constexpr int kMixingPatience = 100;        // iterations at the target, done and to come, of mixing
+constexpr int kTreePatience = 25;           // the same, where passes are those of trees, and
+constexpr double kFarBelow = 12;            // the epsilon of their nodes over the target
 constexpr double kFirstSupport = 0.02;      // of the range of the cost
 constexpr double kSupportPatience = 10;     // predicted iterations that are not worth a support
-constexpr std::int64_t kManyPoints = 4000, kManyOnGpu = 1 << 18;  // where a subsample pays
+constexpr std::int64_t kManyPoints = 1000, kManyOnGpu = 1 << 18;  // where a subsample pays
 constexpr int kPassesAhead = 4;       // that an epsilon takes at least, but for luck
 constexpr double kRoughError = 5e-7;  // that a rough kernel may still show as it is, and
 constexpr double kRoughShare = 0.8;   // of the tolerance: exact passes then find it met
@@ -102,6 +104,7 @@ SinkhornResult<T> Solve<T>::run(const Start<T>& start) {
                        ? std::numeric_limits<double>::infinity()
                        : kFirstSupport * op_.range();
   const bool cold = !start.f.size && !start.g.size;
+  passes_are_many_ = begun_ > kFarBelow * options_.epsilon;
   const bool anneals = options_.annealing == Annealing::automatic && (cold || begun_ > 0);
   annealed_ = anneals || begun_g_.size() > 0;
   double first = begun_ > 0 ? begun_ / 2 : op_.range() / kSkippedLevels;
@@ -250,6 +253,13 @@ void Solve<T>::target() {
         at_target = 0;
         continue;
       }
+      if (many_on_trees(at_target)) {
+        passes_are_many_ = true;
+        if (!anneal(begun_ / 2, kLevelIterations)) return;
+        begin_target();
+        at_target = 0;
+        continue;
+      }
       const bool far = checks_.to_go(record_.iterations) > kSupportPatience;
       if (!rough && (at_target == 1 || far)) {
         if (const int k = at_target > 1 || met ? wants_support(slow(at_target)) : 0) {
@@ -336,6 +346,14 @@ template <class T>
 bool Solve<T>::slow(int at_target) const {
   return mixing_.active() && at_target > kMixingPatience &&
          checks_.to_go(record_.iterations) > kMixingPatience;
+}
+
+// Where a support is worth its steps after all, a path of epsilon to it is too.
+template <class T>
+bool Solve<T>::many_on_trees(int at_target) const {
+  return options_.acceleration == Acceleration::automatic && begun_ > 0 && !passes_are_many_ &&
+         !exec_.device.is_cuda() && kernel_cache_ > 0 && at_target > kTreePatience &&
+         checks_.to_go(record_.iterations) > kTreePatience;
 }
 
 template <class T>

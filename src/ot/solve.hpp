@@ -52,6 +52,7 @@ class Solve {
   bool stalled(int at_target, double error);
   bool may_mix() const;
   bool slow(int at_target) const;
+  bool many_on_trees(int at_target) const;
   Relaxation make_relaxation() const;
 
   int wants_support(bool slow = false);
@@ -87,7 +88,7 @@ class Solve {
   double stage_error_ = std::numeric_limits<double>::infinity();
   double begun_ = 0;          // the epsilon that a start by trees is for
   double support_below_ = 0;  // the epsilon at which the plan may be worth gathering
-  bool annealed_ = false, extrapolated_ = false, had_newton_ = false;
+  bool annealed_ = false, extrapolated_ = false, had_newton_ = false, passes_are_many_ = false;
   bool may_be_rough_;
 };
 }  // namespace monge

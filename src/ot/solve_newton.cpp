@@ -13,7 +13,7 @@ constexpr double kScattered = 0.08;  // share of the plan beyond the most entrie
 constexpr double kGathered = 0.1;    // and beyond those that a support begins with
 constexpr double kFarFromSupport = 0.5;  // share of the plan outside that a level will not gather
 constexpr double kTinyEpsilon = 1e-4;    // of the range of the cost, where nothing else arrives
-constexpr std::int64_t kWideProblem = 1000;  // points that a support is worth
+constexpr std::int64_t kWideProblem = 256;  // points that a support is worth
 // A GPU makes hundreds of passes in the time of a support phase, and those of a batch side by side.
 constexpr std::int64_t kWideOnGpu = 8000;
 constexpr double kTightTolerance = 1e-3;
@@ -24,16 +24,17 @@ constexpr double kTightTolerance = 1e-3;
 template <class T>
 int Solve<T>::wants_support(bool slow) {
   using Phase = SupportPhase<T>;
-  // Where passes go axis by axis the lists of entries would cost far more than they do.
+  // Where passes go axis by axis, or on a CPU over the few pairs that trees keep, a step on the
+  // support costs as much as they do.
+  const bool cuda = exec_.device.is_cuda();
   const std::int64_t points = std::min(problem_.n(), problem_.m());
-  const bool pays = exec_.device.is_cuda()
-                        ? points >= kWideOnGpu && options_.tolerance <= kTightTolerance
-                        : points >= kWideProblem || options_.epsilon <= kTinyEpsilon * op_.range();
-  const bool automatic =
-      options_.acceleration == Acceleration::automatic && !op_.has_images() && (slow || pays);
+  const bool pays = cuda ? points >= kWideOnGpu && options_.tolerance <= kTightTolerance
+                         : points >= kWideProblem || options_.epsilon <= kTinyEpsilon * op_.range();
+  const bool automatic = options_.acceleration == Acceleration::automatic && !op_.has_images() &&
+                         (!op_.planted() || passes_are_many_) && (slow || pays);
   const bool by_name = options_.acceleration == Acceleration::support;
   if (!(automatic || by_name) || alternation_.has_level() || fast_stage_ || kernel_cache_ <= 0 ||
-      alternation_.epsilon() > support_below_ || (exec_.device.is_cuda() && op_.planted()))
+      alternation_.epsilon() > support_below_ || (cuda && op_.planted()))
     return 0;
   // A visit that fails takes a GPU less time than lists of a few rows do.
   if (by_name || exec_.device.is_cuda()) return Phase::kFirst;

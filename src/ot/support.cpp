@@ -11,13 +11,13 @@
 
 namespace monge {
 namespace {
-constexpr int kLeast = 4;                        // entries of a row
-constexpr int kMostOnGpu = 64;                   // whose lists are slow beyond
-constexpr double kRaise = 0.03, kTooMuch = 0.1;  // shares of the plan outside
-constexpr double kMayGather = 0.3;               // that a support of kMost may get below kTooMuch
-constexpr double kDescend = 1e-2;                // full residual below which epsilon falls
-constexpr double kLevel = 4;                     // by how much, between two visits
-constexpr double kHelps = 3;                     // by how much a visit should reduce the residual
+constexpr int kLeast = 4;                                       // entries of a row
+constexpr int kMostOnGpu = 64;                                  // whose lists are slow beyond
+constexpr double kLower = 3e-3, kRaise = 0.03, kTooMuch = 0.1;  // shares of the plan outside
+constexpr double kMayGather = 0.3;  // that a support of kMost may get below kTooMuch
+constexpr double kDescend = 1e-2;   // full residual below which epsilon falls
+constexpr double kLevel = 4;        // by how much, between two visits
+constexpr double kHelps = 3;        // by how much a visit should reduce the residual
 constexpr int kPatience = 4;  // visits that do not while the dual rises: parts of the plan that
                               // weak links join move by tens of epsilon a visit
 constexpr double kPathTolerance = 1e-3;
@@ -165,6 +165,8 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
     const double moved = std::abs(model_.lost() - outcome_.lost);
     if (outcome_.lost > kRaise || !helped || (!descends && moved > tolerance_ / 2))
       outcome_.k = std::min(2 * outcome_.k, most_);
+    else if (descends && outcome_.lost < kLower)
+      outcome_.k = std::max(outcome_.k / 2, std::min(kFirst, most_));
     if (eps != alternation_.epsilon()) alternation_.set_epsilon(eps);
     alternation_.set_following(g.data(), model_.row_softmin(), model_.column_softmin(), exec_);
   }
