@@ -150,6 +150,9 @@ bool Solve<T>::anneal(double first, int level_iterations) {
   double before = 0;  // the epsilon that before_ is for
   for (double eps = first; eps > options_.epsilon; eps /= 2) {
     begin(eps);
+    // A GPU makes the level first, which it does in the time of a visit.
+    const bool cuda = exec_.device.is_cuda();
+    if (cuda && !level(level_iterations)) return false;
     if (const int k = record_.last() ? 0 : wants_support()) {
       if (support(k, "a level of the annealing")) return false;
       record_.phase("annealing", "the support phase left");
@@ -157,7 +160,7 @@ bool Solve<T>::anneal(double first, int level_iterations) {
       eps = alternation_.epsilon();
       if (eps <= options_.epsilon) break;
     }
-    if (!level(level_iterations)) return false;
+    if (!cuda && !level(level_iterations)) return false;
     const double next = std::max(eps / 2, options_.epsilon);
     extrapolated_ = before > 0 && !alternation_.has_level();
     step_along((next - eps) / (eps - before), extrapolated_);

@@ -12,6 +12,7 @@
 namespace monge {
 namespace {
 constexpr int kLeast = 4;                                       // entries of a row
+constexpr int kMostOnGpu = 64;                                  // whose lists are slow beyond
 constexpr double kLower = 3e-3, kRaise = 0.03, kTooMuch = 0.1;  // shares of the plan outside
 constexpr double kMayGather = 0.3;  // that a support of kMost may get below kTooMuch
 constexpr double kDescend = 1e-2;   // full residual below which epsilon falls
@@ -25,10 +26,10 @@ constexpr int kPathSteps = 60, kPathProducts = 3000;  // of one epsilon on the w
 constexpr int kSteps = 200, kProducts = 20000;        // of a solve before a visit
 
 template <class T>
-int affordable(const Alternation<T>& alternation, std::int64_t budget) {
+int affordable(const Alternation<T>& alternation, std::int64_t budget, const Exec& exec) {
   const std::int64_t rows = alternation.leading().weight.size + alternation.following().weight.size;
-  return static_cast<int>(
-      std::min<std::int64_t>(SupportPhase<T>::kMost, budget / (rows * Restricted<T>::kBytes)));
+  const int most = exec.device.is_cuda() ? kMostOnGpu : SupportPhase<T>::kMost;
+  return static_cast<int>(std::min<std::int64_t>(most, budget / (rows * Restricted<T>::kBytes)));
 }
 }  // namespace
 
@@ -37,7 +38,7 @@ SupportPhase<T>::SupportPhase(Alternation<T>& alternation, double tolerance, std
                               Exec& exec)
     : alternation_(alternation),
       tolerance_(tolerance),
-      most_(affordable(alternation, budget)),
+      most_(affordable(alternation, budget, exec)),
       exec_(exec),
       model_(alternation.leading(), alternation.following(), exec),
       newton_(model_, exec),
@@ -66,19 +67,19 @@ NewtonReport SupportPhase<T>::solve(Buffer<double>& g, double eps, double tolera
 // Newton at every epsilon on the way, from g extrapolated linearly. Returns where it arrived.
 template <class T>
 double SupportPhase<T>::follow_path(Buffer<double>& g, double from, double to) {
-  double eps = from, factor = kFirstFactor;
+  double eps = from, factor = kFirstFactor, before_eps = from;
   while (eps > to) {
     const double next = std::max(eps * factor, to);
     assign<double>(trial_, g.view(), exec_);
-    if (before_eps_ > eps) {
-      const double ahead = (next - eps) / (eps - before_eps_);
+    if (before_eps > eps) {
+      const double ahead = (next - eps) / (eps - before_eps);
       add(trial_, ahead, g, exec_);
       add(trial_, -ahead, before_, exec_);
     }
     if (solve(trial_, next, kPathTolerance).converged) {
       assign<double>(before_, g.view(), exec_);
       std::swap(g, trial_);
-      before_eps_ = std::exchange(eps, next);
+      before_eps = std::exchange(eps, next);
       factor = std::max(std::pow(factor, kFaster), kLeastFactor);
     } else if (factor < kMostFactor) {
       factor = std::min(std::sqrt(factor), kMostFactor);
@@ -105,7 +106,6 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
   }
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   double eps = alternation_.epsilon(), before = kInfinity, dual = -kInfinity;
-  before_eps_ = 0;
   int idle = 0;
   bool seen = false;  // this pair, with fewer entries
   for (;;) {

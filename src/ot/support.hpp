@@ -47,9 +47,7 @@ class SupportPhase {
   Restricted<T> model_;
   Newton<Restricted<T>> newton_;
   typename Alternation<T>::TopLists rows_, columns_;
-  // Of the path in epsilon: the point before the last, kept from visit to visit, and the next.
-  Buffer<double> before_, trial_;
-  double before_eps_ = 0;
+  Buffer<double> before_, trial_;  // of the path in epsilon: the point before the last, the next
   SupportOutcome outcome_;
 };
 }  // namespace monge
