@@ -61,6 +61,19 @@ def cube_points(n: int, d: int) -> tuple[torch.Tensor, ...]:
     return x, y**1.5, a / a.sum(), b / b.sum()
 
 
+def scaled_points(name: str, n: int) -> tuple[torch.Tensor, ...]:
+    """float64, with a largest cost of 1: cube3d as above, gauss16d and gauss64d normal points."""
+    generator = torch.Generator(device="cuda").manual_seed(n)
+    kind, d = name.rstrip("d0123456789"), int(re.findall(r"\d+", name)[0])
+    draw = torch.rand if kind == "cube" else torch.randn
+    how: Any = {"device": "cuda", "generator": generator, "dtype": torch.float64}
+    x, y = (draw(n, d, **how) for _ in "xy")
+    y = y**1.5 if kind == "cube" else 0.7 * y + 0.3
+    a, b = (torch.rand(n, **how) + 0.5 for _ in "ab")
+    largest = max(float(torch.cdist(part, y).max()) for part in x.split(1000))
+    return x / largest, y / largest, a / a.sum(), b / b.sum()
+
+
 def mean_cost(x: torch.Tensor, y: torch.Tensor) -> float:
     """Mean of |x - y|^2 over all pairs."""
     x, y = x.double(), y.double()
@@ -345,6 +358,27 @@ def small_epsilon(bench: Bench) -> None:
     bench.row(case, "monge accurate", ours)
 
 
+def tiny_epsilon(bench: Bench) -> None:
+    import monge
+
+    for name in ("cube3d", "gauss16d", "gauss64d"):
+        for epsilon, tolerances in ((1e-3, (1e-5, 1e-7)), (1e-4, (4e-6, 1e-7))):
+            for tolerance in tolerances:
+
+                def ours(name: str = name, epsilon: float = epsilon, to: float = tolerance) -> Row:
+                    problem = scaled_points(name, 10_000)
+                    solve = lambda: monge.solve_sample(*problem, epsilon=epsilon, tolerance=to)  # noqa: E731
+                    row, got = timed(solve, repeats=5), solve()
+                    return row | {
+                        "passes": got.passes,
+                        "reported": got.marginal_error,
+                        "l1": residual(problem, *got.potentials, epsilon, most=10_000),
+                    }
+
+                case = f"{name}, n = 10000, eps = {epsilon:g} of the largest cost, to {tolerance:g}"
+                bench.row(case, "monge accurate, float64", ours)
+
+
 def flash_small_epsilon(bench: Bench) -> None:
     def theirs() -> Row:
         problem = cube_points(20_000, 3)
@@ -545,6 +579,7 @@ def main() -> None:
         errors(bench, f"monge {mode}", lambda p, e, m=mode: monge_fixed(p, e, **monge_mode(m)).potential_a, 3)  # fmt: skip
     gradients(bench)
     small_epsilon(bench)
+    tiny_epsilon(bench)
     photographs(bench)
     large(bench)
     certified(bench)

@@ -130,6 +130,18 @@ struct CgSchur {
   }
 };
 
+/// A step of Newton: diagonal() from the squares that stand where it will, right() makes cg.r.
+struct StepArgs {
+  SchurDiagonalArgs diagonal;
+  RightSideArgs right;
+  CgArgs cg;
+  std::int64_t* room = nullptr;  // [kStepRoom]
+};
+inline void prepare(const StepArgs& step, Exec& exec) {
+  kernels::each(step.diagonal, step.cg.n, exec);
+  kernels::each(step.right, step.cg.n, exec);
+}
+
 /// CG by a host: product() writes A p to w, precondition() z.
 template <class Product, class Precondition>
 void conjugate_gradients(const CgArgs& a, const Product& product, const Precondition& precondition,

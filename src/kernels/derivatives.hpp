@@ -455,6 +455,14 @@ struct CombinationArgs {
     out[e] = (x ? kx * x[e] : 0) + (y ? ky * y[e] : 0) + (s ? ks * s[e] : 0);
   }
 };
+/// p = z + beta p
+struct DirectionArgs {
+  const double* z;
+  double beta;
+  double* p;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t j) const { p[j] = z[j] + beta * p[j]; }
+};
 /// out = factor x scale_i^-1 or x scale_i; 0 where a division has none.
 struct ScaleArgs {
   const double *x, *scale;
@@ -721,6 +729,15 @@ struct ExactDiagonalArgs {
     diagonal[j] = d > 0 ? std::fmax(d - b * b * squares[j], kLeast * d) : 0;
   }
 };
+/// The largest of numbers >= 0, as a result of sum().
+struct Largest {
+  double value = 0;
+
+  MONGE_HOST_DEVICE Largest& operator+=(const Largest& other) {
+    if (!(other.value <= value)) value = other.value;  // NaN stays seen
+    return *this;
+  }
+};
 /// The least diagonal / D, over free entries, as the largest D / diagonal.
 struct DiagonalRatioArgs {
   using Result = Largest;
@@ -799,7 +816,7 @@ struct GaugeShiftArgs {
 #define MONGE_DERIVATIVE_EACH_BODIES(X)      \
   MONGE_DERIVATIVE_EACH_BODIES_OF(X, float)  \
   MONGE_DERIVATIVE_EACH_BODIES_OF(X, double) \
-  X(CombineArgs) X(GaugeShiftArgs) X(ScaleArgs)
+  X(CombineArgs) X(GaugeShiftArgs) X(ScaleArgs) X(DirectionArgs)
 #define MONGE_DERIVATIVE_SUM_BODIES(X) \
   X(LinearReportArgs<float>)           \
   X(LinearReportArgs<double>)          \

@@ -111,6 +111,26 @@ struct RightSideArgs {
     out[j] = slope[j] + correction * curvature[j];
   }
 };
+
+/// Scratch of a launch that does several steps, 0 before the first; a CPU has no use for it.
+inline constexpr std::int64_t kStepRoom = 4096;
+
+/// What is asked of a model at g: it makes q, and says what that says.
+struct ResponseArgs {
+  std::int64_t n;
+  double *g, *q;
+  SlopeArgs slope;               // at g and q
+  TrialArgs trial{};             // by which g is made; out null: it is there
+  AlongArgs along{};             // of a step that ends at g; sums null: none does
+  std::int64_t* room = nullptr;  // [kStepRoom]
+};
+inline void make_trial(const ResponseArgs& args, Exec& exec) {
+  if (args.trial.out) each(args.trial, args.n, exec);
+}
+inline void settle_slopes(const ResponseArgs& args, Exec& exec) {
+  settle(args.slope, args.n, exec);
+  if (args.along.sums) settle(args.along, args.n, exec);
+}
 }  // namespace monge::kernels
 
 #define MONGE_NEWTON_EACH_BODIES(X) \

@@ -18,21 +18,23 @@ DenseModel<T>::DenseModel(Alternation<T>& alternation, const Coarse<T>* coarse, 
 }
 
 template <class T>
-void DenseModel<T>::respond(const double* g, double* q, Exec& exec) {
+void DenseModel<T>::respond(const kernels::ResponseArgs& args, Exec& exec) {
   const double eps = alternation_.epsilon();
-  kernels::each(kernels::RoundArgs<T>{g, alternation_.moved()}, columns().weight.size, exec);
+  kernels::make_trial(args, exec);
+  kernels::each(kernels::RoundArgs<T>{args.g, alternation_.moved()}, columns().weight.size, exec);
   alternation_.lead(1, exec);
   alternation_.sweep_following(exec);
   kernels::each(
-      kernels::TotalArgs<T>{columns().weight, columns().potential, columns().softmin, eps, q},
+      kernels::TotalArgs<T>{columns().weight, columns().potential, columns().softmin, eps, args.q},
       columns().weight.size, exec);
   kernels::each(kernels::RowResponseArgs<T>{rows().weight, rows().potential, rows().softmin,
                                             rows().penalty, eps, response_.data()},
                 rows().weight.size, exec);
-  const kernels::MeasureArgs<T> args{
+  kernels::settle_slopes(args, exec);
+  const kernels::MeasureArgs<T> side{
       .f = rows().potential, .s = nullptr, .weight = rows().weight, .penalty = rows().penalty};
   kernels::Measures measures;
-  kernels::measure<T>({&args, 1}, &measures, exec);
+  kernels::measure<T>({&side, 1}, &measures, exec);
   dual_ = measures.dual + eps * rows().mass * columns().mass;
 }
 
@@ -68,7 +70,10 @@ void DenseModel<T>::squares(double* out, Exec& exec) {
 }
 
 template <class T>
-void DenseModel<T>::solve(const kernels::CgArgs& cg, Exec& exec) {
+void DenseModel<T>::step(const kernels::StepArgs& args, Exec& exec) {
+  const kernels::CgArgs& cg = args.cg;
+  squares(args.diagonal.diagonal, exec);
+  kernels::prepare(args, exec);
   kernels::conjugate_gradients(
       cg, [&] { product(cg.p, cg.w, exec); },
       [&] {

@@ -15,12 +15,12 @@ class DenseModel {
   DenseModel(Alternation<T>& alternation, const Coarse<T>* coarse, Exec& exec);
 
   NewtonSide side() const { return {weight_.data(), columns().weight.size, columns().penalty}; }
-  void respond(const double* g, double* q, Exec& exec);
+  void respond(const kernels::ResponseArgs& args, Exec& exec);
   double dual(Exec&) const { return dual_; }
   bool projects() const;
   void squares(double* out, Exec& exec);
   void product(const double* v, double* out, Exec& exec);  // P^T D1^-1 P v
-  void solve(const kernels::CgArgs& cg, Exec& exec);
+  void step(const kernels::StepArgs& args, Exec& exec);
 
  private:
   const typename Alternation<T>::Half& rows() const { return alternation_.leading(); }

@@ -45,13 +45,14 @@ struct NewtonReport {
 
 /// A Model has
 ///   NewtonSide side() const
-///   void respond(const double* g, double* q, Exec&)
-///     sets f to the best for g and writes the column totals of (f, g); what follows is of the last
-///     response
+///   void respond(const kernels::ResponseArgs&, Exec&)
+///     sets f to the best for g, writes the column totals of (f, g) and what they say; what follows
+///     is of the last response
 ///   double dual(Exec&)                     D(f, g) - sum b conjugate(g) + eps sum q; may wait
 ///   bool projects() const                  whether S does not see constants; after dual()
-///   void squares(double* out, Exec&)       out_j = sum_i P_ij^2 / D1_i
-///   void solve(const kernels::CgArgs&, Exec&)  CG (kernels/cg.hpp) with S = diag - P^T D1^-1 P
+///   void step(const kernels::StepArgs&, Exec&)
+///     CG (kernels/cg.hpp) with S = diag(curvature) - P^T D1^-1 P, whose diagonal takes
+///     sum_i P_ij^2 / D1_i
 template <class Model>
 class Newton {
  public:
@@ -61,7 +62,9 @@ class Newton {
         n_(side_.size),
         exec_(exec),
         scratch_((2 * kPointVectors + kStepVectors) * n_, exec.device),
-        found_(1, exec.device) {
+        found_(1, exec.device),
+        room_(kernels::kStepRoom, exec.device) {
+    kernels::each(kernels::FillArgs<std::int64_t>{0, room_.data()}, room_.size(), exec);
     double* next = scratch_.data();
     for (Point* point : {&at_, &trial_})
       for (double** v : {&point->g, &point->q, &point->slope, &point->log_slope, &point->curvature})
@@ -125,18 +128,20 @@ class Newton {
     copy(to, exec_.device, from, exec_.device, n_ * std::int64_t{sizeof(double)}, exec_.stream);
   }
 
-  /// `from`: where a trial step began.
-  Found visit(Point& point, const Point* from = nullptr) {
+  /// `trial`: the step from at_ that leads there, if any.
+  Found visit(Point& point, const kernels::TrialArgs& trial = {}) {
     ++report_.responses;
     Found* const found = found_.data();
-    model_.respond(point.g, point.q, exec_);
-    kernels::settle(kernels::SlopeArgs{side_.weight, point.g, point.q, side_.penalty, o_->eps,
-                                       point.slope, point.log_slope, point.curvature, &found->sums},
-                    n_, exec_);
-    if (from)
-      kernels::settle(
-          kernels::AlongArgs{from->g, point.g, from->slope, point.slope, o_->eps, &found->along},
-          n_, exec_);
+    kernels::ResponseArgs args{
+        .n = n_,
+        .g = point.g,
+        .q = point.q,
+        .slope = {side_.weight, point.g, point.q, side_.penalty, o_->eps, point.slope,
+                  point.log_slope, point.curvature, &found->sums},
+        .trial = trial,
+        .room = room_.data()};
+    if (trial.out) args.along = {at_.g, point.g, at_.slope, point.slope, o_->eps, &found->along};
+    model_.respond(args, exec_);
     Found now;
     copy(&now, Device{}, found, exec_.device, sizeof now, exec_.stream);
     const auto [columns, mass, residual, excess, curvature] = now.sums.value;
@@ -151,18 +156,17 @@ class Newton {
   /// cg_.x = a step.
   void solve(bool on_logarithm) {
     ++report_.diagonals;
-    model_.squares(diagonal_, exec_);
-    kernels::each(kernels::SchurDiagonalArgs{at_.curvature, diagonal_, kLeastDiagonal, diagonal_},
-                  n_, exec_);
-    kernels::each(kernels::RightSideArgs{on_logarithm ? at_.log_slope : at_.slope, at_.curvature,
-                                         on_logarithm ? at_.correction : 0, cg_.r},
-                  n_, exec_);
     cg_.curvature = at_.curvature;
     cg_.forcing = std::min(0.1, std::sqrt(at_.residual));
     cg_.radius = kBoundary * o_->eps;
     cg_.most = std::min(o_->max_products - report_.products, o_->max_step_products);
     cg_.projects = model_.projects();
-    model_.solve(cg_, exec_);
+    model_.step({.diagonal = {at_.curvature, diagonal_, kLeastDiagonal, diagonal_},
+                 .right = {on_logarithm ? at_.log_slope : at_.slope, at_.curvature,
+                           on_logarithm ? at_.correction : 0, cg_.r},
+                 .cg = cg_,
+                 .room = room_.data()},
+                exec_);
   }
 
   /// A Newton step, on the logarithm or plain; false, and nothing has moved, where none of its
@@ -172,8 +176,7 @@ class Newton {
     solve(on_logarithm);
     double alpha = 1;
     for (int halving = 0; halving <= kHalvings; ++halving, alpha /= 2) {
-      kernels::each(kernels::TrialArgs{at_.g, cg_.x, alpha, side_.penalty, trial_.g}, n_, exec_);
-      const Found found = visit(trial_, &at_);
+      const Found found = visit(trial_, {at_.g, cg_.x, alpha, side_.penalty, trial_.g});
       if (halving == 0) report_.products += found.cg.products;
       const auto [first, second] = found.along.value;
       if (!(first > 0)) return false;
@@ -203,6 +206,7 @@ class Newton {
   NewtonReport report_;
   Buffer<double> scratch_;
   Buffer<Found> found_;
+  Buffer<std::int64_t> room_;
   Point at_, trial_;
   kernels::CgArgs cg_{};
   double* diagonal_;

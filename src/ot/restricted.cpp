@@ -118,30 +118,26 @@ void Restricted<T>::set_epsilon(double eps, Exec& exec) {
 }
 
 template <class T>
-void Restricted<T>::respond(const double* g, double* q, Exec& exec) {
+void Restricted<T>::respond(const kernels::ResponseArgs& args, Exec& exec) {
   const auto softmin = [&](Axis& axis, const Axis& from) {
-    kernels::sparse_softmin({.pairs = axis.pairs(),
-                             .h = from.h.data(),
-                             .rest = axis.rest.data(),
-                             .eps = eps_,
-                             .out = axis.softmin.data(),
-                             .shares = axis.shares.data()},
-                            exec);
+    return kernels::SparseSoftminArgs{.pairs = axis.pairs(),
+                                      .h = from.h.data(),
+                                      .rest = axis.rest.data(),
+                                      .eps = eps_,
+                                      .out = axis.softmin.data(),
+                                      .shares = axis.shares.data()};
   };
-  kernels::each(
-      kernels::BiasArgs<double>{g, columns_.log_weight, columns_.size(), eps_, columns_.h.data()},
-      columns_.size(), exec);
-  softmin(rows_, columns_);
-  kernels::settle(
-      kernels::RestrictedRowsArgs{rows_.weight.data(), rows_.log_weight, rows_.softmin.data(),
-                                  rows_.rest.data(), rows_.penalty, eps_, rows_.h.data(),
-                                  factor_.data(), inverse_.data(), &sums_.data()->rows},
-      rows_.size(), exec);
-  softmin(columns_, rows_);
-  kernels::settle(kernels::RestrictedColumnsArgs{columns_.weight.data(), g, columns_.softmin.data(),
-                                                 columns_.rest.data(), eps_, q, totals_.data(),
-                                                 &sums_.data()->columns},
-                  columns_.size(), exec);
+  kernels::sparse_respond(
+      {.bias = {args.g, columns_.log_weight, columns_.size(), eps_, columns_.h.data()},
+       .rows = softmin(rows_, columns_),
+       .from_rows = {rows_.weight.data(), rows_.log_weight, rows_.softmin.data(), rows_.rest.data(),
+                     rows_.penalty, eps_, rows_.h.data(), factor_.data(), inverse_.data(),
+                     &sums_.data()->rows},
+       .columns = softmin(columns_, rows_),
+       .from_columns = {columns_.weight.data(), args.g, columns_.softmin.data(),
+                        columns_.rest.data(), eps_, args.q, totals_.data(), &sums_.data()->columns},
+       .response = args},
+      exec);
 }
 
 template <class T>
@@ -174,13 +170,12 @@ kernels::SparseApplyArgs Restricted<T>::of_columns(const double* v, double* out,
 }
 
 template <class T>
-void Restricted<T>::squares(double* out, Exec& exec) const {
-  kernels::sparse_apply(of_columns(inverse_.data(), out, 2), exec);
-}
-
-template <class T>
-void Restricted<T>::solve(const kernels::CgArgs& cg, Exec& exec) const {
-  kernels::sparse_cg({of_rows(cg.p, between_.data()), of_columns(between_.data(), cg.w), cg}, exec);
+void Restricted<T>::step(const kernels::StepArgs& args, Exec& exec) const {
+  kernels::sparse_step({.squares = of_columns(inverse_.data(), args.diagonal.diagonal, 2),
+                        .rows = of_rows(args.cg.p, between_.data()),
+                        .columns = of_columns(between_.data(), args.cg.w),
+                        .step = args},
+                       exec);
 }
 
 template <class T>

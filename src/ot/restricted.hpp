@@ -6,7 +6,7 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/sparse_cg.hpp"
+#include "kernels/sparse_newton.hpp"
 #include "ot/alternation.hpp"
 #include "ot/newton_cg.hpp"
 
@@ -30,11 +30,10 @@ class Restricted {
   void set_epsilon(double eps, Exec& exec);
 
   NewtonSide side() const { return {columns_.weight.data(), columns_.size(), columns_.penalty}; }
-  void respond(const double* g, double* q, Exec& exec);
+  void respond(const kernels::ResponseArgs& args, Exec& exec);
   double dual(Exec& exec);
   bool projects() const;
-  void squares(double* out, Exec& exec) const;
-  void solve(const kernels::CgArgs& cg, Exec& exec) const;
+  void step(const kernels::StepArgs& args, Exec& exec) const;
 
   // Of the last response, after dual():
   /// Share of the plan outside the support.

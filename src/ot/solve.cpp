@@ -35,8 +35,7 @@ constexpr double kFarBelow = 12;            // the epsilon of their nodes over t
 constexpr double kFirstSupport = 0.02;      // of the range of the cost
 constexpr double kSupportPatience = 10;     // predicted iterations that are not worth a support
 constexpr std::int64_t kManyPoints = 1000, kManyOnGpu = 1 << 18;  // where a subsample pays
-constexpr int kPassesAhead = 4;       // that an epsilon takes at least, but for luck,
-constexpr int kPassesBehind = 2;      // and behind a solve in float
+constexpr int kPassesAhead = 4;       // that an epsilon takes at least, but for luck
 constexpr double kRoughError = 5e-7;  // that a rough kernel may still show as it is, and
 constexpr double kRoughShare = 0.8;   // of the tolerance: exact passes then find it met
 
@@ -66,7 +65,6 @@ Solve<T>::Solve(const Problem<T>& problem, const SinkhornOptions& options, Exec&
       mixing_(problem, alternation_, exec),
       checks_(options),
       kernel_cache_(cache_bytes(options, exec.device)),
-      ahead_(kPassesAhead),
       level_tolerance_(kLevelTolerance),
       may_be_rough_(options.criterion == Criterion::residual) {
   if (!forest) return;
@@ -82,13 +80,22 @@ Start<T> Solve<T>::in_float(const Start<T>& start) {
     auto begun = solve_in_float(problem_, op_, options_, exec_);
     for (SinkhornPhase& phase : begun.report.phases) phase.why += ", in float32";
     record_.count(begun.report);
-    annealed_ = true;
-    ahead_ = kPassesBehind;
+    begun_error_ = begun.report.marginal_error;
     begun_f_ = widened(begun.f, exec_);
     begun_g_ = widened(begun.g, exec_);
     return {begun_f_.view(), begun_g_.view()};
   }
   return start;
+}
+
+// Of two Balanced sides the potentials are their softmins, which sweeps would otherwise look for.
+template <class T>
+void Solve<T>::take_up() {
+  using Kind = kernels::Penalty::Kind;
+  const auto &lead = alternation_.leading(), &follow = alternation_.following();
+  if constexpr (std::is_same_v<T, double>)
+    if (lead.penalty.kind == Kind::balanced && follow.penalty.kind == Kind::balanced)
+      alternation_.set_following(begun_g_.data(), begun_f_.data(), begun_g_.data(), exec_);
 }
 
 template <class T>
@@ -99,7 +106,7 @@ SinkhornResult<T> Solve<T>::run(const Start<T>& start) {
   const bool cold = !start.f.size && !start.g.size;
   passes_are_many_ = begun_ > kFarBelow * options_.epsilon;
   const bool anneals = options_.annealing == Annealing::automatic && (cold || begun_ > 0);
-  annealed_ = anneals;
+  annealed_ = anneals || begun_g_.size() > 0;
   double first = begun_ > 0 ? begun_ / 2 : op_.range() / kSkippedLevels;
   Start<T> begin = start;
   std::optional<Initial<T>> found;
@@ -185,13 +192,15 @@ void Solve<T>::begin(double eps) {
   leave_fast(eps);
   mixing_.end();
   const double left = 2.0 * (options_.max_iterations - record_.iterations);
-  alternation_.absorb(std::min<double>(ahead_, left), kernel_cache_, false, exec_);
+  alternation_.absorb(std::min<double>(kPassesAhead, left), kernel_cache_, false, exec_);
 }
 
 template <class T>
 void Solve<T>::target() {
   begin_target();
-  if (const int k = record_.last() ? 0 : wants_support())
+  if (begun_g_.size()) take_up();
+  const bool met = begun_g_.size() > 0 && begun_error_ <= options_.tolerance;
+  if (const int k = record_.last() || met ? 0 : wants_support())
     if (support(k, "at the target epsilon")) return;
   for (int at_target = 1;; ++at_target) {
     const bool last = record_.last();
@@ -250,7 +259,7 @@ void Solve<T>::target() {
       }
       const bool far = checks_.to_go(record_.iterations) > kSupportPatience;
       if (!rough && (at_target == 1 || far)) {
-        if (const int k = at_target > 1 ? wants_support(slow(at_target)) : 0) {
+        if (const int k = at_target > 1 || met ? wants_support(slow(at_target)) : 0) {
           if (support(k, "the target is slow to reach")) return;
           mixing_.end();
           checks_.restart();

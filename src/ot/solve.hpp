@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 
 #include "ot/mixing.hpp"
 #include "ot/multiscale.hpp"
 #include "ot/record.hpp"
 #include "ot/relaxation.hpp"
+#include "ot/support.hpp"
 
 namespace monge {
 template <class T>
@@ -41,6 +43,7 @@ class Solve {
   void begin(double eps);
   void target();
   void begin_target();
+  void take_up();
 
   void step_along(double factor, bool moves);
   bool strayed(const Check& check);
@@ -74,11 +77,12 @@ class Solve {
   Record<T> record_;
   Relaxation relaxation_;
   Mixing<T> mixing_;
+  std::optional<SupportPhase<T>> support_;
   CheckPlan checks_;
   const std::int64_t kernel_cache_;
-  Buffer<T> begun_f_, begun_g_;  // in float
-  int ahead_;                    // passes that an epsilon takes at least
-  Buffer<T> before_;             // g at the level before
+  Buffer<T> begun_f_, begun_g_;  // in float, whose residual was
+  double begun_error_ = 0;
+  Buffer<T> before_;  // g at the level before
   double level_tolerance_, window_error_ = 0;
   int flat_ = 0, window_start_ = 0;
   double stage_error_ = std::numeric_limits<double>::infinity();

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 
 #include "ot/newton.hpp"
 #include "ot/solve.hpp"
 #include "ot/spread.hpp"
-#include "ot/support.hpp"
 
 namespace monge {
 namespace {
@@ -38,25 +38,27 @@ int Solve<T>::wants_support(bool slow) {
       alternation_.epsilon() > support_below_ || (cuda && op_.planted()))
     return 0;
   if (by_name) return Phase::kFirst;
-  constexpr int kCounts[] = {Phase::kFirst, 2 * Phase::kFirst, Phase::kMost};
-  const auto lost = outside<T>(problem_, alternation_, kCounts, exec_);
+  constexpr int kAllCounts[] = {Phase::kFirst, 2 * Phase::kFirst, Phase::kMost};
+  // Lists of a GPU are fast up to 64 entries.
+  const std::span<const int> counts(kAllCounts, exec_.device.is_cuda() ? 2 : 3);
+  const auto lost = outside<T>(problem_, alternation_, counts, exec_);
   if (lost.empty()) return Phase::kFirst;
   if (lost.back() > kScattered) {
     support_below_ = alternation_.epsilon() / 2;
     return 0;
   }
-  int c = 0;
-  while (kCounts[c] < Phase::kMost && lost[c] > kGathered) ++c;
-  return kCounts[c];
+  std::size_t c = 0;
+  while (c + 1 < counts.size() && lost[c] > kGathered) ++c;
+  return counts[c];
 }
 
 // From the pair in hand and its epsilon. True: the solve ends with it.
 template <class T>
 bool Solve<T>::support(int k, const char* why) {
   record_.phase("support", why);
-  SupportPhase<T> phase(alternation_, options_.tolerance, kernel_cache_, exec_);
+  if (!support_) support_.emplace(alternation_, options_.tolerance, kernel_cache_, exec_);
   bool ended = false;
-  const auto outcome = phase.run(
+  const auto outcome = support_->run(
       options_.epsilon,
       [&](const Check& check) {
         record_.iterated();

@@ -41,7 +41,13 @@ SupportPhase<T>::SupportPhase(Alternation<T>& alternation, double tolerance, std
       exec_(exec),
       model_(alternation.leading(), alternation.following(), exec),
       newton_(model_, exec),
-      totals_(alternation.following().weight.size, exec.device) {}
+      before_(alternation.following().weight.size, exec.device),
+      trial_(before_.size(), exec.device) {}
+
+template <class T>
+void SupportPhase<T>::respond(Buffer<double>& g, double eps) {
+  solve(g, eps, std::numeric_limits<double>::infinity());
+}
 
 template <class T>
 NewtonReport SupportPhase<T>::solve(Buffer<double>& g, double eps, double tolerance) {
@@ -57,29 +63,22 @@ NewtonReport SupportPhase<T>::solve(Buffer<double>& g, double eps, double tolera
   return report;
 }
 
-template <class T>
-void SupportPhase<T>::respond(const Buffer<double>& g) {
-  model_.respond(g.data(), totals_.data(), exec_);
-  model_.dual(exec_);
-}
-
 // Newton at every epsilon on the way, from g extrapolated linearly. Returns where it arrived.
 template <class T>
 double SupportPhase<T>::follow_path(Buffer<double>& g, double from, double to) {
-  Buffer<double> before, trial(g.size(), exec_.device);
-  double eps = from, eps_before = from, factor = kFirstFactor;
+  double eps = from, factor = kFirstFactor;
   while (eps > to) {
     const double next = std::max(eps * factor, to);
-    assign<double>(trial, g.view(), exec_);
-    if (before.size()) {
-      const double ahead = (next - eps) / (eps - eps_before);
-      add(trial, ahead, g, exec_);
-      add(trial, -ahead, before, exec_);
+    assign<double>(trial_, g.view(), exec_);
+    if (before_eps_ > eps) {
+      const double ahead = (next - eps) / (eps - before_eps_);
+      add(trial_, ahead, g, exec_);
+      add(trial_, -ahead, before_, exec_);
     }
-    if (solve(trial, next, kPathTolerance).converged) {
-      assign<double>(before, g.view(), exec_);
-      std::swap(g, trial);
-      eps_before = std::exchange(eps, next);
+    if (solve(trial_, next, kPathTolerance).converged) {
+      assign<double>(before_, g.view(), exec_);
+      std::swap(g, trial_);
+      before_eps_ = std::exchange(eps, next);
       factor = std::max(std::pow(factor, kFaster), kLeastFactor);
     } else if (factor < kMostFactor) {
       factor = std::min(std::sqrt(factor), kMostFactor);
@@ -106,6 +105,7 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
   }
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   double eps = alternation_.epsilon(), before = kInfinity, dual = -kInfinity;
+  before_eps_ = 0;
   int idle = 0;
   bool seen = false;  // this pair, with fewer entries
   for (;;) {
@@ -123,9 +123,9 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
     }
     model_.refresh(rows_, columns_, eps, exec_);
     auto g = in_double(
-        VectorView<const T>(alternation_.following().potential, totals_.size(), 1, exec_.device),
+        VectorView<const T>(alternation_.following().potential, before_.size(), 1, exec_.device),
         exec_);
-    respond(g);
+    respond(g, eps);
     outcome_.lost = model_.lost();
     seen = outcome_.lost > kTooMuch && outcome_.lost <= kMayGather && outcome_.k < most_;
     if (seen) {
@@ -157,11 +157,10 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
         dual = -kInfinity;
       }
       eps = reached;
-      model_.set_epsilon(eps, exec_);
-      respond(g);
+      respond(g, eps);
     }
     kernels::shift(g.data(), g.size(), -model_.gauge(), exec_);
-    respond(g);
+    respond(g, eps);
     // What the solve moved through the remainders is what the next visit will find wrong.
     const double moved = std::abs(model_.lost() - outcome_.lost);
     if (outcome_.lost > kRaise || !helped || (!descends && moved > tolerance_ / 2))

@@ -36,7 +36,7 @@ class SupportPhase {
                      int first = kFirst);
 
  private:
-  void respond(const Buffer<double>& g);
+  void respond(Buffer<double>& g, double eps);
   NewtonReport solve(Buffer<double>& g, double eps, double tolerance);
   double follow_path(Buffer<double>& g, double from, double to);
 
@@ -47,7 +47,9 @@ class SupportPhase {
   Restricted<T> model_;
   Newton<Restricted<T>> newton_;
   typename Alternation<T>::TopLists rows_, columns_;
-  Buffer<double> totals_;
+  // Of the path in epsilon: the point before the last, kept from visit to visit, and the next.
+  Buffer<double> before_, trial_;
+  double before_eps_ = 0;
   SupportOutcome outcome_;
 };
 }  // namespace monge

@@ -226,9 +226,16 @@ TYPED_TEST(DenseNewton, AnswersAsTheDensePlanDoes) {
       alternation.follow(1, exec);
     }
     DenseModel<T> model(alternation, nullptr, exec);
-    const auto g = potential_in_double(alternation, exec);
-    Buffer<double> q(g.size()), got(g.size()), squares(g.size()), v(g.size());
-    model.respond(g.data(), q.data(), exec);
+    auto g = potential_in_double(alternation, exec);
+    Buffer<double> q(g.size()), got(g.size()), squares(g.size()), v(g.size()), slopes(3 * g.size());
+    kernels::SlopeArgs::Result sums;
+    const auto side = model.side();
+    model.respond({.n = side.size,
+                   .g = g.data(),
+                   .q = q.data(),
+                   .slope = {side.weight, g.data(), q.data(), side.penalty, eps, slopes.data(),
+                             slopes.data() + side.size, slopes.data() + 2 * side.size, &sums}},
+                  exec);
     const double rows = model.dual(exec);
     for (std::int64_t j = 0; j < v.size(); ++j) v[j] = std::cos(static_cast<double>(j));
     model.product(v.data(), got.data(), exec);

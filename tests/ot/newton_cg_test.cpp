@@ -20,8 +20,9 @@ struct DenseModel {
         B(penalty_of<double>(b)) {}
 
   NewtonSide side() const { return {pair.b.data(), static_cast<std::int64_t>(pair.m()), B}; }
-  void respond(const double* g, double* q, Exec&) {
-    pair.g.assign(g, g + pair.m());
+  void respond(const kernels::ResponseArgs& args, Exec& exec) {
+    kernels::make_trial(args, exec);
+    pair.g.assign(args.g, args.g + pair.m());
     curvature.assign(pair.n(), 0);
     for (std::size_t i = 0; i < pair.n(); ++i) {
       double top = -1e300, sum = 0;
@@ -40,7 +41,8 @@ struct DenseModel {
     }
     P = pair.plan();
     const auto columns = pair.columns(P);
-    std::copy(columns.begin(), columns.end(), q);
+    std::copy(columns.begin(), columns.end(), args.q);
+    kernels::settle_slopes(args, exec);
     dual_ = reference::DensePair::conjugate(pair.a, pair.f, pair.A) +
             pair.eps * reference::DensePair::sum(pair.a) * reference::DensePair::sum(pair.b);
   }
@@ -54,13 +56,16 @@ struct DenseModel {
         out[j] += P[i * pair.m() + j] * sum / curvature[i];
     }
   }
-  void squares(double* out, Exec&) const {
+  void squares(double* out) const {
     std::fill_n(out, pair.m(), 0.0);
     for (std::size_t i = 0; i < pair.n(); ++i)
       for (std::size_t j = 0; j < pair.m() && curvature[i] > 0; ++j)
         out[j] += std::pow(P[i * pair.m() + j], 2) / curvature[i];
   }
-  void solve(const kernels::CgArgs& cg, Exec& exec) const {
+  void step(const kernels::StepArgs& args, Exec& exec) const {
+    const kernels::CgArgs& cg = args.cg;
+    squares(args.diagonal.diagonal);
+    kernels::prepare(args, exec);
     kernels::conjugate_gradients(
         cg, [&] { product(cg.p, cg.w); },
         [&] {

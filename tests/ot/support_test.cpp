@@ -88,11 +88,17 @@ struct RestrictedPair {
 
   /// The restricted dual, and q.
   double dual(Buffer<double>& q) {
-    model.respond(g.data(), q.data(), begun.exec);
-    double value = model.dual(begun.exec);
-    for (std::int64_t j = 0; j < g.size(); ++j)
-      value += half().weight[j] * half().penalty.conjugate(g[j]) - eps() * q[j];
-    return value;
+    Buffer<double> slopes(3 * g.size());
+    double* const at = slopes.data();
+    kernels::SlopeArgs::Result sums;
+    const auto side = model.side();
+    model.respond({.n = side.size,
+                   .g = g.data(),
+                   .q = q.data(),
+                   .slope = {side.weight, g.data(), q.data(), side.penalty, eps(), at,
+                             at + side.size, at + 2 * side.size, &sums}},
+                  begun.exec);
+    return model.dual(begun.exec) + sums.value[0] - eps() * sums.value[1];
   }
 };
 

@@ -1,4 +1,4 @@
-#include "kernels/sparse_cg.hpp"
+#include "kernels/sparse_newton.hpp"
 
 #include <gtest/gtest.h>
 
@@ -16,7 +16,7 @@ struct SchurCase {
   std::int64_t n, m;
   std::vector<std::int64_t> row_offsets{0}, column_offsets{0};
   std::vector<std::int32_t> in_rows, in_columns;
-  std::vector<double> row_shares, column_shares, q, ones, curvature, diagonal, right;
+  std::vector<double> row_shares, column_shares, q, ones, inverse, curvature, right;
 
   SchurCase(std::int64_t n, std::int64_t m, double more) : n(n), m(m), q(m), ones(n, 1.0) {
     std::vector<std::vector<std::pair<std::int32_t, double>>> columns(m);
@@ -36,6 +36,7 @@ struct SchurCase {
       double share = 0;  // of what stayed: rows of shares add up to 1
       for (auto e = row_offsets[i]; e < std::ssize(in_rows); ++e) share += row_shares[e];
       for (auto e = row_offsets[i]; e < std::ssize(in_rows); ++e) row_shares[e] /= share;
+      inverse.push_back(static_cast<double>(n) / (p * share));
       row_offsets.push_back(std::ssize(in_rows));
     }
     for (std::int64_t j = 0; j < m; ++j) {
@@ -48,7 +49,6 @@ struct SchurCase {
       curvature.push_back(q[j] * (1 + more));
     }
     if (m > 20) curvature[4] = 0;  // frozen
-    diagonal = curvature;
     right = testing::random_vector<double>(m, 3, 1000000, -1, 1);
     for (std::int64_t j = 0; j < m; ++j) right[j] = curvature[j] > 0 ? right[j] * curvature[j] : 0;
   }
@@ -72,30 +72,31 @@ struct SchurCase {
   Run run(CgArgs how) const {
     Run out{std::vector<double>(m), {}};
     std::vector<Cg> state(1);
-    std::vector<double> r = right, z(m), p(m), w(m), between(n);
+    std::vector<double> diagonal(m), r(m), z(m), p(m), w(m), between(n);
+    std::vector<std::int64_t> room(kStepRoom, 0);
     testing::Placed on;
     Exec exec = on.exec();
     how.n = m;
     how.curvature = on.in(curvature);
-    how.diagonal = on.in(diagonal);
+    double* const on_diagonal = on.out(diagonal);
+    how.diagonal = on_diagonal;
     how.r = on.out(r), how.x = on.out(out.x), how.z = on.out(z), how.p = on.out(p);
     how.w = on.out(w), how.state = on.out(state);
     double* const on_rows = on.out(between);
     const Sparse rows{on.in(row_offsets), on.in(in_rows), nullptr, n, std::ssize(in_rows)};
     const Sparse columns{on.in(column_offsets), on.in(in_columns), nullptr, m,
                          std::ssize(in_columns)};
-    sparse_cg({.rows = {.pairs = rows,
-                        .shares = on.in(row_shares),
-                        .scale = on.in(ones),
-                        .v = how.p,
-                        .out = on_rows},
-               .columns = {.pairs = columns,
-                           .shares = on.in(column_shares),
-                           .scale = on.in(q),
-                           .v = on_rows,
-                           .out = how.w},
-               .cg = how},
-              exec);
+    const auto of_columns = [&](const double* v, double* to, int power) -> SparseApplyArgs {
+      return {columns, on.in(column_shares), on.in(q), v, to, power};
+    };
+    sparse_step({.squares = of_columns(on.in(inverse), on_diagonal, 2),
+                 .rows = {rows, on.in(row_shares), on.in(ones), how.p, on_rows},
+                 .columns = of_columns(on_rows, how.w, 1),
+                 .step = {.diagonal = {how.curvature, on_diagonal, 1e-13, on_diagonal},
+                          .right = {on.in(right), how.curvature, 0, how.r},
+                          .cg = how,
+                          .room = on.out(room)}},
+                exec);
     on.finish();
     out.state = state[0];
     return out;
@@ -118,7 +119,7 @@ CgArgs tight(bool projects = false) {
 }
 
 // Sizes on both sides of a warp, a block and, on a GPU, of what is under way at once.
-TEST(SparseCg, SolvesTheSystem) {
+TEST(SparseStep, SolvesTheSystem) {
   for (const auto& [n, m] : {std::pair<std::int64_t, std::int64_t>{1, 1},
                              {30, 33},
                              {400, 90},
@@ -128,7 +129,7 @@ TEST(SparseCg, SolvesTheSystem) {
     testing::on_every_device([&] {
       const auto got = in.run(tight());
       const auto product = in.product(got.x);
-      // r.z = |r|^2 in the norm of 1 / D has fallen by 1e-26.
+      // r.z, |r|^2 in the norm of the diagonal's inverse, has fallen by 1e-26.
       for (std::int64_t j = 0; j < m; ++j) {
         const double left =
             in.curvature[j] > 0 ? in.curvature[j] * got.x[j] - product[j] - in.right[j] : got.x[j];
@@ -142,7 +143,7 @@ TEST(SparseCg, SolvesTheSystem) {
 }
 
 // S of two exact marginals does not see constants.
-TEST(SparseCg, LeavesOutConstants) {
+TEST(SparseStep, LeavesOutConstants) {
   SchurCase in(50, 15, 0);
   in.q.assign(15, 0);  // q = P^T 1 for rows of mass 1 / n
   for (std::int64_t i = 0; i < in.n; ++i)
@@ -157,7 +158,8 @@ TEST(SparseCg, LeavesOutConstants) {
       in.column_shares.push_back(in.row_shares[row - in.in_rows.begin()] /
                                  static_cast<double>(in.n) / in.q[j]);
     }
-  in.curvature = in.diagonal = in.q;
+  in.curvature = in.q;
+  in.inverse.assign(in.n, static_cast<double>(in.n));
   double mean = 0;
   for (const double r : in.right) mean += r / static_cast<double>(in.m);
   testing::on_every_device([&] {
@@ -170,7 +172,7 @@ TEST(SparseCg, LeavesOutConstants) {
   });
 }
 
-TEST(SparseCg, StopsAtTheBoundaryAndWhenProductsAreSpent) {
+TEST(SparseStep, StopsAtTheBoundaryAndWhenProductsAreSpent) {
   const SchurCase in(400, 90, 0.01);
   testing::on_every_device([&] {
     const double whole = largest(in.run(tight()).x);
@@ -188,7 +190,7 @@ TEST(SparseCg, StopsAtTheBoundaryAndWhenProductsAreSpent) {
   });
 }
 
-TEST(SparseCg, RepeatsBitForBit) {
+TEST(SparseStep, RepeatsBitForBit) {
   const SchurCase in(3000, 2500, 0.05);
   testing::on_every_device([&] { EXPECT_EQ(in.run(tight()).x, in.run(tight()).x); });
 }
