@@ -144,7 +144,7 @@ OPTIONS = (
     Option(
         "initializer",
         "automatic",
-        "where a solve without a start begins. 'automatic': 'subsample' from 4 000 points a side on (on a GPU 262 144, in "
+        "where a solve without a start begins. 'automatic': 'subsample' from 1 000 points a side on (on a GPU 262 144, in "
         "up to 4 dimensions), else 'zero'; "
         "'gaussian': the closed form between Gaussians of the same moments (squared costs); 'sorting': the monotone "
         "plan, in dimension 1; 'subsample': the solution of a sixteenth of the points. NotAvailable where it does not "
