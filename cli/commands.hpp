@@ -17,6 +17,8 @@ enum ExitCode {
 
 void add_solve(CLI::App& app, int& exit_code);
 void add_divergence(CLI::App& app, int& exit_code);
+void add_gradient(CLI::App& app, int& exit_code);
+void add_hvp(CLI::App& app, int& exit_code);
 void add_batch(CLI::App& app, int& exit_code);
 void add_info(CLI::App& app, int& exit_code);
 }  // namespace monge::cli

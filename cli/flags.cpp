@@ -219,7 +219,8 @@ void add_flags(CLI::App& command, Flags& f) {
       ->group(kRun);
   command
       .add_option("--initializer", f.initializer,
-                  "Where a solve begins: automatic (default), zero, gaussian, sorting, subsample")
+                  "Where a solve begins: automatic (default), zero, gaussian, sorting, subsample, "
+                  "coarse (grids)")
       ->option_text("NAME")
       ->group(kRun);
   command

@@ -35,6 +35,8 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", monge::info().version);
   cli::add_solve(app, code);
   cli::add_divergence(app, code);
+  cli::add_gradient(app, code);
+  cli::add_hvp(app, code);
   cli::add_batch(app, code);
   cli::add_info(app, code);
   try {

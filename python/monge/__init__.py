@@ -11,8 +11,9 @@ import logging
 
 from ._batch import Solutions, solve_batch, solve_sample_batch
 from ._core import SinkhornCheck, SinkhornPhase, SinkhornReport, version
-from ._derivatives import Hvp, Jvp, Linearization, Vjp
+from ._derivatives import DivergenceLinearization, Hvp, Jvp, Linearization, Vjp
 from ._divergence import Divergence, DivergenceGradient, divergence
+from ._divergence_batch import Divergences, divergence_batch
 from ._errors import (
     ConvergenceWarning,
     DeviceError,
@@ -23,7 +24,8 @@ from ._errors import (
     OutOfMemory,
 )
 from ._labels import Labels
-from ._lattice import LatticeDivergence, LatticeSolution, divergence_lattice, solve_lattice
+from ._lattice import divergence_lattice, solve_lattice
+from ._lattice_solution import LatticeDivergence, LatticeSolution
 from ._load import load
 from ._marginals import KL, TV, Balanced
 from ._plan import ComposedPlan, Images, Moments, Pairs, Plan, SparsePlan, TransposedPlan
@@ -45,6 +47,8 @@ __all__ = [
     "DeviceError",
     "Divergence",
     "DivergenceGradient",
+    "DivergenceLinearization",
+    "Divergences",
     "Error",
     "Gradient",
     "Hvp",
@@ -73,6 +77,7 @@ __all__ = [
     "__version__",
     "c_transform",
     "divergence",
+    "divergence_batch",
     "divergence_lattice",
     "load",
     "semi_dual",

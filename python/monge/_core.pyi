@@ -226,6 +226,8 @@ class Initializer(enum.Enum):
 
     subsample = 4
 
+    coarse = 5
+
 class Precision(enum.Enum):
     automatic = 0
 
@@ -563,6 +565,112 @@ class CompositionF64:
 
     def dense(self, limit: int, device: str, call: Call) -> Annotated[NDArray[numpy.float64], dict(shape=(None, None))]: ...
 
+class SolveOptions:
+    def __init__(self, tolerance: float, max_iterations: int, strict: bool) -> None: ...
+
+class DerivativeReport:
+    """How far a derivative's linear solve went."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether the residual met the tolerance."""
+
+    @property
+    def iterations(self) -> int:
+        """Of block conjugate gradients."""
+
+    @property
+    def passes(self) -> int:
+        """Sweeps over all pairs."""
+
+    @property
+    def residual(self) -> float:
+        """Relative, the worst of all directions."""
+
+    @property
+    def marginal_error(self) -> float:
+        """Of the plan: derivatives inherit it."""
+
+    @property
+    def error_estimate(self) -> float:
+        """Relative, from both."""
+
+    @property
+    def gap(self) -> float:
+        """
+        Least eigenvalue of the scaled Schur complement; 0: not estimated, as with several directions.
+        """
+
+    @property
+    def diagonal_ratio(self) -> float:
+        """Least of the Schur complement's diagonal over the marginals'."""
+
+    @property
+    def tv_margin(self) -> float:
+        """
+        Distance of the potentials of a TV side from its kinks, in units of cost.
+        """
+
+@overload
+def linearize(plan: PlanF32, call: Call) -> LinearizationF32: ...
+
+@overload
+def linearize(plan: PlanF64, call: Call) -> LinearizationF64: ...
+
+class LinearizationF32:
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def m(self) -> int: ...
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def marginal_error(self) -> float: ...
+
+    @property
+    def tv_margin(self) -> float: ...
+
+    def hvp(self, count: int, dx: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, DerivativeReport]: ...
+
+    def jvp(self, count: int, dx: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, list[float], DerivativeReport]: ...
+
+    def vjp(self, count: int, f: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, g: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, source: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, target: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, map: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, transport_cost: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, list[float], list[float], list[float], DerivativeReport]: ...
+
+    def hessian(self, side: Side, limit: int, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None, None, None))], int]: ...
+
+class LinearizationF64:
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def m(self) -> int: ...
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def marginal_error(self) -> float: ...
+
+    @property
+    def tv_margin(self) -> float: ...
+
+    def hvp(self, count: int, dx: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, DerivativeReport]: ...
+
+    def jvp(self, count: int, dx: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, list[float], DerivativeReport]: ...
+
+    def vjp(self, count: int, f: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, g: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, source: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, target: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, map: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, transport_cost: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, list[float], list[float], list[float], DerivativeReport]: ...
+
+    def hessian(self, side: Side, limit: int, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None, None, None))], int]: ...
+
 class DivergenceOptions(SinkhornOptions):
     def __init__(self) -> None: ...
 
@@ -620,6 +728,12 @@ def divergence(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), wri
 def divergence(x: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)], a: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None, y: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)], b: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None, options: DivergenceOptions, on_check: object | None, call: Call) -> DivergenceF64: ...
 
 @overload
+def divergence_batch(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)]], a: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None] | None, y: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)]], b: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None] | None, options: DivergenceOptions, epsilon: Sequence[float], marginal_a: Sequence[tuple[str, float]], marginal_b: Sequence[tuple[str, float]], mass_tolerance: Sequence[float], on_check: object | None, call: Call) -> list[DivergenceF32]: ...
+
+@overload
+def divergence_batch(x: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)]], a: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, y: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)]], b: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, options: DivergenceOptions, epsilon: Sequence[float], marginal_a: Sequence[tuple[str, float]], marginal_b: Sequence[tuple[str, float]], mass_tolerance: Sequence[float], on_check: object | None, call: Call) -> list[DivergenceF64]: ...
+
+@overload
 def divergence_lattice(lattice: Lattice, a: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)], b: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)], options: DivergenceOptions, on_check: object | None, call: Call) -> DivergenceF32: ...
 
 @overload
@@ -645,6 +759,36 @@ class DivergenceF64:
     def potential_b(self) -> Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)]: ...
 
     def take_gradient(self) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None,))], Annotated[NDArray[numpy.float64], dict(shape=(None,))]]: ...
+
+class DivergenceLinearizationF32:
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def m(self) -> int: ...
+
+    @property
+    def device(self) -> str: ...
+
+    def hvp(self, count: int, dx: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, DerivativeReport]: ...
+
+@overload
+def linearize_divergence(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)], a: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, y: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)], b: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, options: DivergenceOptions, f_ab: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], g_ab: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], f_aa: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], g_aa: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], f_bb: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], g_bb: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], call: Call) -> DivergenceLinearizationF32: ...
+
+@overload
+def linearize_divergence(x: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)], a: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None, y: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)], b: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None, options: DivergenceOptions, f_ab: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)], g_ab: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)], f_aa: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)], g_aa: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)], f_bb: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)], g_bb: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)], call: Call) -> DivergenceLinearizationF64: ...
+
+class DivergenceLinearizationF64:
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def m(self) -> int: ...
+
+    @property
+    def device(self) -> str: ...
+
+    def hvp(self, count: int, dx: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, DerivativeReport]: ...
 
 class LabelledCloudsF32:
     def problem(self, a: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, b: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, marginal_a: tuple[str, float], marginal_b: tuple[str, float], total_mass: float | None, mass_tolerance: float, stream: int, bounds: tuple[Annotated[NDArray[numpy.int64], dict(shape=(None,), writable=False)], Annotated[NDArray[numpy.int64], dict(shape=(None,), writable=False)], Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)]] | None = None) -> ProblemF32: ...
@@ -691,18 +835,32 @@ class SavedSolutionF32:
     def cost(self) -> tuple[str, float] | None: ...
 
     @property
+    def shapes(self) -> tuple[list[int], list[int]] | None: ...
+
+    @property
+    def labels(self) -> tuple[Annotated[NDArray[numpy.int64], dict(shape=(None,), writable=False)], Annotated[NDArray[numpy.int64], dict(shape=(None,), writable=False)], Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)], int, float, float] | None: ...
+
+    @property
+    def x(self) -> Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)]: ...
+
+    @property
+    def y(self) -> Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)]: ...
+
+    def labelled(self, x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | None, y: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | None) -> LabelledCloudsF32: ...
+
+    @property
     def reference_weights(self) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)], Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)]] | None: ...
 
     @property
     def result(self) -> SinkhornResultF32: ...
 
-    def problem(self, x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | None, y: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | None, C: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | None, a: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, b: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None) -> ProblemF32: ...
+    def problem(self, x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | None, y: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | None, C: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | None, a: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, b: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, labelled: LabelledCloudsF32 | None = None) -> ProblemF32: ...
 
 @overload
-def save(path: str, problem: ProblemF32, result: SinkhornResultF32, options: SinkhornOptions, points: bool, given_type: str, reference: str, r_a: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, r_b: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None) -> None: ...
+def save(path: str, problem: ProblemF32, result: SinkhornResultF32, options: SinkhornOptions, points: bool, given_type: str, reference: str, r_a: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, r_b: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, labels: tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)], Annotated[NDArray[numpy.int64], dict(shape=(None,), writable=False)], Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)], Annotated[NDArray[numpy.int64], dict(shape=(None,), writable=False)], Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)], float, float] | None = None) -> None: ...
 
 @overload
-def save(path: str, problem: ProblemF64, result: SinkhornResultF64, options: SinkhornOptions, points: bool, given_type: str, reference: str, r_a: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None, r_b: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None) -> None: ...
+def save(path: str, problem: ProblemF64, result: SinkhornResultF64, options: SinkhornOptions, points: bool, given_type: str, reference: str, r_a: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None, r_b: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None, labels: tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)], Annotated[NDArray[numpy.int64], dict(shape=(None,), writable=False)], Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)], Annotated[NDArray[numpy.int64], dict(shape=(None,), writable=False)], Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)], float, float] | None = None) -> None: ...
 
 class SavedSolutionF64:
     @property
@@ -721,12 +879,26 @@ class SavedSolutionF64:
     def cost(self) -> tuple[str, float] | None: ...
 
     @property
+    def shapes(self) -> tuple[list[int], list[int]] | None: ...
+
+    @property
+    def labels(self) -> tuple[Annotated[NDArray[numpy.int64], dict(shape=(None,), writable=False)], Annotated[NDArray[numpy.int64], dict(shape=(None,), writable=False)], Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)], int, float, float] | None: ...
+
+    @property
+    def x(self) -> Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)]: ...
+
+    @property
+    def y(self) -> Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)]: ...
+
+    def labelled(self, x: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | None, y: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | None) -> LabelledCloudsF64: ...
+
+    @property
     def reference_weights(self) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)], Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)]] | None: ...
 
     @property
     def result(self) -> SinkhornResultF64: ...
 
-    def problem(self, x: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | None, y: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | None, C: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | None, a: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None, b: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None) -> ProblemF64: ...
+    def problem(self, x: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | None, y: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | None, C: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | None, a: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None, b: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None, labelled: LabelledCloudsF64 | None = None) -> ProblemF64: ...
 
 def load(path: str) -> object: ...
 
@@ -736,6 +908,11 @@ class BatchF32:
     def problem(self, entry: int) -> ProblemF32: ...
 
     def result(self, entry: int) -> SinkhornResultF32: ...
+
+    def referenced(self, entry: int) -> ReferencedProblemF32: ...
+
+    def refer(self, epsilon: Sequence[float], r_a: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None] | None, r_b: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None] | None) -> None:
+        """Every problem under r_a r_b^T; None means counting."""
 
     def values(self) -> Annotated[NDArray[numpy.float64], dict(shape=(None,))]: ...
 
@@ -773,6 +950,11 @@ class BatchF64:
 
     def result(self, entry: int) -> SinkhornResultF64: ...
 
+    def referenced(self, entry: int) -> ReferencedProblemF64: ...
+
+    def refer(self, epsilon: Sequence[float], r_a: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, r_b: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None) -> None:
+        """Every problem under r_a r_b^T; None means counting."""
+
     def values(self) -> Annotated[NDArray[numpy.float64], dict(shape=(None,))]: ...
 
     def marginal_errors(self) -> Annotated[NDArray[numpy.float64], dict(shape=(None,))]: ...
@@ -791,3 +973,12 @@ class BatchF64:
     def solve(self, options: SinkhornOptions, epsilon: Sequence[float], start_f: Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, start_g: Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, on_check: object | None, call: Call) -> None: ...
 
 def go_on_batch(batch: BatchF64, options: SinkhornOptions, epsilon: Sequence[float], begun: BatchF32, which: Sequence[int], on_check: object | None, call: Call) -> None: ...
+
+@overload
+def divergence_stack(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)]], a: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None] | None, y: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)]], b: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None] | None, options: DivergenceOptions, call: Call) -> tuple[list[float], list[str], list[float], Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))], Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))], Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None]: ...
+
+@overload
+def divergence_stack(x: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)]], a: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, y: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)]], b: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, options: DivergenceOptions, call: Call) -> tuple[list[float], list[str], list[float], Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))], Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))], Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None]:
+    """
+    Of at least one entry, all of one size: values, statuses (of the first solve that did not converge), worst marginal errors; potentials [B, 3, n] (f of ab, f and g of aa) and [B, 3, m] (g of ab, f and g of bb); gradients.
+    """

@@ -13,6 +13,7 @@ from ._device import current_stream
 from ._errors import InvalidArgument
 
 CoreLinearization = _core.LinearizationF32 | _core.LinearizationF64
+CoreDivergence = _core.DivergenceLinearizationF32 | _core.DivergenceLinearizationF64
 
 
 class Hvp(NamedTuple):
@@ -53,31 +54,20 @@ class Vjp(NamedTuple):
     report: _core.DerivativeReport
 
 
-class Linearization:
-    """A solution and its first derivatives, from which all others are solved: see
-    ``Solution.linearize``. The same object serves any number of products."""
+class _Products:
+    """What Hessian products are taken of: a solution or a divergence, and its first derivatives."""
 
     def __init__(
         self,
-        core: CoreLinearization,
+        core: CoreLinearization | CoreDivergence,
         to: ToFramework,
         threads: int,
         dtype: np.dtype[Any],
     ):
-        self._core = core
+        self._core: Any = core
         self._to = to
         self._threads = threads
         self._dtype = dtype
-
-    @property
-    def marginal_error(self) -> float:
-        """L1 distance of the plan's marginals from what optimality asks for, over the mass."""
-        return self._core.marginal_error
-
-    @property
-    def tv_margin(self) -> float:
-        """How far the potentials of TV sides are from their kinks, in units of cost; else infinite."""
-        return self._core.tv_margin
 
     def _call(self) -> _core.Call:
         return _core.Call(self._threads, stream=current_stream(self._core.device))
@@ -125,7 +115,32 @@ class Linearization:
             _core.SolveOptions(tolerance, max_iterations, strict),
             self._call(),
         )
-        return Hvp(*(self._answer(part, directions) for part in parts), report)
+        arrays = (self._answer(part, directions) for part in parts)
+        return Hvp._make([*arrays, report])
+
+    def _answer(self, part: Any, directions: _Directions) -> Any:
+        if part is None:
+            return None
+        found = self._to(part)
+        return found if directions.several else found[0]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(n={self._core.n}, m={self._core.m}, dtype={self._dtype})"
+
+
+class Linearization(_Products):
+    """A solution and its first derivatives, from which all others are solved: see
+    ``Solution.linearize``. The same object serves any number of products."""
+
+    @property
+    def marginal_error(self) -> float:
+        """L1 distance of the plan's marginals from what optimality asks for, over the mass."""
+        return float(self._core.marginal_error)
+
+    @property
+    def tv_margin(self) -> float:
+        """How far the potentials of TV sides are from their kinks, in units of cost; else infinite."""
+        return float(self._core.tv_margin)
 
     def jvp(
         self,
@@ -153,7 +168,7 @@ class Linearization:
             self._call(),
         )
         arrays = (self._answer(part, directions) for part in parts)
-        return Jvp(*arrays, directions.number(cost), report)
+        return Jvp._make([*arrays, directions.number(cost), report])
 
     def vjp(
         self,
@@ -190,7 +205,7 @@ class Linearization:
         )
         arrays = (self._answer(part, given) for part in (dx, dy, da, db))
         numbers = (given.number(part) for part in (depsilon, drho_a, drho_b))
-        return Vjp(*arrays, *numbers, report)
+        return Vjp._make([*arrays, *numbers, report])
 
     def hessian(self, of: str = "x", *, limit: int = _core.DENSE_LIMIT) -> Any:
         """The dense Hessian of the value in the points of one side, (n, d, n, d): 'x' or 'y'. A
@@ -201,14 +216,10 @@ class Linearization:
         value, _ = self._core.hessian(side, limit, self._call())
         return self._to(value)
 
-    def _answer(self, part: Any, directions: _Directions) -> Any:
-        if part is None:
-            return None
-        found = self._to(part)
-        return found if directions.several else found[0]
 
-    def __repr__(self) -> str:
-        return f"Linearization(n={self._core.n}, m={self._core.m}, dtype={self._dtype})"
+class DivergenceLinearization(_Products):
+    """A divergence and its first derivatives: see ``Divergence.linearize``. Of its products ``df`` and
+    ``dg`` are those of the plan's potentials."""
 
 
 class _Directions:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from . import _core, _progress
 from ._arrays import Array, ToFramework, framework_of, vector
+from ._derivatives import DivergenceLinearization
 from ._device import current_stream, device_of
 from ._errors import InvalidArgument, NotAvailable
 from ._keywords import (
@@ -44,9 +46,17 @@ class Divergence:
     """
 
     def __init__(
-        self, core: Any, ab: Solution, aa: Solution, bb: Solution, gradient: bool, to: ToFramework
+        self,
+        core: Any,
+        ab: Solution,
+        aa: Solution,
+        bb: Solution,
+        gradient: bool,
+        to: ToFramework,
+        linearized: Callable[[], DivergenceLinearization] | None = None,
     ):
         self._core = core
+        self._linearized = linearized
         self._gradient = gradient
         self._to = to
         self.ab = ab
@@ -124,6 +134,18 @@ class Divergence:
             )
         return DivergenceGradient(*self._parts)
 
+    def linearize(self) -> DivergenceLinearization:
+        """The divergence and its first derivatives, for Hessian products (``.hvp``). Solve to a small
+        ``tolerance``, as derivatives inherit the marginal error.
+
+        Raises:
+            NotAvailable: (a NotImplementedError) on grids.
+            InvalidArgument: (a ValueError) a potential of a TV side is on its kink.
+        """
+        if self._linearized is None:
+            raise NotAvailable("[derivatives] second derivatives are known between points alone")
+        return self._linearized()
+
     def __repr__(self) -> str:
         n, m = self.ab.shape
         state = "converged" if self.converged else "/".join(self.statuses)
@@ -131,6 +153,37 @@ class Divergence:
             f"Divergence({n} x {m}, {state}: value={self.value:.8g}, masses={self.masses[0]:.6g} and "
             f"{self.masses[1]:.6g}, epsilon={self.epsilon:.4g})"
         )
+
+
+def divergence_options(
+    ground: Ground,
+    sides: tuple[Marginal, Marginal],
+    masses: float,
+    gradients: bool,
+    **of_solves: Any,
+) -> _core.DivergenceOptions:
+    """Of a cost, both marginals, how well masses must agree, and the keywords that `fill` takes."""
+    options = fill(_core.DivergenceOptions(), **of_solves)
+    options.set_cost(ground.name, ground.power)
+    options.marginal_a, options.marginal_b = to_spec(sides[0]), to_spec(sides[1])
+    options.mass_tolerance = masses
+    options.gradients = bool(gradients)
+    return options
+
+
+def linearize_divergence(
+    measures: tuple[Array, Array, Array | None, Array | None],
+    potentials: Sequence[Any],
+    options: _core.DivergenceOptions,
+    to: ToFramework,
+    threads: int,
+) -> DivergenceLinearization:
+    """Between (x, y, a, b) at the potentials f, g of the solves ab, aa, bb."""
+    x, y, a, b = measures
+    call = _core.Call(threads, stream=current_stream(device_of(x)))
+    arguments: Any = (x, a, y, b, options, *potentials, call)
+    core = _core.linearize_divergence(*arguments)
+    return DivergenceLinearization(core, to, threads, x.dtype)
 
 
 def undebiased(total_mass: Any, reference: Any, verb: str) -> None:
@@ -143,6 +196,71 @@ def undebiased(total_mass: Any, reference: Any, verb: str) -> None:
         raise NotAvailable(
             "[divergence] only the product reference has a debiased form", "reference"
         )
+
+
+Cloud = tuple[Array, Array | None]  # points and weights
+
+
+def between(
+    core: Any,
+    alpha: Cloud,
+    beta: Cloud,
+    *,
+    ground: Ground,
+    sides: tuple[Any, Any],
+    mass_tolerance: float,
+    epsilon: float,
+    gradients: bool,
+    to: ToFramework,
+    threads: int,
+) -> Divergence:
+    """What the core found of two clouds."""
+    dtype = alpha[0].dtype
+
+    def solution(source: Cloud, target: Cloud, result: Any) -> Solution:
+        problem = _core.point_problem(
+            source[0],
+            target[0],
+            ground.name,
+            ground.power,
+            source[1],
+            target[1],
+            *sides,
+            None,
+            mass_tolerance,
+            current_stream(device_of(source[0])),
+        )
+        return Solution(
+            problem,
+            None,
+            result,
+            cost=ground.spec,
+            epsilon=epsilon,
+            reference="product",
+            to=to,
+            threads=threads,
+            dtype=dtype,
+        )
+
+    def linearized() -> DivergenceLinearization:
+        options = _core.DivergenceOptions()
+        options.set_cost(ground.name, ground.power)
+        options.marginal_a, options.marginal_b = sides
+        options.mass_tolerance, options.epsilon = mass_tolerance, epsilon
+        terms = (core.ab, core.aa, core.bb)
+        potentials = [part for term in terms for part in (term.f, term.g)]
+        measures = (alpha[0], beta[0], alpha[1], beta[1])
+        return linearize_divergence(measures, potentials, options, to, threads)
+
+    return Divergence(
+        core,
+        solution(alpha, beta, core.ab),
+        solution(alpha, alpha, core.aa),
+        solution(beta, beta, core.bb),
+        gradients,
+        to,
+        linearized,
+    )
 
 
 @documented
@@ -208,8 +326,11 @@ def divergence(
     source, target = typed_points(x, y, precision, tolerance)
     ground = Ground.of(cost, cost_factor)
     side_a, side_b = marginals_of_reach(marginals, None, reach, ground)
-    options = fill(
-        _core.DivergenceOptions(),
+    options = divergence_options(
+        ground,
+        (side_a, side_b),
+        mass_tolerance(source.dtype, a, b),
+        gradients,
         epsilon=epsilon_of(epsilon, blur, ground),
         tolerance=tolerance,
         max_iterations=max_iterations,
@@ -225,10 +346,6 @@ def divergence(
         kernel_cache=kernel_cache,
         translate=translate,
     )
-    options.set_cost(ground.name, ground.power)
-    options.marginal_a, options.marginal_b = to_spec(side_a), to_spec(side_b)
-    options.mass_tolerance = mass_tolerance(source.dtype, a, b)
-    options.gradients = bool(gradients)
     weights_a, weights_b = vector(a, "a", source.dtype), vector(b, "b", source.dtype)
     count, to = thread_count(threads), framework_of(x, y)
     stream = current_stream(device_of(source))
@@ -247,42 +364,17 @@ def divergence(
             _core.Call(count, hook, stream),
         )
 
-    def solution(
-        side: tuple[Array, Array | None], other: tuple[Array, Array | None], result: Any
-    ) -> Solution:
-        problem = _core.point_problem(
-            side[0],
-            other[0],
-            ground.name,
-            ground.power,
-            side[1],
-            other[1],
-            options.marginal_a,
-            options.marginal_b,
-            None,
-            options.mass_tolerance,
-            stream,
-        )
-        return Solution(
-            problem,
-            None,
-            result,
-            cost=ground.spec,
-            epsilon=options.epsilon,
-            reference="product",
-            to=to,
-            threads=count,
-            dtype=source.dtype,
-        )
-
-    alpha, beta = (source, weights_a), (target, weights_b)
-    answer = Divergence(
+    answer = between(
         core,
-        solution(alpha, beta, core.ab),
-        solution(alpha, alpha, core.aa),
-        solution(beta, beta, core.bb),
-        options.gradients,
-        to,
+        (source, weights_a),
+        (target, weights_b),
+        ground=ground,
+        sides=(options.marginal_a, options.marginal_b),
+        mass_tolerance=options.mass_tolerance,
+        epsilon=options.epsilon,
+        gradients=options.gradients,
+        to=to,
+        threads=count,
     )
     logger.info("%r", answer)
     for part in (answer.ab, answer.aa, answer.bb):

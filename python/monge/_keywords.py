@@ -177,8 +177,8 @@ def start_of(start: Any, dtype: np.dtype[Any]) -> tuple[Array | None, Array | No
     if isinstance(start, Solution):
         start = start.potentials
     f, g = start if isinstance(start, (tuple, list)) and len(start) == 2 else (None, start)
-    if g is None:
-        raise InvalidArgument("[options] start lacks g: give (f, g) or g alone", "start")
+    if f is None and g is None:
+        raise InvalidArgument("[options] start has no potential: give (f, g) or g alone", "start")
     return vector(f, "start[0]", dtype), vector(g, "start[1]", dtype)
 
 

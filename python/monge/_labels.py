@@ -24,9 +24,9 @@ class Labels:
 
 
 class Labelled(NamedTuple):
-    """Of a solution: the points with coordinates appended, and the points themselves."""
+    """Of a solution: the points with coordinates appended, what the core made them of, and the points."""
 
     core: Any
-    labels: Labels
+    arguments: tuple[Any, ...]
     source: Array
     target: Array

@@ -12,11 +12,25 @@ from ._errors import InvalidArgument
 LATTICES = ("solve_lattice", "divergence_lattice")
 # Of monge.torch: nothing that is no number can be given to an operator of torch, or come back from one.
 TORCH = ("sinkhorn", "sinkhorn_divergence")
-SAMPLES = ("solve_sample", "solve_sample_batch", "divergence", *LATTICES, *TORCH)
+SAMPLES = (
+    "solve_sample",
+    "solve_sample_batch",
+    "divergence",
+    "divergence_batch",
+    *LATTICES,
+    *TORCH,
+)
 # In solve_batch a start is an entry's.
 STARTED = ("solve", "solve_sample", "solve_sample_batch", "solve_lattice")
-SINGLE = ("solve", "solve_sample", "divergence", *LATTICES)
-STREAMED = ("solve", "solve_sample", "solve_batch", "solve_sample_batch", "divergence", *TORCH)
+STREAMED = (
+    "solve",
+    "solve_sample",
+    "solve_batch",
+    "solve_sample_batch",
+    "divergence",
+    "divergence_batch",
+    *TORCH,
+)
 ALL = (*STREAMED, *LATTICES)
 HOST = tuple(verb for verb in ALL if verb not in TORCH)
 REQUIRED = inspect.Parameter.empty
@@ -144,13 +158,13 @@ OPTIONS = (
     Option(
         "initializer",
         "automatic",
-        "where a solve without a start begins. 'automatic': 'subsample' from 1 000 points a side on (on a GPU 262 144, in "
-        "up to 4 dimensions), else 'zero'; "
+        "where a solve without a start begins. 'automatic': 'coarse' on grids of 256 points, 'subsample' from 1 000 "
+        "points a side on (on a GPU 262 144, in up to 4 dimensions), else 'zero'; "
         "'gaussian': the closed form between Gaussians of the same moments (squared costs); 'sorting': the monotone "
-        "plan, in dimension 1; 'subsample': the solution of a sixteenth of the points. NotAvailable where it does not "
+        "plan, in dimension 1; 'subsample': the solution of a quarter of the points; 'coarse': of masses on grids, the "
+        "solution between grids of half the points an axis, which starts alike. NotAvailable where it does not "
         "know the problem, as but zero none does a cost matrix.",
-        STREAMED,
-        choices=("automatic", "zero", "gaussian", "sorting", "subsample"),
+        choices=("automatic", "zero", "gaussian", "sorting", "subsample", "coarse"),
     ),
     Option("seed", 0, "integer >= 0 by which a subsample is drawn.", STREAMED),
     Option(
@@ -205,7 +219,7 @@ OPTIONS = (
     Option(
         "start",
         None,
-        "(f, g), g alone, or a Solution (see load) to start from, in units of the cost; f may be None.",
+        "(f, g), g alone, or a Solution (see load) to start from, in units of the cost; one of a pair may be None.",
         STARTED,
     ),
     Option(
@@ -227,7 +241,7 @@ OPTIONS = (
         "product",
         "measure of the entropy: 'product' a b^T, 'counting' (POT's 'entropy', OTT-JAX), or a pair "
         "(r_a, r_b) of positive weights. NotAvailable for TV sides, a total mass and a divergence.",
-        SINGLE,
+        HOST,
     ),
     Option(
         "threads",

@@ -209,9 +209,7 @@ class Solution:
                 "[derivatives] second derivatives are known without labels, for the product reference"
             )
         core = _core.linearize(self._core_plan, self._call())
-        dtype = np.dtype(
-            np.float32 if isinstance(core, _core.LinearizationF32) else np.float64
-        )
+        dtype = np.dtype(np.float32 if isinstance(core, _core.LinearizationF32) else np.float64)
         return Linearization(core, self._to, self._threads, dtype)
 
     def save(self, path: Any, *, points: bool = True) -> None:
@@ -222,10 +220,6 @@ class Solution:
         Raises:
             IoError: (an OSError) the file cannot be written.
         """
-        if self._labelled is not None:
-            raise NotAvailable(
-                "[store] a solution with labels cannot be saved: save its potentials"
-            )
         r_a, r_b = self._reference_weights
         _core.save(
             os.fspath(path),
@@ -237,6 +231,7 @@ class Solution:
             self.reference,
             r_a,
             r_b,
+            None if self._labelled is None else self._labelled.arguments,
         )
 
     # ---- the report

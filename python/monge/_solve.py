@@ -76,7 +76,7 @@ def _finish(
     threads: Any,
     to: ToFramework,
     dtype: np.dtype[Any],
-    labelled: Callable[[], Labelled] | None = None,
+    labelled: Callable[[], Labelled | None] = lambda: None,
 ) -> Found:
     def prepared(dtype: np.dtype[Any]) -> tuple[Any, Any, str, tuple[Any, Any]]:
         problem = problem_in(dtype)
@@ -110,7 +110,7 @@ def _finish(
         dtype=dtype,
         options=options,
         reference_weights=weights,
-        labelled=None if labelled is None else labelled(),
+        labelled=labelled(),
     )
     logger.info("%r", solution)
     report_unmet(solution, options.tolerance, stacklevel=3)
@@ -119,7 +119,7 @@ def _finish(
 
 def _labelled(
     labels: Labels | None, source: Array, target: Array, ground: Ground
-) -> Callable[[np.dtype[Any]], Any] | None:
+) -> Callable[[np.dtype[Any]], Labelled] | None:
     """What makes the points with labels appended, in a type."""
     if labels is None:
         return None
@@ -132,7 +132,7 @@ def _labelled(
     call = _core.Call(stream=current_stream(device_of(source)))
 
     def make(dtype: np.dtype[Any]) -> Any:
-        return _core.with_labels(
+        arguments = (
             source.astype(dtype, copy=False),
             whole(labels.source, "labels.source"),
             target.astype(dtype, copy=False),
@@ -140,8 +140,8 @@ def _labelled(
             np.ascontiguousarray(matrix(labels.table, "labels.table", np.float64)),
             number(labels.lambda_x, "labels.lambda_x"),
             number(labels.lambda_y, "labels.lambda_y"),
-            call,
         )
+        return Labelled(_core.with_labels(*arguments, call), arguments, source, target)
 
     return make
 
@@ -336,13 +336,13 @@ def solve_sample(
     sides = marginals_of_reach(marginals, total_mass, reach, ground)
 
     labelled_in = _labelled(labels, source, target, ground)
-    labelled: Any = None
+    labelled: Labelled | None = None
 
     def problem_in(dtype: np.dtype[Any]) -> Any:
         nonlocal labelled
         if labelled_in is not None:
             labelled = labelled_in(dtype)
-            return labelled.problem(*_measures(source, dtype, a, b, sides, total_mass, bounds))
+            return labelled.core.problem(*_measures(source, dtype, a, b, sides, total_mass, bounds))
         return _core.point_problem(
             source.astype(dtype, copy=False),
             target.astype(dtype, copy=False),
@@ -379,5 +379,5 @@ def solve_sample(
         threads=threads,
         to=framework_of(x, y),
         dtype=source.dtype,
-        labelled=None if labels is None else lambda: Labelled(labelled, labels, source, target),
+        labelled=lambda: labelled,
     )

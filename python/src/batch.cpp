@@ -1,61 +1,12 @@
 #include "monge/ot/batch.hpp"
 
-#include <nanobind/stl/variant.h>
-
 #include "bindings.hpp"
-#include "casts.hpp"
-#include "options.hpp"
+#include "entries.hpp"
+#include "referenced.hpp"
 #include "run.hpp"
 
 namespace monge::python {
 namespace {
-/// One for each entry: a list, or the slices of one array.
-template <class T>
-using Matrices = std::variant<nb::ndarray<const T, nb::ndim<3>>, std::vector<Matrix<T>>>;
-template <class T>
-using Vectors = std::variant<Matrix<T>, std::vector<std::optional<Vector<T>>>>;
-/// One for all entries, or one for each.
-template <class V>
-using Values = std::vector<V>;
-
-template <class V>
-const V& at(const Values<V>& values, std::size_t i) {
-  return values[values.size() == 1 ? 0 : i];
-}
-
-template <class T>
-std::vector<MatrixView<const T>> views(const Matrices<T>& given) {
-  std::vector<MatrixView<const T>> out;
-  if (const auto* list = std::get_if<1>(&given)) {
-    for (const auto& matrix : *list) out.push_back(view(matrix));
-    return out;
-  }
-  const auto& stack = std::get<0>(given);
-  const Device device = device_of(stack);
-  for (std::size_t i = 0; i < stack.shape(0); ++i)
-    out.emplace_back(stack.data() + static_cast<std::int64_t>(i) * stack.stride(0),
-                     static_cast<std::int64_t>(stack.shape(1)),
-                     static_cast<std::int64_t>(stack.shape(2)), stack.stride(1), stack.stride(2),
-                     device);
-  return out;
-}
-
-/// None is the core's empty view for every entry.
-template <class T>
-std::vector<VectorView<const T>> views(const std::optional<Vectors<T>>& given, std::size_t count) {
-  std::vector<VectorView<const T>> out;
-  if (!given) {
-    out.resize(count);
-  } else if (const auto* list = std::get_if<1>(&*given)) {
-    for (const auto& vector : *list) out.push_back(view(vector));
-  } else {
-    const auto rows = view(std::get<0>(*given));
-    for (std::int64_t i = 0; i < rows.rows; ++i)
-      out.emplace_back(&rows(i, 0), rows.cols, rows.col_stride, rows.device);
-  }
-  return out;
-}
-
 /// Problems, and in the end their results.
 template <class T>
 struct Batch {
@@ -63,7 +14,14 @@ struct Batch {
   Batch(Batch&&) noexcept = default;  // and no copy, which a vector would promise for its results
 
   std::vector<Problem<T>> problems;
-  std::vector<SinkhornResult<T>> results;
+  std::vector<ReferencedProblem<T>> referenced;  // none: under the product
+  std::vector<SinkhornResult<T>> results;        // of the equivalent problems where there are some
+
+  /// An entry to solve, and what its start becomes.
+  BatchEntry<T> entry(std::size_t i, SinkhornOptions options) const {
+    if (referenced.empty()) return {&problems[i], std::move(options)};
+    return {referenced[i].problem.get(), as_asked(referenced[i], std::move(options))};
+  }
   Device device() const { return problems.empty() ? Device{} : problems.front().device(); }
 };
 
@@ -73,17 +31,6 @@ Owned<V, 1> column(const Batch<T>& batch, V (*of)(const SinkhornReport&)) {
   for (std::size_t i = 0; i < batch.results.size(); ++i)
     out[static_cast<std::int64_t>(i)] = of(batch.results[i].report);
   return to_array(std::move(out));
-}
-
-/// Asked with the entry's index before the report.
-SinkhornOptions for_entry(const SinkhornOptions& options, double epsilon, std::size_t entry,
-                          const nb::object& on_check) {
-  SinkhornOptions out = options;
-  out.epsilon = epsilon;
-  if (on_check.is_none()) return out;
-  return with_callback(out, nb::cpp_function([entry, on_check](const nb::object& report) {
-                         return on_check(entry, report);
-                       }));
 }
 
 template <class T, class GeometryOf>
@@ -131,9 +78,32 @@ void bind(nb::module_& m, const char* name) {
           "result",
           [](const B& b, std::size_t i) -> const SinkhornResult<T>& { return b.results.at(i); },
           "entry"_a, inside)
+      .def(
+          "referenced",
+          [](const B& b, std::size_t i) {
+            return b.referenced.empty() ? nullptr : &b.referenced.at(i);
+          },
+          "entry"_a, inside)
+      .def(
+          "refer",
+          [](B& b, const Values<double>& epsilon, const std::optional<Vectors<T>>& r_a,
+             const std::optional<Vectors<T>>& r_b) {
+            const auto on_a = views<T>(r_a, b.problems.size()),
+                       on_b = views<T>(r_b, b.problems.size());
+            for (std::size_t i = 0; i < b.problems.size(); ++i)
+              b.referenced.push_back(
+                  with_reference(b.problems[i], at(epsilon, i), on_a[i], on_b[i]));
+          },
+          "epsilon"_a, "r_a"_a.noconvert().none(), "r_b"_a.noconvert().none(),
+          "Every problem under r_a r_b^T; None means counting.")
       .def("values",
            [](const B& b) {
-             return column<T, double>(b, [](const SinkhornReport& r) { return r.dual_value; });
+             Buffer<double> out(static_cast<std::int64_t>(b.results.size()));
+             for (std::size_t i = 0; i < b.results.size(); ++i)
+               out[static_cast<std::int64_t>(i)] =
+                   b.results[i].report.dual_value +
+                   (b.referenced.empty() ? 0 : b.referenced[i].map.value_offset);
+             return to_array(std::move(out));
            })
       .def("marginal_errors",
            [](const B& b) {
@@ -174,10 +144,17 @@ void bind(nb::module_& m, const char* name) {
              const nb::object& on_check, const Call& call) {
             std::vector<BatchEntry<T>> entries;
             entries.reserve(b.problems.size());
+            std::vector<Buffer<T>> held;  // starts of equivalent problems
+            const auto start = [&](Side side, std::size_t i,
+                                   const auto& given) -> VectorView<const T> {
+              const VectorView<const T> from = given ? view((*given)[i]) : VectorView<const T>{};
+              if (b.referenced.empty()) return from;
+              held.push_back(b.referenced[i].map.from_asked(side, from));
+              return held.back().view();
+            };
             for (std::size_t i = 0; i < b.problems.size(); ++i) {
-              entries.push_back({&b.problems[i], for_entry(options, at(epsilon, i), i, on_check)});
-              if (start_f) entries[i].start.f = view((*start_f)[i]);
-              if (start_g) entries[i].start.g = view((*start_g)[i]);
+              entries.push_back(b.entry(i, for_entry(options, at(epsilon, i), i, on_check)));
+              entries[i].start = {start(Side::source, i, start_f), start(Side::target, i, start_g)};
             }
             b.results =
                 run(call, b.device(), [&](Exec& exec) { return sinkhorn<T>(entries, exec); });
@@ -235,8 +212,8 @@ void bind_batch(nb::module_& m) {
         std::vector<BatchEntry<double>> entries;
         std::vector<const SinkhornResult<float>*> from;
         for (std::size_t k = 0; k < which.size(); ++k) {
-          entries.push_back({&batch.problems.at(k),
-                             for_entry(options, at(epsilon, which[k]), which[k], on_check)});
+          entries.push_back(
+              batch.entry(k, for_entry(options, at(epsilon, which[k]), which[k], on_check)));
           from.push_back(&begun.results.at(which[k]));
         }
         batch.results =

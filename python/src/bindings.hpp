@@ -10,8 +10,10 @@ void bind_reference(nanobind::module_& m);
 void bind_plan(nanobind::module_& m);
 void bind_derivatives(nanobind::module_& m);
 void bind_divergence(nanobind::module_& m);
+void bind_divergence_derivatives(nanobind::module_& m);
 void bind_labels(nanobind::module_& m);
 void bind_semi_dual(nanobind::module_& m);
 void bind_store(nanobind::module_& m);
 void bind_batch(nanobind::module_& m);
+void bind_divergence_stack(nanobind::module_& m);
 }  // namespace monge::python

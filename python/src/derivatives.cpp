@@ -3,59 +3,10 @@
 #include "bindings.hpp"
 #include "casts.hpp"
 #include "run.hpp"
+#include "tangents.hpp"
 
 namespace monge::python {
 namespace {
-template <class T>
-using Rows = std::optional<nb::ndarray<const T, nb::ndim<2>, nb::c_contig>>;  // [count, n]
-template <class T>
-using Points = std::optional<nb::ndarray<const T, nb::ndim<3>, nb::c_contig>>;  // [count, n, d]
-using Numbers = std::vector<double>;
-
-template <class T>
-MatrixView<const T> view(const Rows<T>& rows) {
-  if (!rows) return {};
-  const auto cols = static_cast<std::int64_t>(rows->shape(1));
-  return {rows->data(), static_cast<std::int64_t>(rows->shape(0)), cols, cols, 1, device_of(*rows)};
-}
-template <class T>
-MatrixView<const T> view(const Points<T>& points) {
-  if (!points) return {};
-  const auto d = static_cast<std::int64_t>(points->shape(2));
-  return {
-      points->data(),    static_cast<std::int64_t>(points->shape(0) * points->shape(1)), d, d, 1,
-      device_of(*points)};
-}
-
-/// [count, n, ...] of what the core returns flat; None where it is empty.
-template <class T>
-std::optional<Owned<T, 2>> to_rows_of(Buffer<T>&& buffer, std::int64_t count) {
-  return to_rows(std::move(buffer), count);
-}
-template <class T>
-std::optional<Owned<T, 3>> to_points(Buffer<T>&& buffer, std::int64_t count, std::int64_t d) {
-  if (buffer.size() == 0) return std::nullopt;
-  const std::int64_t n = buffer.size() / count / d;
-  return to_array<T, 3>(std::move(buffer), {count, n, d});
-}
-
-Wrt to_wrt(const std::vector<std::string>& names) {
-  static constexpr std::pair<const char*, Wrt> kNames[] = {
-      {"x", Wrt::source},         {"y", Wrt::target},        {"a", Wrt::source_weights},
-      {"b", Wrt::target_weights}, {"epsilon", Wrt::epsilon}, {"rho", Wrt::penalty}};
-  auto out = Wrt{};
-  for (const std::string& name : names) {
-    bool known = false;
-    for (const auto& [text, wrt] : kNames)
-      if (name == text) out = out | wrt, known = true;
-    if (!known)
-      throw InvalidArgument("[derivatives] wrt holds '" + name +
-                                "', wanted some of 'x', 'y', 'a', 'b', 'epsilon', 'rho'",
-                            "wrt");
-  }
-  return out;
-}
-
 template <class T>
 void bind(nb::module_& m, const char* name) {
   m.def(
@@ -91,14 +42,7 @@ void bind(nb::module_& m, const char* name) {
              const SolveOptions& options, const Call& call) {
             const Tangent<T> along{count,       view<T>(dx), view<T>(dy), view<T>(da),
                                    view<T>(db), depsilon,    drho_a,      drho_b};
-            const Wrt of = to_wrt(wrt);
-            auto out =
-                run(call, l.device(), [&](Exec& exec) { return hvp(l, along, of, options, exec); });
-            return std::tuple(
-                to_points(std::move(out.dx), count, l.dim()),
-                to_points(std::move(out.dy), count, l.dim()), to_rows_of(std::move(out.da), count),
-                to_rows_of(std::move(out.db), count), to_rows_of(std::move(out.df), count),
-                to_rows_of(std::move(out.dg), count), out.report);
+            return hvp_of(l, l.dim(), l.device(), along, wrt, options, call);
           },
           "count"_a, "dx"_a.none(), "dy"_a.none(), "da"_a.none(), "db"_a.none(), "depsilon"_a,
           "drho_a"_a, "drho_b"_a, "wrt"_a, "options"_a, "call"_a)

@@ -1,8 +1,8 @@
 #include "monge/ot/divergence.hpp"
 
 #include "bindings.hpp"
-#include "casts.hpp"
-#include "options.hpp"
+#include "entries.hpp"
+#include "monge/ot/batch.hpp"
 #include "run.hpp"
 
 namespace monge::python {
@@ -39,6 +39,31 @@ void bind(nb::module_& m, const char* name) {
       },
       "x"_a.noconvert(), "a"_a.noconvert().none(), "y"_a.noconvert(), "b"_a.noconvert().none(),
       "options"_a, "on_check"_a.none(), "call"_a);
+  m.def(
+      "divergence_batch",
+      [](const Matrices<T>& x, const std::optional<Vectors<T>>& a, const Matrices<T>& y,
+         const std::optional<Vectors<T>>& b, const DivergenceOptions& options,
+         const Values<double>& epsilon, const Values<MarginalSpec>& marginal_a,
+         const Values<MarginalSpec>& marginal_b, const Values<double>& mass_tolerance,
+         const nb::object& on_check, const Call& call) {
+        const auto xs = views<T>(x), ys = views<T>(y);
+        const auto as = views<T>(a, xs.size()), bs = views<T>(b, xs.size());
+        std::vector<DivergenceEntry<T>> entries;
+        entries.reserve(xs.size());
+        for (std::size_t i = 0; i < xs.size(); ++i) {
+          entries.push_back(
+              {{xs[i], as[i]}, {ys[i], bs[i]}, for_entry(options, at(epsilon, i), i, on_check)});
+          DivergenceOptions& own = entries.back().options;
+          own.marginal_a = to_marginal(at(marginal_a, i));
+          own.marginal_b = to_marginal(at(marginal_b, i));
+          own.mass_tolerance = at(mass_tolerance, i);
+        }
+        return run(call, xs.empty() ? Device{} : xs.front().device,
+                   [&](Exec& exec) { return divergence<T>(entries, exec); });
+      },
+      "x"_a.noconvert(), "a"_a.noconvert().none(), "y"_a.noconvert(), "b"_a.noconvert().none(),
+      "options"_a, "epsilon"_a, "marginal_a"_a, "marginal_b"_a, "mass_tolerance"_a,
+      "on_check"_a.none(), "call"_a);
   m.def(
       "divergence_lattice",
       [](const Lattice<double>& lattice, const Vector<T>& a, const Vector<T>& b,

@@ -16,8 +16,10 @@ NB_MODULE(_core, m) {
   monge::python::bind_plan(m);
   monge::python::bind_derivatives(m);
   monge::python::bind_divergence(m);
+  monge::python::bind_divergence_derivatives(m);
   monge::python::bind_labels(m);
   monge::python::bind_semi_dual(m);
   monge::python::bind_store(m);
   monge::python::bind_batch(m);
+  monge::python::bind_divergence_stack(m);
 }

@@ -2,21 +2,11 @@
 
 #include "bindings.hpp"
 #include "casts.hpp"
-#include "options.hpp"
+#include "referenced.hpp"
 #include "run.hpp"
 
 namespace monge::python {
 namespace {
-/// The callback is told what was asked for.
-template <class T>
-SinkhornOptions as_asked(const ReferencedProblem<T>& r, SinkhornOptions options) {
-  if (options.on_check)
-    options.on_check = [&r, asked = std::move(options.on_check)](const SinkhornReport& report) {
-      return asked(r.map.to_asked(report));
-    };
-  return options;
-}
-
 template <class T>
 void bind(nb::module_& m, const char* name) {
   using R = ReferencedProblem<T>;

@@ -68,7 +68,8 @@ void bind_options(nb::module_& m) {
       .value("zero", Initializer::zero)
       .value("gaussian", Initializer::gaussian)
       .value("sorting", Initializer::sorting)
-      .value("subsample", Initializer::subsample);
+      .value("subsample", Initializer::subsample)
+      .value("coarse", Initializer::coarse);
   nb::enum_<Precision>(m, "Precision")
       .value("automatic", Precision::automatic)
       .value("accurate", Precision::accurate)

@@ -216,31 +216,36 @@ struct ParentPlaneArgs {
   }
 };
 
+/// Of numbers that are no NaN: an instruction, where std::fmax is a call.
+MONGE_HOST_DEVICE inline double larger(double a, double b) { return a > b ? a : b; }
+MONGE_HOST_DEVICE inline double smaller(double a, double b) { return a < b ? a : b; }
+
 /// U_AB. The maximum over a coordinate is that of a concave quadratic which is linear along (1, 1):
 /// it is reached where x or y is at an end.
 MONGE_HOST_DEVICE inline double pair_bound(const NodeBox& a, const Plane& f, const NodeBox& b,
                                            const Plane& g, double scale) {
   double bound = f.top + g.top, size = std::fabs(f.top) + std::fabs(g.top);
+  const double half = 0.5 / scale;
   for (int k = 0; k < kTreeDimension; ++k) {
     const double t = f.slope[k], s = g.slope[k], x0 = a.middle(k), y0 = b.middle(k);
     const auto value = [&](double x, double y) {
       return t * (x - x0) + s * (y - y0) - scale * ((x - y) * (x - y));
     };
     const auto clip = [](double v, const NodeBox& box, int k) {
-      return std::fmin(std::fmax(v, box.low[k]), box.high[k]);
+      return smaller(larger(v, box.low[k]), box.high[k]);
     };
-    const double along_y = s / (2 * scale), along_x = t / (2 * scale);
-    const double best = std::fmax(std::fmax(value(a.low[k], clip(a.low[k] + along_y, b, k)),
-                                            value(a.high[k], clip(a.high[k] + along_y, b, k))),
-                                  std::fmax(value(clip(b.low[k] + along_x, a, k), b.low[k]),
-                                            value(clip(b.high[k] + along_x, a, k), b.high[k])));
+    const double along_y = half * s, along_x = half * t;
+    const double best = larger(larger(value(a.low[k], clip(a.low[k] + along_y, b, k)),
+                                      value(a.high[k], clip(a.high[k] + along_y, b, k))),
+                               larger(value(clip(b.low[k] + along_x, a, k), b.low[k]),
+                                      value(clip(b.high[k] + along_x, a, k), b.high[k])));
     bound += best;
-    const double far = std::fmax(a.high[k] - b.low[k], b.high[k] - a.low[k]);
+    const double far = larger(a.high[k] - b.low[k], b.high[k] - a.low[k]);
     size += std::fabs(t) * (a.high[k] - a.low[k]) + std::fabs(s) * (b.high[k] - b.low[k]) +
             scale * (far * far);
     // A clipped end is rounded, and the quadratic falls by the square of that.
-    const double reach = std::fmax(std::fmax(std::fabs(a.low[k]), std::fabs(a.high[k])),
-                                   std::fmax(std::fabs(b.low[k]), std::fabs(b.high[k])));
+    const double reach = larger(larger(std::fabs(a.low[k]), std::fabs(a.high[k])),
+                                larger(std::fabs(b.low[k]), std::fabs(b.high[k])));
     size += scale * kPlaneUlp * (reach * reach);
   }
   return std::isfinite(bound) ? bound + 16 * kPlaneUlp * size : bound;

@@ -455,14 +455,6 @@ struct CombinationArgs {
     out[e] = (x ? kx * x[e] : 0) + (y ? ky * y[e] : 0) + (s ? ks * s[e] : 0);
   }
 };
-/// p = z + beta p
-struct DirectionArgs {
-  const double* z;
-  double beta;
-  double* p;
-
-  MONGE_HOST_DEVICE void operator()(std::int64_t j) const { p[j] = z[j] + beta * p[j]; }
-};
 /// out = factor x scale_i^-1 or x scale_i; 0 where a division has none.
 struct ScaleArgs {
   const double *x, *scale;
@@ -729,6 +721,12 @@ struct ExactDiagonalArgs {
     diagonal[j] = d > 0 ? std::fmax(d - b * b * squares[j], kLeast * d) : 0;
   }
 };
+/// r = start - r
+struct ResidualArgs {
+  const double* start;
+  double* r;
+  MONGE_HOST_DEVICE void operator()(std::int64_t j) const { r[j] = start[j] - r[j]; }
+};
 /// The largest of numbers >= 0, as a result of sum().
 struct Largest {
   double value = 0;
@@ -788,35 +786,37 @@ struct GaugeShiftArgs {
 };
 }  // namespace monge::kernels
 
-#define MONGE_DERIVATIVE_EACH_BODIES_OF(X, T)                                                    \
-  X(LinearSideArgs<T>)                                                                           \
-  X(OverRatioArgs<T>)                                                                            \
-  X(DirectionsArgs<T>)                                                                           \
-  X(UnitTangentArgs<T>)                                                                          \
-  X(UnitCurvatureArgs<T>)                                                                        \
-  X(WeightTangentArgs<T>)                                                                        \
-  X(TermArgs<T>)                                                                                 \
-  X(OwnChangeArgs<T>)                                                                            \
-  X(MeanArgs<T>)                                                                                 \
-  X(BoundMoveArgs<T>)                                                                            \
-  X(PotentialMoveArgs<T>)                                                                        \
-  X(SchurRightArgs<T>)                                                                           \
-  X(ZeroWeightMoveArgs<T>)                                                                       \
-  X(FlowArgs<T>)                                                                                 \
-  X(PointProductArgs<T>)                                                                         \
-  X(WeightProductArgs<T>)                                                                        \
-  X(RelativeArgs<T>)                                                                             \
-  X(ImageMoveArgs<T>)                                                                            \
-  X(MarginalMoveArgs<T>)                                                                         \
-  X(CombinationArgs<T>)                                                                          \
-  X(CotangentArgs<T>) X(ImageCotangentArgs<T>) X(MultiplierArgs<T>) X(AdjointRightArgs<T>)       \
-      X(CrossedArgs<T>) X(TurnGaugedArgs<T>) X(StrengthArgs<T>) X(CarriedArgs<T>) X(TurnArgs<T>) \
-          X(RescaleArgs<T>) X(RespondArgs<T>) X(SchurProductArgs<T>) X(SelfProductArgs<T>)       \
-              X(ExactDiagonalArgs<T>) X(SquareWeightArgs<T>)
+#define MONGE_DERIVATIVE_EACH_BODIES_OF(X, T)                                                     \
+  X(LinearSideArgs<T>)                                                                            \
+  X(OverRatioArgs<T>)                                                                             \
+  X(DirectionsArgs<T>)                                                                            \
+  X(UnitTangentArgs<T>)                                                                           \
+  X(UnitCurvatureArgs<T>)                                                                         \
+  X(WeightTangentArgs<T>)                                                                         \
+  X(TermArgs<T>)                                                                                  \
+  X(OwnChangeArgs<T>)                                                                             \
+  X(MeanArgs<T>)                                                                                  \
+  X(BoundMoveArgs<T>)                                                                             \
+  X(PotentialMoveArgs<T>)                                                                         \
+  X(SchurRightArgs<T>)                                                                            \
+  X(ZeroWeightMoveArgs<T>)                                                                        \
+  X(FlowArgs<T>)                                                                                  \
+  X(PointProductArgs<T>)                                                                          \
+  X(WeightProductArgs<T>)                                                                         \
+  X(RelativeArgs<T>)                                                                              \
+  X(ImageMoveArgs<T>)                                                                             \
+  X(MarginalMoveArgs<T>)                                                                          \
+  X(CombinationArgs<T>)                                                                           \
+  X(CotangentArgs<T>)                                                                             \
+  X(ImageCotangentArgs<T>)                                                                        \
+  X(MultiplierArgs<T>)                                                                            \
+  X(AdjointRightArgs<T>) X(CrossedArgs<T>) X(TurnGaugedArgs<T>) X(StrengthArgs<T>)                \
+      X(CarriedArgs<T>) X(TurnArgs<T>) X(RescaleArgs<T>) X(RespondArgs<T>) X(SchurProductArgs<T>) \
+          X(SelfProductArgs<T>) X(ExactDiagonalArgs<T>) X(SquareWeightArgs<T>)
 #define MONGE_DERIVATIVE_EACH_BODIES(X)      \
   MONGE_DERIVATIVE_EACH_BODIES_OF(X, float)  \
   MONGE_DERIVATIVE_EACH_BODIES_OF(X, double) \
-  X(CombineArgs) X(GaugeShiftArgs) X(ScaleArgs) X(DirectionArgs)
+  X(CombineArgs) X(GaugeShiftArgs) X(ScaleArgs) X(ResidualArgs)
 #define MONGE_DERIVATIVE_SUM_BODIES(X) \
   X(LinearReportArgs<float>)           \
   X(LinearReportArgs<double>)          \

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "kernels/entries.hpp"
+#include "kernels/gram.hpp"
 #include "ot/arrays.hpp"
 
 namespace monge {
@@ -96,26 +97,11 @@ void Coarse<T>::build(Alternation<T>& alternation, Exec& exec) {
                          alternation.epsilon(), exec);
   alternation.swept(exec, 1 + (k + 31) / 32);
   SmallMatrix fine(k * k, 0.0), all(k * k, 0.0);
-  const auto gram = [k](const Buffer<T>& values, const auto& weight, SmallMatrix& out) {
-    for (std::int64_t i = 0; i * k < values.size(); ++i) {
-      const T* const row = values.data() + i * k;
-      for (std::int64_t c = 0; c < k; ++c) {
-        const double scaled = weight(i) * row[c];
-        if (scaled == 0) continue;
-        for (std::int64_t e = 0; e <= c; ++e) out[c * k + e] += scaled * row[e];
-      }
-    }
-    for (std::int64_t c = 0; c < k; ++c)
-      for (std::int64_t e = 0; e < c; ++e) out[e * k + c] = out[c * k + e];
-  };
-  const auto curvature = curvature_.to(Device{}, exec.stream);
-  const auto weight = on_host(rows.weight, exec), scale = response.to(Device{}, exec.stream);
-  const auto basis = basis_.to(Device{}, exec.stream);
-  gram(
-      basis, [&](std::int64_t j) { return curvature[j]; }, fine);
-  gram(
-      images.to(Device{}, exec.stream),
-      [&](std::int64_t i) { return weight[i] > 0 ? double{weight[i]} * scale[i] : 0.0; }, all);
+  Buffer<double> weight(n, exec.device);
+  kernels::each(kernels::WeightedArgs<T>{rows.weight, response.data(), false, weight.data()}, n,
+                exec);
+  kernels::gram<T>({basis_.data(), curvature_.data(), size_, columns_, fine.data()}, exec);
+  kernels::gram<T>({images.data(), weight.data(), n, columns_, all.data()}, exec);
   for (std::int64_t e = 0; e < k * k; ++e) all[e] = fine[e] - all[e];
   // What rounding of the products leaves of the modes that S does not see.
   const double least = 1e4 * std::numeric_limits<T>::epsilon();

@@ -44,6 +44,16 @@ def test_solves_like_the_points_and_writes_grids(monge, images):
         np.testing.assert_allclose(ours.reshape(theirs.shape), theirs, atol=1e-8)
 
 
+def test_saves_what_python_loads_and_starts_from_it(monge, images):
+    report = monge.report("solve", *GRID, *HOW, "--save", "s.npz")
+    with np.load(images / "s.npz") as file:
+        assert file["format"] == 2
+        np.testing.assert_array_equal(file["grid_shape"], [[6, 5], [4, 7]])
+        np.testing.assert_array_equal(file["grid_spacing"], [[0.2, 0.2], [0.3, 0.15]])
+    again = monge.report("solve", *GRID, *HOW, "--initial", "s.npz")
+    assert again["iterations"] < report["iterations"]
+
+
 def test_diverges_like_the_points(monge, images):
     report = monge.report("divergence", *GRID, *HOW)
     points = monge.report("divergence", "x.npz", "y.npz", *HOW)

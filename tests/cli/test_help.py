@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 
-@pytest.mark.parametrize("command", ["solve", "divergence", "batch", "info"])
+@pytest.mark.parametrize("command", ["solve", "divergence", "gradient", "batch", "info"])
 def test_examples_run(monge, tmp_path, command):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     lines = [line.strip() for line in monge(command, "--help").stdout.splitlines()]
@@ -24,4 +24,4 @@ def test_examples_run(monge, tmp_path, command):
 
 def test_help_names_every_subcommand(monge):
     text = monge("--help").stdout
-    assert all(name in text for name in ("solve", "divergence", "batch", "info"))
+    assert all(name in text for name in ("solve", "divergence", "gradient", "hvp", "batch", "info"))

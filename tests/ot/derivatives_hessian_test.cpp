@@ -116,6 +116,37 @@ TEST(Hessian, PointsOfWeightZeroHaveNone) {
   expect_columns_are_products(linearize(*solved.plan, exec), Side::source, 1e-12, "zeros");
 }
 
+// Heavy-tailed weights, doubled points, one point, few against many: dense and products agree.
+TEST(Hessian, OfHostileClouds) {
+  Exec exec;
+  const auto check = [&](testing::Clouds<double> clouds, const char* what) {
+    const Moving problem{std::move(clouds), Balanced{}, Balanced{}, SquaredEuclidean{}, 0.05};
+    const auto solved = problem.at();
+    expect_columns_are_products(linearize(*solved.plan, exec), Side::source, 1e-8, what);
+  };
+  auto heavy = random_clouds<double>(12, 15, 2, 58, 1, 1);
+  heavy.b = random_vector<double>(15, 58, 9, 0, 0.999);
+  double mass = 0;
+  for (double& b : heavy.b) mass += b = std::pow(1 - b, -1 / 1.5);
+  for (double& b : heavy.b) b /= mass;
+  check(heavy, "heavy-tailed weights");
+  auto tiny = random_clouds<double>(10, 9, 2, 59, 1, 1);
+  tiny.a[3] = 1e-12, tiny.b[2] = 1e-9;
+  const double off = testing::dot(tiny.a, std::vector<double>(10, 1.0)) -
+                     testing::dot(tiny.b, std::vector<double>(9, 1.0));
+  tiny.b[0] += off;
+  check(tiny, "tiny weights");
+  auto doubled = random_clouds<double>(10, 9, 2, 60, 1, 1);
+  std::copy_n(doubled.x.begin(), 2, doubled.x.begin() + 2);
+  std::copy_n(doubled.y.begin(), 4, doubled.y.begin() + 4);
+  check(doubled, "doubled points");
+  check(random_clouds<double>(1, 6, 2, 61, 1, 1), "one source");
+  check(random_clouds<double>(7, 1, 2, 62, 1, 1), "one target");
+  check(random_clouds<double>(1, 1, 2, 63, 1, 1), "one pair");
+  check(random_clouds<double>(3, 60, 2, 64, 1, 1), "few against many");
+  check(random_clouds<double>(40, 2, 2, 65, 1, 1), "many against few");
+}
+
 TEST(Hessian, RefusesWhatIsTooLarge) {
   Exec exec;
   const Moving problem{random_clouds<double>(6, 5, 2, 56, 1, 1), Balanced{}, Balanced{}};

@@ -22,6 +22,7 @@ VERBS = (
     monge.solve_batch,
     monge.solve_sample_batch,
     monge.divergence,
+    monge.divergence_batch,
     monge.solve_lattice,
     monge.divergence_lattice,
 )

@@ -37,15 +37,32 @@ def test_hvp_is_the_derivative_of_the_gradient(clouds):
         ).gradient()
 
     step = 1e-4
-    solved = monge.solve_sample(
-        x, y, a, b, epsilon=0.1, marginals=monge.KL(1.0), tolerance=1e-13
-    )
+    solved = monge.solve_sample(x, y, a, b, epsilon=0.1, marginals=monge.KL(1.0), tolerance=1e-13)
     product = solved.linearize().hvp(along)
     for name in ("dx", "dy", "da", "db"):
         want = (getattr(gradient(step), name) - getattr(gradient(-step), name)) / (2 * step)
         np.testing.assert_allclose(getattr(product, name), want, atol=1e-5)
     assert product.report.converged
     assert product.report.passes == 2 * product.report.iterations + 3
+
+
+def test_hvp_of_a_divergence_is_the_derivative_of_its_gradient(clouds):
+    x, y, a, b = clouds
+    rng = np.random.default_rng(1)
+    along, weights = rng.standard_normal(x.shape), rng.standard_normal(len(a)) / 10
+    options = {"epsilon": 0.1, "marginals": (monge.KL(1.0), monge.KL(0.5)), "tolerance": 1e-13}
+
+    def gradient(t):
+        moved = x + t * along, y, a + t * weights, b
+        return monge.divergence(*moved, gradients=True, **options).gradient()
+
+    step = 1e-4
+    at = monge.divergence(x, y, a, b, **options).linearize()
+    product = at.hvp(along, da=weights)
+    for name in ("dx", "dy", "da", "db"):
+        want = (getattr(gradient(step), name) - getattr(gradient(-step), name)) / (2 * step)
+        np.testing.assert_allclose(getattr(product, name), want, atol=1e-5)
+    assert product.report.converged and repr(at).startswith("DivergenceLinearization(n=12")
 
 
 def test_several_directions_stand_in_front(solution):
@@ -120,9 +137,7 @@ def test_hessian_is_what_products_are(solution):
     for of, name in (("x", "dx"), ("y", "dy")):
         dense = at.hessian(of)
         product = getattr(at.hvp(**{name: along[name]}, tolerance=1e-12), name)
-        np.testing.assert_allclose(
-            np.tensordot(dense, along[name], 2), product, atol=1e-11
-        )
+        np.testing.assert_allclose(np.tensordot(dense, along[name], 2), product, atol=1e-11)
     with pytest.raises(monge.InvalidArgument, match="limit"):
         at.hessian(limit=10)
     with pytest.raises(monge.InvalidArgument, match="wanted 'x' or 'y'"):

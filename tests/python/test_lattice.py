@@ -147,6 +147,8 @@ def test_divergence(grids):
     assert g.dy.shape == (3, 6, 2)
     np.testing.assert_allclose(g.db.ravel(), h.db, atol=1e-9)
     np.testing.assert_allclose(g.dx.reshape(-1, 2), h.dx, atol=1e-9)
+    with pytest.raises(monge.NotAvailable, match="between points"):
+        got.linearize()
     with pytest.raises(monge.NotAvailable, match="solve_lattice"):
         monge.divergence_lattice(a, b, epsilon=0.1, total_mass=0.1)
 

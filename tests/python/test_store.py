@@ -102,9 +102,9 @@ def test_numpy_reads_the_file(clouds, tmp_path):
         arrays = dict(file)
     np.savez(tmp_path / "numpys.npz", **arrays)
     same(monge.load(tmp_path / "numpys.npz"), solved)
-    arrays["format"] = np.int64(2)
+    arrays["format"] = np.int64(3)
     np.savez(tmp_path / "newer.npz", **arrays)
-    with pytest.raises(monge.IoError, match=r"format 2 of monge .* reads formats up to 1"):
+    with pytest.raises(monge.IoError, match=r"format 3 of monge .* reads formats up to 2"):
         monge.load(tmp_path / "newer.npz")
     np.savez_compressed(tmp_path / "small.npz", **arrays)
     with pytest.raises(monge.IoError, match="compressed"):
@@ -134,6 +134,60 @@ def test_format_1_is_read():
     )
     assert again.iterations == 1
     assert again.value == pytest.approx(loaded.value, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("periodic", [False, (True, False)])
+def test_grids_come_back_in_their_shapes(tmp_path, dtype, periodic):
+    rng = np.random.default_rng(5)
+    a, b = rng.random((5, 4)).astype(dtype), rng.random((5, 6)).astype(dtype)
+    a[1] = 0
+    path = tmp_path / "s.npz"
+    keywords = {"spacing": 0.2, "target_spacing": (0.2, 0.15), "periodic": periodic}
+    solved = monge.solve_lattice(a, b, **keywords, epsilon=0.1, marginals=monge.KL(0.7))
+    solved.save(path)
+    loaded = monge.load(path)
+    assert isinstance(loaded, monge.LatticeSolution) and loaded.potential_b.shape == b.shape
+    assert loaded.value == solved.value and loaded.cost == solved.cost
+    np.testing.assert_array_equal(loaded.potential_a, solved.potential_a)
+    np.testing.assert_array_equal(loaded.a_to_b, solved.a_to_b)
+    again = monge.solve_lattice(
+        a, b, **keywords, epsilon=0.1, marginals=monge.KL(0.7), start=loaded.potentials
+    )
+    assert again.iterations == 1
+    solved.save(path, points=False)
+    np.testing.assert_array_equal(monge.load(path, a=a, b=b).marginal_b, solved.marginal_b)
+    with pytest.raises(monge.InvalidArgument, match="a is not stored"):
+        monge.load(path, b=b)
+
+
+@pytest.mark.parametrize("points", [True, False])
+def test_labels_come_back(clouds, tmp_path, points):
+    x, y, a, b = clouds
+    labels = monge.Labels(
+        np.arange(len(x)) % 3, np.arange(len(y)) % 2, [[0.0, 1.0], [0.5, 0.3], [2.0, 0.1]], 0.8, 1.2
+    )
+    solved = monge.solve_sample(
+        x, y, a, b, labels=labels, epsilon=0.1, marginals=monge.KL(1), tolerance=1e-8
+    )
+    solved.save(tmp_path / "s.npz", points=points)
+    arrays = {} if points else {"x": x, "y": y, "a": a, "b": b}
+    loaded = monge.load(tmp_path / "s.npz", **arrays)
+    same(loaded, solved)
+    np.testing.assert_array_equal(loaded.a_to_b, solved.a_to_b)
+    np.testing.assert_array_equal(loaded.gradient().dx, solved.gradient().dx)
+    loaded.save(tmp_path / "again.npz", points=points)
+    assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "s.npz").read_bytes()
+
+
+def test_lower_bounds_come_back(clouds, tmp_path):
+    x, y, a, b = clouds
+    bounds = ([0, 3], [1, 2], [0.02, 0.05])
+    solved = monge.solve_sample(x, y, a, b, epsilon=0.1, marginals=monge.KL(1), bounds=bounds)
+    solved.save(tmp_path / "s.npz")
+    loaded = monge.load(tmp_path / "s.npz")
+    same(loaded, solved)
+    assert loaded.plan.dense()[3, 2] >= 0.05
 
 
 # ---- plans one after the other

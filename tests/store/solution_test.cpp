@@ -11,8 +11,10 @@
 
 #include "../io/support.hpp"
 #include "io/npz.hpp"
+#include "io/zip.hpp"
 #include "monge/info.hpp"
 #include "monge/ot/reference.hpp"
+#include "support/grids.hpp"
 #include "support/solved.hpp"
 
 namespace monge {
@@ -185,13 +187,112 @@ TYPED_TEST(Saved, ReferencesComeBack) {
                    Plan<T>(*referenced.problem, result).dense(exec), "plan");
 }
 
+TYPED_TEST(Saved, LatticesComeBack) {
+  using T = TypeParam;
+  Exec exec;
+  for (const auto& grids : testing::all_grids<T>()) {
+    const auto problem = grids.on_lattice(KL{0.7}, KL{0.4});
+    const auto how = this->options(0.05);
+    const auto result = sinkhorn(problem, how, exec);
+    save(this->path_, problem, result, how);
+    const auto got = this->loaded();
+    const auto restored = got.problem();
+    const auto& lattice = std::get<Lattice<T>>(restored.geometry());
+    EXPECT_EQ(lattice.periodic, grids.lattice.periodic);
+    EXPECT_EQ(lattice.source.spacing, grids.lattice.source.spacing);
+    const Plan<T> before(problem, result), after(restored, got.result);
+    for (const Side side : {Side::source, Side::target})
+      expect_same_bits(after.marginal(side, exec), before.marginal(side, exec), "marginal");
+    save(this->path_, problem, result, how, {.points = false});
+    const auto without = this->loaded();
+    EXPECT_EQ(refusal([&] { without.problem(); }).argument, "a");
+    without.problem({.x = {},
+                     .y = {},
+                     .C = {},
+                     .a = {grids.a.data(), grids.n()},
+                     .b = {grids.b.data(), grids.m()}});
+  }
+}
+
+TYPED_TEST(Saved, LabelsComeBack) {
+  using T = TypeParam;
+  Exec exec;
+  const auto clouds = random_clouds<T>(9, 7, 2, 3);
+  const std::vector<std::int64_t> of_x{0, 1, 2, 0, 1, 2, 0, 1, 2}, of_y{0, 1, 0, 1, 0, 1, 0};
+  const std::vector<double> table{0, 1, 0.5, 0.3, 2, 0.1};
+  const LabelsOf<T> labels{clouds.source(),
+                           clouds.target(),
+                           {of_x.data(), 9},
+                           {of_y.data(), 7},
+                           {table.data(), 3, 2},
+                           0.8,
+                           1.2};
+  const auto points = with_labels<T>(labels.x, labels.labels_x, labels.y, labels.labels_y,
+                                     labels.table, labels.lambda_x, labels.lambda_y, exec);
+  const Problem<T> problem(points.cloud(), clouds.source_weights(), clouds.target_weights(), KL{1},
+                           KL{1});
+  const auto how = this->options(0.1);
+  const auto result = sinkhorn(problem, how, exec);
+  save<T>(this->path_, problem, result, how, {}, {}, labels);
+  const auto got = this->loaded();
+  ASSERT_TRUE(got.labels);
+  EXPECT_TRUE(refusal([&] { got.problem(); }).says("labelled"));
+  const auto again = got.labelled();
+  expect_same_bits(again.x, points.x, "x");
+  expect_same_bits(again.y, points.y, "y");
+  const auto restored = got.problem({}, &again);
+  expect_same_bits(Plan<T>(restored, got.result).dense(exec), Plan<T>(problem, result).dense(exec),
+                   "plan");
+}
+
+TYPED_TEST(Saved, LowerBoundsComeBack) {
+  using T = TypeParam;
+  Exec exec;
+  const auto clouds = random_clouds<T>(9, 7, 2, 3);
+  const std::vector<std::int64_t> rows{4, 0, 8}, columns{1, 6, 2};
+  const std::vector<double> values{0.02, 0.05, 0};
+  ProblemOptions with;
+  with.bounds = {{rows.data(), 3}, {columns.data(), 3}, {values.data(), 3}};
+  const auto problem = clouds.problem(KL{1}, KL{1}, SquaredEuclidean{}, with);
+  const auto how = this->options(0.1);
+  const auto result = sinkhorn(problem, how, exec);
+  save(this->path_, problem, result, how);
+  const auto got = this->loaded();
+  const auto restored = got.problem();
+  ASSERT_EQ(got.bounds.rows.size(), 2);  // 0 bounds nothing
+  EXPECT_EQ(got.bounds.columns[0], 6);
+  expect_same_bits(Plan<T>(restored, got.result).dense(exec), Plan<T>(problem, result).dense(exec),
+                   "plan");
+}
+
+// Whoever wrote format 1 goes on reading what it knows.
+TYPED_TEST(Saved, OnlyWhatIsNewHasTheNewFormat) {
+  using T = TypeParam;
+  Exec exec;
+  const auto format = [&] {
+    const io::ZipReader file(this->path_);
+    return file.read(*file.find("format.npy"), [](io::Source& source) {
+      return std::get<Buffer<double>>(io::read_npy(source).values)[0];
+    });
+  };
+  const auto clouds = random_clouds<T>(9, 7, 2, 3);
+  const auto problem = clouds.problem(KL{1}, KL{1});
+  const auto how = this->options(0.1);
+  save(this->path_, problem, sinkhorn(problem, how, exec), how);
+  EXPECT_EQ(format(), 1);
+  const auto grids = testing::all_grids<T>()[0];
+  const auto between = grids.on_lattice(KL{1}, KL{1});
+  save(this->path_, between, sinkhorn(between, how, exec), how);
+  EXPECT_EQ(format(), 2);
+}
+
 TYPED_TEST(Saved, RefusesWhatItCannotRead) {
   using T = TypeParam;
   const std::int64_t newer = kSolutionFormat + 1;
   const std::string version = "9.1.0";
   io::write_npz(this->path_, {{"format", {{}, &newer}}, {"version", io::ArrayView(version)}});
   const auto of_format = io_error([&] { load(this->path_); });
-  EXPECT_NE(of_format.find("has format 2 of monge 9.1.0"), std::string::npos) << of_format;
+  EXPECT_NE(of_format.find("has format 3 of monge 9.1.0"), std::string::npos) << of_format;
   const T points[2] = {1, 2};
   io::write_npz(this->path_, {{"points", {{2, 1}, points}}});
   const auto other = io_error([&] { load(this->path_); });

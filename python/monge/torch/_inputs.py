@@ -80,6 +80,8 @@ def clouds(x: Any, y: Any, a: Any, b: Any) -> Clouds:
             "points",
             "y",
         )
+    if x.ndim == 3 and len(x) == 0:
+        raise InvalidArgument("[torch] x holds no clouds, wanted at least one", "x")
     a, b = _weights(a, "a", x, "x"), _weights(b, "b", y, "y")
     same(x, {"y": y}, dtype=True)
     same(x, {"a": a, "b": b}, dtype=False)

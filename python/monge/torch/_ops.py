@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from .. import Labels, divergence, solve_sample, solve_sample_batch
+from .. import Labels, Solution, solve_sample, solve_sample_batch
 from .._errors import NotAvailable
 from . import _second
+from ._batch import divergences
 from ._text import decode, of_solves
 
 Weights: TypeAlias = Tensor | None
@@ -40,44 +41,42 @@ def transport(
     k = 1, or with 'debias' among the options 3: those of the solve from x to y, and of the self term both.
     """
     keywords = of_solves(options)
-    found: Sequence[Any]
     if keywords.pop("debias", False):
-        found = [
-            divergence(*entry, gradients=gradients, **keywords) for entry in _entries(x, y, a, b)
-        ]
-    elif table is not None:
+        found = divergences(x, y, a, b, options, gradients)
+        return found[0], found[1], found[2], found[3], found[4], found[5], found[6]
+    solutions: Sequence[Solution]
+    if table is not None:
         assert label_x is not None and label_y is not None
         scale = {name: keywords.pop(name) for name in ("lambda_x", "lambda_y")}
         labels = Labels(label_x.cpu(), label_y.cpu(), table.cpu(), **scale)
-        found = [solve_sample(*entry, labels=labels, **keywords) for entry in _entries(x, y, a, b)]
+        solutions = [
+            solve_sample(*entry, labels=labels, **keywords) for entry in _entries(x, y, a, b)
+        ]
     elif len(x) == 1:
-        found = [solve_sample(*entry, **keywords) for entry in _entries(x, y, a, b)]
+        solutions = [solve_sample(*entry, **keywords) for entry in _entries(x, y, a, b)]
     else:
-        found = solve_sample_batch(x, y, a, b, **keywords)
-    found = list(found)
-    slopes = [one.gradient()[:4] for one in found] if gradients else []
-    values = torch.tensor([one.value for one in found], dtype=x.dtype, device=x.device)
-    potentials = [_potentials(one) for one in found]
-    parts = [_stack([side[i] for side in potentials], x) for i in range(2)]
-    if gradients:
-        parts += [_stack([slope[i] for slope in slopes], x) for i in range(4)]
-    else:
-        parts += [x.new_empty(0) for _ in range(4)]
-    return values, parts[0], parts[1], parts[2], parts[3], parts[4], parts[5]
+        solutions = list(solve_sample_batch(x, y, a, b, **keywords))
+    values = torch.tensor([one.value for one in solutions], dtype=x.dtype, device=x.device)
+    f = _stack([one.potential_a for one in solutions], x)[:, None]
+    g = _stack([one.potential_b for one in solutions], x)[:, None]
+    if not gradients:
+        none = [x.new_empty(0) for _ in range(4)]
+        return values, f, g, none[0], none[1], none[2], none[3]
+    slopes = [one.gradient() for one in solutions]
+    return (
+        values,
+        f,
+        g,
+        _stack([slope.dx for slope in slopes], x),
+        _stack([slope.dy for slope in slopes], x),
+        _stack([slope.da for slope in slopes], x),
+        _stack([slope.db for slope in slopes], x),
+    )
 
 
 def _entries(x: Tensor, *others: Weights) -> list[tuple[Any, ...]]:
     columns = [v if v is not None else [None] * len(x) for v in (x, *others)]
     return list(zip(*columns, strict=True))
-
-
-def _potentials(found: Any) -> tuple[Tensor, Tensor]:
-    """(k, n) and (k, m)."""
-    if hasattr(found, "ab"):
-        ab, aa, bb = found.ab.potentials, found.aa.potentials, found.bb.potentials
-        return torch.stack([ab[0], *aa]), torch.stack([ab[1], *bb])
-    f, g = found.potentials
-    return f[None], g[None]
 
 
 def _stack(parts: list[Tensor], like: Tensor) -> Tensor:
@@ -140,9 +139,6 @@ def _backward(
         parts = product(*point, *cotangents, ctx.options, "".join(["xyab"[i] for i in needed]))
         for i in needed:
             out[i] = parts[i] if out[i] is None else out[i] + parts[i]
-    for i in needed:
-        if out[i] is not None:
-            out[i] = out[i].to(saved[i].dtype)
     return tuple(out)
 
 

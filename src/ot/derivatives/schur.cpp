@@ -109,7 +109,7 @@ class Schur {
              Buffer<double>& r) {
     product(x, count, r);
     project(r, count);
-    kernels::each(kernels::DirectionArgs{start.data(), -1, r.data()}, r.size(), exec_);
+    kernels::each(kernels::ResidualArgs{start.data(), r.data()}, r.size(), exec_);
   }
 
   const Linear<T>& linear_;
