@@ -158,10 +158,10 @@ OPTIONS = (
     Option(
         "initializer",
         "automatic",
-        "where a solve without a start begins. 'automatic': 'coarse' on grids of 256 points, 'subsample' from 4 000 "
+        "where a solve without a start begins. 'automatic': 'coarse' on grids of 256 points, 'subsample' from 1 000 "
         "points a side on (on a GPU 262 144, in up to 4 dimensions), else 'zero'; "
         "'gaussian': the closed form between Gaussians of the same moments (squared costs); 'sorting': the monotone "
-        "plan, in dimension 1; 'subsample': the solution of a sixteenth of the points; 'coarse': of masses on grids, the "
+        "plan, in dimension 1; 'subsample': the solution of a quarter of the points; 'coarse': of masses on grids, the "
         "solution between grids of half the points an axis, which starts alike. NotAvailable where it does not "
         "know the problem, as but zero none does a cost matrix.",
         choices=("automatic", "zero", "gaussian", "sorting", "subsample", "coarse"),

@@ -99,12 +99,12 @@ struct ListedCostArgs {
 
 /// rest from the softmin over all pairs and that over the support, out of which it is taken; the
 /// share that is kept counts as 1 - 4 u at most. `outside`: weight of the other side outside; 0:
-/// nothing is. Where rounding of the scores is all that is left, what top_k ended with says more:
-/// no pair outside carries more than the last of a list.
+/// nothing is. With `weights`, no pair outside carries more than the last of a list: what rounding
+/// of the scores leaves of an exact 0 is then no remainder.
 template <class T>
 struct RestArgs {
   const double *all, *kept, *outside;
-  const T *weights, *shift;  // of the lists, [n, k] and [n]
+  const T *weights, *shift;  // of the lists, [n, k] and [n]; null: not asked
   std::int64_t k, others;
   double eps;
   double* rest;
@@ -113,12 +113,13 @@ struct RestArgs {
     constexpr double kMost = 1 - 4 * std::numeric_limits<double>::epsilon() / 2;
     constexpr double kNone = std::numeric_limits<double>::infinity();
     const double share = std::fmin(std::exp((all[i] - kept[i]) / eps), kMost);
-    const double last = static_cast<double>(weights[i * k + k - 1]),
-                 most =
-                     static_cast<double>(others - k) * last * std::exp((all[i] - shift[i]) / eps);
-    rest[i] = outside[i] > 0 && !std::isinf(all[i]) && most > 0
-                  ? all[i] - eps * std::log(std::fmin(1 - share, most))
-                  : kNone;
+    double left = 1 - share;
+    if (weights)
+      left = std::fmin(left, static_cast<double>(others - k) *
+                                 static_cast<double>(weights[i * k + k - 1]) *
+                                 std::exp((all[i] - static_cast<double>(shift[i])) / eps));
+    rest[i] =
+        outside[i] > 0 && !std::isinf(all[i]) && left > 0 ? all[i] - eps * std::log(left) : kNone;
   }
 };
 

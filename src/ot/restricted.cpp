@@ -73,7 +73,7 @@ void Restricted<T>::join(const TopLists& rows, const TopLists& columns, double e
 // support.
 template <class T>
 void Restricted<T>::remember(Axis& axis, Axis& other, const Half& half, const Half& from,
-                             const TopLists& lists, double eps, Exec& exec) {
+                             const TopLists& lists, double eps, bool tight, Exec& exec) {
   const VectorView<const T> potential(from.potential, other.size(), 1, exec.device);
   double* const h = other.h.data();
   kernels::each(kernels::AsDoubleArgs<T>{potential, h}, other.size(), exec);
@@ -94,17 +94,18 @@ void Restricted<T>::remember(Axis& axis, Axis& other, const Half& half, const Ha
                         exec);
   kernels::each(kernels::OutsideArgs{other.mass, axis.outside.data()}, axis.size(), exec);
   kernels::each(kernels::RestArgs<T>{half.softmin, axis.softmin.data(), axis.outside.data(),
-                                     lists.weights.data(), lists.shift.data(), lists.k,
-                                     other.size(), eps, axis.visited.data()},
+                                     tight ? lists.weights.data() : nullptr, lists.shift.data(),
+                                     lists.k, other.size(), eps, axis.visited.data()},
                 axis.size(), exec);
 }
 
 template <class T>
-void Restricted<T>::refresh(const TopLists& rows, const TopLists& columns, double eps, Exec& exec) {
+void Restricted<T>::refresh(const TopLists& rows, const TopLists& columns, double eps, Exec& exec,
+                            bool tight) {
   join(rows, columns, eps, exec);
   visited_eps_ = eps;
-  remember(rows_, columns_, lead_, follow_, rows, eps, exec);
-  remember(columns_, rows_, follow_, lead_, columns, eps, exec);
+  remember(rows_, columns_, lead_, follow_, rows, eps, tight, exec);
+  remember(columns_, rows_, follow_, lead_, columns, eps, tight, exec);
   set_epsilon(eps, exec);
 }
 

@@ -24,8 +24,11 @@ class Restricted {
   static constexpr std::int64_t kBytes =
       2 * (2 * sizeof(double) + sizeof(std::int32_t)) + sizeof(std::int64_t) + sizeof(double);
 
-  /// The support and the remainders of a pair that was visited at eps.
-  void refresh(const TopLists& rows, const TopLists& columns, double eps, Exec& exec);
+  /// The support and the remainders of a pair that was visited at eps. `tight`: what may be no more
+  /// than rounding is no remainder. On a path it is a way by which mass moves between parts of the
+  /// plan that no pair joins; at its end it is none.
+  void refresh(const TopLists& rows, const TopLists& columns, double eps, Exec& exec,
+               bool tight = true);
   /// The same support at another epsilon.
   void set_epsilon(double eps, Exec& exec);
 
@@ -73,7 +76,7 @@ class Restricted {
   Axis make_axis(const Half& half, Exec& exec) const;
   void join(const TopLists& rows, const TopLists& columns, double eps, Exec& exec);
   void remember(Axis& axis, Axis& other, const Half& half, const Half& from, const TopLists& lists,
-                double eps, Exec& exec);
+                double eps, bool tight, Exec& exec);
   bool balanced() const;
 
   const Half& lead_;

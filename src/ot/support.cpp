@@ -121,7 +121,7 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
       outcome_.why = "done";
       return outcome_;
     }
-    model_.refresh(rows_, columns_, eps, exec_);
+    model_.refresh(rows_, columns_, eps, exec_, eps <= target);
     auto g = in_double(
         VectorView<const T>(alternation_.following().potential, before_.size(), 1, exec_.device),
         exec_);

@@ -47,7 +47,7 @@ Acceleration parse_acceleration(const std::string& name);
 /// Where a solve without a start begins. Closed forms know the squared cost; with KL sides, or
 /// masses that differ, they are those of the clouds as distributions.
 enum class Initializer {
-  automatic,  ///< coarse on a lattice of 256 points a side, subsample where both sides have 4 000
+  automatic,  ///< coarse on a lattice of 256 points a side, subsample where both sides have 1 000
               ///< points (on a GPU 2^18, in up to 4 dimensions), if annealing is automatic; else
               ///< zero
   zero,       ///< g = 0, annealed from where plain steps are fast
