@@ -202,8 +202,8 @@ void tangent(const TangentArgs<T>& a, Exec& exec) {
             in.a = a.a ? a.a + ir * dim : nullptr;
             in.b = a.b ? b.data() + std::int64_t{r} * dim * stride + j0 : nullptr;
             in.p = a.p ? a.p + (a.p_each ? ir : i) * a.width : nullptr;
-            in.q = a.q ? q.data() + (a.q_each ? std::int64_t{r} * a.width * stride : 0) + j0
-                       : nullptr;
+            in.q =
+                a.q ? q.data() + (a.q_each ? std::int64_t{r} * a.width * stride : 0) + j0 : nullptr;
             double* to = &sums[((i - range.first) * count + r) * values];
             in.sum = a.sum ? to++ : nullptr;
             in.cost_sum = a.costs ? to++ : nullptr;

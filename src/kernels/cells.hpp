@@ -92,10 +92,10 @@ struct OfCellArgs {
   MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] = of_cell[i / times]; }
 };
 
-#define MONGE_CELL_EACH_BODIES(X)                                                             \
-  X(PointCellArgs<float>)                                                                     \
-  X(PointCellArgs<double>)                                                                    \
-  X(CellCloudArgs<float>) X(CellCloudArgs<double>) X(OfCellArgs<float>) X(OfCellArgs<double>) \
-      X(CoarserArgs)
+#define MONGE_CELL_EACH_BODIES(X) \
+  X(PointCellArgs<float>)         \
+  X(PointCellArgs<double>)        \
+  X(CellCloudArgs<float>)         \
+  X(CellCloudArgs<double>) X(OfCellArgs<float>) X(OfCellArgs<double>) X(CoarserArgs)
 #define MONGE_CELL_SUM_BODIES(X) X(EdgeArgs)
 }  // namespace monge::kernels

@@ -26,9 +26,9 @@ struct TangentArgs {
   const T *row = nullptr, *col = nullptr;  // [n, count], [m, count]
   const T* cost = nullptr;                 // [count]
   T slope = 1;
-  const T *a = nullptr, *b = nullptr;  // [n, count, dim], [m, count, dim]
-  int width = 0;                       // of p and q
-  const T *p = nullptr, *q = nullptr;  // [n, width] or [n, count, width], likewise q
+  const T *a = nullptr, *b = nullptr;   // [n, count, dim], [m, count, dim]
+  int width = 0;                        // of p and q
+  const T *p = nullptr, *q = nullptr;   // [n, width] or [n, count, width], likewise q
   bool p_each = false, q_each = false;  // one for each direction
   // Null: not wanted.
   T *sum = nullptr, *costs = nullptr;  // [n, count]

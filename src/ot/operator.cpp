@@ -466,12 +466,15 @@ void Operator<T>::tangent(Side rows, kernels::TangentArgs<T> args, Exec& exec) c
   };
   const std::int64_t directed = count * dim_, p_width = args.width * (args.p_each ? count : 1),
                      q_width = args.width * (args.q_each ? count : 1);
-  const Ordered<T> held[] = {
-      arranged(opposite, args.h, kernels::padded(m), 1), arranged(own, args.shift, n, 1),
-      arranged(own, args.row, n, count),                 arranged(opposite, args.col, m, count),
-      arranged(own, args.a, n, directed),                arranged(opposite, args.b, m, directed),
-      arranged(own, args.p, n, p_width),                 arranged(opposite, args.q, m, q_width),
-      arranged(own, args.center, n, dim_)};
+  const Ordered<T> held[] = {arranged(opposite, args.h, kernels::padded(m), 1),
+                             arranged(own, args.shift, n, 1),
+                             arranged(own, args.row, n, count),
+                             arranged(opposite, args.col, m, count),
+                             arranged(own, args.a, n, directed),
+                             arranged(opposite, args.b, m, directed),
+                             arranged(own, args.p, n, p_width),
+                             arranged(opposite, args.q, m, q_width),
+                             arranged(own, args.center, n, dim_)};
   Unordered<T> sum(own, args.sum, n, count, exec), costs(own, args.costs, n, count, exec),
       gradient(own, args.gradient, n, directed, exec),
       mean(own, args.mean, n, args.width * count, exec);

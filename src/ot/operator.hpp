@@ -112,8 +112,8 @@ class Operator {
   /// In the caller's coordinates; mass and cost where not null. NotAvailable on a CostMatrix.
   void pull(Side rows, const T* h, const T* shift, T* out, double eps, Exec& exec,
             T* mass = nullptr, T* cost = nullptr) const;
-  /// The arguments but for the pairs, in coordinates of the sweeps: directions of unit vectors for a
-  /// cosine (chain()). NotAvailable on a lattice.
+  /// The arguments but for the pairs, in coordinates of the sweeps: directions of unit vectors for
+  /// a cosine (chain()). NotAvailable on a lattice.
   void tangent(Side rows, kernels::TangentArgs<T> args, Exec& exec) const;
   /// Of a cost of directions, from derivatives in unit vectors to those in points; else null.
   std::optional<kernels::UnitLengthChainArgs<T>> chain(Side side) const;

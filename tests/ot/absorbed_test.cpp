@@ -117,7 +117,7 @@ TEST(AbsorbedSolve, TheBudgetDecides) {
   const auto problem = clouds.problem(KL{1}, KL{1});
   SinkhornOptions options = tight(0.1, 1e-6);
   options.acceleration = Acceleration::none;  // a support would be within the smaller budget
-  const std::int64_t bytes = 300 * 288 * 4;  // rows are padded to 16
+  const std::int64_t bytes = 300 * 288 * 4;   // rows are padded to 16
   const auto streamed = solve(problem, options, 0), below = solve(problem, options, bytes - 1),
              above = solve(problem, options, bytes), automatic = solve(problem, options, -1);
   EXPECT_EQ(streamed.report.absorbed, 0);

@@ -48,8 +48,8 @@ Gradient<T> gradient(const Plan<T>& plan, Exec& exec);
 template <class T>
 struct Linear;
 
-/// A plan and its first derivatives, from which all others are solved: three passes, once. Immutable
-/// and cheap to copy; calls from several threads may share one.
+/// A plan and its first derivatives, from which all others are solved: three passes, once.
+/// Immutable and cheap to copy; calls from several threads may share one.
 template <class T>
 class Linearization {
  public:
@@ -178,8 +178,8 @@ struct HessianResult {
 };
 
 /// The Hessian of the value in the points of one side, by a Cholesky factorisation of the scaled
-/// Schur complement (an eigendecomposition where that breaks down). Throws InvalidArgument above the
-/// limit, before allocating.
+/// Schur complement (an eigendecomposition where that breaks down). Throws InvalidArgument above
+/// the limit, before allocating.
 template <class T>
 HessianResult<T> hessian(const Linearization<T>& at, Side side, const HessianOptions& options,
                          Exec& exec);

@@ -57,8 +57,8 @@ enum class Initializer {
   subsample,  ///< the solution of a quarter of the points (on a GPU of a sixteenth), drawn by
               ///< weight with `seed`, at 0.005 of the range of the cost or, on the CPU, where they
               ///< come to have few partners; annealed from there
-  coarse  ///< of a lattice: the solution between grids of half the points an axis, which starts
-          ///< alike, at the epsilon that their spacing resolves; annealed from there
+  coarse      ///< of a lattice: the solution between grids of half the points an axis, which starts
+              ///< alike, at the epsilon that their spacing resolves; annealed from there
 };
 std::string to_string(Initializer initializer);
 Initializer parse_initializer(const std::string& name);
