@@ -786,37 +786,51 @@ struct GaugeShiftArgs {
 };
 }  // namespace monge::kernels
 
-#define MONGE_DERIVATIVE_EACH_BODIES_OF(X, T)                                                \
-  X(LinearSideArgs<T>)                                                                       \
-  X(OverRatioArgs<T>)                                                                        \
-  X(DirectionsArgs<T>)                                                                       \
-  X(UnitTangentArgs<T>)                                                                      \
-  X(UnitCurvatureArgs<T>)                                                                    \
-  X(WeightTangentArgs<T>)                                                                    \
-  X(TermArgs<T>)                                                                             \
-  X(OwnChangeArgs<T>)                                                                        \
-  X(MeanArgs<T>)                                                                             \
-  X(BoundMoveArgs<T>)                                                                        \
-  X(PotentialMoveArgs<T>)                                                                    \
-  X(SchurRightArgs<T>)                                                                       \
-  X(ZeroWeightMoveArgs<T>)                                                                   \
-  X(FlowArgs<T>)                                                                             \
-  X(PointProductArgs<T>)                                                                     \
-  X(WeightProductArgs<T>)                                                                    \
-  X(RelativeArgs<T>)                                                                         \
-  X(ImageMoveArgs<T>)                                                                        \
-  X(MarginalMoveArgs<T>)                                                                     \
-  X(CombinationArgs<T>)                                                                      \
-  X(CotangentArgs<T>)                                                                        \
-  X(ImageCotangentArgs<T>)                                                                   \
-  X(MultiplierArgs<T>)                                                                       \
-  X(AdjointRightArgs<T>)                                                                     \
-  X(CrossedArgs<T>) X(TurnGaugedArgs<T>) X(StrengthArgs<T>) X(CarriedArgs<T>) X(TurnArgs<T>) \
-      X(RescaleArgs<T>) X(RespondArgs<T>) X(SchurProductArgs<T>) X(SelfProductArgs<T>)       \
-          X(ExactDiagonalArgs<T>) X(SquareWeightArgs<T>)
-#define MONGE_DERIVATIVE_EACH_BODIES(X)      \
-  MONGE_DERIVATIVE_EACH_BODIES_OF(X, float)  \
-  MONGE_DERIVATIVE_EACH_BODIES_OF(X, double) \
+#define MONGE_TANGENT_BODIES(X, T) \
+  X(LinearSideArgs<T>)             \
+  X(OverRatioArgs<T>)              \
+  X(DirectionsArgs<T>)             \
+  X(UnitTangentArgs<T>)            \
+  X(UnitCurvatureArgs<T>)          \
+  X(WeightTangentArgs<T>)          \
+  X(TermArgs<T>)                   \
+  X(OwnChangeArgs<T>)              \
+  X(MeanArgs<T>)                   \
+  X(BoundMoveArgs<T>)              \
+  X(PotentialMoveArgs<T>)          \
+  X(SchurRightArgs<T>)             \
+  X(ZeroWeightMoveArgs<T>)         \
+  X(FlowArgs<T>)                   \
+  X(PointProductArgs<T>)           \
+  X(WeightProductArgs<T>)          \
+  X(RelativeArgs<T>)               \
+  X(ImageMoveArgs<T>)              \
+  X(MarginalMoveArgs<T>)           \
+  X(CombinationArgs<T>)
+#define MONGE_COTANGENT_BODIES(X, T) \
+  X(CotangentArgs<T>)                \
+  X(ImageCotangentArgs<T>)           \
+  X(MultiplierArgs<T>)               \
+  X(AdjointRightArgs<T>)             \
+  X(CrossedArgs<T>)                  \
+  X(TurnGaugedArgs<T>)               \
+  X(StrengthArgs<T>)
+#define MONGE_SCHUR_BODIES(X, T) \
+  X(CarriedArgs<T>)              \
+  X(TurnArgs<T>)                 \
+  X(RescaleArgs<T>)              \
+  X(RespondArgs<T>)              \
+  X(SchurProductArgs<T>)         \
+  X(SelfProductArgs<T>)          \
+  X(ExactDiagonalArgs<T>)        \
+  X(SquareWeightArgs<T>)
+#define MONGE_DERIVATIVE_EACH_BODIES(X) \
+  MONGE_TANGENT_BODIES(X, float)        \
+  MONGE_TANGENT_BODIES(X, double)       \
+  MONGE_COTANGENT_BODIES(X, float)      \
+  MONGE_COTANGENT_BODIES(X, double)     \
+  MONGE_SCHUR_BODIES(X, float)          \
+  MONGE_SCHUR_BODIES(X, double)         \
   X(CombineArgs) X(GaugeShiftArgs) X(ScaleArgs) X(ResidualArgs)
 #define MONGE_DERIVATIVE_SUM_BODIES(X) \
   X(LinearReportArgs<float>)           \
