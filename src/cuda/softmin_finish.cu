@@ -81,7 +81,7 @@ __device__ void redo(const Sweep<T>& sweep, const BlockList& list, std::int64_t 
     costs_of(p, rows, j, cost);
 #pragma unroll
     for (int r = 0; r < kRedo; ++r) {
-      const T score = sweep.args.h[j] - cost[r];
+      const T score = static_cast<T>(sweep.args.h[j]) - cost[r];
       if (score > top[r]) {
         sum[r] = sum[r] * static_cast<double>(exp2_fast((top[r] - score) * per_cost)) + 1;
         top[r] = score;

@@ -13,6 +13,7 @@
 #include "ot/closed_form.hpp"
 #include "ot/packing.hpp"
 #include "ot/penalty.hpp"
+#include "ot/split_pair.hpp"
 
 namespace monge {
 namespace {
@@ -136,15 +137,17 @@ Initial<T> subsampled(const Problem<T>& problem, const Operator<T>& op, Side sid
   const bool source = side == Side::source;
   Operator<T> extended = op.with_points(other(side), view(source ? y : x), exec);
   extended.sweep_in(swept_in(how.precision));
-  const Buffer<T>& known = source ? solved.g : solved.f;
+  const auto potential = source ? joined(solved.g, solved.g_rest, exec)
+                                : joined(solved.f, solved.f_rest, exec);
   const auto log_weight = log_weights((source ? y : x).weights.view(), exec);
-  auto h = padded_buffer<T>(known.size(), exec);
-  kernels::bias<T>({known.data(), log_weight.data(), known.size(), how.epsilon, h.data()}, exec);
+  auto h = padded_buffer<double>(potential.size(), exec);
+  kernels::bias<double>(
+      {potential.data(), log_weight.data(), potential.size(), how.epsilon, h.data()}, exec);
   Buffer<double> s(extended.size(side), exec.device);
   extended.softmin(side, h.data(), nullptr, s.data(), how.epsilon, exec);
   const double all = static_cast<double>(problem.n()) * static_cast<double>(problem.m());
   const double k = static_cast<double>(x.weights.size()), l = static_cast<double>(y.weights.size());
-  double passes = static_cast<double>(s.size()) * static_cast<double>(known.size());
+  double passes = static_cast<double>(s.size()) * static_cast<double>(potential.size());
   for (const SinkhornPhase& phase : solved.report.phases) passes += phase.passes * k * l;
   return {
       proxed(s, problem, side, solved.report.mass_level, how.epsilon, exec),

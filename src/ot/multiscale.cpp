@@ -241,8 +241,10 @@ class Cascade {
     const auto at = pack<T>({points.data(), n, dim_, dim_, 1, exec_.device}, {}, exec_);
     const auto from = pack(level.forest->of(other(rows)).points(), {}, exec_);
     const auto log_weight = log_weights(source ? level.problem->b() : level.problem->a(), exec_);
-    auto h = padded_buffer<T>(across.size(), exec_);
-    kernels::bias<T>({across.data(), log_weight.data(), across.size(), eps, h.data()}, exec_);
+    const auto potential = in_double(across.view(), exec_);
+    auto h = padded_buffer<double>(across.size(), exec_);
+    kernels::bias<double>({potential.data(), log_weight.data(), across.size(), eps, h.data()},
+                          exec_);
     const auto near = own.to(Device{}, exec_.stream);
     std::vector<double> shift(n);
     for (std::int64_t i = 0; i < n; ++i) shift[i] = near[i / times];
@@ -261,7 +263,7 @@ class Cascade {
     Buffer<T> ordered(n, exec_.device), out(n, exec_.device);
     kernels::half_step<T>(
         {.s = s.data(),
-         .f = ordered.data(),
+         .f = s.data(),
          .weight = {nullptr, n},  // a plain step reads no weight
          .mass = 0,
          .penalty = penalty_of<T>(source ? problem.marginal_a() : problem.marginal_b(),
@@ -269,6 +271,7 @@ class Cascade {
          .eps = eps,
          .omega = 1},
         exec_);
+    kernels::each(kernels::RoundArgs<T>{s.data(), ordered.data()}, n, exec_);
     kernels::each(kernels::ScatterArgs<T>{ordered.data(), 1, tree.order(), out.data()}, n, exec_);
     return out;
   }

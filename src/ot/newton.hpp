@@ -34,8 +34,4 @@ class DenseModel {
   Buffer<T> response_;  // a / D1
   Buffer<T> on_rows_, on_columns_, result_;
 };
-
-/// Where the following side of `alternation` stands.
-template <class T>
-Buffer<double> potential_in_double(const Alternation<T>& alternation, Exec& exec);
 }  // namespace monge

@@ -26,10 +26,10 @@ struct Listed {
 };
 
 template <class T>
-Listed listed(const typename Alternation<T>::TopLists& lists, const T* h, double eps, Exec& exec) {
+Listed listed(const typename Alternation<T>::TopLists& lists, double eps, Exec& exec) {
   const std::int64_t entries = lists.columns.size();
   Buffer<double> costs(entries, exec.device);
-  kernels::each(kernels::ListedCostArgs<T>{lists.columns.data(), lists.weights.data(), h,
+  kernels::each(kernels::ListedCostArgs<T>{lists.columns.data(), lists.weights.data(), lists.h.data(),
                                            lists.shift.data(), lists.k, eps, costs.data()},
                 entries, exec);
   return {lists.k, lists.columns.to(Device{}, exec.stream),
@@ -74,8 +74,8 @@ Restricted<T>::Restricted(const Half& rows, const Half& columns, Exec& exec)
 template <class T>
 void Restricted<T>::join(const TopLists& rows, const TopLists& columns, double eps, Exec& exec) {
   const std::int64_t n = rows_.size(), m = columns_.size();
-  const auto of_rows = listed<T>(rows, follow_.h, eps, exec);
-  const auto of_columns = listed<T>(columns, lead_.h, eps, exec);
+  const auto of_rows = listed<T>(rows, eps, exec);
+  const auto of_columns = listed<T>(columns, eps, exec);
 
   std::vector<std::int64_t> first(n + 1);  // of what columns say of a row
   for (std::int64_t j = 0; j < m; ++j)
@@ -127,14 +127,8 @@ void Restricted<T>::join(const TopLists& rows, const TopLists& columns, double e
 template <class T>
 void Restricted<T>::remember(Axis& axis, const Axis& other, const Half& half, const Half& from,
                              double eps, Exec& exec) {
-  const auto potential =
-      in_double(VectorView<const T>(from.potential, other.size(), 1, exec.device), exec);
-  Buffer<double> h(other.size(), exec.device);
-  kernels::each(
-      kernels::BiasArgs<double>{potential.data(), other.log_weight, other.size(), eps, h.data()},
-      other.size(), exec);
   kernels::sparse_softmin({.pairs = axis.pairs(),
-                           .h = h.data(),
+                           .h = from.h,
                            .rest = nullptr,
                            .eps = eps,
                            .out = axis.softmin.data(),

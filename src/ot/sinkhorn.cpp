@@ -47,6 +47,8 @@ constexpr std::int64_t kWideProblem = 1000;                       // points that
 constexpr std::int64_t kManyPoints = 4000, kManyOnGpu = 1 << 18;  // where a subsample pays
 constexpr int kPassesAhead = 4;       // that an epsilon takes at least, but for luck
 constexpr double kRoughError = 5e-7;  // that a rough kernel may still show as it is, and
+constexpr double kNearFloor = 2, kAtAnyPrice = 1e9;
+constexpr int kFlatKernels = 3;       // kernels that are tried for the floor's sake alone
 constexpr double kRoughShare = 0.8;   // of the tolerance: exact passes then find it met
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
@@ -71,7 +73,8 @@ class Solve {
         fast_stage_(options.schedule == Schedule::staged),
         op_(problem, fast_stage_ ? kernels::Precision::fast : swept_in(options.precision), exec),
         alternation_(problem, op_, options.translate, exec),
-        reach_(reach_of(problem, op_.reach(options.epsilon))),
+        reach_{reach_of(problem, op_.reach(options.epsilon, false)),
+               reach_of(problem, op_.reach(options.epsilon, true))},
         record_(options, alternation_, reach_, exec),
         relaxation_(make_relaxation()),
         mixing_(alternation_.following().weight, alternation_.following().penalty),
@@ -160,9 +163,9 @@ class Solve {
   void step_along(double factor, bool moves) {
     const auto& side = alternation_.following();
     const std::int64_t n = side.weight.size;
-    if (!moves) return assign<T>(before_, {side.potential, n, 1, exec_.device}, exec_);
+    if (!moves) return assign<double>(before_, {side.potential, n, 1, exec_.device}, exec_);
     kernels::each(
-        kernels::ExtrapolateArgs<T>{factor, side.penalty, before_.data(), alternation_.moved()}, n,
+        kernels::ExtrapolateArgs{factor, side.penalty, before_.data(), alternation_.moved()}, n,
         exec_);
   }
 
@@ -174,9 +177,9 @@ class Solve {
     return true;
   }
 
-  void put_back(const Buffer<T>& g) {
+  void put_back(const Buffer<double>& g) {
     copy(alternation_.moved(), exec_.device, g.data(), exec_.device,
-         g.size() * std::int64_t{sizeof(T)}, exec_.stream);
+         g.size() * std::int64_t{sizeof(double)}, exec_.stream);
   }
 
   bool level(double eps, int iterations) {
@@ -222,6 +225,7 @@ class Solve {
         end_fast_stage();
       if (op_.is_rough() && record_.iterations + 2 >= options_.max_iterations) end_rough_stage();
       const bool checked = last || checks_.due(at_target);
+      bool lowers_floor = false;
       alternation_.lead(checked ? 1 : relaxation_.omega(), exec_);
       alternation_.sweep_following(exec_);
       record_.iterated();
@@ -239,9 +243,10 @@ class Solve {
           continue;
         }
         record_.report.omega = relaxation_.omega();
+        lowers_floor = checked && kernel_lowers_floor(check);
         const bool rough = op_.is_rough();
         if (!fast_stage_ && !rough) {
-          if ((checked || record_.meets(check)) && record_.decide(check, last, may_anneal()))
+          if ((checked || record_.meets(check)) && record_.decide(check, last, may_anneal() || lowers_floor))
             return;
         } else if (checked && !record_.tell(check)) {
           return record_.stop(check);
@@ -276,8 +281,8 @@ class Solve {
         }
       }
       if (checked && at_target > 1)
-        alternation_.absorb(2 * checks_.to_go(record_.iterations), kernel_cache_, may_be_rough_,
-                            exec_);
+        alternation_.absorb(lowers_floor ? kAtAnyPrice : 2 * checks_.to_go(record_.iterations),
+                            kernel_cache_, may_be_rough_, exec_);
       if (!mixes_ && at_target > kPlainSteps && may_mix() &&
           (options_.acceleration == Acceleration::anderson ||
            checks_.to_go(record_.iterations) > kPatience)) {
@@ -298,7 +303,7 @@ class Solve {
     if (corrects_) coarse_->before(alternation_, exec_);
     alternation_.follow(1, exec_);
     const auto& side = alternation_.following();
-    assign<T>(plain_, {side.potential, side.weight.size, 1, exec_.device}, exec_);
+    assign<double>(plain_, {side.potential, side.weight.size, 1, exec_.device}, exec_);
     if (corrects_) coarse_->after(alternation_.moved(), side.penalty, exec_);
     mixing_.after(alternation_.moved(), exec_);
   }
@@ -367,7 +372,10 @@ class Solve {
     const auto outcome = phase.run(options_.epsilon, [&](const Check& check) {
       record_.iterated();
       const bool at_target = alternation_.epsilon() == options_.epsilon;
-      if (at_target) return ended = record_.decide(check, record_.last(), false);
+      if (at_target) {
+        ended = record_.decide(check, record_.last(), false);
+        return ended || kernel_lowers_floor(check);
+      }
       if (!record_.tell(check)) {
         record_.stop(check);
         ended = true;
@@ -417,7 +425,9 @@ class Solve {
       ended = !check.finite || record_.decide(check, record_.last(), false);
       return !ended;
     };
-    Buffer<double> g = potential_in_double(alternation_, exec_);
+    const auto& side = alternation_.following();
+    auto g = gathered(
+        VectorView<const double>(side.potential, side.weight.size, 1, exec_.device), exec_);
     Newton<DenseModel<T>>(model, how, exec_).run(g);
     counted();
     if (!ended) record_.phase("plain", "newton stands still");
@@ -463,7 +473,16 @@ class Solve {
     checks_.restart();
   }
 
-  double finest_level() const { return std::max(options_.tolerance, reach_.flat_below()); }
+  double finest_level() const { return std::max(options_.tolerance, reach_.streamed.flat_below()); }
+  // Whether the error is where the rounding of scores, which a kernel does not have, hides the rest.
+  bool kernel_lowers_floor(const Check& check) {
+    const auto& [streamed, absorbed] = reach_;
+    return !check.absorbed && check.marginal_error <= kNearFloor * streamed.hidden &&
+           !streamed.meets(0, options_.tolerance) &&
+           kNearFloor * absorbed.hidden <= streamed.hidden && op_.may_absorb(kernel_cache_) &&
+           kernels_for_floor_++ < kFlatKernels;
+  }
+
   bool may_anneal() const { return annealed_ && level_tolerance_ > finest_level(); }
 
   // Whether the last window brought nothing, and tighter levels may.
@@ -477,7 +496,7 @@ class Solve {
     const bool flat = error > kStallRatio * window_error_;
     window_start_ = at_target;
     window_error_ = error;
-    return flat && error > reach_.flat_below();
+    return flat && error > reach_.streamed.flat_below();
   }
 
   Relaxation make_relaxation() const {
@@ -493,18 +512,18 @@ class Solve {
   bool fast_stage_;  // of the schedule staged
   Operator<T> op_;
   Alternation<T> alternation_;
-  const Reach reach_;
+  const Reaches reach_;
   Record<T> record_;
   Relaxation relaxation_;
   Anderson<T> mixing_;
   CheckPlan checks_;
   const std::int64_t kernel_cache_;
   std::optional<Coarse<T>> coarse_;
-  Buffer<T> before_;  // g at the level before
-  Buffer<T> plain_;   // of the last mix what a plain step would have been
+  Buffer<double> before_;  // g at the level before
+  Buffer<double> plain_;   // of the last mix what a plain step would have been
   double level_tolerance_ = kLevelTolerance, window_error_ = 0;
   double dual_ = -std::numeric_limits<double>::infinity();  // of the pair that was mixed from
-  int flat_ = 0, window_start_ = 0, undone_ = 0;
+  int flat_ = 0, window_start_ = 0, undone_ = 0, kernels_for_floor_ = 0;
   double stage_error_ = std::numeric_limits<double>::infinity();
   double support_below_ = 0;  // the epsilon at which the plan may be worth gathering
   bool annealed_ = false, mixes_ = false, corrects_ = false, extrapolated_ = false,
@@ -580,7 +599,7 @@ SinkhornResult<double> sinkhorn(const Problem<double>& problem, const SinkhornOp
   mixed.precision = Precision::mixed;
   mixed.schedule = Schedule::plain;
   mixed = acting_on(problem, mixed);
-  const auto f = widened(begun.f, exec), g = widened(begun.g, exec);
+  const auto f = joined(begun.f, begun.f_rest, exec), g = joined(begun.g, begun.g_rest, exec);
   const Start<double> start{f.view(), g.view()};
   validate(problem, mixed, start, exec);
   Solve<double> solve(problem, mixed, exec,

@@ -114,8 +114,8 @@ SupportOutcome SupportPhase<T>::run(double target,
       return outcome_;
     }
     model_.refresh(rows_, columns_, eps, exec_);
-    auto g = in_double(
-        VectorView<const T>(alternation_.following().potential, totals_.size(), 1, exec_.device),
+    auto g = gathered(
+        VectorView<const double>(alternation_.following().potential, totals_.size(), 1, exec_.device),
         exec_);
     model_.respond(g.data(), totals_.data(), exec_);
     outcome_.lost = model_.lost();
