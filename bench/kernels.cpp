@@ -92,7 +92,8 @@ class Kernels {
             },
             [=, this] {  // from what is streamed
               Buffer<double> streamed(softmin_.size(), exec_.device);
-              in_.op->softmin(rows, (source ? g_ : f_).data(), nullptr, streamed.data(), in_.eps, exec_);
+              in_.op->softmin(rows, (source ? g_ : f_).data(), nullptr, streamed.data(), in_.eps,
+                              exec_);
               const auto got = softmin_.to({}), want = streamed.to({});
               double sum = 0;
               for (std::int64_t i = 0; i < want.size(); ++i)

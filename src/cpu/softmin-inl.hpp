@@ -27,8 +27,8 @@ T far_below(T k) {
   return -std::min(T(1e15) / k, std::numeric_limits<T>::max() / 4);
 }
 
-// What the chunk's columns add to their scores, in units of these and clean: h, of squared distances
-// as products h - |y|^2.
+// What the chunk's columns add to their scores, in units of these and clean: h, of squared
+// distances as products h - |y|^2.
 template <class T>
 void prepare_h(const SoftminArgs<T>& args, const Exponent<T>& exponent, std::int64_t j0,
                int columns, T* out) {

@@ -127,8 +127,7 @@ void step(const HalfStepArgs<T>& a, Exec& exec) {
   const Penalty penalty = penalty_of(a);
   const auto plain = [&] {
     chunks(n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t) {
-      for (std::int64_t i = begin; i < end; ++i)
-        a.f[i] = penalty.prox(a.s[i], a.eps);
+      for (std::int64_t i = begin; i < end; ++i) a.f[i] = penalty.prox(a.s[i], a.eps);
     });
   };
   if (a.omega == 1) return plain();

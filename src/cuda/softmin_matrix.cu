@@ -98,9 +98,9 @@ struct MatrixColumns {
       V value = LARGEST ? static_cast<V>(-INFINITY) : V(0);
 #pragma unroll 8
       for (std::int64_t j = j0 + group; j < end; j += kGroups)
-        add<LARGEST>(value,
-                     static_cast<T>(sweep.args.h[j]) - p.matrix[i * p.row_stride + j * p.col_stride],
-                     sweep.k, origin);
+        add<LARGEST>(
+            value, static_cast<T>(sweep.args.h[j]) - p.matrix[i * p.row_stride + j * p.col_stride],
+            sweep.k, origin);
       total =
           LARGEST ? fmax(total, static_cast<double>(value)) : total + static_cast<double>(value);
     }

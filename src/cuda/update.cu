@@ -112,8 +112,8 @@ struct MeasureParts {
     const MeasureArgs<T>& a = sides.args[at.y];
     const std::int64_t chunk = at.x;
     if (chunk > 0 && chunk * kChunk >= a.weight.size) return;
-    const Part part = measure_chunk(a, penalty_of(a), chunk,
-                                    [&](std::int64_t i) { return a.f[i]; });
+    const Part part =
+        measure_chunk(a, penalty_of(a), chunk, [&](std::int64_t i) { return a.f[i]; });
     if (threadIdx.x == 0) parts[sides.first_part[at.y] + chunk] = part;
   }
 };
@@ -149,8 +149,7 @@ struct MeasureOne {
     allow_next();
     const MeasureArgs<T>& a = sides.args[at.x];
     const Penalty penalty = penalty_of(a);
-    const Part part =
-        measure_chunk(a, penalty, 0, [&](std::int64_t i) { return a.f[i]; });
+    const Part part = measure_chunk(a, penalty, 0, [&](std::int64_t i) { return a.f[i]; });
     if (threadIdx.x > 0) return;
     const double log_mass = part.top == none() ? none() : part.top + log(part.mass);
     out[at.x] = {log_mass, part.dual, part.residual, part.gap, penalty.level};
@@ -160,7 +159,7 @@ struct MeasureOne {
 /// f after a step; `relaxed` false: the plain one.
 template <class T>
 __device__ double stepped(const HalfStepArgs<T>& a, const Penalty& penalty, std::int64_t i,
-                     bool relaxed) {
+                          bool relaxed) {
   const double target = penalty.prox(a.s[i], a.eps);
   if (!relaxed) return target;
   const double f = a.f[i], moved = penalty.feasible(f + a.omega * (target - f));

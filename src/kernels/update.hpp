@@ -1,7 +1,7 @@
 // The O(n) steps between two sweeps: bias, half-step, measures, and the steps that move both sides
-// of a pair together. Potentials are double whatever T, the type of the problem, is. None but measure() hands anything to the host, so that an iteration waits for
-// nothing between checks. Sums are double, over blocks of fixed size combined in order, so they
-// depend on n alone.
+// of a pair together. Potentials are double whatever T, the type of the problem, is. None but
+// measure() hands anything to the host, so that an iteration waits for nothing between checks. Sums
+// are double, over blocks of fixed size combined in order, so they depend on n alone.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -26,8 +26,8 @@ struct LogWeightArgs {
   }
 };
 
-/// h_j = g_j + eps log b_j in [0, n), rounded once to H; -inf in [n, padded(n)), and where g_j = +inf
-/// (a point without partner) or b_j = 0 (log_weight -inf).
+/// h_j = g_j + eps log b_j in [0, n), rounded once to H; -inf in [n, padded(n)), and where g_j =
+/// +inf (a point without partner) or b_j = 0 (log_weight -inf).
 template <class H>
 struct BiasArgs {
   const double* potential;

@@ -99,7 +99,7 @@ void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
   if (op_.planted()) mask(half, exec);
   need_bias(from, exec);
   half.absorbed = op_.softmin(half.side, from.h, half.has_softmin ? half.softmin : nullptr,
-                               half.softmin, eps_, exec);
+                              half.softmin, eps_, exec);
   absorbed_ += half.absorbed;
   half.has_softmin = true;
   half.bounded.swept(half.softmin);
@@ -122,8 +122,8 @@ void Alternation<T>::sweep(Half& half, Half& from, int k, TopLists& lists, Exec&
   }
   kernels::each(kernels::RoundArgs<T>{from.h, lists.h.data()}, lists.h.size(), exec);
   kernels::each(kernels::RoundArgs<T>{half.softmin, lists.shift.data()}, n, exec);
-  op_.top_k(half.side, lists.h.data(), lists.shift.data(), k, lists.columns.data(), lists.weights.data(),
-            half.softmin, eps_, exec);
+  op_.top_k(half.side, lists.h.data(), lists.shift.data(), k, lists.columns.data(),
+            lists.weights.data(), half.softmin, eps_, exec);
   half.absorbed = false;
   swept(exec);
 }

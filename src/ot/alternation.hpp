@@ -96,6 +96,11 @@ class Alternation {
     follow_.has_bias = false;
     return follow_.potential;
   }
+  /// It becomes g again.
+  void put_back(const Buffer<double>& g, Exec& exec) {
+    copy(moved(), exec.device, g.data(), exec.device, g.size() * std::int64_t{sizeof(double)},
+         exec.stream);
+  }
   /// Whether a free level moves with the potentials: then the following one alone is no state.
   bool has_level() const { return level_.size() > 0; }
   const Operator<T>& op() const { return op_; }
@@ -128,7 +133,7 @@ class Alternation {
   Buffer<double> level_;  // [1] of a total mass with both sides capped, where the data are
   Half lead_, follow_;
   std::int64_t passes_ = 0, absorbed_ = 0;
-  std::int64_t absorbed_before_ = -1;  // the last kernel; -1: there was none
+  std::int64_t absorbed_before_ = -1;       // the last kernel; -1: there was none
   double share_ = 0, mass_ = 0, lost_ = 0;  // of a planted operator; lost_ is that of the pair
 };
 }  // namespace monge

@@ -208,9 +208,9 @@ void BoundedSide<T>::cover(const double* own, const double* other, double eps,
   }
 }
 
-#define MONGE_INSTANTIATE(T)                                                               \
-  template std::shared_ptr<const BoundEntries> checked_bounds(const Problem<T>&,           \
-                                                              const LowerBounds&);         \
+#define MONGE_INSTANTIATE(T)                                                       \
+  template std::shared_ptr<const BoundEntries> checked_bounds(const Problem<T>&,   \
+                                                              const LowerBounds&); \
   template class BoundedSide<T>;
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)

@@ -126,8 +126,7 @@ void Coarse<T>::build(Alternation<T>& alternation, Exec& exec) {
 }
 
 template <class T>
-void Coarse<T>::add(const double* r, const kernels::Penalty& penalty, double* z,
-                    Exec& exec) const {
+void Coarse<T>::add(const double* r, const kernels::Penalty& penalty, double* z, Exec& exec) const {
   using Dots = kernels::BasisDotsArgs<T>;
   std::vector<double> dots(columns_);
   for (int first = 0; first < columns_; first += Dots::kColumns) {

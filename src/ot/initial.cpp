@@ -137,8 +137,8 @@ Initial<T> subsampled(const Problem<T>& problem, const Operator<T>& op, Side sid
   const bool source = side == Side::source;
   Operator<T> extended = op.with_points(other(side), view(source ? y : x), exec);
   extended.sweep_in(swept_in(how.precision));
-  const auto potential = source ? joined(solved.g, solved.g_rest, exec)
-                                : joined(solved.f, solved.f_rest, exec);
+  const auto potential =
+      source ? joined(solved.g, solved.g_rest, exec) : joined(solved.f, solved.f_rest, exec);
   const auto log_weight = log_weights((source ? y : x).weights.view(), exec);
   auto h = padded_buffer<double>(potential.size(), exec);
   kernels::bias<double>(

@@ -213,10 +213,10 @@ template <class T>
 Reach Operator<T>::reach(double eps, bool absorbed) const {
   const double range = std::max(0.0, this->range());
   if (sizeof(T) == 4) {
-    const bool product = has_points() && dim_ > kDirectDimension && form_.form != kernels::Form::distance &&
+    const bool product = has_points() && dim_ > kDirectDimension &&
+                         form_.form != kernels::Form::distance &&
                          form_.form != kernels::Form::power && !lattice_;
-    const double scores =
-        absorbed ? 0 : (product ? kFloatProductFloor : kFloatFloor) * range / eps;
+    const double scores = absorbed ? 0 : (product ? kFloatProductFloor : kFloatFloor) * range / eps;
     return {scores, std::max(scores, kFloatResolution)};
   }
   const bool mixed = precision_ == kernels::Precision::mixed;
@@ -293,9 +293,8 @@ void Operator<T>::plant(std::shared_ptr<const Forest<T>> forest, Exec& exec) {
 }
 
 template <class T>
-typename Operator<T>::Losses Operator<T>::truncate(const double* of_source,
-                                                   const double* of_target, double eps,
-                                                   double budget, Exec& exec) {
+typename Operator<T>::Losses Operator<T>::truncate(const double* of_source, const double* of_target,
+                                                   double eps, double budget, Exec& exec) {
   // A new mask loses a part of the budget, so that potentials may move before it has to go: its
   // size grows with the logarithm of that part.
   constexpr double kPart = 1.0 / 32;
@@ -332,8 +331,8 @@ kernels::Pairs<T> Operator<T>::pairs(Side rows) const {
 }
 
 template <class T>
-bool Operator<T>::absorb(Side rows, const double* f, const double* g, double eps,
-                         double passes, std::int64_t budget, Exec& exec, bool rough) {
+bool Operator<T>::absorb(Side rows, const double* f, const double* g, double eps, double passes,
+                         std::int64_t budget, Exec& exec, bool rough) {
   const auto before = std::exchange(kernel_, nullptr);
   if (lattice_ || planted()) return false;
   const std::int64_t values = n_ * kernels::padded(m_);
@@ -365,7 +364,8 @@ bool Operator<T>::absorb(Side rows, const double* f, const double* g, double eps
     using K = std::remove_pointer_t<decltype(entries)>;
     if constexpr (std::is_same_v<T, float>) {
       if (how_.center || how_.unit_length) {  // as float holds them already, points are off
-        const auto x = pack_wide(given_source_, how_, exec), y = pack_wide(given_target_, how_, exec);
+        const auto x = pack_wide(given_source_, how_, exec),
+                   y = pack_wide(given_target_, how_, exec);
         kernels::Pairs<double> wide;
         wide.form = p.form;
         wide.scale = form_.scale;
@@ -397,8 +397,8 @@ bool Operator<T>::kernel_serves(Exec& exec) const {
 }
 
 template <class T>
-bool Operator<T>::softmin(Side rows, const double* h, const double* shift, double* out,
-                          double eps, Exec& exec) const {
+bool Operator<T>::softmin(Side rows, const double* h, const double* shift, double* out, double eps,
+                          Exec& exec) const {
   if (lattice_) return lattice_->sweep.softmin(rows, h, out, eps, precision_, exec), false;
   auto p = pairs(rows);
   const bool source = rows == Side::source;

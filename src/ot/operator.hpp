@@ -169,7 +169,8 @@ class Operator {
   Box extent_;                                    // of every point of both sides
   std::shared_ptr<const PackedPoints<T>> source_, target_;
   MatrixView<const T> given_source_, given_target_;  // the caller's points
-  std::shared_ptr<const LatticePoints<T>> made_;     // what they are where a lattice is swept as a cloud
+  std::shared_ptr<const LatticePoints<T>>
+      made_;  // what they are where a lattice is swept as a cloud
   MatrixView<const T> matrix_;
   std::int64_t n_ = 0, m_ = 0;
   bool exponents_ = false;  // norms are there for softmin alone, where exponents are small enough

@@ -91,8 +91,8 @@ Buffer<T> softmin(const Operator<T>& op, Side rows, const Buffer<T>& h, double e
   return rounded<T>(exact_softmin(op, rows, h, eps, exec), exec);
 }
 
-/// p_i / a_i of `rows`, finite at zero weights too; one pass. From the softmin, which takes the pair
-/// in double: the rounding of potentials is not in it.
+/// p_i / a_i of `rows`, finite at zero weights too; one pass. From the softmin, which takes the
+/// pair in double: the rounding of potentials is not in it.
 template <class T>
 Buffer<T> marginal_ratio(const Plan<T>& plan, Side rows, Exec& exec) {
   const auto h = column_bias_in<double>(plan, rows, exec);

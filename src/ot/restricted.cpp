@@ -29,9 +29,10 @@ template <class T>
 Listed listed(const typename Alternation<T>::TopLists& lists, double eps, Exec& exec) {
   const std::int64_t entries = lists.columns.size();
   Buffer<double> costs(entries, exec.device);
-  kernels::each(kernels::ListedCostArgs<T>{lists.columns.data(), lists.weights.data(), lists.h.data(),
-                                           lists.shift.data(), lists.k, eps, costs.data()},
-                entries, exec);
+  kernels::each(
+      kernels::ListedCostArgs<T>{lists.columns.data(), lists.weights.data(), lists.h.data(),
+                                 lists.shift.data(), lists.k, eps, costs.data()},
+      entries, exec);
   return {lists.k, lists.columns.to(Device{}, exec.stream),
           std::move(costs).to(Device{}, exec.stream)};
 }

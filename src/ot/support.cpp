@@ -114,9 +114,9 @@ SupportOutcome SupportPhase<T>::run(double target,
       return outcome_;
     }
     model_.refresh(rows_, columns_, eps, exec_);
-    auto g = gathered(
-        VectorView<const double>(alternation_.following().potential, totals_.size(), 1, exec_.device),
-        exec_);
+    auto g = gathered(VectorView<const double>(alternation_.following().potential, totals_.size(),
+                                               1, exec_.device),
+                      exec_);
     model_.respond(g.data(), totals_.data(), exec_);
     outcome_.lost = model_.lost();
     seen = outcome_.lost > kTooMuch && outcome_.lost <= kMayGather && outcome_.k < most_;

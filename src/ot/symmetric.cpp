@@ -56,7 +56,8 @@ class SymmetricSolve {
  private:
   // f_i = c(x_i, x_i) / 2, where no score f_i + f_j - c_ij is positive. Of all costs only -x.y has
   // a diagonal other than 0.
-  static Buffer<double> start(const Problem<T>& problem, const kernels::Penalty& penalty, Exec& exec) {
+  static Buffer<double> start(const Problem<T>& problem, const kernels::Penalty& penalty,
+                              Exec& exec) {
     const auto from = [&](const PointCloud<T>& cloud) {
       if (!std::holds_alternative<Dot>(cloud.cost)) return filled(problem.n(), 0.0, exec);
       Buffer<double> f(problem.n(), exec.device);
@@ -84,8 +85,8 @@ class SymmetricSolve {
                              .h = h_.data()},
                             exec_);
     else
-      kernels::bias<double>(
-          {f_.data(), log_weight_.data(), f_.size(), options_.epsilon, h_.data()}, exec_);
+      kernels::bias<double>({f_.data(), log_weight_.data(), f_.size(), options_.epsilon, h_.data()},
+                            exec_);
     if (iterations_ == 1 && report_.absorbed == 0) absorb(s_.data());
     absorbed_ = op_.softmin(Side::source, h_.data(), iterations_ > 0 ? s_.data() : nullptr,
                             s_.data(), options_.epsilon, exec_);

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "ot/anderson.hpp"
-#include "ot/closed_form.hpp"
 #include "ot/arrays.hpp"
+#include "ot/closed_form.hpp"
 #include "ot/newton.hpp"
 #include "support/devices.hpp"
 #include "support/solved.hpp"
@@ -228,8 +228,7 @@ TYPED_TEST(DenseNewton, AnswersAsTheDensePlanDoes) {
     }
     DenseModel<T> model(alternation, nullptr, exec);
     const auto& moved = alternation.following();
-    const auto g =
-        gathered(VectorView<const double>(moved.potential, moved.weight.size), exec);
+    const auto g = gathered(VectorView<const double>(moved.potential, moved.weight.size), exec);
     Buffer<double> q(g.size()), got(g.size()), squares(g.size()), v(g.size());
     const double rows = model.respond(g.data(), q.data(), exec);
     for (std::int64_t j = 0; j < v.size(); ++j) v[j] = std::cos(static_cast<double>(j));

@@ -166,8 +166,8 @@ template <class T>
 struct SinkhornResult {
   Buffer<T> f, g;  ///< [n] and [m]: the checked pair, rounded to T
   SinkhornReport report;
-  /// Of float what that rounding took, which at small epsilon is more than the report's errors: they,
-  /// and the Plan of a result, are those of f + f_rest and g + g_rest. Empty: nothing.
+  /// Of float what that rounding took, which at small epsilon is more than the report's errors:
+  /// they, and the Plan of a result, are those of f + f_rest and g + g_rest. Empty: nothing.
   Buffer<T> f_rest{}, g_rest{};
 };
 

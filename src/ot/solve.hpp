@@ -1,0 +1,84 @@
+// One solve: the schedule of epsilon, and what each check decides. Its loops are in solve.cpp, what
+// they leave to Newton, on a support or on all pairs, in solve_newton.cpp.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <memory>
+
+#include "ot/mixing.hpp"
+#include "ot/multiscale.hpp"
+#include "ot/record.hpp"
+#include "ot/relaxation.hpp"
+
+namespace monge {
+template <class T>
+class Solve {
+ public:
+  /// `forest`: sweeps are those of its trees; null: all pairs.
+  Solve(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
+        std::shared_ptr<const Forest<T>> forest = nullptr);
+
+  /// Counts what was done before.
+  void count(const SinkhornReport& begun) { record_.count(begun); }
+  void count(const Multiscale<T>& begun) {
+    record_.report.coarse_passes = begun.passes;
+    record_.report.trace = begun.trace;
+    annealed_ = begun.f.size() > 0;
+  }
+
+  SinkhornResult<T> run(const Start<T>& start);
+
+ private:
+  using Check = typename Alternation<T>::Check;
+
+  Initializer initializer() const;
+  bool anneal(double first, int level_iterations);
+  bool level(double eps, int iterations);
+  void begin(double eps);
+  void target();
+  void begin_target();
+
+  void step_along(double factor, bool moves);
+  bool strayed(const Check& check);
+  double finest_level() const { return std::max(options_.tolerance, reach_.streamed.flat_below()); }
+  bool kernel_lowers_floor(const Check& check);
+  bool may_anneal() const { return annealed_ && level_tolerance_ > finest_level(); }
+  bool stalled(int at_target, double error);
+  bool may_mix() const;
+  bool slow(int at_target) const;
+  Relaxation make_relaxation() const;
+
+  bool wants_support(bool slow = false) const;
+  bool support(const char* why);
+  bool wants_newton(int at_target) const;
+  bool newton();
+
+  void leave_fast(double eps);
+  bool fast_is_done(const Check& check);
+  void end_fast_stage();
+  bool rough_is_done(const Check& check);
+  void end_rough_stage();
+  bool stage_is_done(const Check& check, double enough);
+
+  const Problem<T>& problem_;
+  const SinkhornOptions& options_;
+  Exec& exec_;
+  bool fast_stage_;  // of the schedule staged
+  Operator<T> op_;
+  Alternation<T> alternation_;
+  const Reaches reach_;
+  Record<T> record_;
+  Relaxation relaxation_;
+  Mixing<T> mixing_;
+  CheckPlan checks_;
+  const std::int64_t kernel_cache_;
+  Buffer<double> before_;  // g at the level before
+  double level_tolerance_, window_error_ = 0;
+  int flat_ = 0, window_start_ = 0, kernels_for_floor_ = 0;
+  double stage_error_ = std::numeric_limits<double>::infinity();
+  double support_below_ = 0;  // the epsilon at which the plan may be worth gathering
+  bool annealed_ = false, extrapolated_ = false, had_newton_ = false;
+  bool may_be_rough_;
+};
+}  // namespace monge
