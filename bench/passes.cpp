@@ -1,10 +1,12 @@
-// Passes over all pairs that each method needs to a tolerance, in double: bench_passes --help.
-// Tables: `classic`, 800 points of a square and a 24 x 24 lattice; `small`, clouds of which small
-// epsilons ask much; `mixed`, clouds of d = 1 to 64, balanced and not, whose problems are numbered
-// so that thresholds can be fitted on the even ones and judged on the odd ones. Costs of the first
-// two are scaled to a maximum of 1; epsilon of the third is a multiple of the mean cost. ! means
-// that the tolerance was not reached. What a subsample takes counts by its share of the pairs.
+// Passes over all pairs that each method needs to a tolerance, in double, and with --repeat the
+// time of a whole solve: bench_passes --help. Tables: `classic`, 800 points of a square and a 24 x
+// 24 lattice; `small`, clouds of which small epsilons ask much; `mixed`, clouds of d = 1 to 64,
+// balanced and not, whose problems are numbered so that thresholds can be fitted on the even ones
+// and judged on the odd ones. Costs of the first two are scaled to a maximum of 1; epsilon of the
+// third is a multiple of the mean cost. ! means that the tolerance was not reached. What a
+// subsample takes counts by its share of the pairs.
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <numbers>
@@ -36,13 +38,21 @@ struct Clouds {
 
   std::pair<double, double> mean_and_largest_cost() const {
     double sum = 0, largest = 0;
-    for (std::int64_t i = 0; i < n; ++i)
-      for (std::int64_t j = 0; j < n; ++j) {
-        double cost = 0;
-        for (std::int64_t k = 0; k < dim; ++k) cost += std::pow(x[i * dim + k] - y[j * dim + k], 2);
-        sum += cost;
-        largest = std::max(largest, cost);
+    std::vector<double> cost(n), of_axis(n * dim);
+    for (std::int64_t j = 0; j < n; ++j)
+      for (std::int64_t k = 0; k < dim; ++k) of_axis[k * n + j] = y[j * dim + k];
+    for (std::int64_t i = 0; i < n; ++i) {
+      std::fill(cost.begin(), cost.end(), 0.0);
+      for (std::int64_t k = 0; k < dim; ++k)
+        for (std::int64_t j = 0; j < n; ++j) {
+          const double step = x[i * dim + k] - of_axis[k * n + j];
+          cost[j] += step * step;
+        }
+      for (const double c : cost) {
+        sum += c;
+        largest = std::max(largest, c);
       }
+    }
     return {sum / static_cast<double>(n * n), largest};
   }
 };
@@ -136,14 +146,20 @@ struct Case {
 class Table {
  public:
   Table(Exec& exec, std::vector<std::string> methods, int max_iterations, double tolerance,
-        bool phases, std::string only)
+        bool phases, std::string only, int repeat)
       : exec_(exec),
         methods_(std::move(methods)),
         only_(std::move(only)),
         max_iterations_(max_iterations),
         tolerance_(tolerance),
-        phases_(phases) {}
+        phases_(phases),
+        repeat_(repeat) {}
 
+  /// Whether any row whose name begins so may be asked for.
+  bool wants(const std::string& name) const {
+    return only_.empty() || only_.find(name) != std::string::npos ||
+           name.find(only_) != std::string::npos || only_.find("eps") == 0;
+  }
   void header(const char* name) const {
     std::printf("%-34s", name);
     for (const auto& method : methods_) std::printf(" %15s", method.c_str());
@@ -153,9 +169,18 @@ class Table {
   void row(const Case& c) {
     if (c.name.find(only_) == std::string::npos) return;
     const Clouds& in = c.clouds;
-    const Problem<double> problem(
-        PointCloud<double>{{in.x.data(), in.n, in.dim}, {in.y.data(), in.n, in.dim}},
-        {in.a.data(), in.n}, {in.b.data(), in.n}, c.source, c.target, {{}, 1e-9, nullptr});
+    const auto placed = [&](const std::vector<double>& values) {
+      Buffer<double> out(static_cast<std::int64_t>(values.size()), exec_.device);
+      copy(out.data(), exec_.device, values.data(), Device{},
+           out.size() * std::int64_t{sizeof(double)});
+      return out;
+    };
+    const auto x = placed(in.x), y = placed(in.y), a = placed(in.a), b = placed(in.b);
+    const auto points = [&](const Buffer<double>& from) -> MatrixView<const double> {
+      return {from.data(), in.n, in.dim, in.dim, 1, exec_.device};
+    };
+    const Problem<double> problem(PointCloud<double>{points(x), points(y)}, a.view(), b.view(),
+                                  c.source, c.target, {{}, 1e-9, nullptr});
     std::printf("%-34s", c.name.c_str());
     std::string told;
     for (const auto& method : methods_) {
@@ -165,9 +190,11 @@ class Table {
       options.max_iterations = max_iterations_;
       options.acceleration = parse_acceleration(method);
       const auto result = sinkhorn(problem, options, exec_);
+      if (repeat_ > 0) told += timed(method, [&] { sinkhorn(problem, options, exec_); });
       double passes = 0;
       for (const auto& phase : result.report.phases) {
         passes += phase.passes;
+        if (!phases_) continue;
         char line[256];
         std::snprintf(line, sizeof line, "    %s: %s %.1f passes, %lld steps (%s)\n",
                       method.c_str(), phase.name.c_str(), phase.passes,
@@ -181,16 +208,34 @@ class Table {
       std::fflush(stdout);
     }
     std::printf("\n");
-    if (phases_) std::printf("%s", told.c_str());
+    std::printf("%s", told.c_str());
   }
 
  private:
+  template <class Solve>
+  std::string timed(const std::string& method, const Solve& solve) const {
+    std::vector<double> times;
+    for (int r = 0; r < repeat_; ++r) {
+      const auto start = std::chrono::steady_clock::now();
+      solve();
+      times.push_back(
+          std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+              .count());
+    }
+    std::sort(times.begin(), times.end());
+    char line[128];
+    std::snprintf(line, sizeof line, "    %s: %.2f ms (%.2f to %.2f)\n", method.c_str(),
+                  times[times.size() / 2], times.front(), times.back());
+    return line;
+  }
+
   Exec& exec_;
   std::vector<std::string> methods_;
   std::string only_;
   int max_iterations_;
   double tolerance_;
   bool phases_;
+  int repeat_;
 };
 
 std::string named(const std::string& name, double eps, const char* kind = "") {
@@ -208,16 +253,18 @@ void classic(Table& table) {
                  eps * in.mean_and_largest_cost().second});
 }
 
-void small(Table& table, std::int64_t n) {
+void small(Table& table, std::int64_t n, std::uint64_t seed) {
   table.header("eps / largest cost");
-  const std::pair<const char*, Clouds> all[] = {{"cube3d", cube(n, 3, 1)},
-                                                {"clusters3d", clusters(n, 3, 1)},
-                                                {"gauss16d", gauss(n, 16, 1)},
-                                                {"gauss64d", gauss(n, 64, 1)}};
-  for (const auto& [name, in] : all)
+  const std::pair<const char*, Clouds> all[] = {{"cube3d", cube(n, 3, seed)},
+                                                {"clusters3d", clusters(n, 3, seed)},
+                                                {"gauss16d", gauss(n, 16, seed)},
+                                                {"gauss64d", gauss(n, 64, seed)}};
+  for (const auto& [name, in] : all) {
+    if (!table.wants(name)) continue;
+    const double largest = in.mean_and_largest_cost().second;
     for (const double eps : {1e-2, 1e-3, 1e-4, 1e-5})
-      table.row(
-          {named(name, eps), in, Balanced{}, Balanced{}, eps * in.mean_and_largest_cost().second});
+      table.row({named(name, eps), in, Balanced{}, Balanced{}, eps * largest});
+  }
 }
 
 void mixed(Table& table, std::int64_t n, int parity) {
@@ -253,7 +300,8 @@ int main(int count, char** words) {
   std::vector<std::string> tables{"classic", "small", "mixed"};
   std::vector<std::string> methods{"none", "over_relaxation", "anderson", "newton", "automatic"};
   std::int64_t n = 1024;
-  int max_iterations = 2000;
+  std::uint64_t seed = 1;
+  int max_iterations = 2000, repeat = 0;
   double tolerance = 1e-6;
   std::string half = "both", only;
   bool phases = false;
@@ -261,18 +309,21 @@ int main(int count, char** words) {
   app.add_option("--table", tables, "classic, small, mixed (default all)")->delimiter(',');
   app.add_option("--method", methods, "Accelerations by name (default all)")->delimiter(',');
   app.add_option("--n", n, "Points of each side of small and mixed (default 1024)");
+  app.add_option("--seed", seed, "Of the clouds of small (default 1)");
   app.add_option("--max-iterations", max_iterations, "Of each solve (default 2000)");
   app.add_option("--tolerance", tolerance, "L1 marginal error (default 1e-6)");
   app.add_option("--half", half, "Of mixed: even, odd or both (default)")
       ->check(CLI::IsMember({"even", "odd", "both"}));
   app.add_option("--only", only, "Rows whose name has this in it");
   app.add_flag("--phases", phases, "What ran in each solve");
+  app.add_option("--repeat", repeat, "Times each solve so often once more (default 0)");
+  add_device(app, exec);
   app.add_option("--threads", exec.threads, "0 (default): what the machine grants this process");
   return parse_and_run(app, count, words, [&] {
-    Table table(exec, methods, max_iterations, tolerance, phases, only);
+    Table table(exec, methods, max_iterations, tolerance, phases, only, repeat);
     for (const std::string& name : tables) {
       if (name == "classic") classic(table);
-      if (name == "small") small(table, n);
+      if (name == "small") small(table, n, seed);
       if (name == "mixed" && half != "odd") mixed(table, n, 0);
       if (name == "mixed" && half != "even") mixed(table, n, 1);
     }

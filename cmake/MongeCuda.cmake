@@ -44,3 +44,4 @@ set_source_files_properties(src/cuda/toolkit.cu PROPERTIES
   COMPILE_DEFINITIONS "MONGE_CUDA_CODE=\"${code}\"")
 # Views, min, max and Philox are constexpr, not marked for the device.
 add_compile_options($<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
+set_source_files_properties(src/cuda/sparse_join.cu PROPERTIES COMPILE_OPTIONS --extended-lambda)

@@ -26,12 +26,14 @@ requirements() {
     say "Python environment: .venv, with $("$python" --version)"
     "$python" -m venv "$venv"
   fi
-  local set lock stamp
+  local set lock stamp closed
   for set in "$@"; do
     lock=tools/requirements/$set.txt stamp=$venv/.$set.txt
     cmp -s "$lock" "$stamp" && continue
     say "Python packages: $(sed 's/ *#.*//' "$lock" | grep . | tr '\n' ' ')"
-    "$venv/bin/pip" install --quiet --requirement "$lock"
+    closed=()
+    [ "$set" = frameworks ] && closed=(--no-deps)
+    "$venv/bin/pip" install --quiet "${closed[@]}" --requirement "$lock"
     cp "$lock" "$stamp"
   done
 }

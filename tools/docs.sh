@@ -4,7 +4,7 @@
 source "$(dirname "$0")/common.sh"
 tools/packages.sh build docs
 tools/setup.sh python
-requirements docs
+requirements docs frameworks
 
 say "C++ reference"
 for header in $(git ls-files 'include/monge/*/*.hpp' include/monge/info.hpp); do

@@ -4,8 +4,8 @@
 source "$(dirname "$0")/common.sh"
 venv=$root/.venv-peers
 lock=tools/requirements/peers.txt
-cmp -s "$lock" "$venv/.peers.txt" && exit 0
+cat tools/requirements/frameworks.txt "$lock" | cmp -s - "$venv/.peers.txt" && exit 0
 say "Peers of the comparison: .venv-peers, from $lock"
 "$python" -m venv "$venv"
 "$venv/bin/pip" install --quiet --no-deps --requirement "$lock"
-cp "$lock" "$venv/.peers.txt"
+cat tools/requirements/frameworks.txt "$lock" >"$venv/.peers.txt"

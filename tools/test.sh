@@ -4,7 +4,7 @@
 source "$(dirname "$0")/common.sh"
 tools/packages.sh build test
 tools/setup.sh
-requirements test demo
+requirements test demo frameworks
 
 say "C++ tests"
 build_preset "$preset"

@@ -5,6 +5,7 @@
 #include "monge/ot/composition.hpp"
 #include "monge/ot/derivatives.hpp"
 #include "monge/ot/divergence.hpp"
+#include "monge/ot/divergence_derivatives.hpp"
 #include "monge/ot/labels.hpp"
 #include "monge/ot/reference.hpp"
 #include "monge/ot/semi_dual.hpp"

@@ -11,6 +11,7 @@ import logging
 
 from ._batch import Solutions, solve_batch, solve_sample_batch
 from ._core import SinkhornCheck, SinkhornPhase, SinkhornReport, version
+from ._derivatives import Hvp, Jvp, Linearization, Vjp
 from ._divergence import Divergence, DivergenceGradient, divergence
 from ._errors import (
     ConvergenceWarning,
@@ -46,12 +47,15 @@ __all__ = [
     "DivergenceGradient",
     "Error",
     "Gradient",
+    "Hvp",
     "Images",
     "InvalidArgument",
     "IoError",
+    "Jvp",
     "Labels",
     "LatticeDivergence",
     "LatticeSolution",
+    "Linearization",
     "Moments",
     "NotAvailable",
     "OutOfMemory",
@@ -65,6 +69,7 @@ __all__ = [
     "Solutions",
     "SparsePlan",
     "TransposedPlan",
+    "Vjp",
     "__version__",
     "c_transform",
     "divergence",

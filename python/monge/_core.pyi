@@ -482,7 +482,13 @@ class PlanF32:
 def plan(problem: ProblemF32, result: SinkhornResultF32) -> PlanF32: ...
 
 @overload
+def plan(problem: ProblemF32, epsilon: float, f: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)], g: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)]) -> PlanF32: ...
+
+@overload
 def plan(problem: ProblemF64, result: SinkhornResultF64) -> PlanF64: ...
+
+@overload
+def plan(problem: ProblemF64, epsilon: float, f: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)], g: Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)]) -> PlanF64: ...
 
 class PlanF64:
     @property

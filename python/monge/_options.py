@@ -10,12 +10,15 @@ from typing import Any, TypeVar
 from ._errors import InvalidArgument
 
 LATTICES = ("solve_lattice", "divergence_lattice")
-SAMPLES = ("solve_sample", "solve_sample_batch", "divergence", *LATTICES)
+# Of monge.torch: nothing that is no number can be given to an operator of torch, or come back from one.
+TORCH = ("sinkhorn", "sinkhorn_divergence")
+SAMPLES = ("solve_sample", "solve_sample_batch", "divergence", *LATTICES, *TORCH)
 # In solve_batch a start is an entry's.
 STARTED = ("solve", "solve_sample", "solve_sample_batch", "solve_lattice")
 SINGLE = ("solve", "solve_sample", "divergence", *LATTICES)
-STREAMED = ("solve", "solve_sample", "solve_batch", "solve_sample_batch", "divergence")
+STREAMED = ("solve", "solve_sample", "solve_batch", "solve_sample_batch", "divergence", *TORCH)
 ALL = (*STREAMED, *LATTICES)
+HOST = tuple(verb for verb in ALL if verb not in TORCH)
 REQUIRED = inspect.Parameter.empty
 
 
@@ -105,6 +108,7 @@ OPTIONS = (
         None,
         "mass M to transport, 0 < M <= min of the masses: partial transport with P 1 <= a and "
         "P^T 1 <= b. Marginals, where given, must be TV(inf). NotAvailable for a divergence.",
+        HOST,
     ),
     Option(
         "bounds",
@@ -183,7 +187,7 @@ OPTIONS = (
         "verify",
         False,
         "one more pass over all pairs, which measures what the certificate bounds: see verified.",
-        STREAMED,
+        tuple(verb for verb in STREAMED if verb in HOST),
     ),
     Option(
         "kernel_cache",
@@ -210,11 +214,13 @@ OPTIONS = (
         "called at each check with a report (iterations, passes, epsilon, marginal_error, residual_a, "
         "residual_b, dual_value, transported_mass, trace); returning False stops the solve, and what it "
         "raises ends it.",
+        HOST,
     ),
     Option(
         "progress",
         None,
         "True (needs tqdm), or a tqdm-compatible class or object: moves at least every two seconds.",
+        HOST,
     ),
     Option(
         "reference",

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import _core
 from ._arrays import ToFramework, rounded_to
+from ._derivatives import Linearization
 from ._device import current_stream
 from ._errors import NotAvailable
 from ._labels import Labelled
@@ -199,6 +200,26 @@ class Solution:
         if dx is not None and dy is not None:
             dx, dy = self._to(dx), self._to(dy)
         return Gradient(dx, dy, self._to(da), self._to(db), depsilon, drho_a, drho_b)
+
+    def linearize(self) -> Linearization:
+        """The solution and its first derivatives, for Hessian products (``.hvp``): three passes. Solve
+        to a small ``tolerance``, as derivatives inherit the marginal error; they read the caller's
+        arrays where these were taken without a copy.
+
+        Raises:
+            NotAvailable: (a NotImplementedError) for a total mass, bounds, grids, labels and another
+                reference than the product.
+            InvalidArgument: (a ValueError) a potential of a TV side is on its kink.
+        """
+        if self._labelled is not None or self._referenced is not None:
+            raise NotAvailable(
+                "[derivatives] second derivatives are known without labels, for the product reference"
+            )
+        core = _core.linearize(self._core_plan, self._call())
+        dtype = np.dtype(
+            np.float32 if isinstance(core, _core.LinearizationF32) else np.float64
+        )
+        return Linearization(core, self._to, self._threads, dtype)
 
     def save(self, path: Any, *, points: bool = True) -> None:
         """Writes the solution to one .npz file, at once: pair, report, how the problem was posed, and

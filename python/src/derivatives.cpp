@@ -7,7 +7,57 @@
 namespace monge::python {
 namespace {
 template <class T>
-void bind(nb::module_& m) {
+using Rows = std::optional<nb::ndarray<const T, nb::ndim<2>, nb::c_contig>>;  // [count, n]
+template <class T>
+using Points = std::optional<nb::ndarray<const T, nb::ndim<3>, nb::c_contig>>;  // [count, n, d]
+using Numbers = std::vector<double>;
+
+template <class T>
+MatrixView<const T> view(const Rows<T>& rows) {
+  if (!rows) return {};
+  const auto cols = static_cast<std::int64_t>(rows->shape(1));
+  return {rows->data(), static_cast<std::int64_t>(rows->shape(0)), cols, cols, 1, device_of(*rows)};
+}
+template <class T>
+MatrixView<const T> view(const Points<T>& points) {
+  if (!points) return {};
+  const auto d = static_cast<std::int64_t>(points->shape(2));
+  return {
+      points->data(),    static_cast<std::int64_t>(points->shape(0) * points->shape(1)), d, d, 1,
+      device_of(*points)};
+}
+
+/// [count, n, ...] of what the core returns flat; None where it is empty.
+template <class T>
+std::optional<Owned<T, 2>> to_rows_of(Buffer<T>&& buffer, std::int64_t count) {
+  return to_rows(std::move(buffer), count);
+}
+template <class T>
+std::optional<Owned<T, 3>> to_points(Buffer<T>&& buffer, std::int64_t count, std::int64_t d) {
+  if (buffer.size() == 0) return std::nullopt;
+  const std::int64_t n = buffer.size() / count / d;
+  return to_array<T, 3>(std::move(buffer), {count, n, d});
+}
+
+Wrt to_wrt(const std::vector<std::string>& names) {
+  static constexpr std::pair<const char*, Wrt> kNames[] = {
+      {"x", Wrt::source},         {"y", Wrt::target},        {"a", Wrt::source_weights},
+      {"b", Wrt::target_weights}, {"epsilon", Wrt::epsilon}, {"rho", Wrt::penalty}};
+  auto out = Wrt{};
+  for (const std::string& name : names) {
+    bool known = false;
+    for (const auto& [text, wrt] : kNames)
+      if (name == text) out = out | wrt, known = true;
+    if (!known)
+      throw InvalidArgument("[derivatives] wrt holds '" + name +
+                                "', wanted some of 'x', 'y', 'a', 'b', 'epsilon', 'rho'",
+                            "wrt");
+  }
+  return out;
+}
+
+template <class T>
+void bind(nb::module_& m, const char* name) {
   m.def(
       "gradient",
       [](const Plan<T>& plan, const Call& call) {
@@ -16,11 +66,114 @@ void bind(nb::module_& m) {
             plan);
       },
       "plan"_a, "call"_a);
+
+  using L = Linearization<T>;
+  // It views the problem of the plan, which holds that.
+  m.def(
+      "linearize",
+      [](const Plan<T>& plan, const Call& call) {
+        return run(call, plan.problem().device(),
+                   [&](Exec& exec) { return linearize(plan, exec); });
+      },
+      "plan"_a, "call"_a, nb::keep_alive<0, 1>());
+  nb::class_<L>(m, name)
+      .def_prop_ro("n", &L::n)
+      .def_prop_ro("m", &L::m)
+      .def_prop_ro("dim", &L::dim)
+      .def_prop_ro("device", [](const L& l) { return to_string(l.device()); })
+      .def_prop_ro("marginal_error", &L::marginal_error)
+      .def_prop_ro("tv_margin", &L::tv_margin)
+      .def(
+          "hvp",
+          [](const L& l, int count, const Points<T>& dx, const Points<T>& dy, const Rows<T>& da,
+             const Rows<T>& db, const Numbers& depsilon, const Numbers& drho_a,
+             const Numbers& drho_b, const std::vector<std::string>& wrt,
+             const SolveOptions& options, const Call& call) {
+            const Tangent<T> along{count,       view<T>(dx), view<T>(dy), view<T>(da),
+                                   view<T>(db), depsilon,    drho_a,      drho_b};
+            const Wrt of = to_wrt(wrt);
+            auto out =
+                run(call, l.device(), [&](Exec& exec) { return hvp(l, along, of, options, exec); });
+            return std::tuple(
+                to_points(std::move(out.dx), count, l.dim()),
+                to_points(std::move(out.dy), count, l.dim()), to_rows_of(std::move(out.da), count),
+                to_rows_of(std::move(out.db), count), to_rows_of(std::move(out.df), count),
+                to_rows_of(std::move(out.dg), count), out.report);
+          },
+          "count"_a, "dx"_a.none(), "dy"_a.none(), "da"_a.none(), "db"_a.none(), "depsilon"_a,
+          "drho_a"_a, "drho_b"_a, "wrt"_a, "options"_a, "call"_a)
+      .def(
+          "jvp",
+          [](const L& l, int count, const Points<T>& dx, const Points<T>& dy, const Rows<T>& da,
+             const Rows<T>& db, const Numbers& depsilon, const Numbers& drho_a,
+             const Numbers& drho_b, const SolveOptions& options, const Call& call) {
+            const Tangent<T> along{count,       view<T>(dx), view<T>(dy), view<T>(da),
+                                   view<T>(db), depsilon,    drho_a,      drho_b};
+            auto out =
+                run(call, l.device(), [&](Exec& exec) { return jvp(l, along, options, exec); });
+            return std::tuple(
+                to_rows_of(std::move(out.df), count), to_rows_of(std::move(out.dg), count),
+                to_rows_of(std::move(out.source), count), to_rows_of(std::move(out.target), count),
+                to_points(std::move(out.map), count, l.dim()), out.transport_cost, out.report);
+          },
+          "count"_a, "dx"_a.none(), "dy"_a.none(), "da"_a.none(), "db"_a.none(), "depsilon"_a,
+          "drho_a"_a, "drho_b"_a, "options"_a, "call"_a)
+      .def(
+          "vjp",
+          [](const L& l, int count, const Rows<T>& f, const Rows<T>& g, const Rows<T>& source,
+             const Rows<T>& target, const Points<T>& map, const Numbers& transport_cost,
+             const std::vector<std::string>& wrt, const SolveOptions& options, const Call& call) {
+            const Cotangent<T> of{count,           view<T>(f),   view<T>(g),    view<T>(source),
+                                  view<T>(target), view<T>(map), transport_cost};
+            const Wrt in = to_wrt(wrt);
+            auto out =
+                run(call, l.device(), [&](Exec& exec) { return vjp(l, of, in, options, exec); });
+            return std::tuple(to_points(std::move(out.dx), count, l.dim()),
+                              to_points(std::move(out.dy), count, l.dim()),
+                              to_rows_of(std::move(out.da), count),
+                              to_rows_of(std::move(out.db), count), out.depsilon, out.drho_a,
+                              out.drho_b, out.report);
+          },
+          "count"_a, "f"_a.none(), "g"_a.none(), "source"_a.none(), "target"_a.none(),
+          "map"_a.none(), "transport_cost"_a, "wrt"_a, "options"_a, "call"_a)
+      .def(
+          "hessian",
+          [](const L& l, Side side, std::int64_t limit, const Call& call) {
+            auto out = run(call, l.device(), [&](Exec& exec) {
+              return hessian(l, side, HessianOptions{limit}, exec);
+            });
+            const std::int64_t n = side == Side::source ? l.n() : l.m();
+            return std::pair(to_array<T, 4>(std::move(out.value), {n, l.dim(), n, l.dim()}),
+                             out.dropped_modes);
+          },
+          "side"_a, "limit"_a, "call"_a);
 }
 }  // namespace
 
 void bind_derivatives(nb::module_& m) {
-  bind<float>(m);
-  bind<double>(m);
+  nb::class_<SolveOptions>(m, "SolveOptions")
+      .def(
+          "__init__",
+          [](SolveOptions* o, double tolerance, int max_iterations, bool strict) {
+            new (o) SolveOptions{tolerance, max_iterations, strict};
+          },
+          "tolerance"_a, "max_iterations"_a, "strict"_a);
+  using R = DerivativeReport;
+  nb::class_<R>(m, "DerivativeReport", "How far a derivative's linear solve went.")
+      .def_ro("converged", &R::converged, "Whether the residual met the tolerance.")
+      .def_ro("iterations", &R::iterations, "Of block conjugate gradients.")
+      .def_ro("passes", &R::passes, "Sweeps over all pairs.")
+      .def_ro("residual", &R::residual, "Relative, the worst of all directions.")
+      .def_ro("marginal_error", &R::marginal_error, "Of the plan: derivatives inherit it.")
+      .def_ro("error_estimate", &R::error_estimate, "Relative, from both.")
+      .def_ro("gap", &R::gap,
+              "Least eigenvalue of the scaled Schur complement; 0: not estimated, as with several "
+              "directions.")
+      .def_ro("diagonal_ratio", &R::diagonal_ratio,
+              "Least of the Schur complement's diagonal over the marginals'.")
+      .def_ro("tv_margin", &R::tv_margin,
+              "Distance of the potentials of a TV side from its kinks, in units of cost.");
+  bind<float>(m, "LinearizationF32");
+  bind<double>(m, "LinearizationF64");
 }
 }  // namespace monge::python

@@ -166,6 +166,12 @@ void bind(nb::module_& m, const char* name) {
         return new P(problem, result);
       },
       "problem"_a, "result"_a, nb::keep_alive<0, 1>());
+  m.def(
+      "plan",
+      [](const Problem<T>& problem, double epsilon, const Vector<T>& f, const Vector<T>& g) {
+        return new P(problem, epsilon, view(f), view(g));
+      },
+      "problem"_a, "epsilon"_a, "f"_a.noconvert(), "g"_a.noconvert(), nb::keep_alive<0, 1>());
 }
 
 template <class T>

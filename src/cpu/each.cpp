@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "cpu/chunks.hpp"
+#include "kernels/derivatives.hpp"
 #include "kernels/entries.hpp"
 
 namespace monge::kernels::cpu {
@@ -27,11 +28,22 @@ typename Body::Result sum(const Body& body, std::int64_t n, Exec& exec) {
   return out;
 }
 
+template <class Body>
+void settle(const Body& body, std::int64_t n, Exec& exec) {
+  body.finish(cpu::sum(body, n, exec));
+}
+
 #define MONGE_INSTANTIATE(...) template void each(const __VA_ARGS__&, std::int64_t, Exec&);
 MONGE_EACH_BODIES(MONGE_INSTANTIATE)
+MONGE_EXACT_EACH_BODIES(MONGE_INSTANTIATE)
+MONGE_DERIVATIVE_EACH_BODIES(MONGE_INSTANTIATE)
 #undef MONGE_INSTANTIATE
 #define MONGE_INSTANTIATE(...) \
   template __VA_ARGS__::Result sum(const __VA_ARGS__&, std::int64_t, Exec&);
 MONGE_SUM_BODIES(MONGE_INSTANTIATE)
+MONGE_DERIVATIVE_SUM_BODIES(MONGE_INSTANTIATE)
+#undef MONGE_INSTANTIATE
+#define MONGE_INSTANTIATE(...) template void settle(const __VA_ARGS__&, std::int64_t, Exec&);
+MONGE_SETTLE_BODIES(MONGE_INSTANTIATE)
 #undef MONGE_INSTANTIATE
 }  // namespace monge::kernels::cpu

@@ -53,6 +53,8 @@ void order(const OrderArgs<T>& args, Exec& exec) {
           });
     });
   for (std::int64_t i = 0; i < n; ++i) args.order[i] = points[i].index;
+  for (std::int64_t i = 0; i < n; i += args.finest)
+    std::sort(args.order + i, args.order + std::min(n, i + args.finest));
 }
 template void order(const OrderArgs<float>&, Exec&);
 template void order(const OrderArgs<double>&, Exec&);

@@ -11,12 +11,14 @@ template <class T>
 SweepPlan<T> plan(const SoftminArgs<T>& args) {
   const auto& p = args.pairs;
   if (p.form == Form::matrix) return matrix_sweep(args);
+  const bool narrow = p.list && p.list->width != kColumnBlock;
   if constexpr (sizeof(T) == 4) {
-    if (p.form == Form::squared && p.rows.norms && p.rows.dim <= 3 && on_hopper())
+    if (!narrow && p.form == Form::squared && p.rows.norms && p.rows.dim <= 3 && on_hopper())
       return exponent_sweep(args);
     if (p.form == Form::squared && p.rows.dim <= 4) return small_sweep(args);
     const bool product = p.form == Form::dot || (p.form == Form::squared && p.rows.norms);
-    if (product && p.rows.split && p.cols.split && on_hopper()) return tensor_sweep(args);
+    if (!narrow && product && p.rows.split && p.cols.split && on_hopper())
+      return tensor_sweep(args);
   }
   return tile_sweep(args);
 }

@@ -73,9 +73,9 @@ __device__ void redo(const Sweep<T>& sweep, const BlockList& list, std::int64_t 
     top[r] = -infinity;
     sum[r] = 0;
   }
-  BlockWalk walk(list, p.list != nullptr, row_block, 0, sweep.parts.column_blocks);
-  while (!walk.done()) {
-    const std::int64_t j = walk.next() * std::int64_t{kColumnBlock} + threadIdx.x;
+  const Parts all{sweep.parts.column_blocks, sweep.parts.column_blocks, 1};
+  for (ColumnWalk walk(p, list, row_block, all, 0); walk.count() > 0; walk.advance()) {
+    const std::int64_t j = threadIdx.x < walk.count() ? walk.column(threadIdx.x) : p.m;
     if (j >= p.m) continue;
     T cost[kRedo];
     costs_of(p, rows, j, cost);

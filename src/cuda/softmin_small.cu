@@ -81,8 +81,7 @@ struct SmallSums {
       value[r] = LARGEST ? -INFINITY : 0;
     }
 
-    BlockWalk walk(list, p.list != nullptr, at.x, part * sweep.parts.part_blocks,
-                   min(sweep.parts.column_blocks, (part + 1) * sweep.parts.part_blocks));
+    ColumnWalk walk(p, list, at.x, sweep.parts, part);
     // The next chunk is on its way while one is summed.
     float4 next[2];
     float next_score[2];
@@ -91,11 +90,14 @@ struct SmallSums {
       next_count = 0;
 #pragma unroll
       for (int b = 0; b < 2; ++b) {
-        if (walk.done()) break;
-        const std::int64_t j = walk.next() * std::int64_t{kColumnBlock} + threadIdx.x;
-        next[b] = points[j];
-        if (D == 4) next_score[b] = rest[j];
-        next_count += kColumnBlock;
+        const int count = walk.count();
+        if (threadIdx.x < count) {
+          const std::int64_t j = walk.column(threadIdx.x);
+          next[b] = points[j];
+          if (D == 4) next_score[b] = rest[j];
+        }
+        next_count += count;
+        walk.advance();
       }
     };
     fetch();
@@ -106,9 +108,10 @@ struct SmallSums {
       float* const here_scores = scores[buffer];
 #pragma unroll
       for (int b = 0; b < 2; ++b) {
-        if (b * kColumnBlock >= count) break;
-        here[b * kColumnBlock + threadIdx.x] = next[b];
-        if (D == 4) here_scores[b * kColumnBlock + threadIdx.x] = next_score[b];
+        const int place = b * kColumnBlock + threadIdx.x;
+        if (place >= count) break;
+        here[place] = next[b];
+        if (D == 4) here_scores[place] = next_score[b];
       }
       __syncthreads();
       fetch();

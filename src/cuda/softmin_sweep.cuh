@@ -127,7 +127,8 @@ __device__ inline const T* coordinates(const kernels::Panels<T>& points, std::in
   return points.data + i / kPanel * kPanel * points.dim + i % kPanel;
 }
 
-/// The column blocks that row block `row_block` sweeps within [first, last), ascending.
+/// The column blocks that row block `row_block` sweeps within [first, last), ascending, of
+/// kColumnBlock columns.
 class BlockWalk {
  public:
   __device__ BlockWalk(const BlockList& list, bool listed, std::int64_t row_block,
@@ -168,6 +169,45 @@ class BlockWalk {
   std::int32_t next_, last_;
   const std::int32_t* at_ = nullptr;
   const std::int32_t* end_ = nullptr;
+};
+
+/// The columns that row block `row_block` sweeps in one of `parts` parts, in strides of
+/// kColumnBlock: a share of its list, of blocks of any width, or of all.
+class ColumnWalk {
+ public:
+  template <class T>
+  __device__ ColumnWalk(const Pairs<T>& p, const BlockList& list, std::int64_t row_block,
+                        const Parts& parts, int part)
+      : m_(p.m) {
+    std::int64_t begin = 0, count = parts.column_blocks, share = parts.part_blocks;
+    if (p.list) {
+      blocks_ = list.blocks;
+      width_ = list.width;
+      begin = list.offsets[row_block];
+      count = list.offsets[row_block + 1] - begin;
+      share = (count * parts.part_blocks + parts.column_blocks - 1) / parts.column_blocks;
+    }
+    at_ = begin + min(count, share * part);
+    end_ = begin + min(count, share * (part + 1));
+  }
+  /// Columns of the stride, 0 after the last.
+  __device__ int count() const {
+    const std::int64_t left = (end_ - at_) * width_;
+    return static_cast<int>(
+        max(std::int64_t{0},
+            min(std::int64_t{kColumnBlock}, blocks_ ? left : min(left, m_ - at_ * width_))));
+  }
+  /// The column of place t < count() of the stride; of a list the last ones may not exist.
+  __device__ std::int64_t column(int t) const {
+    const std::int64_t entry = at_ + t / width_;
+    return (blocks_ ? blocks_[entry] : entry) * std::int64_t{width_} + t % width_;
+  }
+  __device__ void advance() { at_ += kColumnBlock / width_; }
+
+ private:
+  const std::int32_t* blocks_ = nullptr;
+  int width_ = kColumnBlock;
+  std::int64_t m_, at_, end_;
 };
 #endif
 }  // namespace monge::cuda

@@ -14,13 +14,15 @@ struct alignas(16) Four {
   T at[kEach];
 };
 
-// 64 points from i0 and up to kDepth of their coordinates from k0 on; points past `count` are 0.
-template <class T>
-__device__ void stage(const kernels::Panels<T>& points, std::int64_t i0, int k0, int depth,
+// The points at(0) to at(63) and up to kDepth of their coordinates from k0 on; points past the last
+// are 0.
+template <class T, class At>
+__device__ void stage(const kernels::Panels<T>& points, const At& at, int k0, int depth,
                       T (*to)[kSide]) {
   for (int t = threadIdx.x; t < depth * kSide; t += kThreads) {
     const int k = t / kSide, i = t % kSide;
-    to[k][i] = i0 + i < points.count ? coordinates(points, i0 + i)[(k0 + k) * kPanel] : T(0);
+    const std::int64_t point = at(i);
+    to[k][i] = point < points.count ? coordinates(points, point)[(k0 + k) * kPanel] : T(0);
   }
 }
 
@@ -52,19 +54,20 @@ struct TileSums {
       x2[r] = PRODUCT && p.form == Form::squared ? p.rows.norms[i] : T(0);
       value[r] = LARGEST ? -infinity : V(0);
     }
-    BlockWalk walk(list, p.list != nullptr, at.x, part * sweep.parts.part_blocks,
-                   min(sweep.parts.column_blocks, (part + 1) * sweep.parts.part_blocks));
+    ColumnWalk walk(p, list, at.x, sweep.parts, part);
     int since_flush = 0;
     bool rows_staged = false;
-    while (!walk.done()) {
-      const std::int64_t block = walk.next() * std::int64_t{kColumnBlock};
-      for (std::int64_t j0 = block; j0 < min(block + kColumnBlock, p.m); j0 += kSide) {
+    for (int count = walk.count(); count > 0; count = walk.count()) {
+      for (int first = 0; first < count; first += kSide) {
+        const auto column = [&](int t) { return first + t < count ? walk.column(first + t) : p.m; };
         T acc[kEach][kEach] = {};
         for (int k0 = 0; k0 < dim; k0 += kDepth) {
           const int depth = min(kDepth, dim - k0);
           __syncthreads();
-          if (dim > kDepth || !rows_staged) stage(p.rows, i0, k0, depth, xs);
-          stage(p.cols, j0, k0, depth, ys);
+          if (dim > kDepth || !rows_staged)
+            stage(
+                p.rows, [&](int t) { return i0 + t; }, k0, depth, xs);
+          stage(p.cols, column, k0, depth, ys);
           __syncthreads();
           for (int k = 0; k < depth; ++k) {
             const Four<T> x = *reinterpret_cast<const Four<T>*>(&xs[k][ty * kEach]);
@@ -85,7 +88,7 @@ struct TileSums {
         rows_staged = true;
 #pragma unroll
         for (int c = 0; c < kEach; ++c) {
-          const std::int64_t j = j0 + tx * kEach + c;
+          const std::int64_t j = column(tx * kEach + c);
           const T h = j < p.m ? static_cast<T>(sweep.args.h[j]) : -infinity;
           const T y2 = PRODUCT && p.form == Form::squared && j < p.m ? p.cols.norms[j] : T(0);
 #pragma unroll
@@ -104,7 +107,8 @@ struct TileSums {
           }
         }
       }
-      if (!LARGEST && (++since_flush == kFlush || walk.done())) {
+      walk.advance();
+      if (!LARGEST && (++since_flush == kFlush || walk.count() == 0)) {
         since_flush = 0;
 #pragma unroll
         for (int r = 0; r < kEach; ++r) {

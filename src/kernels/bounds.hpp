@@ -10,19 +10,15 @@
 #include <cstdint>
 #include <limits>
 
-#include "kernels/backend.hpp"
 #include "kernels/host_device.hpp"
 #include "kernels/kd_tree.hpp"
 #include "kernels/pairs.hpp"
-#include "monge/core/buffer.hpp"
-#include "monge/core/exec.hpp"
 #include "monge/core/view.hpp"
 
 namespace monge::kernels {
 inline constexpr int kTreeLevels = 32;
-// Leaves are finer than the blocks of a mask, which are nodes of level kBlockLevel: what a block
-// holds is summed over pairs of leaves, as a plane and a box fit the better the fewer points there
-// are.
+// Leaves are finer than blocks of rows, which are nodes of level kBlockLevel: a plane and a box fit
+// the better the fewer points there are.
 inline constexpr int kBlockLevel = 2, kLeaf = kRowBlock >> kBlockLevel;
 
 struct NodeBox {
@@ -42,12 +38,64 @@ struct Plane {
 /// The root is of level kBlockLevel at least.
 struct Nodes {
   const NodeBox* boxes = nullptr;
-  const double* mass = nullptr;  // of the weights
+  const double* mass = nullptr;
   const Plane* planes = nullptr;
   int levels = 0;
   std::int64_t first[kTreeLevels + 1] = {};
 
   MONGE_HOST_DEVICE std::int64_t count(int level) const { return first[level + 1] - first[level]; }
+};
+
+/// The boxes of leaves and the mass of their points.
+template <class T>
+struct LeafBoxArgs {
+  MatrixView<const T> points;
+  VectorView<const T> weights;
+  const std::int32_t* order;  // place i holds point order[i]
+  NodeBox* boxes;
+  double* mass;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t leaf) const {
+    const std::int64_t first = leaf * kLeaf, all = points.rows - first,
+                       count = all < kLeaf ? all : std::int64_t{kLeaf};
+    NodeBox box{};
+    double sum = 0;
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::int32_t at = order[first + i];
+      for (int k = 0; k < static_cast<int>(points.cols); ++k) {
+        const double value = points(at, k);
+        if (i == 0 || value < box.low[k]) box.low[k] = value;
+        if (i == 0 || value > box.high[k]) box.high[k] = value;
+      }
+      sum += weights[at];
+    }
+    boxes[leaf] = box;
+    mass[leaf] = sum;
+  }
+};
+
+/// The same of one level from the level below.
+struct ParentBoxArgs {
+  const NodeBox* child_boxes;
+  const double* child_mass;
+  std::int64_t child_count;
+  NodeBox* boxes;
+  double* mass;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t node) const {
+    NodeBox box = child_boxes[2 * node];
+    double sum = child_mass[2 * node];
+    if (const std::int64_t right = 2 * node + 1; right < child_count) {
+      const NodeBox other = child_boxes[right];
+      for (int k = 0; k < kTreeDimension; ++k) {
+        box.low[k] = std::fmin(box.low[k], other.low[k]);
+        box.high[k] = std::fmax(box.high[k], other.high[k]);
+      }
+      sum += child_mass[right];
+    }
+    boxes[node] = box;
+    mass[node] = sum;
+  }
 };
 
 inline constexpr double kPlaneUlp = 0x1p-53;
@@ -197,27 +245,4 @@ MONGE_HOST_DEVICE inline double pair_bound(const NodeBox& a, const Plane& f, con
   }
   return std::isfinite(bound) ? bound + 16 * kPlaneUlp * size : bound;
 }
-
-/// Which pairs of blocks to sweep. What is left out of the rows of a leaf a is at most W_a, the sum
-/// over leaves b of mass(b) exp(U_ab / eps), for columns likewise. Of a block these are the largest
-/// of its leaves; none exceeds its budget, and each block keeps the pair that may hold most. A
-/// budget of 0 keeps everything that does not vanish in double.
-struct ChooseArgs {
-  Nodes rows, cols;  // their planes bound f and g
-  double scale, eps;
-  double row_budget, col_budget;
-};
-/// Lists of the blocks: row block A keeps column blocks row_blocks[row_offsets[A] ..
-/// row_offsets[A + 1]), ascending, and the other way round.
-struct Choice {
-  Buffer<std::int64_t> row_offsets, col_offsets;  // [blocks + 1]
-  Buffer<std::int32_t> row_blocks, col_blocks;
-  Buffer<double> row_loss, col_loss;  // W [row blocks], V [column blocks]
-};
-
-/// On the host alone: O(pairs kept), of which a block has few beside its points.
-namespace cpu {
-Choice choose(const ChooseArgs&, Exec&);
-}
-inline Choice choose(const ChooseArgs& args, Exec& exec) { return cpu::choose(args, exec); }
 }  // namespace monge::kernels

@@ -1,5 +1,6 @@
 // each: body(i) for every i in [0, n), in any order. sum: the sums of body(i) over [0, n), double,
-// over blocks of fixed size combined in order, so that they depend on n alone.
+// over blocks of fixed size combined in order, so that they depend on n alone. settle: the same,
+// handed to body.finish() where the data are.
 //
 // The bodies are formulas of a few entries: structs of plain data with an operator() that every
 // backend compiles. They stand in update.hpp and entries.hpp and are listed in entries.hpp.
@@ -27,12 +28,16 @@ template <class Body>
 void each(const Body&, std::int64_t n, Exec&);
 template <class Body>
 typename Body::Result sum(const Body&, std::int64_t n, Exec&);
+template <class Body>
+void settle(const Body&, std::int64_t n, Exec&);
 }  // namespace cpu
 namespace cuda {
 template <class Body>
 void each(const Body&, std::int64_t n, Exec&);
 template <class Body>
 typename Body::Result sum(const Body&, std::int64_t n, Exec&);
+template <class Body>
+void settle(const Body&, std::int64_t n, Exec&);
 }  // namespace cuda
 
 template <class Body>
@@ -43,5 +48,10 @@ void each(const Body& body, std::int64_t n, Exec& exec) {
 template <class Body>
 typename Body::Result sum(const Body& body, std::int64_t n, Exec& exec) {
   return MONGE_ON(exec.device, sum(body, n, exec));
+}
+/// body.finish(sum), by one thread and once all of the body is done. Does not wait.
+template <class Body>
+void settle(const Body& body, std::int64_t n, Exec& exec) {
+  MONGE_ON(exec.device, settle(body, n, exec));
 }
 }  // namespace monge::kernels

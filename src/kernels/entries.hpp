@@ -5,9 +5,13 @@
 #include <cstdint>
 
 #include "kernels/bounds.hpp"
+#include "kernels/cells.hpp"
+#include "kernels/cg.hpp"
 #include "kernels/coarse.hpp"
 #include "kernels/each.hpp"
 #include "kernels/initial.hpp"
+#include "kernels/lattice_entries.hpp"
+#include "kernels/lists.hpp"
 #include "kernels/mixing.hpp"
 #include "kernels/newton.hpp"
 #include "kernels/newton_dense.hpp"
@@ -21,6 +25,13 @@ struct FillArgs {
   T* out;
 
   MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] = value; }
+};
+
+/// 0, 1, 2 ..
+struct CountUpArgs {
+  std::int32_t* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] = static_cast<std::int32_t>(i); }
 };
 
 /// out [rows, cols] row-major, from any strides; row i is row order[i] of `from`.
@@ -502,7 +513,7 @@ struct DebiasedGradientArgs {
 // X(body) for every body, in both types where it has one.
 #define MONGE_EACH_BODIES_OF(X, T) \
   X(FillArgs<T>)                   \
-  X(LeafPlaneArgs<T>)              \
+  X(LeafBoxArgs<T>)                \
   X(GatherArgs<T>)                 \
   X(ScatterArgs<T>)                \
   X(FeasibleArgs<T>)               \
@@ -537,16 +548,26 @@ struct DebiasedGradientArgs {
   X(FiniteArgs)                   \
   X(LookUpArgs)                   \
   X(LookUpRowsArgs)               \
-  X(ParentPlaneArgs)              \
+  X(ParentBoxArgs)                \
+  X(CountUpArgs)                  \
   X(FillArgs<std::int64_t>)       \
   X(GatherArgs<std::int64_t>)     \
   X(ScatterArgs<std::int64_t>)    \
   MONGE_NEWTON_EACH_BODIES(X)     \
+  MONGE_CG_EACH_BODIES(X)         \
   MONGE_DENSE_EACH_BODIES(X)      \
   MONGE_MIXING_EACH_BODIES(X)     \
   MONGE_INITIAL_EACH_BODIES(X)    \
   MONGE_COARSE_EACH_BODIES(X)     \
-  MONGE_SUPPORT_EACH_BODIES(X)
+  MONGE_LATTICE_EACH_BODIES(X)    \
+  MONGE_SUPPORT_EACH_BODIES(X)    \
+  MONGE_CELL_EACH_BODIES(X)       \
+  MONGE_LIST_EACH_BODIES(X)
+/// Those that have the same bits on every backend.
+#define MONGE_EXACT_EACH_BODIES(X) \
+  X(LeafPlaneArgs<float>)          \
+  X(LeafPlaneArgs<double>)         \
+  X(ParentPlaneArgs)
 #define MONGE_SUM_BODIES_OF(X, T) \
   X(RatioSumsArgs<T>)             \
   X(RiseArgs<T>)                  \
@@ -555,5 +576,9 @@ struct DebiasedGradientArgs {
 #define MONGE_SUM_BODIES(X)      \
   MONGE_SUM_BODIES_OF(X, float)  \
   MONGE_SUM_BODIES_OF(X, double) \
-  MONGE_NEWTON_SUM_BODIES(X)     \
-  MONGE_MIXING_SUM_BODIES(X) MONGE_COARSE_SUM_BODIES(X) MONGE_SUPPORT_SUM_BODIES(X)
+  MONGE_MIXING_SUM_BODIES(X)     \
+  MONGE_COARSE_SUM_BODIES(X)     \
+  MONGE_CELL_SUM_BODIES(X)       \
+  MONGE_LIST_SUM_BODIES(X)
+#define MONGE_SETTLE_BODIES(X) \
+  MONGE_NEWTON_SETTLE_BODIES(X) MONGE_CG_SETTLE_BODIES(X) MONGE_SUPPORT_SETTLE_BODIES(X)

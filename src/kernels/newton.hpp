@@ -1,4 +1,4 @@
-// The bodies of each() and sum() that truncated Newton is written on (ot/newton_cg.hpp). Vectors
+// The bodies of each() and settle() that truncated Newton is written on (ot/newton_cg.hpp). Vectors
 // are double, of one side, "the columns". An entry of curvature 0 is frozen: no step moves it.
 #pragma once
 #include <cmath>
@@ -8,16 +8,6 @@
 #include "kernels/penalty.hpp"
 
 namespace monge::kernels {
-/// The largest of numbers >= 0, as a result of sum().
-struct Largest {
-  double value = 0;
-
-  MONGE_HOST_DEVICE Largest& operator+=(const Largest& other) {
-    if (!(other.value <= value)) value = other.value;  // NaN stays seen
-    return *this;
-  }
-};
-
 /// What column totals q say at g, with target t = b (kl: b exp(-g / rho)):
 ///   slope = eps (t - q),  log_slope = eps q log(t / q),  curvature = q (kl: q (1 + eps / rho)),
 /// all 0 where b = 0 or a bound of the penalty stops the slope. Sums, the last two over free
@@ -29,7 +19,9 @@ struct SlopeArgs {
   Penalty penalty;
   double eps;
   double *slope, *log_slope, *curvature;
+  Result* sums;
 
+  MONGE_HOST_DEVICE void finish(const Result& all) const { *sums = all; }
   MONGE_HOST_DEVICE Result operator()(std::int64_t j) const {
     const double b = weight[j], at = g[j], total = q[j];
     slope[j] = log_slope[j] = curvature[j] = 0;
@@ -61,18 +53,6 @@ struct PlainStepArgs {
   }
 };
 
-/// out = curvature v - out, 0 where frozen: the Schur complement from P^T D^-1 P v. Sum v out.
-struct SchurArgs {
-  using Result = Sums<1>;
-  const double *curvature, *v;
-  double* out;
-
-  MONGE_HOST_DEVICE Result operator()(std::int64_t j) const {
-    out[j] = curvature[j] > 0 ? curvature[j] * v[j] - out[j] : 0;
-    return {{v[j] * out[j]}};
-  }
-};
-
 /// diagonal = curvature - squares, kept above rounding; 0 where frozen.
 struct SchurDiagonalArgs {
   const double *curvature, *squares;
@@ -94,35 +74,6 @@ struct JacobiArgs {
   }
 };
 
-/// p = z + beta p
-struct DirectionArgs {
-  const double* z;
-  double beta;
-  double* p;
-
-  MONGE_HOST_DEVICE void operator()(std::int64_t j) const { p[j] = z[j] + beta * p[j]; }
-};
-
-struct DotArgs {
-  using Result = Sums<1>;
-  const double *x, *y;
-
-  MONGE_HOST_DEVICE Result operator()(std::int64_t j) const { return {{x[j] * y[j]}}; }
-};
-
-/// 1 over the largest alpha at which every |x + alpha p| <= radius; 0: no alpha is too large.
-struct BoundaryArgs {
-  using Result = Largest;
-  const double *x, *p;
-  double radius;
-
-  MONGE_HOST_DEVICE Result operator()(std::int64_t j) const {
-    const double step = std::fabs(p[j]);
-    if (!(step > 0)) return {};
-    return {step / std::fmax(p[j] > 0 ? radius - x[j] : radius + x[j], 0.0)};
-  }
-};
-
 /// out = feasible(g + alpha x)
 struct TrialArgs {
   const double *g, *x;
@@ -141,35 +92,27 @@ struct AlongArgs {
   using Result = Sums<2>;
   const double *g, *to, *slope, *slope_to;
   double eps;
+  Result* sums;
 
+  MONGE_HOST_DEVICE void finish(const Result& all) const { *sums = all; }
   MONGE_HOST_DEVICE Result operator()(std::int64_t j) const {
     const double step = (to[j] - g[j]) / eps;
     return {{slope[j] * step, slope_to[j] * step}};
   }
 };
 
-/// sum v and the number of entries, over free ones.
-struct FreeSumArgs {
-  using Result = Sums<2>;
-  const double *curvature, *v;
-
-  MONGE_HOST_DEVICE Result operator()(std::int64_t j) const {
-    return curvature[j] > 0 ? Result{{v[j], 1}} : Result{};
-  }
-};
-/// v += by, where free.
-struct FreeShiftArgs {
-  const double* curvature;
-  double by;
-  double* v;
+/// The right-hand side of a step: a slope, plus a multiple of the curvature.
+struct RightSideArgs {
+  const double *slope, *curvature;
+  double correction;
+  double* out;
 
   MONGE_HOST_DEVICE void operator()(std::int64_t j) const {
-    if (curvature[j] > 0) v[j] += by;
+    out[j] = slope[j] + correction * curvature[j];
   }
 };
 }  // namespace monge::kernels
 
 #define MONGE_NEWTON_EACH_BODIES(X) \
-  X(PlainStepArgs) X(SchurDiagonalArgs) X(JacobiArgs) X(DirectionArgs) X(TrialArgs) X(FreeShiftArgs)
-#define MONGE_NEWTON_SUM_BODIES(X) \
-  X(SlopeArgs) X(SchurArgs) X(DotArgs) X(BoundaryArgs) X(AlongArgs) X(FreeSumArgs)
+  X(PlainStepArgs) X(SchurDiagonalArgs) X(JacobiArgs) X(TrialArgs) X(RightSideArgs)
+#define MONGE_NEWTON_SETTLE_BODIES(X) X(SlopeArgs) X(AlongArgs)

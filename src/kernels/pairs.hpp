@@ -30,8 +30,8 @@ struct Panels {
 };
 
 // Row block r sweeps the column blocks blocks[offsets[r] .. offsets[r + 1]), ascending; block b
-// holds columns [b width, (b + 1) width). A GPU takes width kColumnBlock alone, the CPU also
-// kRowBlock.
+// holds columns [b width, (b + 1) width), of a width that divides kColumnBlock and a multiple of
+// kPanel. A GPU takes others than kColumnBlock in the softmin of points alone.
 struct BlockList {
   const std::int64_t* offsets;
   const std::int32_t* blocks;

@@ -41,13 +41,33 @@ struct SparseApplyArgs {
   int power = 1;
 };
 
+/// The support that top_k of the rows and of the columns list together, in both orders; entries of
+/// each row and column ascend. A pair that both name has the cost that its row says. Pairs of
+/// infinite cost are left out.
+struct SparseJoinArgs {
+  struct Listed {
+    const std::int64_t* columns;  // [rows, k], -1: none
+    const double* costs;
+    std::int64_t rows, k;
+  };
+  struct Sides {
+    std::int64_t* offsets;  // [rows + 1]
+    std::int32_t* columns;  // room for all that is listed, as
+    double* costs;          // has this
+  };
+  Listed of_rows, of_columns;
+  Sides rows, columns;
+};
+
 namespace cpu {
 void sparse_softmin(const SparseSoftminArgs&, Exec&);
 void sparse_apply(const SparseApplyArgs&, Exec&);
+std::int64_t sparse_join(const SparseJoinArgs&, Exec&);
 }  // namespace cpu
 namespace cuda {
 void sparse_softmin(const SparseSoftminArgs&, Exec&);
 void sparse_apply(const SparseApplyArgs&, Exec&);
+std::int64_t sparse_join(const SparseJoinArgs&, Exec&);
 }  // namespace cuda
 
 inline void sparse_softmin(const SparseSoftminArgs& args, Exec& exec) {
@@ -55,6 +75,10 @@ inline void sparse_softmin(const SparseSoftminArgs& args, Exec& exec) {
 }
 inline void sparse_apply(const SparseApplyArgs& args, Exec& exec) {
   if (args.pairs.rows > 0) MONGE_ON(exec.device, sparse_apply(args, exec));
+}
+/// Returns the number of entries; waits.
+inline std::int64_t sparse_join(const SparseJoinArgs& args, Exec& exec) {
+  return MONGE_ON(exec.device, sparse_join(args, exec));
 }
 
 /// The cost of every pair that top_k lists, from its weight: c = h_j + shift_i - eps log w.
@@ -122,7 +146,9 @@ struct RestrictedRowsArgs {
   double* h;        // f + eps log a
   double* factor;   // p / D1: 1, of kl 1 / (1 + eps / rho), where a bound holds f 0
   double* inverse;  // factor / p
+  Result* sums;
 
+  MONGE_HOST_DEVICE void finish(const Result& all) const { *sums = all; }
   MONGE_HOST_DEVICE Result operator()(std::int64_t i) const {
     const double a = weight[i], s = softmin[i], f = penalty.prox(s, eps);
     h[i] = -std::numeric_limits<double>::infinity();
@@ -145,7 +171,9 @@ struct RestrictedColumnsArgs {
   const double *weight, *g, *softmin, *rest;
   double eps;
   double *q, *copy;
+  Result* sums;
 
+  MONGE_HOST_DEVICE void finish(const Result& all) const { *sums = all; }
   MONGE_HOST_DEVICE Result operator()(std::int64_t j) const {
     const bool some = weight[j] > 0 && !std::isinf(softmin[j]);
     q[j] = copy[j] = some ? weight[j] * std::exp((g[j] - softmin[j]) / eps) : 0;
@@ -156,4 +184,4 @@ struct RestrictedColumnsArgs {
 
 #define MONGE_SUPPORT_EACH_BODIES(X) \
   X(ListedCostArgs<float>) X(ListedCostArgs<double>) X(RestArgs) X(RestAtArgs) X(OutsideArgs)
-#define MONGE_SUPPORT_SUM_BODIES(X) X(RestrictedRowsArgs) X(RestrictedColumnsArgs)
+#define MONGE_SUPPORT_SETTLE_BODIES(X) X(RestrictedRowsArgs) X(RestrictedColumnsArgs)

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <type_traits>
+#include <utility>
 #include <variant>
 
 #include "kernels/entries.hpp"
@@ -55,6 +56,8 @@ Alternation<T>::Alternation(const Problem<T>& problem, Operator<T>& op, bool tra
 template <class T>
 void Alternation<T>::start(const Start<T>& start, Exec& exec) {
   cold_ = !start.f.size && !start.g.size;
+  const bool source_follows = follow_.side == Side::source;
+  leads_alone_ = !cold_ && !(source_follows ? start.f : start.g).size;
   double level = 0;
   if (level_.size() && !cold_) {
     // Some potential is at the level, or every capacity is spent. Taken on the host: once a solve,
@@ -145,6 +148,7 @@ void Alternation<T>::set_following(const double* g, const double* lead_softmin,
   take(lead_softmin, lead_.softmin, lead_.weight.size);
   take(follow_softmin, follow_.softmin, follow_.weight.size);
   lead_.has_softmin = follow_.has_softmin = true;
+  update(lead_, 1, false, exec);  // a mask is chosen by both
 }
 
 // The bias comes with the step, unless the potential still `moves`.
@@ -166,6 +170,10 @@ void Alternation<T>::update(Half& half, double omega, bool moves, Exec& exec) {
 
 template <class T>
 void Alternation<T>::lead(double omega, Exec& exec) {
+  if (std::exchange(leads_alone_, false)) {
+    sweep_following(exec);
+    follow(1, exec);
+  }
   sweep(lead_, follow_, exec);
   update(lead_, omega, bounds_, exec);
   lead_.bounded.step(lead_.potential, follow_.potential, eps_);

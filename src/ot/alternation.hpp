@@ -127,7 +127,8 @@ class Alternation {
   Operator<T>& op_;
   const BoundEntries* bounds_;  // null: none
   bool translate_;
-  bool cold_ = true;  // no start: the first potentials are 0
+  bool cold_ = true;          // no start: the first potentials are 0
+  bool leads_alone_ = false;  // a start of the leading side: the following one comes of it
   double eps_ = 0;
   double total_mass_ = 0;
   Buffer<double> level_;  // [1] of a total mass with both sides capped, where the data are

@@ -208,9 +208,24 @@ void BoundedSide<T>::cover(const double* own, const double* other, double eps,
   }
 }
 
+template <class T>
+HeldBounds lower_bounds(const Problem<T>& problem) {
+  if (!problem.bounds()) return {};
+  const auto& entries = problem.bounds()->by_row;
+  const auto count = static_cast<std::int64_t>(entries.size());
+  HeldBounds out{Buffer<std::int64_t>(count), Buffer<std::int64_t>(count), Buffer<double>(count)};
+  for (std::int64_t e = 0; e < count; ++e) {
+    out.rows[e] = entries[e].i;
+    out.columns[e] = entries[e].j;
+    out.values[e] = entries[e].bound;
+  }
+  return out;
+}
+
 #define MONGE_INSTANTIATE(T)                                                       \
   template std::shared_ptr<const BoundEntries> checked_bounds(const Problem<T>&,   \
                                                               const LowerBounds&); \
+  template HeldBounds lower_bounds(const Problem<T>&);                             \
   template class BoundedSide<T>;
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)

@@ -1,6 +1,7 @@
 // When a solve looks at its pair, and what two looks tell.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -14,23 +15,33 @@ class CheckPlan {
  public:
   explicit CheckPlan(const SinkhornOptions& options) : options_(options) {}
 
-  void restart() { next_ = 1; }
+  void restart() {
+    next_ = 1;
+    count_ = 0;
+  }
   bool due(int at_target) const { return at_target >= next_; }
 
-  /// The check that is due has found `error`.
-  void plan(int at_target, double error, bool relaxed) {
+  /// The error there, of a pair that was measured, whether a check was due or not.
+  void observe(int at_target, double error) {
+    seen_[count_++ % kSeen] = {at_target, error};
+    predicted_ = 1;  // after the first, to see it fall
+    if (count_ == 1) return;
+    Seen from{};
+    for (int k = 2; k <= std::min(count_, kSeen); ++k) {
+      from = seen_[(count_ - k) % kSeen];
+      if (at_target - from.at >= kLength) break;
+    }
+    const double fall = std::log(from.error / error) / (at_target - from.at);
+    predicted_ =
+        fall > 0 ? std::ceil(std::log(error / options_.tolerance) / fall) : options_.max_iterations;
+  }
+
+  /// The check that was due is over.
+  void plan(int at_target, bool relaxed) {
     const int every = relaxed ? std::max(options_.check_every, kRelaxed) : options_.check_every;
     next_ = at_target + every - at_target % every;
-    predicted_ = 1;  // after the first check, to see it fall
-    if (at_target > 1) {
-      const double fall = std::log(seen_error_ / error) / (at_target - seen_at_);
-      predicted_ = fall > 0 ? std::ceil(std::log(error / options_.tolerance) / fall)
-                            : options_.max_iterations;
-    }
     if (!relaxed && options_.criterion == Criterion::residual)
       next_ = std::min<double>(next_, at_target + std::max(1.0, predicted_));
-    seen_at_ = at_target;
-    seen_error_ = error;
   }
 
   /// Iterations that are predicted after `iterations`. An error says nothing of a gap.
@@ -41,10 +52,16 @@ class CheckPlan {
 
  private:
   static constexpr int kRelaxed = 10;  // a check costs a plain half-step
+  static constexpr int kLength = 4;    // iterations that a rate is taken over, where they are seen
+  static constexpr int kSeen = kLength + 1;
 
+  struct Seen {
+    int at;
+    double error;
+  };
   const SinkhornOptions& options_;
-  int next_ = 1, seen_at_ = 0;
-  double seen_error_ = 0;
+  std::array<Seen, kSeen> seen_{};
+  int next_ = 1, count_ = 0;
   double predicted_ = 1;  // iterations to the tolerance as the error falls
 };
 

@@ -105,6 +105,20 @@ LatticePoints<T>::LatticePoints(const Lattice<T>& lattice, Exec& exec)
 }
 
 template <class T>
+double sweep_terms(const Lattice<T>& lattice) {
+  double terms = 0;
+  for (const auto& [from, to] :
+       {std::pair(&lattice.source, &lattice.target), std::pair(&lattice.target, &lattice.source)}) {
+    auto size = static_cast<double>(from->size());
+    for (int k = 0; k < from->dim; ++k) {
+      terms += size * static_cast<double>(to->shape[k]);
+      size *= static_cast<double>(to->shape[k]) / static_cast<double>(from->shape[k]);
+    }
+  }
+  return terms;
+}
+
+template <class T>
 std::vector<double> periods(const Lattice<T>& lattice) {
   std::vector<double> out;
   out.reserve(lattice.source.dim);
@@ -163,6 +177,25 @@ std::vector<int> LatticeSweep<T>::order(Side rows) const {
     if (cost < least) least = cost, best = axes;
   } while (std::next_permutation(axes.begin(), axes.end()));
   return best;
+}
+
+template <class T>
+kernels::AxisArgs<T> LatticeSweep<T>::along(int k, int to, std::int64_t before, std::int64_t after,
+                                            const T* h, double eps) const {
+  const Axis& axis = axes_[k];
+  return {.form = form_.form,
+          .scale = static_cast<T>(axis.scale),
+          .power = static_cast<T>(form_.power),
+          .period = static_cast<T>(axis.period),
+          .x = axis.at[to].data(),
+          .y = axis.at[1 - to].data(),
+          .before = before,
+          .n = axis.length[to],
+          .m = axis.length[1 - to],
+          .after = after,
+          .h = h,
+          .terms = {},
+          .eps = eps};
 }
 
 // The columns behind the pass over `axis`, and how they come of those before it.
@@ -235,31 +268,19 @@ typename LatticeSweep<T>::Averages LatticeSweep<T>::sweep(Side rows, const T* h,
                        size = before * axis.length[to] * after;
     const bool last = pass == d - 1;
     Buffer<T> next(last ? 0 : size, exec.device), next_averages(outputs * size, exec.device);
-    kernels::axis<T>({.form = form_.form,
-                      .scale = static_cast<T>(axis.scale),
-                      .power = static_cast<T>(form_.power),
-                      .period = static_cast<T>(axis.period),
-                      .x = axis.at[to].data(),
-                      .y = axis.at[from].data(),
-                      .before = before,
-                      .n = axis.length[to],
-                      .m = axis.length[from],
-                      .after = after,
-                      .h = pass == 0 ? h : log_sum.data(),
-                      .softmin = last ? softmin : nullptr,
-                      .log_sum = last ? nullptr : next.data(),
-                      .v = v,
-                      .v_row = v_row,
-                      .v_col = v_col,
-                      .terms = terms,
-                      .columns = columns,
-                      .outputs = outputs,
-                      .averages = next_averages.data(),
-                      .a_row = 1,
-                      .a_col = size,
-                      .eps = eps,
-                      .precision = precision},
-                     exec);
+    auto args = along(k, to, before, after, pass == 0 ? h : log_sum.data(), eps);
+    args.softmin = last ? softmin : nullptr;
+    args.log_sum = last ? nullptr : next.data();
+    args.v = v;
+    args.v_row = v_row;
+    args.v_col = v_col;
+    args.terms = terms;
+    args.columns = columns;
+    args.outputs = outputs;
+    args.averages = next_averages.data();
+    args.a_col = size;
+    args.precision = precision;
+    kernels::axis<T>(args, exec);
     log_sum = std::move(next);
     averages = std::move(next_averages);
     v = averages.data();
@@ -385,6 +406,7 @@ void LatticeSweep<T>::images(Side rows, const T* h, T* mean, double* s, T* first
   template bool is_separable(const Lattice<T>&);           \
   template Buffer<T> grid_points(const Grid&, Exec&);      \
   template struct LatticePoints<T>;                        \
+  template double sweep_terms(const Lattice<T>&);          \
   template std::vector<double> periods(const Lattice<T>&); \
   template class LatticeSweep<T>;
 MONGE_INSTANTIATE(float)

@@ -6,6 +6,7 @@
 
 #include "kernels/apply.hpp"
 #include "kernels/axis.hpp"
+#include "kernels/lattice_entries.hpp"
 #include "monge/core/buffer.hpp"
 #include "monge/ot/geometry.hpp"
 #include "monge/ot/plan.hpp"  // Side
@@ -33,6 +34,10 @@ struct LatticePoints {
   LatticePoints(const Lattice<T>& lattice, Exec& exec);
 };
 
+/// Terms of a half-step of each side.
+template <class T>
+double sweep_terms(const Lattice<T>& lattice);
+
 /// The way round each axis, 0 where it is not periodic.
 template <class T>
 std::vector<double> periods(const Lattice<T>& lattice);
@@ -55,6 +60,17 @@ class LatticeSweep {
   /// first [n, d] and second [n, d, d] moments about the row's own point.
   void images(Side rows, const T* h, T* mean, double* s, T* first, T* second, double eps,
               Exec& exec) const;
+
+  // Entries one by one, of either side's rows: as Operator has them, in lattice_entries.cpp.
+  void top_k(Side rows, const T* h, const T* shift, int k, std::int64_t* columns, T* weights,
+             double* softmin, double eps, Exec& exec) const;
+  void select(Side rows, const T* h, const T* shift, const T* threshold, std::int64_t* counts,
+              const std::int64_t* offsets, std::int64_t* columns, T* weights, double eps,
+              Exec& exec) const;
+  void hard(Side rows, const T* h, T* out, std::int64_t* columns, Exec& exec) const;
+  void draw(Side rows, const T* h, const T* shift, const std::vector<std::int64_t>& requested_rows,
+            const std::vector<std::int64_t>& counts, std::uint64_t seed, std::int64_t* out,
+            double eps, Exec& exec) const;
 
  private:
   enum class Kind { value, cost, offset, second, slope };
@@ -83,7 +99,26 @@ class LatticeSweep {
 
   Averages sweep(Side rows, const T* h, double* softmin, const Wanted& wanted, double eps,
                  kernels::Precision precision, Exec& exec) const;
+  /// One pass over axis k, to rows of side `to`, of an array with so much before and after it.
+  kernels::AxisArgs<T> along(int k, int to, std::int64_t before, std::int64_t after, const T* h,
+                             double eps) const;
   std::vector<int> order(Side rows) const;
+  kernels::AxisCosts<T> costs(int k, int to) const;
+  /// The k best scores of every row and their columns, [k, n].
+  struct Best {
+    Buffer<double> scores;
+    Buffer<std::int64_t> columns;
+  };
+  Best best(int to, const T* h, int k, Exec& exec) const;
+  /// What descents go by, with the memory that it is in.
+  struct Levels {
+    std::vector<Buffer<double>> held;
+    kernels::LatticeLevels<T> of;
+  };
+  Levels maxima(int to, const T* h, Exec& exec) const;
+  Levels log_sums(int to, const T* h, double eps, Exec& exec) const;
+  template <class Next>
+  Levels levels(int to, const T* h, const Next& next, Exec& exec) const;
   static std::vector<kernels::AxisTerm> advance(std::vector<Column>& columns, int axis, bool first,
                                                 const Wanted& wanted);
 

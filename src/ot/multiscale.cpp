@@ -19,8 +19,8 @@
 
 namespace monge {
 namespace {
+using kernels::Cell;
 using kernels::kRowBlock;
-using kernels::kTreeDimension;
 
 constexpr std::int64_t kTimes = 8;        // points of one level that are a point of the next
 constexpr std::int64_t kCoarsest = 2048;  // points at most where a solve begins from nothing
@@ -30,57 +30,6 @@ constexpr double kCell = 1;               // of epsilon over the squared edge of
 constexpr double kNodeTolerance = 1e-3, kPointTolerance = 1e-2;
 constexpr int kNodeIterations = 200, kPointIterations = 50;
 constexpr double kStartLoss = 1e-3;  // of the mass, by the mask of a softmin that makes a start
-
-/// A node as a point: its centre of mass, its mass, and the longest edge of its box.
-struct Node {
-  double at[kTreeDimension] = {}, low[kTreeDimension], high[kTreeDimension], mass = 0;
-};
-
-/// Points in the order of a tree, then runs of them, on the host.
-template <class T>
-std::vector<Node> points_of(const Tree<T>& tree, VectorView<const T> weights, Exec& exec) {
-  const auto x = on_host(tree.points(), exec);
-  const auto a = on_host(weights, exec);
-  const std::int64_t dim = tree.points().cols;
-  std::vector<Node> out(tree.size());
-  for (std::int64_t i = 0; i < tree.size(); ++i) {
-    Node& node = out[tree.rank()[i]];
-    for (std::int64_t k = 0; k < dim; ++k) node.at[k] = node.low[k] = node.high[k] = x[i * dim + k];
-    node.mass = a[i];
-  }
-  return out;
-}
-std::vector<Node> coarser(const std::vector<Node>& nodes, int dim) {
-  const auto n = static_cast<std::int64_t>(nodes.size());
-  std::vector<Node> out((n + kTimes - 1) / kTimes);
-  for (std::int64_t c = 0; c < std::ssize(out); ++c) {
-    const Node* const first = &nodes[c * kTimes];
-    const std::int64_t count = std::min(kTimes, n - c * kTimes);
-    Node& node = out[c];
-    for (std::int64_t i = 0; i < count; ++i) node.mass += first[i].mass;
-    for (int k = 0; k < dim; ++k) {
-      node.low[k] = std::numeric_limits<double>::infinity();
-      node.high[k] = -node.low[k];
-      for (std::int64_t i = 0; i < count; ++i) {
-        const double share =
-            node.mass > 0 ? first[i].mass / node.mass : 1 / static_cast<double>(count);
-        node.at[k] += share * first[i].at[k];
-        node.low[k] = std::min(node.low[k], first[i].low[k]);
-        node.high[k] = std::max(node.high[k], first[i].high[k]);
-      }
-    }
-  }
-  return out;
-}
-double mean_edge(const std::vector<Node>& nodes, int dim) {
-  double sum = 0;
-  for (const Node& node : nodes) {
-    double edge = 0;
-    for (int k = 0; k < dim; ++k) edge = std::max(edge, node.high[k] - node.low[k]);
-    sum += edge;
-  }
-  return sum / static_cast<double>(nodes.size());
-}
 
 /// One side of a level: its points, in the order of the tree, and how many of the next finer level
 /// are one of them.
@@ -122,7 +71,7 @@ class Cascade {
       eps = target;
     }
     extend(levels_[0], result, problem_, *forest_);
-    if (eps > 2 * options_.epsilon) anneal(problem_, forest_, eps, 2 * options_.epsilon);
+    out_.epsilon = eps;
     return std::move(out_);
   }
 
@@ -132,31 +81,44 @@ class Cascade {
   }
 
   void build() {
-    auto a = points_of(forest_->source, problem_.a(), exec_),
-         b = points_of(forest_->target, problem_.b(), exec_);
-    while (std::ssize(a) > kCoarsest || std::ssize(b) > kCoarsest) {
+    auto a = cells_of(forest_->source, problem_.a()), b = cells_of(forest_->target, problem_.b());
+    while (a.size() > kCoarsest || b.size() > kCoarsest) {
       Level<T> level;
-      const auto coarsen = [&](std::vector<Node>& nodes, LevelSide<T>& side) {
-        if (std::ssize(nodes) >= kTimes * kFewest) {
-          nodes = coarser(nodes, dim_);
-          side.times = kTimes;
-        }
-        std::vector<T> points, weights;
-        for (const Node& node : nodes) {
-          for (int k = 0; k < dim_; ++k) points.push_back(static_cast<T>(node.at[k]));
-          weights.push_back(static_cast<T>(node.mass));
-        }
-        side.points = placed(points, exec_);
-        side.weights = placed(weights, exec_);
-      };
       coarsen(a, level.source);
       coarsen(b, level.target);
       if (level.source.times == 1 && level.target.times == 1) return;
-      level.edge = std::max(mean_edge(a, dim_), mean_edge(b, dim_));
+      level.edge = std::max(mean_edge(a), mean_edge(b));
       level.problem = problem_on(level);
       level.forest = std::make_shared<const Forest<T>>(*level.problem, exec_, /*ordered=*/true);
       levels_.push_back(std::move(level));
     }
+  }
+
+  Buffer<Cell> cells_of(const Tree<T>& tree, VectorView<const T> weights) {
+    Buffer<Cell> out(tree.size(), exec_.device);
+    kernels::each(kernels::PointCellArgs<T>{tree.points(), weights, tree.order(), out.data()},
+                  out.size(), exec_);
+    return out;
+  }
+
+  void coarsen(Buffer<Cell>& cells, LevelSide<T>& side) {
+    if (cells.size() >= kTimes * kFewest) {
+      side.times = kTimes;
+      Buffer<Cell> coarse((cells.size() + kTimes - 1) / kTimes, exec_.device);
+      kernels::each(kernels::CoarserArgs{cells.data(), cells.size(), kTimes, coarse.data()},
+                    coarse.size(), exec_);
+      cells = std::move(coarse);
+    }
+    side.points = Buffer<T>(cells.size() * dim_, exec_.device);
+    side.weights = Buffer<T>(cells.size(), exec_.device);
+    kernels::each(
+        kernels::CellCloudArgs<T>{cells.data(), dim_, side.points.data(), side.weights.data()},
+        cells.size(), exec_);
+  }
+
+  double mean_edge(const Buffer<Cell>& cells) {
+    return kernels::sum(kernels::EdgeArgs{cells.data()}, cells.size(), exec_).value[0] /
+           static_cast<double>(cells.size());
   }
 
   std::unique_ptr<Problem<T>> problem_on(const Level<T>& level) const {
@@ -245,10 +207,8 @@ class Cascade {
     auto h = padded_buffer<double>(across.size(), exec_);
     kernels::bias<double>({potential.data(), log_weight.data(), across.size(), eps, h.data()},
                           exec_);
-    const auto near = own.to(Device{}, exec_.stream);
-    std::vector<double> shift(n);
-    for (std::int64_t i = 0; i < n; ++i) shift[i] = near[i / times];
-    auto s = placed(shift, exec_);
+    Buffer<double> s(n, exec_.device);
+    kernels::each(kernels::OfCellArgs<T>{own.data(), times, s.data()}, n, exec_);
     const auto lists = mask.repeated(rows, times, (n + kRowBlock - 1) / kRowBlock, exec_);
     const auto list = lists.view();
     kernels::Pairs<T> pairs;
@@ -296,11 +256,12 @@ bool by_tree(const Problem<T>& problem, const SinkhornOptions& options) {
   if (options.geometry != Sweeps::automatic) return options.geometry == Sweeps::tree;
   if (options.acceleration == Acceleration::newton || options.acceleration == Acceleration::support)
     return false;
-  // Masks are chosen on the host, in which time a GPU sweeps all pairs many times.
-  if (problem.device().is_cuda()) return false;
-  constexpr std::int64_t kFewest = 4096;  // points of a side: below, all pairs are as fast
-  constexpr double kKept = 0.25;
-  if (std::min(problem.n(), problem.m()) < kFewest || !no_forest(problem).empty()) return false;
+  // Below, all pairs are as fast (docs/benchmarks.md: where trees pay). A GPU needs more points to
+  // be busy on a few pairs, and then gains the more by the coarse start.
+  const bool cuda = problem.device().is_cuda();
+  const std::int64_t fewest = cuda ? 1 << 15 : 4096;  // of a side
+  const double most_kept = cuda ? 0.5 : 0.25;
+  if (std::min(problem.n(), problem.m()) < fewest || !no_forest(problem).empty()) return false;
   const double scale = cost_form(std::get<PointCloud<T>>(problem.geometry()).cost).scale;
   const double radius = std::sqrt(options.epsilon / scale *
                                   -std::log(std::min(0.5, kTruncationShare * options.tolerance)));
@@ -319,7 +280,7 @@ bool by_tree(const Problem<T>& problem, const SinkhornOptions& options) {
       share *= std::min(1.0, reach / (cloud.all_high[k] - cloud.all_low[k]));
     return share;
   };
-  return std::max(kept(x), kept(y)) < kKept;
+  return std::max(kept(x), kept(y)) < most_kept;
 }
 
 template <class T>

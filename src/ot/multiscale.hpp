@@ -29,6 +29,7 @@ SinkhornResult<T> solve(const Problem<T>& problem, const SinkhornOptions& option
 template <class T>
 struct Multiscale {
   Buffer<T> f, g;           // where the solve of all points begins
+  double epsilon = 0;       // that it is for; 0: there is none
   std::int64_t passes = 0;  // over nodes
   std::vector<SinkhornCheck> trace;
 };

@@ -12,7 +12,7 @@ DenseModel<T>::DenseModel(Alternation<T>& alternation, const Coarse<T>* coarse, 
 }
 
 template <class T>
-double DenseModel<T>::respond(const double* g, double* q, Exec& exec) {
+void DenseModel<T>::respond(const double* g, double* q, Exec& exec) {
   const double eps = alternation_.epsilon();
   copy(alternation_.moved(), exec.device, g, exec.device,
        columns().weight.size * std::int64_t{sizeof(double)}, exec.stream);
@@ -28,7 +28,7 @@ double DenseModel<T>::respond(const double* g, double* q, Exec& exec) {
       .f = rows().potential, .s = nullptr, .weight = rows().weight, .penalty = rows().penalty};
   kernels::Measures measures;
   kernels::measure<T>({&args, 1}, &measures, exec);
-  return measures.dual + eps * rows().mass * columns().mass;
+  dual_ = measures.dual + eps * rows().mass * columns().mass;
 }
 
 template <class T>
@@ -64,17 +64,20 @@ void DenseModel<T>::squares(double* out, Exec& exec) {
 }
 
 template <class T>
-void DenseModel<T>::precondition(const double* diagonal, const double* r, double* z,
-                                 Exec& exec) const {
-  kernels::each(kernels::JacobiArgs{diagonal, r, z}, columns().weight.size, exec);
-  if (coarse_) coarse_->add(r, kernels::Penalty{}, z, exec);
+void DenseModel<T>::solve(const kernels::CgArgs& cg, Exec& exec) {
+  kernels::conjugate_gradients(
+      cg, [&] { product(cg.p, cg.w, exec); },
+      [&] {
+        kernels::each(kernels::JacobiArgs{cg.diagonal, cg.r, cg.z}, cg.n, exec);
+        if (coarse_) coarse_->add(cg.r, kernels::Penalty{}, cg.z, exec);
+      },
+      exec);
 }
 
 template <class T>
-void DenseModel<T>::project(const double* curvature, double* v, Exec& exec) const {
+bool DenseModel<T>::projects() const {
   using Kind = kernels::Penalty::Kind;
-  if (rows().penalty.kind == Kind::balanced && columns().penalty.kind == Kind::balanced)
-    project_constants(curvature, v, columns().weight.size, exec);
+  return rows().penalty.kind == Kind::balanced && columns().penalty.kind == Kind::balanced;
 }
 
 template class DenseModel<float>;

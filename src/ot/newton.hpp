@@ -15,11 +15,12 @@ class DenseModel {
   DenseModel(Alternation<T>& alternation, const Coarse<T>* coarse, Exec& exec);
 
   NewtonSide side() const { return {weight_.data(), columns().weight.size, columns().penalty}; }
-  double respond(const double* g, double* q, Exec& exec);
-  void product(const double* v, double* out, Exec& exec);
+  void respond(const double* g, double* q, Exec& exec);
+  double dual(Exec&) const { return dual_; }
+  bool projects() const;
   void squares(double* out, Exec& exec);
-  void precondition(const double* diagonal, const double* r, double* z, Exec& exec) const;
-  void project(const double* curvature, double* v, Exec& exec) const;
+  void product(const double* v, double* out, Exec& exec);  // P^T D1^-1 P v
+  void solve(const kernels::CgArgs& cg, Exec& exec);
 
  private:
   const typename Alternation<T>::Half& rows() const { return alternation_.leading(); }
@@ -33,5 +34,6 @@ class DenseModel {
   Buffer<double> weight_;
   Buffer<T> response_;  // a / D1
   Buffer<T> on_rows_, on_columns_, result_;
+  double dual_ = 0;
 };
 }  // namespace monge

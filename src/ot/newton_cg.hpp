@@ -13,6 +13,7 @@
 #include <limits>
 #include <utility>
 
+#include "kernels/cg.hpp"
 #include "kernels/entries.hpp"
 #include "monge/core/buffer.hpp"
 #include "monge/core/exec.hpp"
@@ -42,56 +43,58 @@ struct NewtonReport {
   bool converged = false;
 };
 
-/// v less its mean over free entries: for two Balanced sides, whose constants S does not see.
-inline void project_constants(const double* curvature, double* v, std::int64_t n, Exec& exec) {
-  const auto [sum, count] = kernels::sum(kernels::FreeSumArgs{curvature, v}, n, exec).value;
-  if (count > 0) kernels::each(kernels::FreeShiftArgs{curvature, -sum / count, v}, n, exec);
-}
-
 /// A Model has
 ///   NewtonSide side() const
-///   double respond(const double* g, double* q, Exec&)
-///     sets f to the best for g, writes the column totals of (f, g) and returns
-///     D(f, g) - sum b conjugate(g) + eps sum q; what follows is of the last response
-///   void product(const double* v, double* out, Exec&)      out = P^T D1^-1 P v
-///   void squares(double* out, Exec&)                        out_j = sum_i P_ij^2 / D1_i
-///   void project(const double* curvature, double* v, Exec&) takes out what S does not see
-/// and, where it has a better preconditioner than the diagonal of S (flexible: it may change),
-///   void precondition(const double* diagonal, const double* r, double* z, Exec&)
-///   void begin(const double* rhs, double* x, Exec&)         a start of CG in place of 0
+///   void respond(const double* g, double* q, Exec&)
+///     sets f to the best for g and writes the column totals of (f, g); what follows is of the last
+///     response
+///   double dual(Exec&)                     D(f, g) - sum b conjugate(g) + eps sum q; may wait
+///   bool projects() const                  whether S does not see constants; after dual()
+///   void squares(double* out, Exec&)       out_j = sum_i P_ij^2 / D1_i
+///   void solve(const kernels::CgArgs&, Exec&)  CG (kernels/cg.hpp) with S = diag - P^T D1^-1 P
 template <class Model>
 class Newton {
  public:
-  Newton(Model& model, const NewtonOptions& options, Exec& exec)
-      : model_(model), o_(options), side_(model.side()), n_(side_.size), exec_(exec) {
+  Newton(Model& model, Exec& exec)
+      : model_(model),
+        side_(model.side()),
+        n_(side_.size),
+        exec_(exec),
+        scratch_((2 * kPointVectors + kStepVectors) * n_, exec.device),
+        found_(1, exec.device) {
+    double* next = scratch_.data();
     for (Point* point : {&at_, &trial_})
-      for (Buffer<double>* v :
-           {&point->g, &point->q, &point->slope, &point->log_slope, &point->curvature})
-        *v = Buffer<double>(n_, exec.device);
-    for (Buffer<double>* v : {&x_, &r_, &z_, &p_, &w_, &diagonal_})
-      *v = Buffer<double>(n_, exec.device);
+      for (double** v : {&point->g, &point->q, &point->slope, &point->log_slope, &point->curvature})
+        *v = std::exchange(next, next + n_);
+    for (double** v : {&cg_.x, &cg_.r, &cg_.z, &cg_.p, &cg_.w, &diagonal_})
+      *v = std::exchange(next, next + n_);
+    cg_.n = n_;
+    cg_.diagonal = diagonal_;
+    cg_.state = &found_.data()->cg;
   }
 
   /// From g on; g becomes the best point, which is also that of the model's last response.
-  NewtonReport run(Buffer<double>& g) {
-    std::swap(at_.g, g);
+  NewtonReport run(Buffer<double>& g, const NewtonOptions& options) {
+    o_ = &options;
+    report_ = {};
+    take(at_.g, g.data());
     visit(at_);
     int idle = 0;  // steps that moved nothing beyond rounding
     double best = at_.residual;
-    while (at_.residual > o_.tolerance && idle < kIdleSteps && report_.steps < o_.max_steps &&
-           report_.products < o_.max_products) {
+    while (at_.residual > o_->tolerance && idle < kIdleSteps && report_.steps < o_->max_steps &&
+           report_.products < o_->max_products) {
       const double before = at_.dual;
       ++report_.steps;
       if (at_.residual > kPlainAbove || !(climb(true) || climb(false))) plain();
       const bool moved = at_.dual - before > rounding() || at_.residual < best;
       idle = moved ? 0 : idle + 1;
       best = std::min(best, at_.residual);
-      if (!std::isfinite(at_.dual) || (o_.on_step && !o_.on_step())) break;
+      if (!std::isfinite(at_.dual) || (o_->on_step && !o_->on_step())) break;
     }
     report_.residual = at_.residual;
     report_.dual = at_.dual;
-    report_.converged = at_.residual <= o_.tolerance;
-    std::swap(at_.g, g);
+    report_.converged = at_.residual <= o_->tolerance;
+    take(g.data(), at_.g);
     return report_;
   }
 
@@ -102,118 +105,77 @@ class Newton {
   static constexpr int kIdleSteps = 5;
   static constexpr double kSufficient = 1e-4;      // share of the first slope that a step must gain
   static constexpr double kLeastDiagonal = 1e-13;  // share of the curvature: above its rounding
+  static constexpr std::int64_t kPointVectors = 5, kStepVectors = 6;
 
   struct Point {
-    Buffer<double> g, q, slope, log_slope, curvature;
+    double *g, *q, *slope, *log_slope, *curvature;
     double dual, residual, mass;
     double correction;  // multiple of the curvature that gives log_slope the sum of slope
   };
+  /// What is read back, at once.
+  struct Found {
+    kernels::SlopeArgs::Result sums;
+    kernels::AlongArgs::Result along;
+    kernels::Cg cg;
+  };
 
-  double rounding() const { return o_.rounding * (std::abs(at_.dual) + o_.eps * at_.mass); }
+  double rounding() const { return o_->rounding * (std::abs(at_.dual) + o_->eps * at_.mass); }
 
-  void visit(Point& point) {
+  void take(double* to, const double* from) {
+    copy(to, exec_.device, from, exec_.device, n_ * std::int64_t{sizeof(double)}, exec_.stream);
+  }
+
+  /// `from`: where a trial step began.
+  Found visit(Point& point, const Point* from = nullptr) {
     ++report_.responses;
-    const double rows = model_.respond(point.g.data(), point.q.data(), exec_);
-    const auto sums = kernels::sum(
-        kernels::SlopeArgs{side_.weight, point.g.data(), point.q.data(), side_.penalty, o_.eps,
-                           point.slope.data(), point.log_slope.data(), point.curvature.data()},
-        n_, exec_);
-    const auto [columns, mass, residual, excess, curvature] = sums.value;
-    point.dual = rows + columns - o_.eps * mass;
+    Found* const found = found_.data();
+    model_.respond(point.g, point.q, exec_);
+    kernels::settle(kernels::SlopeArgs{side_.weight, point.g, point.q, side_.penalty, o_->eps,
+                                       point.slope, point.log_slope, point.curvature, &found->sums},
+                    n_, exec_);
+    if (from)
+      kernels::settle(
+          kernels::AlongArgs{from->g, point.g, from->slope, point.slope, o_->eps, &found->along},
+          n_, exec_);
+    Found now;
+    copy(&now, Device{}, found, exec_.device, sizeof now, exec_.stream);
+    const auto [columns, mass, residual, excess, curvature] = now.sums.value;
+    point.dual = model_.dual(exec_) + columns - o_->eps * mass;
     point.mass = mass;
     point.residual = residual == 0 ? 0 : residual / mass;
     point.correction = curvature > 0 ? excess / curvature : 0;
     if (std::isnan(point.residual)) point.residual = std::numeric_limits<double>::infinity();
+    return now;
   }
 
-  double dot(const Buffer<double>& x, const Buffer<double>& y) {
-    return kernels::sum(kernels::DotArgs{x.data(), y.data()}, n_, exec_).value[0];
-  }
-  void add(Buffer<double>& to, double factor, const Buffer<double>& x) {
-    kernels::each(kernels::AddArgs<double>{x.data(), factor, to.data()}, n_, exec_);
-  }
-  void fill(Buffer<double>& to, double value) {
-    kernels::each(kernels::FillArgs<double>{value, to.data()}, n_, exec_);
-  }
-  void project(Buffer<double>& v) { model_.project(at_.curvature.data(), v.data(), exec_); }
-
-  /// out = S v; returns v.S v.
-  double schur(const Buffer<double>& v, Buffer<double>& out) {
-    ++report_.products;
-    model_.product(v.data(), out.data(), exec_);
-    const double curved =
-        kernels::sum(kernels::SchurArgs{at_.curvature.data(), v.data(), out.data()}, n_, exec_)
-            .value[0];
-    project(out);
-    return curved;
-  }
-
-  void precondition() {
-    if constexpr (requires { model_.precondition(r_.data(), r_.data(), z_.data(), exec_); })
-      model_.precondition(diagonal_.data(), r_.data(), z_.data(), exec_);
-    else
-      kernels::each(kernels::JacobiArgs{diagonal_.data(), r_.data(), z_.data()}, n_, exec_);
-    project(z_);
-  }
-
-  /// x_ = a step, from the right-hand side in r_.
-  void solve() {
+  /// cg_.x = a step.
+  void solve(bool on_logarithm) {
     ++report_.diagonals;
-    model_.squares(diagonal_.data(), exec_);
-    kernels::each(kernels::SchurDiagonalArgs{at_.curvature.data(), diagonal_.data(), kLeastDiagonal,
-                                             diagonal_.data()},
+    model_.squares(diagonal_, exec_);
+    kernels::each(kernels::SchurDiagonalArgs{at_.curvature, diagonal_, kLeastDiagonal, diagonal_},
                   n_, exec_);
-    project(r_);
-    fill(x_, 0);
-    if constexpr (requires { model_.begin(r_.data(), x_.data(), exec_); }) {
-      model_.begin(r_.data(), x_.data(), exec_);
-      schur(x_, w_);
-      add(r_, -1, w_);
-    }
-    precondition();
-    fill(p_, 0);
-    add(p_, 1, z_);
-    double rz = dot(r_, z_);
-    const double forcing = std::min(0.1, std::sqrt(at_.residual)), enough = forcing * forcing * rz;
-    const int last = std::min(o_.max_products, report_.products + o_.max_step_products);
-    while (rz > enough && report_.products < last) {
-      const double curved = schur(p_, w_);
-      const double inverse =
-          kernels::sum(kernels::BoundaryArgs{x_.data(), p_.data(), kBoundary * o_.eps}, n_, exec_)
-              .value;
-      const double alpha = rz / curved;
-      if (!(curved > 0) || !(alpha * inverse < 1)) {
-        if (inverse > 0 && std::isfinite(inverse)) add(x_, 1 / inverse, p_);
-        return;
-      }
-      add(x_, alpha, p_);
-      add(r_, -alpha, w_);
-      precondition();
-      const double next = dot(r_, z_), turned = -alpha * dot(w_, z_);
-      kernels::each(kernels::DirectionArgs{z_.data(), turned / rz, p_.data()}, n_, exec_);
-      rz = next;
-    }
+    kernels::each(kernels::RightSideArgs{on_logarithm ? at_.log_slope : at_.slope, at_.curvature,
+                                         on_logarithm ? at_.correction : 0, cg_.r},
+                  n_, exec_);
+    cg_.curvature = at_.curvature;
+    cg_.forcing = std::min(0.1, std::sqrt(at_.residual));
+    cg_.radius = kBoundary * o_->eps;
+    cg_.most = std::min(o_->max_products - report_.products, o_->max_step_products);
+    cg_.projects = model_.projects();
+    model_.solve(cg_, exec_);
   }
 
   /// A Newton step, on the logarithm or plain; false, and nothing has moved, where none of its
   /// halves climbs.
   bool climb(bool on_logarithm) {
     if (!on_logarithm) visit(at_);  // the model is where the last trial was
-    fill(r_, 0);
-    add(r_, 1, on_logarithm ? at_.log_slope : at_.slope);
-    if (on_logarithm) add(r_, at_.correction, at_.curvature);
-    solve();
+    solve(on_logarithm);
     double alpha = 1;
     for (int halving = 0; halving <= kHalvings; ++halving, alpha /= 2) {
-      kernels::each(
-          kernels::TrialArgs{at_.g.data(), x_.data(), alpha, side_.penalty, trial_.g.data()}, n_,
-          exec_);
-      visit(trial_);
-      const auto along =
-          kernels::sum(kernels::AlongArgs{at_.g.data(), trial_.g.data(), at_.slope.data(),
-                                          trial_.slope.data(), o_.eps},
-                       n_, exec_);
-      const double first = along.value[0], second = along.value[1];
+      kernels::each(kernels::TrialArgs{at_.g, cg_.x, alpha, side_.penalty, trial_.g}, n_, exec_);
+      const Found found = visit(trial_, &at_);
+      if (halving == 0) report_.products += found.cg.products;
+      const auto [first, second] = found.along.value;
       if (!(first > 0)) return false;
       // A concave function that still climbs has gained; where its gain is below rounding, that of
       // the slopes is not.
@@ -228,19 +190,21 @@ class Newton {
   }
 
   void plain() {
-    kernels::each(
-        kernels::PlainStepArgs{side_.weight, at_.q.data(), side_.penalty, o_.eps, at_.g.data()}, n_,
-        exec_);
+    kernels::each(kernels::PlainStepArgs{side_.weight, at_.q, side_.penalty, o_->eps, at_.g}, n_,
+                  exec_);
     visit(at_);
   }
 
   Model& model_;
-  const NewtonOptions o_;
   const NewtonSide side_;
   const std::int64_t n_;
   Exec& exec_;
+  const NewtonOptions* o_ = nullptr;  // of the run
   NewtonReport report_;
+  Buffer<double> scratch_;
+  Buffer<Found> found_;
   Point at_, trial_;
-  Buffer<double> x_, r_, z_, p_, w_, diagonal_;
+  kernels::CgArgs cg_{};
+  double* diagonal_;
 };
 }  // namespace monge

@@ -174,8 +174,9 @@ const Operator<T>& Operator<T>::cloud() const {
   for (int k = 0; k < dim_; ++k)
     if (lattice.periodic[k])
       throw NotAvailable(
-          "[operator] a lattice with a periodic axis is swept along its axes alone: entries of the "
-          "plan one by one, moments of given values and new points are not available");
+          "[operator] a lattice with a periodic axis is swept along its axes alone: the dense "
+          "plan, "
+          "moments of given values and new points are not available");
   std::call_once(lattice_->asked, [&] {
     std::unique_ptr<Operator> made(new Operator);
     made->n_ = n_;
@@ -211,16 +212,18 @@ void Operator<T>::measure_products(Exec& exec) {
 
 template <class T>
 Reach Operator<T>::reach(double eps, bool absorbed) const {
-  const double range = std::max(0.0, this->range());
-  if (sizeof(T) == 4) {
-    const bool product = has_points() && dim_ > kDirectDimension &&
-                         form_.form != kernels::Form::distance &&
-                         form_.form != kernels::Form::power && !lattice_;
-    const double scores = absorbed ? 0 : (product ? kFloatProductFloor : kFloatFloor) * range / eps;
-    return {scores, std::max(scores, kFloatResolution)};
-  }
+  if (sizeof(T) == 4) return reach_in_float(eps, absorbed);
   const bool mixed = precision_ == kernels::Precision::mixed;
-  return {kDoubleFloor * range / eps, mixed ? kMixedResolution : 0};
+  return {kDoubleFloor * std::max(0.0, range()) / eps, mixed ? kMixedResolution : 0};
+}
+template <class T>
+Reach Operator<T>::reach_in_float(double eps, bool absorbed) const {
+  using kernels::Form;
+  const bool product = has_points() && dim_ > kDirectDimension && form_.form != Form::distance &&
+                       form_.form != Form::power && !lattice_;
+  const double share = product ? kFloatProductFloor : kFloatFloor;
+  const double scores = absorbed ? 0 : share * std::max(0.0, range()) / eps;
+  return {scores, std::max(scores, kFloatResolution)};
 }
 
 template <class T>
@@ -320,7 +323,7 @@ kernels::Pairs<T> Operator<T>::pairs(Side rows) const {
     pairs.rows = (source ? source_ : target_)->panels();
     pairs.cols = (source ? target_ : source_)->panels();
     if (exponents_) pairs.rows.norms = pairs.cols.norms = nullptr;  // of softmin alone
-    if (mask_) pairs.list = &mask_->list(rows);
+    if (mask_) pairs.list = &mask_->wide_list(rows);
   } else {
     const auto matrix = source ? matrix_ : matrix_.transposed();
     pairs.matrix = matrix.data;
@@ -417,7 +420,9 @@ bool Operator<T>::softmin(Side rows, const double* h, const double* shift, doubl
     };
     if (is_rough() ? read(kernel_->rough.data()) : read(kernel_->entries.data())) return true;
   }
-  if (exponents_ && radius2_ * form_.scale <= kExponentRange * std::log(2.0) * eps) {
+  if (mask_)
+    p.list = &mask_->list(rows);
+  else if (exponents_ && radius2_ * form_.scale <= kExponentRange * std::log(2.0) * eps) {
     p.rows.norms = (source ? source_ : target_)->norms;
     p.cols.norms = (source ? target_ : source_)->norms;
   }
@@ -482,11 +487,53 @@ void Operator<T>::pull(Side rows, const T* h, const T* shift, T* out, double eps
   gradient.put(exec);
   masses.put(exec);
   costs.put(exec);
-  if (!form_.unit_length) return;
-  const PackedPoints<T>& points = rows == Side::source ? *source_ : *target_;
-  kernels::each(
-      kernels::UnitLengthChainArgs<T>{points.panels(), points.inverse_length, how_.center, out},
-      points.count, exec);
+  if (auto chained = chain(rows)) {
+    chained->gradient = out;
+    kernels::each(*chained, p.n, exec);
+  }
+}
+
+template <class T>
+std::optional<kernels::UnitLengthChainArgs<T>> Operator<T>::chain(Side side) const {
+  if (!form_.unit_length) return {};
+  const PackedPoints<T>& points = side == Side::source ? *source_ : *target_;
+  return kernels::UnitLengthChainArgs<T>{points.panels(), points.inverse_length, how_.center,
+                                         nullptr};
+}
+
+template <class T>
+void Operator<T>::tangent(Side rows, kernels::TangentArgs<T> args, Exec& exec) const {
+  if (lattice_)
+    throw NotAvailable("[operator] a lattice is swept along its axes, where no tangent is taken");
+  args.pairs = pairs(rows);
+  const std::int64_t n = args.pairs.n, m = args.pairs.m, count = args.count;
+  const auto [own, opposite] = std::pair(order(rows), order(other(rows)));
+  const auto arranged = [&](const std::int32_t* order, const T*& from, std::int64_t size,
+                            std::int64_t length) {
+    Ordered<T> out(order, MatrixView<const T>(from, size, length, length, 1, exec.device), exec);
+    from = out.data();
+    return out;
+  };
+  const std::int64_t directed = count * dim_, p_width = args.width * (args.p_each ? count : 1),
+                     q_width = args.width * (args.q_each ? count : 1);
+  const Ordered<T> held[] = {arranged(opposite, args.h, kernels::padded(m), 1),
+                             arranged(own, args.shift, n, 1),
+                             arranged(own, args.row, n, count),
+                             arranged(opposite, args.col, m, count),
+                             arranged(own, args.a, n, directed),
+                             arranged(opposite, args.b, m, directed),
+                             arranged(own, args.p, n, p_width),
+                             arranged(opposite, args.q, m, q_width),
+                             arranged(own, args.center, n, dim_)};
+  Unordered<T> sum(own, args.sum, n, count, exec), costs(own, args.costs, n, count, exec),
+      gradient(own, args.gradient, n, directed, exec),
+      mean(own, args.mean, n, args.width * count, exec);
+  args.sum = sum.data();
+  args.costs = costs.data();
+  args.gradient = gradient.data();
+  args.mean = mean.data();
+  kernels::tangent(args, exec);
+  for (Unordered<T>* out : {&sum, &costs, &gradient, &mean}) out->put(exec);
 }
 
 template <class T>
@@ -521,16 +568,19 @@ void Operator<T>::draw(Side rows, const T* h, const T* shift,
                        const std::vector<std::int64_t>& requested_rows,
                        const std::vector<std::int64_t>& counts, std::uint64_t seed,
                        std::int64_t* out, double eps, Exec& exec) const {
+  if (lattice_)
+    return lattice_->sweep.draw(rows, h, shift, requested_rows, counts, seed, out, eps, exec);
   // A request: its row where it is swept, how many draws, and where they go. Rows that share tiles
   // stand together.
   struct Request {
     std::int64_t row, count, offset;
   };
   std::vector<Request> requests(counts.size());
+  const auto rank = order(rows) ? forest_->of(rows).rank(exec) : Buffer<std::int32_t>();
   std::int64_t total = 0;
   for (std::size_t r = 0; r < counts.size(); ++r) {
     const std::int64_t i = requested_rows[r];
-    requests[r] = {order(rows) ? forest_->of(rows).rank()[i] : i, counts[r], total};
+    requests[r] = {order(rows) ? rank[i] : i, counts[r], total};
     total += counts[r];
   }
   if (order(rows))
@@ -564,6 +614,8 @@ void Operator<T>::draw(Side rows, const T* h, const T* shift,
 template <class T>
 void Operator<T>::top_k(Side rows, const T* h, const T* shift, int k, std::int64_t* columns,
                         T* weights, double* softmin, double eps, Exec& exec) const {
+  if (lattice_)
+    return lattice_->sweep.top_k(rows, h, shift, k, columns, weights, softmin, eps, exec);
   const auto p = pairs(rows);
   const Ordered<T> biases(order(other(rows)), h, kernels::padded(p.m), exec),
       shifts(order(rows), shift, p.n, exec);
@@ -590,6 +642,9 @@ template <class T>
 void Operator<T>::select(Side rows, const T* h, const T* shift, const T* threshold,
                          std::int64_t* counts, const std::int64_t* offsets, std::int64_t* columns,
                          T* weights, double eps, Exec& exec) const {
+  if (lattice_)
+    return lattice_->sweep.select(rows, h, shift, threshold, counts, offsets, columns, weights, eps,
+                                  exec);
   const auto p = pairs(rows);
   const Ordered<T> biases(order(other(rows)), h, kernels::padded(p.m), exec),
       shifts(order(rows), shift, p.n, exec), least(order(rows), threshold, p.n, exec);
@@ -613,6 +668,7 @@ void Operator<T>::select(Side rows, const T* h, const T* shift, const T* thresho
 
 template <class T>
 void Operator<T>::hard(Side rows, const T* h, T* out, std::int64_t* columns, Exec& exec) const {
+  if (lattice_) return lattice_->sweep.hard(rows, h, out, columns, exec);
   auto p = pairs(rows);
   p.list = nullptr;  // a mask bounds sums, not the least
   const Ordered<T> biases(order(other(rows)), h, kernels::padded(p.m), exec);

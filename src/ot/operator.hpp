@@ -7,15 +7,18 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "kernels/apply.hpp"
 #include "kernels/draw.hpp"
+#include "kernels/entries.hpp"
 #include "kernels/hard.hpp"
 #include "kernels/moments.hpp"
 #include "kernels/pairs.hpp"
 #include "kernels/pull.hpp"
 #include "kernels/softmin.hpp"
+#include "kernels/tangent.hpp"
 #include "kernels/top_k.hpp"
 #include "monge/ot/plan.hpp"  // Side
 #include "monge/ot/precision.hpp"
@@ -68,6 +71,7 @@ class Operator {
   double range() const { return std::min(max_cost_, needed_cost_) - min_cost_; }
   /// Of a solve whose sweeps read a kernel (`absorbed`), or compute scores.
   Reach reach(double eps, bool absorbed) const;
+  Reach reach_in_float(double eps, bool absorbed) const;
   /// The precision of softmin from now on; fast only where the operator was made so.
   void sweep_in(kernels::Precision precision) { precision_ = precision; }
   /// Estimate of the relative error of transport weights by one softmin at precision fast; else 0.
@@ -105,8 +109,8 @@ class Operator {
 
   // Every verb: outputs live on side `rows`; h belongs to the other side, padded with -inf to
   // kernels::padded; shift belongs to `rows`. See the kernel contracts.
-  // A lattice answers moments, draw, top_k, select and pairs, and new points, as the cloud of its
-  // points, streamed; NotAvailable where an axis is periodic.
+  // A lattice answers moments and pairs, and new points, as the cloud of its points, streamed;
+  // NotAvailable where an axis is periodic.
   /// Returns whether it read an absorbed kernel.
   bool softmin(Side rows, const double* h, const double* shift, double* out, double eps,
                Exec& exec) const;
@@ -115,6 +119,11 @@ class Operator {
   /// In the caller's coordinates; mass and cost where not null. NotAvailable on a CostMatrix.
   void pull(Side rows, const T* h, const T* shift, T* out, double eps, Exec& exec,
             T* mass = nullptr, T* cost = nullptr) const;
+  /// The arguments but for the pairs, in coordinates of the sweeps: directions of unit vectors for
+  /// a cosine (chain()). NotAvailable on a lattice.
+  void tangent(Side rows, kernels::TangentArgs<T> args, Exec& exec) const;
+  /// Of a cost of directions, from derivatives in unit vectors to those in points; else null.
+  std::optional<kernels::UnitLengthChainArgs<T>> chain(Side side) const;
   void moments(Side rows, const T* h, const T* shift, MatrixView<const T> values, const T* center,
                T* mass, T* first, T* second, double eps, Exec& exec) const;
   /// Whether images() answers: the points of a lattice that is swept axis by axis.

@@ -11,41 +11,28 @@ namespace {
 // Below it constants are left to the gauge: the remainders no longer hold them in Newton's systems.
 constexpr double kLooseConstant = 1e-9;
 
-/// What top_k listed, on the host, where supports are joined.
-struct Listed {
-  int k;
-  Buffer<std::int64_t> columns;
-  Buffer<double> costs;
-
-  /// entry(column, cost) for those of row i.
-  template <class Entry>
-  void each(std::int64_t i, const Entry& entry) const {
-    for (std::int64_t e = i * k; e < (i + 1) * k; ++e)
-      if (columns[e] >= 0 && std::isfinite(costs[e])) entry(columns[e], costs[e]);
-  }
-};
-
 template <class T>
-Listed listed(const typename Alternation<T>::TopLists& lists, double eps, Exec& exec) {
+kernels::SparseJoinArgs::Listed listed(const typename Alternation<T>::TopLists& lists, double eps,
+                                       Buffer<double>& costs, Exec& exec) {
   const std::int64_t entries = lists.columns.size();
-  Buffer<double> costs(entries, exec.device);
+  if (costs.size() != entries) costs = Buffer<double>(entries, exec.device);
   kernels::each(
       kernels::ListedCostArgs<T>{lists.columns.data(), lists.weights.data(), lists.h.data(),
                                  lists.shift.data(), lists.k, eps, costs.data()},
       entries, exec);
-  return {lists.k, lists.columns.to(Device{}, exec.stream),
-          std::move(costs).to(Device{}, exec.stream)};
+  return {lists.columns.data(), costs.data(), entries / lists.k, lists.k};
 }
 }  // namespace
 
 template <class T>
-void Restricted<T>::Axis::place(const std::vector<std::int64_t>& at,
-                                const std::vector<std::int32_t>& indices,
-                                const std::vector<double>& values, Exec& exec) {
-  offsets = placed(at, exec);
-  index = placed(indices, exec);
-  costs = placed(values, exec);
-  shares = Buffer<double>(costs.size(), exec.device);
+kernels::SparseJoinArgs::Sides Restricted<T>::Axis::room(std::int64_t most, const Exec& exec) {
+  if (costs.size() != most) {
+    offsets = Buffer<std::int64_t>(size() + 1, exec.device);
+    index = Buffer<std::int32_t>(most, exec.device);
+    costs = Buffer<double>(most, exec.device);
+    shares = Buffer<double>(most, exec.device);
+  }
+  return {offsets.data(), index.data(), costs.data()};
 }
 
 template <class T>
@@ -69,58 +56,18 @@ Restricted<T>::Restricted(const Half& rows, const Half& columns, Exec& exec)
   for (Buffer<double>* v : {&factor_, &inverse_, &between_})
     *v = Buffer<double>(rows_.size(), exec.device);
   totals_ = Buffer<double>(columns_.size(), exec.device);
+  sums_ = Buffer<Totals>(1, exec.device);
 }
 
-// Every pair that either list names, once: rows in the order of their lists, columns ascending.
 template <class T>
 void Restricted<T>::join(const TopLists& rows, const TopLists& columns, double eps, Exec& exec) {
-  const std::int64_t n = rows_.size(), m = columns_.size();
-  const auto of_rows = listed<T>(rows, eps, exec);
-  const auto of_columns = listed<T>(columns, eps, exec);
-
-  std::vector<std::int64_t> first(n + 1);  // of what columns say of a row
-  for (std::int64_t j = 0; j < m; ++j)
-    of_columns.each(j, [&](std::int64_t i, double) { ++first[i + 1]; });
-  for (std::int64_t i = 0; i < n; ++i) first[i + 1] += first[i];
-  std::vector<std::pair<std::int32_t, double>> said(first[n]);
-  {
-    std::vector<std::int64_t> next(first.begin(), first.end() - 1);
-    for (std::int64_t j = 0; j < m; ++j)
-      of_columns.each(j, [&](std::int64_t i, double cost) {
-        said[next[i]++] = {static_cast<std::int32_t>(j), cost};
-      });
-  }
-
-  std::vector<std::int64_t> offsets(n + 1), last(m, -1), starts(m + 1);
-  std::vector<std::int32_t> index;
-  std::vector<double> costs;
-  index.reserve(n * rows.k + m * columns.k);
-  costs.reserve(n * rows.k + m * columns.k);
-  for (std::int64_t i = 0; i < n; ++i) {
-    const auto add = [&](std::int64_t j, double cost) {
-      if (last[j] == i) return;
-      last[j] = i;
-      index.push_back(static_cast<std::int32_t>(j));
-      costs.push_back(cost);
-      ++starts[j + 1];
-    };
-    of_rows.each(i, add);
-    for (std::int64_t e = first[i]; e < first[i + 1]; ++e) add(said[e].first, said[e].second);
-    offsets[i + 1] = static_cast<std::int64_t>(index.size());
-  }
-
-  for (std::int64_t j = 0; j < m; ++j) starts[j + 1] += starts[j];
-  std::vector<std::int32_t> transposed(index.size());
-  std::vector<double> transposed_costs(index.size());
-  std::vector<std::int64_t> next(starts.begin(), starts.end() - 1);
-  for (std::int64_t i = 0; i < n; ++i)
-    for (std::int64_t e = offsets[i]; e < offsets[i + 1]; ++e) {
-      const std::int64_t to = next[index[e]]++;
-      transposed[to] = static_cast<std::int32_t>(i);
-      transposed_costs[to] = costs[e];
-    }
-  rows_.place(offsets, index, costs, exec);
-  columns_.place(starts, transposed, transposed_costs, exec);
+  const std::int64_t most = rows.columns.size() + columns.columns.size();
+  rows_.entries = columns_.entries =
+      kernels::sparse_join({.of_rows = listed<T>(rows, eps, listed_rows_, exec),
+                            .of_columns = listed<T>(columns, eps, listed_columns_, exec),
+                            .rows = rows_.room(most, exec),
+                            .columns = columns_.room(most, exec)},
+                           exec);
 }
 
 // Remainder of `axis` at the pair visited: all that its softmin over all pairs has beyond the
@@ -166,7 +113,7 @@ void Restricted<T>::set_epsilon(double eps, Exec& exec) {
 }
 
 template <class T>
-double Restricted<T>::respond(const double* g, double* q, Exec& exec) {
+void Restricted<T>::respond(const double* g, double* q, Exec& exec) {
   const auto softmin = [&](Axis& axis, const Axis& from) {
     kernels::sparse_softmin({.pairs = axis.pairs(),
                              .h = from.h.data(),
@@ -180,47 +127,55 @@ double Restricted<T>::respond(const double* g, double* q, Exec& exec) {
       kernels::BiasArgs<double>{g, columns_.log_weight, columns_.size(), eps_, columns_.h.data()},
       columns_.size(), exec);
   softmin(rows_, columns_);
-  const auto rows = kernels::sum(
+  kernels::settle(
       kernels::RestrictedRowsArgs{rows_.weight.data(), rows_.log_weight, rows_.softmin.data(),
                                   rows_.rest.data(), rows_.penalty, eps_, rows_.h.data(),
-                                  factor_.data(), inverse_.data()},
+                                  factor_.data(), inverse_.data(), &sums_.data()->rows},
       rows_.size(), exec);
   softmin(columns_, rows_);
-  const auto columns = kernels::sum(
-      kernels::RestrictedColumnsArgs{columns_.weight.data(), g, columns_.softmin.data(),
-                                     columns_.rest.data(), eps_, q, totals_.data()},
-      columns_.size(), exec);
-  outside_rows_ = rows.value[1];
-  outside_columns_ = columns.value[0];
-  mass_ = columns.value[1];
-  return rows.value[0] + eps_ * (rows_.mass * columns_.mass - outside_rows_);
+  kernels::settle(kernels::RestrictedColumnsArgs{columns_.weight.data(), g, columns_.softmin.data(),
+                                                 columns_.rest.data(), eps_, q, totals_.data(),
+                                                 &sums_.data()->columns},
+                  columns_.size(), exec);
 }
 
 template <class T>
-void Restricted<T>::product(const double* v, double* out, Exec& exec) const {
-  kernels::sparse_apply({.pairs = rows_.pairs(),
-                         .shares = rows_.shares.data(),
-                         .scale = factor_.data(),
-                         .v = v,
-                         .out = between_.data()},
-                        exec);
-  kernels::sparse_apply({.pairs = columns_.pairs(),
-                         .shares = columns_.shares.data(),
-                         .scale = totals_.data(),
-                         .v = between_.data(),
-                         .out = out},
-                        exec);
+double Restricted<T>::dual(Exec& exec) {
+  Totals sums;
+  copy(&sums, Device{}, sums_.data(), exec.device, sizeof sums, exec.stream);
+  outside_rows_ = sums.rows.value[1];
+  outside_columns_ = sums.columns.value[0];
+  mass_ = sums.columns.value[1];
+  return sums.rows.value[0] + eps_ * (rows_.mass * columns_.mass - outside_rows_);
+}
+
+template <class T>
+kernels::SparseApplyArgs Restricted<T>::of_rows(const double* v, double* out) const {
+  return {.pairs = rows_.pairs(),
+          .shares = rows_.shares.data(),
+          .scale = factor_.data(),
+          .v = v,
+          .out = out};
+}
+
+template <class T>
+kernels::SparseApplyArgs Restricted<T>::of_columns(const double* v, double* out, int power) const {
+  return {.pairs = columns_.pairs(),
+          .shares = columns_.shares.data(),
+          .scale = totals_.data(),
+          .v = v,
+          .out = out,
+          .power = power};
 }
 
 template <class T>
 void Restricted<T>::squares(double* out, Exec& exec) const {
-  kernels::sparse_apply({.pairs = columns_.pairs(),
-                         .shares = columns_.shares.data(),
-                         .scale = totals_.data(),
-                         .v = inverse_.data(),
-                         .out = out,
-                         .power = 2},
-                        exec);
+  kernels::sparse_apply(of_columns(inverse_.data(), out, 2), exec);
+}
+
+template <class T>
+void Restricted<T>::solve(const kernels::CgArgs& cg, Exec& exec) const {
+  kernels::sparse_cg({of_rows(cg.p, between_.data()), of_columns(between_.data(), cg.w), cg}, exec);
 }
 
 template <class T>
@@ -230,8 +185,8 @@ bool Restricted<T>::balanced() const {
 }
 
 template <class T>
-void Restricted<T>::project(const double* curvature, double* v, Exec& exec) const {
-  if (balanced() && lost() < kLooseConstant) project_constants(curvature, v, columns_.size(), exec);
+bool Restricted<T>::projects() const {
+  return balanced() && lost() < kLooseConstant;
 }
 
 template <class T>

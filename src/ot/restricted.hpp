@@ -5,9 +5,8 @@
 // O(n k) a step. A model: never part of a result.
 #pragma once
 #include <cstdint>
-#include <vector>
 
-#include "kernels/support.hpp"
+#include "kernels/sparse_cg.hpp"
 #include "ot/alternation.hpp"
 #include "ot/newton_cg.hpp"
 
@@ -31,12 +30,13 @@ class Restricted {
   void set_epsilon(double eps, Exec& exec);
 
   NewtonSide side() const { return {columns_.weight.data(), columns_.size(), columns_.penalty}; }
-  double respond(const double* g, double* q, Exec& exec);
-  void product(const double* v, double* out, Exec& exec) const;
+  void respond(const double* g, double* q, Exec& exec);
+  double dual(Exec& exec);
+  bool projects() const;
   void squares(double* out, Exec& exec) const;
-  void project(const double* curvature, double* v, Exec& exec) const;
+  void solve(const kernels::CgArgs& cg, Exec& exec) const;
 
-  // Of the last response:
+  // Of the last response, after dual():
   /// Share of the plan outside the support.
   double lost() const { return std::max(outside_rows_, outside_columns_) / mass_; }
   /// What the gauge wants taken from g: with two Balanced sides only the remainders know of
@@ -57,14 +57,20 @@ class Restricted {
     Buffer<double> visited, rest,
         outside;  // remainder of the visit, now, and the weight it stands for
     Buffer<double> h, softmin;
+    std::int64_t entries = 0;
 
     std::int64_t size() const { return weight.size(); }
     kernels::Sparse pairs() const {
-      return {offsets.data(), index.data(), costs.data(), size(), costs.size()};
+      return {offsets.data(), index.data(), costs.data(), size(), entries};
     }
-    void place(const std::vector<std::int64_t>& offsets, const std::vector<std::int32_t>& index,
-               const std::vector<double>& costs, Exec& exec);
+    kernels::SparseJoinArgs::Sides room(std::int64_t most, const Exec& exec);
   };
+  struct Totals {
+    kernels::RestrictedRowsArgs::Result rows;
+    kernels::RestrictedColumnsArgs::Result columns;
+  };
+  kernels::SparseApplyArgs of_rows(const double* v, double* out) const;
+  kernels::SparseApplyArgs of_columns(const double* v, double* out, int power = 1) const;
   Axis make_axis(const Half& half, Exec& exec) const;
   void join(const TopLists& rows, const TopLists& columns, double eps, Exec& exec);
   void remember(Axis& axis, const Axis& other, const Half& half, const Half& from, double eps,
@@ -74,8 +80,10 @@ class Restricted {
   const Half& lead_;
   const Half& follow_;
   Axis rows_, columns_;
-  Buffer<double> factor_, inverse_, totals_;  // of rows p / D1 and that over p; of columns q
-  mutable Buffer<double> between_;            // [rows]
+  Buffer<double> factor_, inverse_, totals_;     // of rows p / D1 and that over p; of columns q
+  mutable Buffer<double> between_;               // [rows]
+  Buffer<double> listed_rows_, listed_columns_;  // costs of what was listed
+  Buffer<Totals> sums_;
   double visited_eps_ = 0, eps_ = 0;
   double outside_rows_ = 0, outside_columns_ = 0, mass_ = 1;
 };

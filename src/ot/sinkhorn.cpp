@@ -51,7 +51,7 @@ SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& opt
   // check.
   SinkhornOptions each = acting_on(problem, options);
   bool stopped = false;
-  if (forest && options.on_check)
+  if (options.on_check)
     each.on_check = [&](const SinkhornReport& report) {
       stopped = stopped || !options.on_check(report);
       return !stopped;
@@ -64,7 +64,7 @@ SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& opt
   }
   Solve<T> solve(problem, each, exec, forest);
   solve.count(begun);
-  auto result = solve.run(from);
+  auto result = solve.run(forest ? from : solve.in_float(from));
   if (options.verify) verify(problem, result, exec);
   return result;
 }

@@ -3,12 +3,15 @@
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
 #include "kernels/entries.hpp"
 #include "ot/arrays.hpp"
+#include "ot/float_start.hpp"
 #include "ot/initial.hpp"
+#include "ot/pyramid.hpp"
 #include "ot/sinkhorn_options.hpp"
 
 namespace monge {
@@ -22,7 +25,7 @@ constexpr double kStallRatio = 0.99;    // reduce the error by this, or mass sta
 constexpr double kFastShare = 0.1;      // of the estimated error of fast: what it may leave
 constexpr double kAccurateShare = 1.0 / 3;  // of the iterations that are left to finish in
 constexpr int kFirstFinite = 20;            // iterations within which a check must be finite
-constexpr int kPlainSteps = 2;              // of a level, or the target, before the first mix
+constexpr int kPlainSteps = 1;              // of a level, or the target, before the first mix
 constexpr double kPatience = 3;             // predicted iterations that are not worth one
 constexpr double kWild = 1;                 // marginal error after a step along epsilon that failed
 constexpr double kCoarsePatience = 15;      // predicted iterations that are not worth a correction
@@ -30,7 +33,8 @@ constexpr int kMixingPatience = 100;        // iterations at the target, done an
 constexpr double kFirstSupport = 0.02;      // of the range of the cost
 constexpr double kSupportPatience = 10;     // predicted iterations that are not worth a support
 constexpr std::int64_t kManyPoints = 4000, kManyOnGpu = 1 << 18;  // where a subsample pays
-constexpr int kPassesAhead = 4;       // that an epsilon takes at least, but for luck
+constexpr int kPassesAhead = 4;       // that an epsilon takes at least, but for luck,
+constexpr int kPassesBehind = 2;      // and behind a solve in float
 constexpr double kRoughError = 5e-7;  // that a rough kernel may still show as it is, and
 constexpr double kRoughShare = 0.8;   // of the tolerance: exact passes then find it met
 constexpr double kNearFloor = 2;      // times what rounding hides: where a kernel lowers that
@@ -64,6 +68,7 @@ Solve<T>::Solve(const Problem<T>& problem, const SinkhornOptions& options, Exec&
       mixing_(problem, alternation_, exec),
       checks_(options),
       kernel_cache_(cache_bytes(options, exec.device)),
+      ahead_(kPassesAhead),
       level_tolerance_(kLevelTolerance),
       may_be_rough_(options.criterion == Criterion::residual) {
   if (!forest) return;
@@ -73,14 +78,30 @@ Solve<T>::Solve(const Problem<T>& problem, const SinkhornOptions& options, Exec&
 }
 
 template <class T>
+Start<T> Solve<T>::in_float(const Start<T>& start) {
+  if constexpr (std::is_same_v<T, double>) {
+    if (start.f.size || start.g.size || !begins_in_float(problem_, op_, options_)) return start;
+    auto begun = solve_in_float(problem_, op_, options_, exec_);
+    for (SinkhornPhase& phase : begun.report.phases) phase.why += ", in float32";
+    record_.count(begun.report);
+    annealed_ = true;
+    ahead_ = kPassesBehind;
+    begun_f_ = joined(begun.f, begun.f_rest, exec_);
+    begun_g_ = joined(begun.g, begun.g_rest, exec_);
+    return {begun_f_.view(), begun_g_.view()};
+  }
+  return start;
+}
+
+template <class T>
 SinkhornResult<T> Solve<T>::run(const Start<T>& start) {
   support_below_ = options_.acceleration == Acceleration::support
                        ? std::numeric_limits<double>::infinity()
                        : kFirstSupport * op_.range();
   const bool cold = !start.f.size && !start.g.size;
-  const bool anneals = options_.annealing == Annealing::automatic && cold;
-  annealed_ = annealed_ || anneals;
-  double first = op_.range() / kSkippedLevels;
+  const bool anneals = options_.annealing == Annealing::automatic && (cold || begun_ > 0);
+  annealed_ = anneals;
+  double first = begun_ > 0 ? begun_ / 2 : op_.range() / kSkippedLevels;
   Start<T> begin = start;
   std::optional<Initial<T>> found;
   if (const Initializer how = initializer(); cold && how != Initializer::zero) {
@@ -105,6 +126,7 @@ SinkhornResult<T> Solve<T>::run(const Start<T>& start) {
 template <class T>
 Initializer Solve<T>::initializer() const {
   if (options_.initializer != Initializer::automatic) return options_.initializer;
+  if (annealed_ && can_coarsen(problem_)) return Initializer::coarse;
   // A GPU does many passes in the time of a small solve; and above few dimensions the sample's
   // points would take more memory than is promised.
   const bool cuda = exec_.device.is_cuda();
@@ -121,14 +143,15 @@ bool Solve<T>::anneal(double first, int level_iterations) {
   record_.phase("annealing", "from the range of the cost");
   double before = 0;  // the epsilon that before_ is for
   for (double eps = first; eps > options_.epsilon; eps /= 2) {
-    if (!level(eps, level_iterations)) return false;
-    if (!record_.last() && wants_support()) {
-      if (support("a level of the annealing")) return false;
+    begin(eps);
+    if (const int k = record_.last() ? 0 : wants_support()) {
+      if (support(k, "a level of the annealing")) return false;
       record_.phase("annealing", "the support phase left");
       if (alternation_.epsilon() < eps) before = 0;
       eps = alternation_.epsilon();
       if (eps <= options_.epsilon) break;
     }
+    if (!level(level_iterations)) return false;
     const double next = std::max(eps / 2, options_.epsilon);
     extrapolated_ = before > 0 && !alternation_.has_level();
     step_along((next - eps) / (eps - before), extrapolated_);
@@ -138,8 +161,7 @@ bool Solve<T>::anneal(double first, int level_iterations) {
 }
 
 template <class T>
-bool Solve<T>::level(double eps, int iterations) {
-  begin(eps);
+bool Solve<T>::level(int iterations) {
   Repeats repeats;
   for (int i = 0; i < iterations; ++i) {
     if (record_.last()) return true;  // the last iteration is the target's
@@ -164,12 +186,14 @@ void Solve<T>::begin(double eps) {
   leave_fast(eps);
   mixing_.end();
   const double left = 2.0 * (options_.max_iterations - record_.iterations);
-  alternation_.absorb(std::min<double>(kPassesAhead, left), kernel_cache_, false, exec_);
+  alternation_.absorb(std::min<double>(ahead_, left), kernel_cache_, false, exec_);
 }
 
 template <class T>
 void Solve<T>::target() {
   begin_target();
+  if (const int k = record_.last() ? 0 : wants_support())
+    if (support(k, "at the target epsilon")) return;
   for (int at_target = 1;; ++at_target) {
     const bool last = record_.last();
     if (fast_stage_ && record_.iterations + 1 > options_.max_iterations * (1 - kAccurateShare))
@@ -180,7 +204,9 @@ void Solve<T>::target() {
     alternation_.lead(checked ? 1 : relaxation_.omega(), exec_);
     alternation_.sweep_following(exec_);
     record_.iterated();
-    if (checked || mixing_.active() || extrapolated_ || relaxation_.measures(at_target)) {
+    const bool measured =
+        checked || mixing_.active() || extrapolated_ || relaxation_.measures(at_target);
+    if (measured) {
       const auto check = alternation_.check(exec_);
       if (strayed(check) || mixing_.undone(check)) {
         if (!last) continue;
@@ -204,7 +230,8 @@ void Solve<T>::target() {
         return record_.stop(check);
       }
       relaxation_.observe(at_target, check.marginal_error, options_.tolerance);
-      if (checked) checks_.plan(at_target, check.marginal_error, relaxation_.omega() > 1);
+      checks_.observe(at_target, check.marginal_error);
+      if (checked) checks_.plan(at_target, relaxation_.omega() > 1);
       if (fast_stage_) {
         if (fast_is_done(check)) end_fast_stage();
       } else if (rough) {
@@ -219,20 +246,22 @@ void Solve<T>::target() {
         at_target = 0;
         continue;
       }
-      if (checked && !rough && wants_support(slow(at_target)) &&
-          (at_target == 1 || checks_.to_go(record_.iterations) > kSupportPatience)) {
-        if (support("the target is slow to reach")) return;
-        mixing_.end();
-        checks_.restart();
-        continue;
-      }
-      if (checked && !rough && wants_newton(at_target)) {
-        if (newton()) return;
-        mixing_.end();
-        checks_.restart();
+      const bool far = checks_.to_go(record_.iterations) > kSupportPatience;
+      if (!rough && (at_target == 1 || far)) {
+        if (const int k = at_target > 1 ? wants_support(slow(at_target)) : 0) {
+          if (support(k, "the target is slow to reach")) return;
+          mixing_.end();
+          checks_.restart();
+          continue;
+        }
+        if (wants_newton(at_target)) {
+          if (newton()) return;
+          mixing_.end();
+          checks_.restart();
+        }
       }
     }
-    if (checked && at_target > 1)
+    if (measured && at_target > 1)
       alternation_.absorb(lowers_floor ? kAtAnyPrice : 2 * checks_.to_go(record_.iterations),
                           kernel_cache_, may_be_rough_, exec_);
     if (!mixing_.active() && at_target > kPlainSteps && may_mix() &&
@@ -241,7 +270,7 @@ void Solve<T>::target() {
       mixing_.begin();
       record_.phase("anderson", "plain steps are slow");
     }
-    if (checked && mixing_.may_correct() && checks_.to_go(record_.iterations) > kCoarsePatience)
+    if (measured && mixing_.may_correct() && checks_.to_go(record_.iterations) > kCoarsePatience)
       mixing_.correct();
     mixing_.follow(relaxation_.omega());
   }

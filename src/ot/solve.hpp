@@ -24,8 +24,11 @@ class Solve {
   void count(const Multiscale<T>& begun) {
     record_.report.coarse_passes = begun.passes;
     record_.report.trace = begun.trace;
-    annealed_ = begun.f.size() > 0;
+    begun_ = begun.epsilon;
   }
+
+  /// Where that pays, a start from float, which is kept here; else what is given.
+  Start<T> in_float(const Start<T>& start);
 
   SinkhornResult<T> run(const Start<T>& start);
 
@@ -34,7 +37,7 @@ class Solve {
 
   Initializer initializer() const;
   bool anneal(double first, int level_iterations);
-  bool level(double eps, int iterations);
+  bool level(int iterations);
   void begin(double eps);
   void target();
   void begin_target();
@@ -49,8 +52,8 @@ class Solve {
   bool slow(int at_target) const;
   Relaxation make_relaxation() const;
 
-  bool wants_support(bool slow = false) const;
-  bool support(const char* why);
+  int wants_support(bool slow = false);
+  bool support(int k, const char* why);
   bool wants_newton(int at_target) const;
   bool newton();
 
@@ -73,10 +76,13 @@ class Solve {
   Mixing<T> mixing_;
   CheckPlan checks_;
   const std::int64_t kernel_cache_;
-  Buffer<double> before_;  // g at the level before
+  Buffer<T> begun_f_, begun_g_;  // in float
+  int ahead_;                    // passes that an epsilon takes at least
+  Buffer<double> before_;        // g at the level before
   double level_tolerance_, window_error_ = 0;
   int flat_ = 0, window_start_ = 0, kernels_for_floor_ = 0;
   double stage_error_ = std::numeric_limits<double>::infinity();
+  double begun_ = 0;          // the epsilon that a start by trees is for
   double support_below_ = 0;  // the epsilon at which the plan may be worth gathering
   bool annealed_ = false, extrapolated_ = false, had_newton_ = false;
   bool may_be_rough_;

@@ -6,50 +6,76 @@
 #include "ot/arrays.hpp"
 #include "ot/newton.hpp"
 #include "ot/solve.hpp"
+#include "ot/spread.hpp"
 #include "ot/support.hpp"
 
 namespace monge {
 namespace {
-constexpr double kFarFromSupport = 0.3;  // share of the plan outside that a level will not gather
+constexpr double kScattered = 0.08;  // share of the plan beyond the most entries of sampled rows,
+constexpr double kGathered = 0.1;    // and beyond those that a support begins with
+constexpr double kFarFromSupport = 0.5;  // share of the plan outside that a level will not gather
 constexpr double kTinyEpsilon = 1e-4;    // of the range of the cost, where nothing else arrives
 constexpr std::int64_t kWideProblem = 1000;  // points that a support is worth
+// A GPU makes hundreds of passes in the time of a support phase, and those of a batch side by side.
+constexpr std::int64_t kWideOnGpu = 8000;
+constexpr double kTightTolerance = 1e-4;
 }  // namespace
 
-// At the first chance, where a level or a slow target may have gathered the plan; then not before
-// epsilon has fallen further.
+// The entries of a row to begin a support with; 0: none is wanted. Asked at the first chance, where
+// a level or a slow target may have gathered the plan; then not before epsilon has fallen further.
 template <class T>
-bool Solve<T>::wants_support(bool slow) const {
+int Solve<T>::wants_support(bool slow) {
+  using Phase = SupportPhase<T>;
   // Where passes go axis by axis the lists of entries would cost far more than they do.
-  const bool automatic = options_.acceleration == Acceleration::automatic && !op_.has_images() &&
-                         (slow || options_.epsilon <= kTinyEpsilon * op_.range() ||
-                          std::min(problem_.n(), problem_.m()) >= kWideProblem);
-  return (automatic || options_.acceleration == Acceleration::support) && !exec_.device.is_cuda() &&
-         !op_.planted() && !alternation_.has_level() && !fast_stage_ && kernel_cache_ > 0 &&
-         alternation_.epsilon() <= support_below_;
+  const std::int64_t points = std::min(problem_.n(), problem_.m());
+  const bool pays = exec_.device.is_cuda()
+                        ? points >= kWideOnGpu && options_.tolerance <= kTightTolerance
+                        : points >= kWideProblem || options_.epsilon <= kTinyEpsilon * op_.range();
+  const bool automatic =
+      options_.acceleration == Acceleration::automatic && !op_.has_images() && (slow || pays);
+  const bool by_name = options_.acceleration == Acceleration::support;
+  if (!(automatic || by_name) || alternation_.has_level() || fast_stage_ || kernel_cache_ <= 0 ||
+      alternation_.epsilon() > support_below_ || (exec_.device.is_cuda() && op_.planted()))
+    return 0;
+  if (by_name) return Phase::kFirst;
+  constexpr int kCounts[] = {Phase::kFirst, 2 * Phase::kFirst, Phase::kMost};
+  const auto lost = outside<T>(problem_, alternation_, kCounts, exec_);
+  if (lost.empty()) return Phase::kFirst;
+  if (lost.back() > kScattered) {
+    support_below_ = alternation_.epsilon() / 2;
+    return 0;
+  }
+  int c = 0;
+  while (kCounts[c] < Phase::kMost && lost[c] > kGathered) ++c;
+  return kCounts[c];
 }
 
 // From the pair in hand and its epsilon. True: the solve ends with it.
 template <class T>
-bool Solve<T>::support(const char* why) {
+bool Solve<T>::support(int k, const char* why) {
   record_.phase("support", why);
   SupportPhase<T> phase(alternation_, options_.tolerance, kernel_cache_, exec_);
   bool ended = false;
-  const auto outcome = phase.run(options_.epsilon, [&](const Check& check) {
-    record_.iterated();
-    const bool at_target = alternation_.epsilon() == options_.epsilon;
-    if (at_target) {
-      ended = record_.decide(check, record_.last(), false);
-      return ended || kernel_lowers_floor(check);
-    }
-    if (!record_.tell(check)) {
-      record_.stop(check);
-      ended = true;
-    }
-    return ended || record_.last();  // the last iteration is the target's
-  });
+  const auto outcome = phase.run(
+      options_.epsilon,
+      [&](const Check& check) {
+        record_.iterated();
+        const bool at_target = alternation_.epsilon() == options_.epsilon;
+        if (at_target) {
+          ended = record_.decide(check, record_.last(), false);
+          return ended || kernel_lowers_floor(check);
+        }
+        if (!record_.tell(check)) {
+          record_.stop(check);
+          ended = true;
+        }
+        return ended || record_.last();  // the last iteration is the target's
+      },
+      k);
   record_.end_phase(outcome.sparse_steps, fmt::format("; k {}, {:.2g} outside, {}", outcome.k,
                                                       outcome.lost, outcome.why));
   if (ended) return true;
+  extrapolated_ = false;
   support_below_ = alternation_.epsilon() / (outcome.lost > kFarFromSupport ? 4 : 2);
   alternation_.follow(1, exec_);
   return false;
@@ -89,15 +115,15 @@ bool Solve<T>::newton() {
   const auto& side = alternation_.following();
   auto g =
       gathered(VectorView<const double>(side.potential, side.weight.size, 1, exec_.device), exec_);
-  Newton<DenseModel<T>>(model, how, exec_).run(g);
+  Newton(model, exec_).run(g, how);
   counted();
   if (!ended) record_.phase("plain", "newton stands still");
   return ended;
 }
 
 #define MONGE_INSTANTIATE(T)                         \
-  template bool Solve<T>::wants_support(bool) const; \
-  template bool Solve<T>::support(const char*);      \
+  template int Solve<T>::wants_support(bool);        \
+  template bool Solve<T>::support(int, const char*); \
   template bool Solve<T>::wants_newton(int) const;   \
   template bool Solve<T>::newton();
 MONGE_INSTANTIATE(float)

@@ -11,12 +11,12 @@
 
 namespace monge {
 namespace {
-constexpr int kFirst = 32, kMost = 128, kLeast = 4;  // entries of a row
-constexpr double kRaise = 0.03, kTooMuch = 0.1;      // shares of the plan outside
-constexpr double kMayGather = 0.3;  // that a support of kMost may get below kTooMuch
-constexpr double kDescend = 1e-2;   // full residual below which epsilon falls
-constexpr double kLevel = 4;        // by how much, between two visits
-constexpr double kHelps = 3;        // by how much a visit should reduce the residual
+constexpr int kLeast = 4;                        // entries of a row
+constexpr double kRaise = 0.03, kTooMuch = 0.1;  // shares of the plan outside
+constexpr double kMayGather = 0.3;               // that a support of kMost may get below kTooMuch
+constexpr double kDescend = 1e-2;                // full residual below which epsilon falls
+constexpr double kLevel = 4;                     // by how much, between two visits
+constexpr double kHelps = 3;                     // by how much a visit should reduce the residual
 constexpr int kPatience = 4;  // visits that do not while the dual rises: parts of the plan that
                               // weak links join move by tens of epsilon a visit
 constexpr double kPathTolerance = 1e-3;
@@ -27,7 +27,8 @@ constexpr int kSteps = 200, kProducts = 20000;        // of a solve before a vis
 template <class T>
 int affordable(const Alternation<T>& alternation, std::int64_t budget) {
   const std::int64_t rows = alternation.leading().weight.size + alternation.following().weight.size;
-  return static_cast<int>(std::min<std::int64_t>(kMost, budget / (rows * Restricted<T>::kBytes)));
+  return static_cast<int>(
+      std::min<std::int64_t>(SupportPhase<T>::kMost, budget / (rows * Restricted<T>::kBytes)));
 }
 }  // namespace
 
@@ -39,6 +40,7 @@ SupportPhase<T>::SupportPhase(Alternation<T>& alternation, double tolerance, std
       most_(affordable(alternation, budget)),
       exec_(exec),
       model_(alternation.leading(), alternation.following(), exec),
+      newton_(model_, exec),
       totals_(alternation.following().weight.size, exec.device) {}
 
 template <class T>
@@ -50,9 +52,15 @@ NewtonReport SupportPhase<T>::solve(Buffer<double>& g, double eps, double tolera
                               .max_steps = path ? kPathSteps : kSteps,
                               .max_products = path ? kPathProducts : kProducts};
   model_.set_epsilon(eps, exec_);
-  const auto report = Newton(model_, options, exec_).run(g);
+  const auto report = newton_.run(g, options);
   outcome_.sparse_steps += report.responses + report.products;
   return report;
+}
+
+template <class T>
+void SupportPhase<T>::respond(const Buffer<double>& g) {
+  model_.respond(g.data(), totals_.data(), exec_);
+  model_.dual(exec_);
 }
 
 // Newton at every epsilon on the way, from g extrapolated linearly. Returns where it arrived.
@@ -83,10 +91,10 @@ double SupportPhase<T>::follow_path(Buffer<double>& g, double from, double to) {
 }
 
 template <class T>
-SupportOutcome SupportPhase<T>::run(double target,
-                                    const std::function<bool(const Check&)>& visited) {
+SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(const Check&)>& visited,
+                                    int first) {
   outcome_ = {};
-  outcome_.k = std::min(kFirst, most_);
+  outcome_.k = std::min(first, most_);
   if (most_ < kLeast) {
     outcome_.why = "no support fits kernel_cache";
     return outcome_;
@@ -117,7 +125,7 @@ SupportOutcome SupportPhase<T>::run(double target,
     auto g = gathered(VectorView<const double>(alternation_.following().potential, totals_.size(),
                                                1, exec_.device),
                       exec_);
-    model_.respond(g.data(), totals_.data(), exec_);
+    respond(g);
     outcome_.lost = model_.lost();
     seen = outcome_.lost > kTooMuch && outcome_.lost <= kMayGather && outcome_.k < most_;
     if (seen) {
@@ -150,10 +158,10 @@ SupportOutcome SupportPhase<T>::run(double target,
       }
       eps = reached;
       model_.set_epsilon(eps, exec_);
-      model_.respond(g.data(), totals_.data(), exec_);
+      respond(g);
     }
     kernels::shift(g.data(), g.size(), -model_.gauge(), exec_);
-    model_.respond(g.data(), totals_.data(), exec_);
+    respond(g);
     // What the solve moved through the remainders is what the next visit will find wrong.
     const double moved = std::abs(model_.lost() - outcome_.lost);
     if (outcome_.lost > kRaise || !helped || (!descends && moved > tolerance_ / 2))

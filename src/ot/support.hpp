@@ -23,15 +23,20 @@ class SupportPhase {
  public:
   using Check = typename Alternation<T>::Check;
 
+  static constexpr int kFirst = 32, kMost = 128;  // entries of a row
+
   /// On the pair of `alternation`; `budget`: bytes that the support may take.
   SupportPhase(Alternation<T>& alternation, double tolerance, std::int64_t budget, Exec& exec);
 
   /// From the epsilon of the alternation down to `target`. `visited` is told of every visit, at
   /// whatever epsilon, and ends the phase by returning true. The alternation is left between
   /// sweep_following() and follow(), at the last pair visited.
-  SupportOutcome run(double target, const std::function<bool(const Check&)>& visited);
+  /// `first`: entries of a row to begin with.
+  SupportOutcome run(double target, const std::function<bool(const Check&)>& visited,
+                     int first = kFirst);
 
  private:
+  void respond(const Buffer<double>& g);
   NewtonReport solve(Buffer<double>& g, double eps, double tolerance);
   double follow_path(Buffer<double>& g, double from, double to);
 
@@ -40,6 +45,7 @@ class SupportPhase {
   const int most_;  // entries of a row that the budget allows
   Exec& exec_;
   Restricted<T> model_;
+  Newton<Restricted<T>> newton_;
   typename Alternation<T>::TopLists rows_, columns_;
   Buffer<double> totals_;
   SupportOutcome outcome_;

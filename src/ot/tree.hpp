@@ -12,26 +12,25 @@ namespace monge {
 template <class T>
 class Tree {
  public:
-  /// Of points that outlive it; on the host, and kept there and where the points are. `ordered`:
-  /// they stand in the order of a tree already.
+  /// Of points that outlive it; all of it is where they are. `ordered`: they stand in the order of
+  /// a tree already.
   Tree(MatrixView<const T> points, VectorView<const T> weights, Exec& exec, bool ordered = false);
 
   std::int64_t size() const { return points_.rows; }
   MatrixView<const T> points() const { return points_; }
-  /// Place i holds point order()[i], [padded(size)]; the padding stays where it is. On the device.
+  /// Place i holds point order()[i], [padded(size)]; the padding stays where it is.
   const std::int32_t* order() const { return order_.data(); }
   /// The way back, on the host: point i stands at place rank()[i].
-  const Buffer<std::int32_t>& rank() const { return rank_; }
-  /// Boxes and masses of all nodes, on the host; without planes.
+  Buffer<std::int32_t> rank(Exec& exec) const;
+  /// Boxes and masses of all nodes, without planes.
   kernels::Nodes nodes() const;
-  /// Planes above a potential [n] in the order of the points, on the device of the points; the
-  /// result is on the host.
+  /// Planes above a potential [n] in the order of the points.
   Buffer<kernels::Plane> planes(const T* potential, Exec& exec) const;
 
  private:
   MatrixView<const T> points_;
-  Buffer<std::int32_t> order_, rank_;
-  Buffer<kernels::NodeBox> boxes_, device_boxes_;  // the latter on a GPU alone
+  Buffer<std::int32_t> order_;
+  Buffer<kernels::NodeBox> boxes_;
   Buffer<double> mass_;
   kernels::Nodes nodes_;  // levels and where they start
 };

@@ -15,49 +15,22 @@
 namespace monge {
 namespace {
 using kernels::kColumnBlock;
+using kernels::kListWidth;
 using kernels::kRowBlock;
 
-double weighted(const kernels::Nodes& nodes, const Buffer<double>& loss) {
-  const double* const mass = nodes.mass + nodes.first[kernels::kBlockLevel];
-  double sum = 0;
-  for (std::int64_t block = 0; block < loss.size(); ++block) sum += mass[block] * loss[block];
-  return sum * (1 + 1e-9);  // its rounding
-}
-
-/// Pairs of rows and columns on lists of blocks.
-double pairs_on(const kernels::Choice& choice, std::int64_t n, std::int64_t m) {
-  const auto size = [](std::int64_t block, std::int64_t all) {
-    return static_cast<double>(std::min<std::int64_t>(kRowBlock, all - block * kRowBlock));
-  };
-  double sum = 0;
-  for (std::int64_t row = 0; row + 1 < choice.row_offsets.size(); ++row) {
-    double columns = 0;
-    for (auto e = choice.row_offsets[row]; e < choice.row_offsets[row + 1]; ++e)
-      columns += size(choice.row_blocks[e], m);
-    sum += columns * size(row, n);
-  }
-  return sum;
-}
-/// Places lists of blocks. Sweeps of a GPU take whole column blocks: those that hold one of the
-/// list.
-Lists placed(Buffer<std::int64_t> offsets, Buffer<std::int32_t> blocks, Exec& exec) {
-  Lists out;
-  if (exec.device.is_cuda()) {
-    constexpr int kBlocks = kColumnBlock / kRowBlock;
-    std::int64_t kept = 0, begin = 0;
-    for (std::int64_t row = 0; row + 1 < offsets.size(); ++row) {
-      const std::int64_t end = offsets[row + 1], first = kept;
-      for (std::int64_t e = begin; e < end; ++e) {
-        const std::int32_t block = blocks[e] / kBlocks;
-        if (kept == first || blocks[kept - 1] != block) blocks[kept++] = block;
-      }
-      begin = end;
-      offsets[row + 1] = kept;
-    }
-    out.width = kColumnBlock;
-  }
-  out.offsets = std::move(offsets).to(exec.device, exec.stream);
-  out.blocks = std::move(blocks).to(exec.device, exec.stream);
+/// See kernels::RelistArgs.
+Lists relisted(const Lists& from, std::int64_t times, int wider, std::int64_t row_blocks,
+               Exec& exec) {
+  Lists out{Buffer<std::int64_t>(row_blocks + 1, exec.device), {}, from.width * wider};
+  Buffer<std::int64_t> counts(row_blocks, exec.device);
+  kernels::RelistArgs args{
+      from.offsets.data(), from.blocks.data(), times, wider, counts.data(), nullptr, nullptr};
+  kernels::each(args, row_blocks, exec);
+  const std::int64_t all = kernels::scan(counts.data(), row_blocks, out.offsets.data(), exec);
+  out.blocks = Buffer<std::int32_t>(all, exec.device);
+  args.starts = out.offsets.data();
+  args.out = out.blocks.data();
+  kernels::each(args, row_blocks, exec);
   return out;
 }
 }  // namespace
@@ -108,25 +81,43 @@ Mask<T>::Mask(const Forest<T>& forest, const T* f, const T* g, double eps, doubl
               double col_budget, Exec& exec)
     : eps_(eps) {
   const auto planes_f = forest.source.planes(f, exec), planes_g = forest.target.planes(g, exec);
-  kernels::ChooseArgs args{
-      forest.source.nodes(), forest.target.nodes(), forest.scale, eps, row_budget, col_budget};
-  args.rows.planes = planes_f.data();
-  args.cols.planes = planes_g.data();
-  Exec host;
-  host.threads = exec.threads;
-  host.stop = exec.stop;
-  auto choice = kernels::choose(args, host);
-  const std::int64_t n = forest.source.size(), m = forest.target.size();
-  kept_ = pairs_on(choice, n, m) / (static_cast<double>(n) * static_cast<double>(m));
-  lost_ = weighted(args.rows, choice.row_loss) + weighted(args.cols, choice.col_loss);
-  source_ = placed(std::move(choice.row_offsets), std::move(choice.row_blocks), exec);
-  target_ = placed(std::move(choice.col_offsets), std::move(choice.col_blocks), exec);
-  source_list_ = source_.view();
-  target_list_ = target_.view();
-  source_loss_ = std::move(choice.row_loss);
-  target_loss_ = std::move(choice.col_loss);
-  assign<T>(f_, {f, n, 1, exec.device}, exec);
-  assign<T>(g_, {g, m, 1, exec.device}, exec);
+  auto source = forest.source.nodes(), target = forest.target.nodes();
+  source.planes = planes_f.data();
+  target.planes = planes_g.data();
+  choose(forest, Side::source, source, target, row_budget, f, exec);
+  choose(forest, Side::target, target, source, col_budget, g, exec);
+}
+
+template <class T>
+void Mask<T>::choose(const Forest<T>& forest, Side rows, const kernels::Nodes& nodes,
+                     const kernels::Nodes& across, double budget, const T* potential, Exec& exec) {
+  const bool is_source = rows == Side::source;
+  Half& half = is_source ? source_ : target_;
+  const std::int64_t n = forest.of(rows).size(), m = forest.of(other(rows)).size();
+  auto choice = kernels::choose({.rows = nodes,
+                                 .cols = across,
+                                 .scale = forest.scale,
+                                 .eps = eps_,
+                                 .budget = budget,
+                                 .total_mass = is_source ? forest.mass_b : forest.mass_a},
+                                exec);
+  const std::int64_t blocks = choice.loss.size();
+  half.lists = {std::move(choice.offsets), std::move(choice.blocks)};
+  half.loss = std::move(choice.loss);
+  half.list = half.wide_list = half.lists.view();
+  if (exec.device.is_cuda()) {
+    half.wide = relisted(half.lists, 1, kColumnBlock / kListWidth, blocks, exec);
+    half.wide_list = half.wide.view();
+  }
+  const auto pairs = kernels::sum(
+      kernels::ListedPairsArgs{half.list.offsets, half.list.blocks, half.list.width, n, m}, blocks,
+      exec);
+  kept_ += pairs.value[0] / (2 * static_cast<double>(n) * static_cast<double>(m));
+  const auto lost = kernels::sum(
+      kernels::WeightedSumArgs{nodes.mass + nodes.first[kernels::kBlockLevel], half.loss.data()},
+      blocks, exec);
+  lost_ += lost.value[0] * (1 + 1e-9);  // its rounding
+  assign<T>(half.potential, {potential, n, 1, exec.device}, exec);
 }
 
 template <class T>
@@ -134,29 +125,14 @@ double Mask<T>::lost(const T* f, const T* g, Exec& exec) const {
   const auto rise = [&](const T* now, const Buffer<T>& then) {
     return kernels::sum(kernels::RiseArgs<T>{now, then.data()}, then.size(), exec).value;
   };
-  const double by = rise(f, f_) + rise(g, g_);
+  const double by = rise(f, source_.potential) + rise(g, target_.potential);
   if (!std::isfinite(by)) return by > 0 ? by : std::numeric_limits<double>::infinity();
   return lost_ * std::exp(by / eps_) * (1 + 1e-12);
 }
 
 template <class T>
 Lists Mask<T>::repeated(Side rows, std::int64_t times, std::int64_t row_blocks, Exec& exec) const {
-  const Lists& from = rows == Side::source ? source_ : target_;
-  const auto offsets = from.offsets.to(Device{}, exec.stream);
-  const auto blocks = from.blocks.to(Device{}, exec.stream);
-  Buffer<std::int64_t> starts(row_blocks + 1);
-  starts[0] = 0;
-  for (std::int64_t r = 0; r < row_blocks; ++r)
-    starts[r + 1] = starts[r] + offsets[r / times + 1] - offsets[r / times];
-  Buffer<std::int32_t> columns(starts[row_blocks]);
-  for (std::int64_t r = 0; r < row_blocks; ++r)
-    std::copy(blocks.begin() + offsets[r / times], blocks.begin() + offsets[r / times + 1],
-              columns.begin() + starts[r]);
-  Lists out;
-  out.width = from.width;
-  out.offsets = std::move(starts).to(exec.device, exec.stream);
-  out.blocks = std::move(columns).to(exec.device, exec.stream);
-  return out;
+  return relisted(of(rows).lists, times, 1, row_blocks, exec);
 }
 
 template std::string no_forest(const Problem<float>&);

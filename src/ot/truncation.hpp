@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "kernels/bounds.hpp"
+#include "kernels/choose.hpp"
 #include "kernels/pairs.hpp"
 #include "monge/ot/plan.hpp"  // Side
 #include "ot/tree.hpp"
@@ -30,46 +30,51 @@ std::string no_forest(const Problem<T>& problem);
 struct Lists {
   Buffer<std::int64_t> offsets;
   Buffer<std::int32_t> blocks;
-  int width = kernels::kRowBlock;
+  int width = kernels::kListWidth;
 
   kernels::BlockList view() const { return {offsets.data(), blocks.data(), width}; }
 };
 
-/// A mask over pairs of blocks, with what it was chosen by.
+/// A mask over blocks of pairs for the sweeps of either side, with what it was chosen by.
 template <class T>
 class Mask {
  public:
   /// f and g in the order of the points, on exec.device. What is left out may carry at most
   /// `budget` in all, counted once for either marginal.
   Mask(const Forest<T>& forest, const T* f, const T* g, double eps, double budget, Exec& exec);
-  /// With row and column budgets of each block, see kernels::ChooseArgs.
+  /// With budgets of each row and column, see kernels::ChooseArgs.
   Mask(const Forest<T>& forest, const T* f, const T* g, double eps, double row_budget,
        double col_budget, Exec& exec);
 
-  /// What row blocks of `rows` sweep, in the order of the trees.
-  const kernels::BlockList& list(Side rows) const {
-    return rows == Side::source ? source_list_ : target_list_;
-  }
-  /// The same for row blocks `times` as many: those of points of which `times` are one of these.
+  /// What row blocks of `rows` sweep, in the order of the trees: in a softmin, and in other verbs,
+  /// which on a GPU take whole column blocks.
+  const kernels::BlockList& list(Side rows) const { return of(rows).list; }
+  const kernels::BlockList& wide_list(Side rows) const { return of(rows).wide_list; }
+  /// The first for row blocks `times` as many: those of points of which `times` are one of these.
   Lists repeated(Side rows, std::int64_t times, std::int64_t row_blocks, Exec& exec) const;
   double eps() const { return eps_; }
-  /// Of all pairs.
+  /// Of all pairs, the mean of both sides.
   double kept() const { return kept_; }
   /// A bound on sum_i a_i W_i + sum_j b_j V_j, the mass that the marginals of (f, g) lose to the
   /// mask; by how far potentials rose over those that it was chosen by.
   double lost(const T* f, const T* g, Exec& exec) const;
   /// The same of the potentials that it was chosen by.
   double lost() const { return lost_; }
-  /// W of each row block, V of each column block, on the host.
-  const Buffer<double>& losses(Side side) const {
-    return side == Side::source ? source_loss_ : target_loss_;
-  }
+  /// W of each row block of a side.
+  const Buffer<double>& losses(Side rows) const { return of(rows).loss; }
 
  private:
+  struct Half {
+    Lists lists, wide;
+    kernels::BlockList list{}, wide_list{};
+    Buffer<double> loss;
+    Buffer<T> potential;
+  };
+  const Half& of(Side rows) const { return rows == Side::source ? source_ : target_; }
+  void choose(const Forest<T>& forest, Side rows, const kernels::Nodes& nodes,
+              const kernels::Nodes& across, double budget, const T* potential, Exec& exec);
+
   double eps_, kept_ = 0, lost_ = 0;
-  Lists source_, target_;
-  kernels::BlockList source_list_, target_list_;
-  Buffer<double> source_loss_, target_loss_;
-  Buffer<T> f_, g_;
+  Half source_, target_;
 };
 }  // namespace monge

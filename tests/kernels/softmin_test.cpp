@@ -242,11 +242,24 @@ TYPED_TEST(Softmin, DoesNotDependOnTheNumberOfThreads) {
 
 TYPED_TEST(Softmin, SplitColumnsMatchReference) {
   for (const bool lists : {false, true})
-    for (const int width : testing::list_widths())
+    for (const int width : testing::point_list_widths())
       expect_exact(
           KernelCase<TypeParam>(
               {.n = 2, .m = 9000, .dim = 3, .eps = 0.1, .lists = lists, .list_width = width}),
           true, true, 2);
+}
+
+TYPED_TEST(Softmin, NarrowListsMatchReference) {
+  for (const int dim : {1, 2, 3, 5})
+    for (const int width : testing::point_list_widths())
+      for (const bool product : {false, true})
+        expect_exact(KernelCase<TypeParam>({.n = 200,
+                                            .m = 1100,
+                                            .dim = dim,
+                                            .product = product,
+                                            .lists = true,
+                                            .list_width = width}),
+                     true, true, 2);
 }
 
 TYPED_TEST(Softmin, AListOfAllBlocksChangesNothing) {

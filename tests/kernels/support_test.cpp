@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "support/on_targets.hpp"
@@ -109,6 +112,81 @@ TEST(SparseApply, AgreesWithTheDefinition) {
           ASSERT_NEAR(out[i], static_cast<double>(want), 1.2e-16 * 88 * 4) << i;
         }
       });
+}
+
+/// [rows, k]: a few distinct columns of each row, with gaps and one infinite cost.
+struct ListedCase {
+  std::int64_t rows, k;
+  std::vector<std::int64_t> columns;
+  std::vector<double> costs;
+
+  ListedCase(std::int64_t rows, std::int64_t others, std::int64_t k, int seed) : rows(rows), k(k) {
+    for (std::int64_t i = 0; i < rows; ++i)
+      for (std::int64_t e = 0; e < k; ++e) {
+        const bool there = e < others && (i + e) % 7 != 0;
+        // 31 has no factor with the numbers of points: no column comes twice.
+        columns.push_back(there ? (i * 13 + e * 31 + seed) % others : -1);
+        costs.push_back(i % 11 == 3 && e == 1 ? kInfinity : static_cast<double>(i * 1000 + e));
+      }
+  }
+  SparseJoinArgs::Listed listed(testing::Placed& on) const {
+    return {on.in(columns), on.in(costs), rows, k};
+  }
+};
+
+TEST(SparseJoin, HoldsEveryPairOnceInBothOrders) {
+  for (const auto& [n, m, k, l] : {std::array<std::int64_t, 4>{40, 30, 5, 3},
+                                   {1, 1, 4, 4},
+                                   {1, 50, 3, 1},
+                                   {700, 3, 2, 33},
+                                   {5, 5, 9, 9}}) {
+    const ListedCase of_rows(n, m, k, 0), of_columns(m, n, l, 2);
+    std::vector<std::map<std::int64_t, double>> want(n);
+    for (const bool rows : {true, false}) {
+      const ListedCase& list = rows ? of_rows : of_columns;
+      for (std::size_t e = 0; e < list.columns.size(); ++e) {
+        const std::int64_t own = static_cast<std::int64_t>(e) / list.k, partner = list.columns[e];
+        if (partner >= 0 && std::isfinite(list.costs[e]))
+          want[rows ? own : partner].try_emplace(rows ? partner : own, list.costs[e]);
+      }
+    }
+    testing::on_every_device([&] {
+      const std::size_t most = n * k + m * l;
+      std::vector<std::int64_t> row_offsets(n + 1, -7), column_offsets(m + 1, -7);
+      std::vector<std::int32_t> in_rows(most, -7), in_columns(most, -7);
+      std::vector<double> row_costs(most, -7), column_costs(most, -7);
+      testing::Placed on;
+      Exec exec = on.exec();
+      const std::int64_t entries = sparse_join(
+          {.of_rows = of_rows.listed(on),
+           .of_columns = of_columns.listed(on),
+           .rows = {on.out(row_offsets), on.out(in_rows), on.out(row_costs)},
+           .columns = {on.out(column_offsets), on.out(in_columns), on.out(column_costs)}},
+          exec);
+      on.finish();
+      std::int64_t at = 0;
+      std::vector<std::vector<std::pair<std::int64_t, double>>> turned(m);
+      for (std::int64_t i = 0; i < n; ++i) {
+        ASSERT_EQ(row_offsets[i], at);
+        for (const auto& [j, cost] : want[i]) {
+          ASSERT_EQ(in_rows[at], j);
+          ASSERT_EQ(row_costs[at++], cost);
+          turned[j].emplace_back(i, cost);
+        }
+      }
+      ASSERT_EQ(row_offsets[n], at);
+      EXPECT_EQ(entries, at);
+      at = 0;
+      for (std::int64_t j = 0; j < m; ++j) {
+        ASSERT_EQ(column_offsets[j], at);
+        for (const auto& [i, cost] : turned[j]) {
+          ASSERT_EQ(in_columns[at], i);
+          ASSERT_EQ(column_costs[at++], cost);
+        }
+      }
+      ASSERT_EQ(column_offsets[m], at);
+    });
+  }
 }
 }  // namespace
 }  // namespace monge::kernels

@@ -230,7 +230,8 @@ TYPED_TEST(DenseNewton, AnswersAsTheDensePlanDoes) {
     const auto& moved = alternation.following();
     const auto g = gathered(VectorView<const double>(moved.potential, moved.weight.size), exec);
     Buffer<double> q(g.size()), got(g.size()), squares(g.size()), v(g.size());
-    const double rows = model.respond(g.data(), q.data(), exec);
+    model.respond(g.data(), q.data(), exec);
+    const double rows = model.dual(exec);
     for (std::int64_t j = 0; j < v.size(); ++j) v[j] = std::cos(static_cast<double>(j));
     model.product(v.data(), got.data(), exec);
     model.squares(squares.data(), exec);
@@ -411,8 +412,7 @@ TEST(Subsample, IsAStartLikeAnyOther) {
     const auto zero = solved(Initializer::zero, 0), some = solved(Initializer::subsample, 0),
                again = solved(Initializer::subsample, 0), other = solved(Initializer::subsample, 1);
     ASSERT_EQ(some.report.phases[0].name, "subsample");
-    EXPECT_LT(some.report.phases[0].passes, 1);
-    EXPECT_LT(some.report.phases[1].passes, zero.report.phases[0].passes);  // of the annealing
+    EXPECT_LT(passes_of(some.report), passes_of(zero.report));
     EXPECT_TRUE(std::equal(some.f.begin(), some.f.end(), again.f.begin()));
     EXPECT_FALSE(std::equal(some.f.begin(), some.f.end(), other.f.begin()));
     EXPECT_NEAR(some.report.dual_value, zero.report.dual_value,

@@ -12,6 +12,7 @@ struct DenseModel {
   reference::DensePair pair;
   kernels::Penalty A, B;
   reference::Vector P, curvature;  // of the rows: D1, 0 where a bound holds f
+  double dual_ = 0;
 
   DenseModel(const testing::Clouds<double>& clouds, double eps, Marginal a, Marginal b)
       : pair{clouds.costs(), clouds.a, clouds.b, clouds.a, clouds.b, eps, a, b},
@@ -19,7 +20,7 @@ struct DenseModel {
         B(penalty_of<double>(b)) {}
 
   NewtonSide side() const { return {pair.b.data(), static_cast<std::int64_t>(pair.m()), B}; }
-  double respond(const double* g, double* q, Exec&) {
+  void respond(const double* g, double* q, Exec&) {
     pair.g.assign(g, g + pair.m());
     curvature.assign(pair.n(), 0);
     for (std::size_t i = 0; i < pair.n(); ++i) {
@@ -40,10 +41,11 @@ struct DenseModel {
     P = pair.plan();
     const auto columns = pair.columns(P);
     std::copy(columns.begin(), columns.end(), q);
-    return reference::DensePair::conjugate(pair.a, pair.f, pair.A) +
-           pair.eps * reference::DensePair::sum(pair.a) * reference::DensePair::sum(pair.b);
+    dual_ = reference::DensePair::conjugate(pair.a, pair.f, pair.A) +
+            pair.eps * reference::DensePair::sum(pair.a) * reference::DensePair::sum(pair.b);
   }
-  void product(const double* v, double* out, Exec&) const {
+  double dual(Exec&) const { return dual_; }
+  void product(const double* v, double* out) const {
     std::fill_n(out, pair.m(), 0.0);
     for (std::size_t i = 0; i < pair.n(); ++i) {
       double sum = 0;
@@ -58,9 +60,16 @@ struct DenseModel {
       for (std::size_t j = 0; j < pair.m() && curvature[i] > 0; ++j)
         out[j] += std::pow(P[i * pair.m() + j], 2) / curvature[i];
   }
-  void project(const double* free, double* v, Exec& exec) const {
-    if (A.kind == kernels::Penalty::Kind::balanced && B.kind == kernels::Penalty::Kind::balanced)
-      project_constants(free, v, side().size, exec);
+  void solve(const kernels::CgArgs& cg, Exec& exec) const {
+    kernels::conjugate_gradients(
+        cg, [&] { product(cg.p, cg.w); },
+        [&] {
+          kernels::each(kernels::JacobiArgs{cg.diagonal, cg.r, cg.z}, cg.n, exec);
+        },
+        exec);
+  }
+  bool projects() const {
+    return A.kind == kernels::Penalty::Kind::balanced && B.kind == kernels::Penalty::Kind::balanced;
   }
 };
 
@@ -75,7 +84,7 @@ TEST(NewtonCg, SolvesEveryMixtureOfMarginals) {
     Exec exec;
     for (double eps = 0.1; eps > 1e-3; eps /= 2) {  // each from the last
       DenseModel model(clouds, eps, mixture.a, mixture.b);
-      const auto report = Newton(model, options(eps), exec).run(g);
+      const auto report = Newton(model, exec).run(g, options(eps));
       EXPECT_TRUE(report.converged) << eps << " " << report.residual;
       EXPECT_LE(model.pair.marginal_error(), 2e-12) << eps;
       EXPECT_NEAR(report.dual, model.pair.dual(), 1e-13) << eps;
@@ -91,7 +100,7 @@ TEST(NewtonCg, FindsPairsThatDecouple) {
   Buffer<double> g(3, 0.0);
   g[0] = 0.8, g[1] = 0.55, g[2] = 0.6;
   Exec exec;
-  const auto report = Newton(model, options(0.1), exec).run(g);
+  const auto report = Newton(model, exec).run(g, options(0.1));
   EXPECT_TRUE(report.converged);
   EXPECT_LE(report.steps, 4);
   // 1 x 1 in closed form: log P = -c / (eps + rho_a + rho_b), P = b exp(-g / rho_b)
@@ -106,11 +115,11 @@ TEST(NewtonCg, NoStepIsSpentOnAConstantThatIsAlmostFree) {
   DenseModel model(clouds, eps, KL{1e7}, KL{1e7});
   Buffer<double> g(40, 0.0);
   Exec exec;
-  ASSERT_TRUE(Newton(model, options(eps), exec).run(g).converged);
+  ASSERT_TRUE(Newton(model, exec).run(g, options(eps)).converged);
   for (std::int64_t j = 0; j < 40; ++j) g[j] += eps * std::sin(7.0 * static_cast<double>(j)) / 2;
   auto one = options(eps);
   one.max_steps = 1;
-  EXPECT_LE(Newton(model, one, exec).run(g).residual, 0.1);
+  EXPECT_LE(Newton(model, exec).run(g, one).residual, 0.1);
 }
 
 TEST(NewtonCg, TakesOutConstantsOfTwoBalancedSides) {
@@ -118,7 +127,7 @@ TEST(NewtonCg, TakesOutConstantsOfTwoBalancedSides) {
   DenseModel model(clouds, 0.01, Balanced{}, Balanced{});
   Buffer<double> g(40, 3.0);
   Exec exec;
-  const auto report = Newton(model, options(0.01), exec).run(g);
+  const auto report = Newton(model, exec).run(g, options(0.01));
   EXPECT_TRUE(report.converged);
   double largest = 0;
   for (const double x : g) largest = std::max(largest, std::abs(x - 3));
@@ -137,9 +146,9 @@ TEST(NewtonCg, LeavesWhatHasNoWeightAndStopsWhenTold) {
   Exec exec;
   auto few = options(0.01);
   few.max_steps = 2;
-  EXPECT_FALSE(Newton(model, few, exec).run(g).converged);
+  EXPECT_FALSE(Newton(model, exec).run(g, few).converged);
   EXPECT_EQ(g[4], 7);
-  EXPECT_TRUE(Newton(model, options(0.01), exec).run(g).converged);
+  EXPECT_TRUE(Newton(model, exec).run(g, options(0.01)).converged);
   EXPECT_EQ(g[4], 7);
 }
 }  // namespace

@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "support/devices.hpp"
+#include "monge/ot/batch.hpp"
+#include "support/placed_clouds.hpp"
 #include "support/small_epsilon.hpp"
 #include "support/solved.hpp"
 
@@ -17,22 +19,19 @@ namespace monge {
 namespace {
 constexpr std::int64_t kBudget = std::int64_t{1} << 28;
 
-/// A problem, annealed by plain steps to where a phase may begin.
+/// A problem on current_device(), annealed by plain steps to where a phase may begin.
 template <class T>
 struct Begun {
-  testing::Clouds<T> clouds;
-  Problem<T> problem;
-  Exec exec;
+  testing::PlacedClouds<T> in;
+  Exec& exec = in.exec;
   Operator<T> op;
   Alternation<T> alternation;
 
-  Begun(testing::Clouds<T> given, Marginal a, Marginal b, double eps, double error = 1e-2,
+  Begun(testing::Clouds<T> clouds, Marginal a, Marginal b, double eps, double error = 1e-2,
         int threads = 0)
-      : clouds(std::move(given)),
-        problem(clouds.problem(a, b)),
-        op(problem),
-        alternation(problem, op, true, exec) {
-    exec.threads = threads;
+      : in(std::move(clouds), a, b, threads),
+        op(in.problem),
+        alternation(in.problem, op, true, exec) {
     alternation.start({}, exec);
     for (double level = std::max(0.2, eps);; level = std::max(level / 2, eps)) {
       alternation.set_epsilon(level);
@@ -51,6 +50,7 @@ struct Begun {
   std::vector<double> run(double target, double tolerance, int visits = 100,
                           std::int64_t budget = kBudget) {
     std::vector<double> errors;
+    Buffer<T> f_there, g_there;
     SupportPhase<T> phase(alternation, tolerance, budget, exec);
     outcome = phase.run(target, [&](const auto& check) {
       if (alternation.epsilon() != target) return false;
@@ -58,10 +58,12 @@ struct Begun {
       SplitPair<T> pair;
       alternation.copy_pair(check, pair, exec);
       auto result = std::move(pair).with({});
-      f = std::move(result.f);
-      g = std::move(result.g);
+      f_there = std::move(result.f);
+      g_there = std::move(result.g);
       return check.marginal_error <= tolerance || static_cast<int>(errors.size()) == visits;
     });
+    f = f_there.to(Device{});
+    g = g_there.to(Device{});
     return errors;
   }
   SupportOutcome outcome;
@@ -90,7 +92,8 @@ struct RestrictedPair {
 
   /// The restricted dual, and q.
   double dual(Buffer<double>& q) {
-    double value = model.respond(g.data(), q.data(), begun.exec);
+    model.respond(g.data(), q.data(), begun.exec);
+    double value = model.dual(begun.exec);
     for (std::int64_t j = 0; j < g.size(); ++j)
       value += half().weight[j] * half().penalty.conjugate(g[j]) - eps() * q[j];
     return value;
@@ -165,13 +168,15 @@ TEST(SupportSlow, AVisitTakesTheResidualDownAHundredfold) {
   for (const auto& [name, eps] : {Case{"cube3d", 1e-3}, Case{"clusters3d", 4e-4},
                                   Case{"gauss16d", 1e-3}, Case{"gauss64d", 1e-3}}) {
     SCOPED_TRACE(name);
-    Begun<double> begun(testing::small_epsilon<double>(name, 512), Balanced{}, Balanced{}, eps);
-    begun.run(eps, 1e-4);  // where the residual is a small one
-    ASSERT_TRUE(begun.outcome.ended) << begun.outcome.why;
-    const auto errors = begun.run(eps, 1e-14, 2);
-    ASSERT_EQ(errors.size(), 2U) << begun.outcome.why;
-    EXPECT_LE(begun.outcome.lost, 0.01);
-    EXPECT_LE(errors[1], std::max(errors[0] / 100, 1e-11)) << errors[0];
+    testing::on_every_device([&, name = name, eps = eps] {
+      Begun<double> begun(testing::small_epsilon<double>(name, 512), Balanced{}, Balanced{}, eps);
+      begun.run(eps, 1e-4);  // where the residual is a small one
+      ASSERT_TRUE(begun.outcome.ended) << begun.outcome.why;
+      const auto errors = begun.run(eps, 1e-14, 2);
+      ASSERT_EQ(errors.size(), 2U) << begun.outcome.why;
+      EXPECT_LE(begun.outcome.lost, 0.01);
+      EXPECT_LE(errors[1], std::max(errors[0] / 100, 1e-11)) << errors[0];
+    });
   }
 }
 
@@ -180,11 +185,13 @@ TEST(SupportSlow, AVisitTakesTheResidualDownAHundredfold) {
 TEST(SupportSlow, FollowsEpsilonDown) {
   for (const char* name : {"cube3d", "clusters3d", "gauss16d", "gauss64d"}) {
     SCOPED_TRACE(name);
-    Begun<double> begun(testing::small_epsilon<double>(name, 512), Balanced{}, Balanced{}, 1e-3);
-    const auto errors = begun.run(1e-5, 1e-6);
-    ASSERT_TRUE(begun.outcome.ended) << begun.outcome.why;
-    EXPECT_LE(errors.back(), 1e-6);
-    EXPECT_LE(begun.outcome.visits, 10);
+    testing::on_every_device([&] {
+      Begun<double> begun(testing::small_epsilon<double>(name, 512), Balanced{}, Balanced{}, 1e-3);
+      const auto errors = begun.run(1e-5, 1e-6);
+      ASSERT_TRUE(begun.outcome.ended) << begun.outcome.why;
+      EXPECT_LE(errors.back(), 1e-6);
+      EXPECT_LE(begun.outcome.visits, 10);
+    });
   }
 }
 
@@ -195,32 +202,81 @@ TEST(SupportSlow, EndsWherePlainIterationsEnd) {
                              {Balanced{}, KL{0.3}},
                              {TV{0.05}, TV{0.04}}}) {
     const double eps = 4e-3;
-    Begun<double> begun(testing::small_epsilon<double>("cube3d", 200), a, b, eps);
-    const auto errors = begun.run(eps, 1e-10);
-    ASSERT_TRUE(begun.outcome.ended) << begun.outcome.why;
+    const auto clouds = testing::small_epsilon<double>("cube3d", 200);
     Exec exec;
-    const auto plain = sinkhorn(begun.problem, testing::tight(eps, 1e-11), exec);
+    const auto plain = sinkhorn(clouds.problem(a, b), testing::tight(eps, 1e-11), exec);
     ASSERT_TRUE(plain.report.converged);
     const bool constant =
         std::holds_alternative<Balanced>(a) && std::holds_alternative<Balanced>(b);
-    const double c = constant ? begun.f[0] - plain.f[0] : 0;
-    for (std::int64_t i = 0; i < 200; ++i) {
-      ASSERT_NEAR(begun.f[i] - c, plain.f[i], 1e-8) << i;
-      ASSERT_NEAR(begun.g[i] + c, plain.g[i], 1e-8) << i;
-    }
+    testing::on_every_device([&, a = a, b = b] {
+      Begun<double> begun(clouds, a, b, eps);
+      begun.run(eps, 1e-10);
+      ASSERT_TRUE(begun.outcome.ended) << begun.outcome.why;
+      const double c = constant ? begun.f[0] - plain.f[0] : 0;
+      for (std::int64_t i = 0; i < 200; ++i) {
+        ASSERT_NEAR(begun.f[i] - c, plain.f[i], 1e-8) << i;
+        ASSERT_NEAR(begun.g[i] + c, plain.g[i], 1e-8) << i;
+      }
+    });
   }
 }
 
 TEST(Support, RepeatsBitForBitOnAnyThreads) {
-  Buffer<double> first;
-  for (const int threads : {1, 2, 2}) {
-    Begun<double> begun(testing::small_epsilon<double>("gauss16d", 300), Balanced{}, Balanced{},
-                        2e-3, 1e-2, threads);
-    begun.run(5e-4, 1e-9);
-    ASSERT_TRUE(begun.outcome.ended) << begun.outcome.why;
-    if (!first.size()) first = begun.g.copy();
-    for (std::int64_t j = 0; j < 300; ++j) ASSERT_EQ(begun.g[j], first[j]);
-  }
+  testing::on_every_device([&] {
+    Buffer<double> first;
+    for (const int threads : {1, 2, 2}) {
+      Begun<double> begun(testing::small_epsilon<double>("gauss16d", 300), Balanced{}, Balanced{},
+                          2e-3, 1e-2, threads);
+      begun.run(5e-4, 1e-9);
+      ASSERT_TRUE(begun.outcome.ended) << begun.outcome.why;
+      if (!first.size()) first = begun.g.copy();
+      for (std::int64_t j = 0; j < 300; ++j) ASSERT_EQ(begun.g[j], first[j]);
+    }
+  });
+}
+
+// A6: coordinates and biases are small integers, so that every score is exact and many are equal.
+TEST(Support, OfEqualPotentialsIsTheSameOnEveryDevice) {
+  constexpr std::int64_t n = 300, m = 260, k = 9;
+  auto clouds = testing::random_clouds<double>(n, m, 3, 31, 1, 1);
+  for (auto* points : {&clouds.x, &clouds.y})
+    for (double& v : *points) v = std::floor(6 * v);
+  std::vector<std::int32_t> want;
+  testing::on_every_device([&] {
+    testing::PlacedClouds<double> in(clouds, Balanced{}, Balanced{});
+    const Operator<double> op(in.problem);
+    const auto listed = [&](Side side, std::int64_t rows, std::int64_t others) {
+      std::vector<double> h(kernels::padded(others), -std::numeric_limits<double>::infinity());
+      for (std::int64_t j = 0; j < others; ++j) h[j] = static_cast<double>(j * 7 % 5);
+      const auto bias = testing::placed(h), shift = testing::placed(std::vector<double>(rows, -2));
+      Buffer<std::int64_t> columns(rows * k, in.exec.device);
+      Buffer<double> weights(rows * k, in.exec.device);
+      op.top_k(side, bias.data(), shift.data(), k, columns.data(), weights.data(), nullptr, 1,
+               in.exec);
+      return std::pair(std::move(columns), std::move(weights));
+    };
+    const auto [rows, row_weights] = listed(Side::source, n, m);
+    const auto [columns, column_weights] = listed(Side::target, m, n);
+    constexpr std::int64_t most = (n + m) * k;
+    Buffer<std::int64_t> offsets(n + 1, in.exec.device), column_offsets(m + 1, in.exec.device);
+    Buffer<std::int32_t> index(most, in.exec.device), column_index(most, in.exec.device);
+    Buffer<double> costs(most, in.exec.device), column_costs(most, in.exec.device);
+    const std::int64_t entries = kernels::sparse_join(
+        {.of_rows = {rows.data(), row_weights.data(), n, k},
+         .of_columns = {columns.data(), column_weights.data(), m, k},
+         .rows = {offsets.data(), index.data(), costs.data()},
+         .columns = {column_offsets.data(), column_index.data(), column_costs.data()}},
+        in.exec);
+    std::vector<std::int32_t> got;
+    const auto take = [&](const auto& from, std::int64_t count) {
+      const auto host = from.to(Device{});
+      for (std::int64_t e = 0; e < count; ++e) got.push_back(static_cast<std::int32_t>(host[e]));
+    };
+    take(offsets, n + 1), take(index, entries);
+    take(column_offsets, m + 1), take(column_index, entries);
+    if (want.empty()) want = got;
+    EXPECT_EQ(got, want);
+  });
 }
 
 // On every device: a phase there ends where it does on the CPU, after as many visits.
@@ -275,15 +331,18 @@ TEST(Support, IsTheSameOnEveryDevice) {
 // A plan that is spread out, or a budget for less than a few entries, is handed back by name after
 // a visit at most.
 TEST(Support, HandsBackWhatItCannotSolve) {
-  Begun<double> spread(testing::small_epsilon<double>("cube3d", 400), Balanced{}, Balanced{}, 0.1);
-  spread.run(0.01, 1e-6);
-  EXPECT_FALSE(spread.outcome.ended);
-  EXPECT_EQ(spread.outcome.visits, 1);
-  EXPECT_GT(spread.outcome.lost, 0.5);
-  EXPECT_NE(spread.outcome.why.find("spread out"), std::string::npos);
-  spread.run(0.01, 1e-6, 100, 1000);
-  EXPECT_EQ(spread.outcome.visits, 0);
-  EXPECT_NE(spread.outcome.why.find("kernel_cache"), std::string::npos);
+  testing::on_every_device([&] {
+    Begun<double> spread(testing::small_epsilon<double>("cube3d", 400), Balanced{}, Balanced{},
+                         0.1);
+    spread.run(0.01, 1e-6);
+    EXPECT_FALSE(spread.outcome.ended);
+    EXPECT_EQ(spread.outcome.visits, 1);
+    EXPECT_GT(spread.outcome.lost, 0.5);
+    EXPECT_NE(spread.outcome.why.find("spread out"), std::string::npos);
+    spread.run(0.01, 1e-6, 100, 1000);
+    EXPECT_EQ(spread.outcome.visits, 0);
+    EXPECT_NE(spread.outcome.why.find("kernel_cache"), std::string::npos);
+  });
 }
 // A5: whatever comes, the answer is right or its status says that it is not.
 SinkhornOptions by_support(double eps, double tolerance = 1e-8) {
@@ -310,10 +369,46 @@ void expect_honest(const SinkhornReport& report, const reference::DensePair& den
   }
 }
 
-void expect_solved(testing::Clouds<double> clouds, Marginal a, Marginal b, double eps) {
-  const testing::Solved<double> s(std::move(clouds), a, b, by_support(eps));
-  EXPECT_TRUE(s.result.report.converged) << s.result.report.marginal_error;
-  expect_honest(s.result.report, s.dense, 1e-8);
+/// Whether it converged on current_device().
+bool solves_honestly(const testing::Clouds<double>& clouds, Marginal a, Marginal b, double eps) {
+  testing::PlacedClouds<double> in(clouds, a, b);
+  const auto result = sinkhorn(in.problem, by_support(eps), in.exec);
+  expect_honest(result.report,
+                {clouds.costs(), clouds.a, clouds.b, testing::to_double(result.f.to(Device{})),
+                 testing::to_double(result.g.to(Device{})), eps, a, b},
+                1e-8);
+  return result.report.converged;
+}
+
+void expect_solved(const testing::Clouds<double>& clouds, Marginal a, Marginal b, double eps) {
+  testing::on_every_device([&] { EXPECT_TRUE(solves_honestly(clouds, a, b, eps)); });
+}
+
+// In a batch a GPU's host code runs as fibers: the bits are those of the entry alone, also where a
+// solve in double begins in float.
+TEST(SupportHostile, OfABatchIsThatOfItsEntriesAlone) {
+  testing::on_every_gpu([] {
+    const auto cube = [](std::int64_t n, std::uint64_t seed) {
+      return testing::small_epsilon<double>("cube3d", n, seed);
+    };
+    std::vector<std::unique_ptr<testing::PlacedClouds<double>>> in;
+    std::vector<BatchEntry<double>> entries;
+    for (const auto& [n, by_name] : {std::pair{300, true}, {200, true}, {1100, false}}) {
+      in.push_back(
+          std::make_unique<testing::PlacedClouds<double>>(cube(n, n), Balanced{}, Balanced{}));
+      SinkhornOptions options = by_support(by_name ? 1e-3 : 1e-2);
+      if (!by_name) options.acceleration = Acceleration::automatic;
+      entries.push_back({&in.back()->problem, options, {}});
+    }
+    const auto together = sinkhorn<double>(entries, in[0]->exec);
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const auto alone = sinkhorn(in[i]->problem, entries[i].options, in[i]->exec);
+      EXPECT_TRUE(alone.report.converged);
+      EXPECT_EQ(together[i].report.passes, alone.report.passes);
+      EXPECT_EQ(testing::to_double(together[i].g.to(Device{})),
+                testing::to_double(alone.g.to(Device{})));
+    }
+  });
 }
 
 TEST(SupportHostile, AllPointsEqual) {
@@ -377,23 +472,28 @@ TEST(SupportHostile, ForbiddenPairs) {
                 1e-8);
 }
 
-TEST(SupportHostileSlow, AThousandRandomProblems) {
+/// How many of them converged.
+int random_problems(std::uint64_t first, std::uint64_t last) {
   const auto mixtures = testing::mixtures();
   int converged = 0;
-  for (std::uint64_t seed = 0; seed < 1000; ++seed) {
+  for (std::uint64_t seed = first; seed < last; ++seed) {
     SCOPED_TRACE(seed);
     const auto u = testing::random_vector<double>(5, seed, 99);
     const auto& mixture = mixtures[seed % mixtures.size()];
     const double eps = std::pow(10, -5 * u[2]);
-    const testing::Solved<double> s(
+    converged += solves_honestly(
         testing::random_clouds<double>(
             1 + static_cast<std::int64_t>(40 * u[0]), 1 + static_cast<std::int64_t>(40 * u[1]),
             1 + static_cast<std::int64_t>(6 * u[3]), seed, mixture.mass_a, mixture.mass_b),
-        mixture.a, mixture.b, by_support(eps));
-    expect_honest(s.result.report, s.dense, 1e-8);
-    converged += s.result.report.converged;
+        mixture.a, mixture.b, eps);
   }
-  EXPECT_GE(converged, 980);
+  return converged;
+}
+
+TEST(SupportHostileSlow, AThousandRandomProblems) { EXPECT_GE(random_problems(0, 1000), 980); }
+
+TEST(SupportHostileSlow, RandomProblemsOnAGpu) {
+  testing::on_every_gpu([] { EXPECT_GE(random_problems(0, 100), 98); });
 }
 }  // namespace
 }  // namespace monge

@@ -55,6 +55,15 @@ def test_keywords_of_other_parts_are_absent(verb, keyword):
         verb([[0.0]], [[1.0]], epsilon=1.0, **{keyword: 1})
 
 
+def test_torch_is_asked_for_by_name():
+    code = "import sys; sys.modules['torch'] = None\nimport monge.torch"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (
+        "ImportError: monge.torch needs PyTorch, which is not installed: pip install torch"
+        in run.stderr
+    )
+
+
 def test_version_is_the_projects():
     text = (ROOT / "CMakeLists.txt").read_text()
     assert f"VERSION {monge.__version__} " in text

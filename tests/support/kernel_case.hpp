@@ -73,12 +73,13 @@ struct CaseOptions {
   std::uint64_t seed = 1;
 };
 
-/// What a list of column blocks may be made of.
+/// Widths of the blocks of a list: of any verb, and of a softmin of points.
+inline std::vector<int> point_list_widths() { return {kernels::kColumnBlock, 64, 32}; }
 inline std::vector<int> list_widths() {
 #ifdef MONGE_WITH_CUDA
   return {kernels::kColumnBlock};
 #else
-  return {kernels::kColumnBlock, kernels::kRowBlock};
+  return point_list_widths();
 #endif
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 
+#include "monge/core/buffer.hpp"
 #include "monge/core/view.hpp"
 
 namespace monge {
@@ -12,4 +13,16 @@ struct LowerBounds {
   VectorView<const std::int64_t> rows, columns;  ///< [k]
   VectorView<const double> values;               ///< [k] >= 0
 };
+
+/// The same, owned.
+struct HeldBounds {
+  Buffer<std::int64_t> rows, columns;
+  Buffer<double> values;
+  LowerBounds view() const { return {rows.view(), columns.view(), values.view()}; }
+};
+template <class T>
+class Problem;
+/// Those of a problem, by row and column; empty where it has none.
+template <class T>
+HeldBounds lower_bounds(const Problem<T>& problem);
 }  // namespace monge

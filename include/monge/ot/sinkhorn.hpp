@@ -47,14 +47,18 @@ Acceleration parse_acceleration(const std::string& name);
 /// Where a solve without a start begins. Closed forms know the squared cost; with KL sides, or
 /// masses that differ, they are those of the clouds as distributions.
 enum class Initializer {
-  automatic,  ///< subsample where both sides have 4 000 points (on a GPU 2^18, in up to 4
-              ///< dimensions) and annealing is automatic; else zero
+  automatic,  ///< coarse on a lattice of 256 points a side, subsample where both sides have 4 000
+              ///< points (on a GPU 2^18, in up to 4 dimensions), if annealing is automatic; else
+              ///< zero
   zero,       ///< g = 0, annealed from where plain steps are fast
   gaussian,   ///< between the Gaussians of the same moments, at 1/128 of the range of the cost;
               ///< annealed from there. Janati et al. 2020, arXiv 2006.02572
   sorting,    ///< dimension 1: the potentials of the monotone plan, at the target epsilon
-  subsample  ///< the solution at 0.005 of the range of the cost of a sixteenth of the points, drawn
-             ///< by weight with `seed`; annealed from there
+  subsample,  ///< the solution of a quarter of the points (on a GPU of a sixteenth), drawn by
+              ///< weight with `seed`, at 0.005 of the range of the cost or, on the CPU, where they
+              ///< come to have few partners; annealed from there
+  coarse  ///< of a lattice: the solution between grids of half the points an axis, which starts
+          ///< alike, at the epsilon that their spacing resolves; annealed from there
 };
 std::string to_string(Initializer initializer);
 Initializer parse_initializer(const std::string& name);
@@ -89,8 +93,8 @@ struct SinkhornCheck {
 
 /// A stretch of a solve in which one method ran.
 struct SinkhornPhase {
-  std::string name;        ///< subsample, annealing, or a method by its name; plain
-  double passes = 0;       ///< over all pairs; a subsample's count by their share of these
+  std::string name;        ///< subsample, coarse, annealing, or a method by its name; plain
+  double passes = 0;       ///< over all pairs; those of a smaller problem count by their share
   std::int64_t steps = 0;  ///< iterations, or steps of Newton
   std::string why;         ///< why it began
 };
@@ -156,7 +160,8 @@ struct SinkhornOptions {
 };
 
 /// A start in units of the cost: from another epsilon, a previous frame, or extended to other
-/// points. g decides; f may be empty. With a start there is no annealing.
+/// points. One of f and g may be empty; of both g decides, but f beside a Balanced target and a
+/// soft source. With a start there is no annealing.
 template <class T>
 struct Start {
   VectorView<const T> f, g;
@@ -174,8 +179,8 @@ struct SinkhornResult {
 /// Throws InvalidArgument for options out of range (of a Problem<float> precisions mixed and double
 /// are; staged needs automatic or accurate), NotAvailable for precision fast and schedule staged
 /// where the fast one does not exist, for anderson, newton and support with a total mass below both
-/// sides', for newton and support with geometry tree, for support on a GPU and with a kernel_cache
-/// of 0, for an initializer that does not know the geometry, the cost or the dimension, for
+/// sides', for newton and support with geometry tree, for support with a kernel_cache of 0, for an
+/// initializer that does not know the geometry, the cost or the dimension, for
 /// geometry tree on other costs and dimensions, Error when the very first check is already
 /// non-finite, Interrupted when exec says stop. Running out of iterations is a result. Defined for
 /// float and double.

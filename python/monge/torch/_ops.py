@@ -1,0 +1,251 @@
+"""The operators that torch knows: transport and its derivatives, each an opaque call of the core.
+
+`transport` returns value, potentials and gradient together. Its backward scales the gradient that it saved; where
+torch differentiates that gradient again, the joint second-order product comes to it, an operator of its own, and where
+it differentiates potentials, their vector-Jacobian product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from .. import Labels, divergence, solve_sample, solve_sample_batch
+from .._errors import NotAvailable
+from . import _second
+from ._text import decode, of_solves
+
+Weights: TypeAlias = Tensor | None
+Slopes: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
+Parts: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+@torch.library.custom_op("monge::transport", mutates_args=())
+def transport(
+    x: Tensor,
+    y: Tensor,
+    a: Weights,
+    b: Weights,
+    label_x: Weights,
+    label_y: Weights,
+    table: Weights,
+    options: str,
+    gradients: bool,
+) -> Parts:
+    """Value (B,), potentials (B, k, n) and (B, k, m), and with `gradients` those of the value in x, y, a, b.
+
+    k = 1, or with 'debias' among the options 3: those of the solve from x to y, and of the self term both.
+    """
+    keywords = of_solves(options)
+    found: Sequence[Any]
+    if keywords.pop("debias", False):
+        found = [
+            divergence(*entry, gradients=gradients, **keywords) for entry in _entries(x, y, a, b)
+        ]
+    elif table is not None:
+        assert label_x is not None and label_y is not None
+        scale = {name: keywords.pop(name) for name in ("lambda_x", "lambda_y")}
+        labels = Labels(label_x.cpu(), label_y.cpu(), table.cpu(), **scale)
+        found = [solve_sample(*entry, labels=labels, **keywords) for entry in _entries(x, y, a, b)]
+    elif len(x) == 1:
+        found = [solve_sample(*entry, **keywords) for entry in _entries(x, y, a, b)]
+    else:
+        found = solve_sample_batch(x, y, a, b, **keywords)
+    found = list(found)
+    slopes = [one.gradient()[:4] for one in found] if gradients else []
+    values = torch.tensor([one.value for one in found], dtype=x.dtype, device=x.device)
+    potentials = [_potentials(one) for one in found]
+    parts = [_stack([side[i] for side in potentials], x) for i in range(2)]
+    if gradients:
+        parts += [_stack([slope[i] for slope in slopes], x) for i in range(4)]
+    else:
+        parts += [x.new_empty(0) for _ in range(4)]
+    return values, parts[0], parts[1], parts[2], parts[3], parts[4], parts[5]
+
+
+def _entries(x: Tensor, *others: Weights) -> list[tuple[Any, ...]]:
+    columns = [v if v is not None else [None] * len(x) for v in (x, *others)]
+    return list(zip(*columns, strict=True))
+
+
+def _potentials(found: Any) -> tuple[Tensor, Tensor]:
+    """(k, n) and (k, m)."""
+    if hasattr(found, "ab"):
+        ab, aa, bb = found.ab.potentials, found.aa.potentials, found.bb.potentials
+        return torch.stack([ab[0], *aa]), torch.stack([ab[1], *bb])
+    f, g = found.potentials
+    return f[None], g[None]
+
+
+def _stack(parts: list[Tensor], like: Tensor) -> Tensor:
+    joined = parts[0][None] if len(parts) == 1 else torch.stack(parts)
+    return joined.to(like.dtype)
+
+
+@transport.register_fake
+def _(
+    x: Tensor,
+    y: Tensor,
+    a: Weights,
+    b: Weights,
+    label_x: Weights,
+    label_y: Weights,
+    table: Weights,
+    options: str,
+    gradients: bool,
+) -> Parts:
+    k = 3 if decode(options).get("debias") else 1
+    batch, n, _ = x.shape
+    m = y.shape[1]
+    shapes: list[tuple[Any, ...]] = [
+        (batch, n, x.shape[2]),
+        (batch, m, x.shape[2]),
+        (batch, n),
+        (batch, m),
+    ]
+    slopes = [x.new_empty(shape if gradients else (0,)) for shape in shapes]
+    return (
+        x.new_empty(batch),
+        x.new_empty(batch, k, n),
+        x.new_empty(batch, k, m),
+        slopes[0],
+        slopes[1],
+        slopes[2],
+        slopes[3],
+    )
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: Parts) -> None:
+    ctx.set_materialize_grads(False)
+    *tensors, ctx.options, _ = inputs
+    ctx.save_for_backward(*tensors, *output[1:])
+
+
+def _backward(
+    ctx: Any, value: Any, f: Any, g: Any, dx: Any, dy: Any, da: Any, db: Any
+) -> tuple[Any, ...]:
+    saved = ctx.saved_tensors  # refuses what was written to since
+    point, slopes = saved[:9], saved[9:]
+    needed = [i for i in range(4) if ctx.needs_input_grad[i]]
+    out: list[Any] = [None] * 9
+    if value is not None:
+        for i in needed:
+            out[i] = value.reshape(-1, *[1] * (slopes[i].ndim - 1)) * slopes[i]
+    for product, cotangents in ((product_along, (dx, dy, da, db)), (pulled_back, (f, g))):
+        if all(part is None for part in cotangents):
+            continue
+        parts = product(*point, *cotangents, ctx.options, "".join(["xyab"[i] for i in needed]))
+        for i in needed:
+            out[i] = parts[i] if out[i] is None else out[i] + parts[i]
+    for i in needed:
+        if out[i] is not None:
+            out[i] = out[i].to(saved[i].dtype)
+    return tuple(out)
+
+
+transport.register_autograd(_backward, setup_context=_setup)
+
+
+@torch.library.custom_op("monge::transport_hvp", mutates_args=())
+def product_along(
+    x: Tensor,
+    y: Tensor,
+    a: Weights,
+    b: Weights,
+    label_x: Weights,
+    label_y: Weights,
+    table: Weights,
+    f: Tensor,
+    g: Tensor,
+    dx: Weights,
+    dy: Weights,
+    da: Weights,
+    db: Weights,
+    options: str,
+    wrt: str,
+) -> Slopes:
+    """The gradient's derivative along (dx, dy, da, db), in the inputs that `wrt` names by letters."""
+    _second.unlabelled(table)
+    entries = _entries(x, y, a, b, f, g, dx, dy, da, db)
+    return _joined(
+        [_second.product(entry[:6], entry[6:], options, wrt) for entry in entries], x, y, wrt
+    )
+
+
+@torch.library.custom_op("monge::transport_vjp", mutates_args=())
+def pulled_back(
+    x: Tensor,
+    y: Tensor,
+    a: Weights,
+    b: Weights,
+    label_x: Weights,
+    label_y: Weights,
+    table: Weights,
+    f: Tensor,
+    g: Tensor,
+    of_f: Weights,
+    of_g: Weights,
+    options: str,
+    wrt: str,
+) -> Slopes:
+    """The derivative of <of_f, f> + <of_g, g>, f and g the potentials, in the inputs that `wrt` names."""
+    _second.unlabelled(table)
+    entries = _entries(x, y, a, b, f, g, of_f, of_g)
+    return _joined(
+        [_second.pullback(entry[:6], entry[6:], options, wrt) for entry in entries], x, y, wrt
+    )
+
+
+def _joined(parts: list[tuple[Any, ...]], x: Tensor, y: Tensor, wrt: str) -> Slopes:
+    """Entries stacked; zeros in place of what was not asked for."""
+    out = [
+        _stack([part[i] for part in parts], x) if name in wrt else shape
+        for i, (name, shape) in enumerate(zip("xyab", _like(x, y), strict=True))
+    ]
+    return out[0], out[1], out[2], out[3]
+
+
+def _like(x: Tensor, y: Tensor) -> Slopes:
+    return (
+        torch.zeros_like(x, memory_format=torch.contiguous_format),
+        torch.zeros_like(y, memory_format=torch.contiguous_format),
+        x.new_zeros(x.shape[:-1]),
+        y.new_zeros(y.shape[:-1]),
+    )
+
+
+@product_along.register_fake
+@pulled_back.register_fake
+def _(x: Tensor, y: Tensor, *_: Any) -> Slopes:
+    return _like(x, y)
+
+
+def _vmapped(operator: Any, tensors: int) -> None:
+    """torch.vmap over an operator: its own axis, which counts entries, takes the mapped one in."""
+
+    def rule(info: Any, dims: tuple[Any, ...], *given: Any) -> tuple[Any, Any]:
+        if any(given[i] is not None for i in _LABELS):
+            raise NotAvailable("[torch] torch.vmap with label costs is not provided")
+        size = info.batch_size
+
+        def merged(tensor: Any, dim: Any) -> Any:
+            if tensor is None:
+                return None
+            spread = tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+            return spread.flatten(0, 1)
+
+        inputs = [merged(t, d) for t, d in zip(given[:tensors], dims[:tensors], strict=True)]
+        parts = operator(*inputs, *given[tensors:])
+        out = [part if part.numel() == 0 else part.unflatten(0, (size, -1)) for part in parts]
+        return tuple(out), tuple(None if part.numel() == 0 else 0 for part in parts)
+
+    operator.register_vmap(rule)
+
+
+_LABELS = (4, 5, 6)  # places among the inputs of every operator
+_vmapped(transport, 7)
+_vmapped(product_along, 13)
+_vmapped(pulled_back, 11)

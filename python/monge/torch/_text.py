@@ -1,0 +1,60 @@
+"""Keywords as text, the form in which they pass through an operator of torch and its compiler."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from math import inf
+from typing import Any
+
+from .._errors import InvalidArgument
+from .._marginals import KL, TV, Balanced, from_spec, to_spec
+
+_LINEAR = {"hvp_tolerance": "tolerance", "hvp_max_iterations": "max_iterations"}
+
+
+def encode(**keywords: Any) -> str:
+    """Those that are not None. torch.compile runs this while it traces: hence neither json nor repr of tuples."""
+    parts = [
+        f"{name!r}: {_text(name, value)}" for name, value in keywords.items() if value is not None
+    ]
+    return "{" + ", ".join(parts) + "}"
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, (Balanced, KL, TV)):
+        kind, strength = to_spec(value)
+        return f"({kind!r}, {_text(name, strength)})"
+    if isinstance(value, (tuple, list)):
+        return "(" + "".join([f"{_text(name, part)}, " for part in value]) + ")"
+    if isinstance(value, float) and value == inf:
+        return "1e999"
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return f"{value!r}"
+    raise InvalidArgument(
+        f"[torch] {name} is {value!r}, wanted a number, a name or what monge.solve_sample takes: derivatives "
+        "reach points and weights alone",
+        name,
+    )
+
+
+@cache
+def decode(text: str) -> dict[str, Any]:
+    """The keywords, as encode was given them."""
+    keywords: dict[str, Any] = ast.literal_eval(text)
+    spec = keywords.get("marginals")
+    if spec is not None:
+        keywords["marginals"] = (
+            from_spec(spec) if isinstance(spec[0], str) else tuple(from_spec(s) for s in spec)
+        )
+    return keywords
+
+
+def of_solves(text: str) -> dict[str, Any]:
+    """The keywords but those of the linear solves of second derivatives."""
+    return {name: value for name, value in decode(text).items() if name not in _LINEAR}
+
+
+def of_products(text: str) -> dict[str, Any]:
+    """The keywords of ``Linearization.hvp``."""
+    return {_LINEAR[name]: value for name, value in decode(text).items() if name in _LINEAR}

@@ -1,0 +1,101 @@
+// Bodies of each(), sum() and settle(), for the files that instantiate them.
+#pragma once
+#include "kernels/each.hpp"
+
+#include "cuda/answer.cuh"
+#include "cuda/current.cuh"
+#include "cuda/reduce.cuh"
+
+namespace monge::kernels::cuda {
+using namespace monge::cuda;  // NOLINT(google-build-using-namespace): the backend's own helpers
+
+template <class Body>
+struct Each {
+  static constexpr int kThreads = 256;
+  Body body;
+  std::int64_t n;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const std::int64_t i = std::int64_t{at.x} * kThreads + threadIdx.x;
+    if (i < n) body(i);
+  }
+};
+
+/// parts[c] = the sum over chunk c; over all of parts[0 .. n) where Body is AddParts.
+template <class Body, class Result>
+struct Sum {
+  static constexpr int kThreads = kReduceThreads;
+  Body body;
+  std::int64_t n, chunk;
+  Result* parts;
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const std::int64_t begin = at.x * chunk, end = min(n, begin + chunk);
+    Result sum;
+    for (std::int64_t i = begin + threadIdx.x; i < end; i += kThreads) sum += body(i);
+    sum = reduce_block(sum, [](Result a, const Result& b) { return a += b; });
+    if (threadIdx.x == 0) parts[at.x] = sum;
+  }
+};
+
+/// body.finish() of the sum of parts[0 .. n), by one block.
+template <class Body>
+struct Finish {
+  static constexpr int kThreads = kReduceThreads;
+  using Result = typename Body::Result;
+  Body body;
+  const Result* parts;
+  std::int64_t n;
+
+  __device__ void operator()(Block) const {
+    await_previous();
+    allow_next();
+    Result sum;
+    for (std::int64_t c = threadIdx.x; c < n; c += kThreads) sum += parts[c];
+    sum = reduce_block(sum, [](Result a, const Result& b) { return a += b; });
+    if (threadIdx.x == 0) body.finish(sum);
+  }
+};
+
+template <class Result>
+struct AddParts {
+  const Result* parts;
+  __device__ Result operator()(std::int64_t c) const { return parts[c]; }
+};
+
+template <class Body>
+void each(const Body& body, std::int64_t n, Exec& exec) {
+  const Current current(exec);
+  constexpr int kThreads = Each<Body>::kThreads;
+  launch(Each<Body>{body, n}, (n + kThreads - 1) / kThreads, exec);
+}
+
+template <class Body>
+typename Body::Result sum(const Body& body, std::int64_t n, Exec& exec) {
+  using Result = typename Body::Result;
+  const Current current(exec);
+  const std::int64_t chunks = chunk_count(n);
+  const Scratch memory(exec, chunks * static_cast<std::int64_t>(sizeof(Result)));
+  const Answer answer(sizeof(Result));
+  auto* const parts = reinterpret_cast<Result*>(memory.data());
+  launch(Sum<Body, Result>{body, n, kChunk, parts}, chunks, exec);
+  launch(Sum<AddParts<Result>, Result>{{parts}, chunks, chunks, answer.as<Result>()}, 1, exec);
+  wait(exec, "sum");
+  return *answer.as<Result>();
+}
+
+template <class Body>
+void settle(const Body& body, std::int64_t n, Exec& exec) {
+  using Result = typename Body::Result;
+  const Current current(exec);
+  const std::int64_t chunks = chunk_count(n);
+  const Scratch memory(exec, chunks * static_cast<std::int64_t>(sizeof(Result)));
+  auto* const parts = reinterpret_cast<Result*>(memory.data());
+  launch(Sum<Body, Result>{body, n, kChunk, parts}, chunks, exec);
+  launch(Finish<Body>{body, parts, chunks}, 1, exec);
+}
+}  // namespace monge::kernels::cuda

@@ -1,0 +1,123 @@
+// Products of the Hessian of the value with tangents: the gradients' own derivatives.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "kernels/derivatives.hpp"
+#include "ot/arrays.hpp"
+#include "ot/derivatives/directions.hpp"
+#include "ot/derivatives/gauge.hpp"
+#include "ot/derivatives/products.hpp"
+
+namespace monge {
+template <class T>
+Buffer<T> point_product(const Linear<T>& linear, const Directions<T>& along, Moves<T>& moves,
+                        Side side, Exec& exec) {
+  const LinearSide<T>& at = linear.side(side);
+  const auto& of = along.side(side);
+  const std::int64_t n = at.weight.size, d = linear.op->dim(), count = along.count;
+  const Buffer<T>& rows = (side == moves.first ? moves.rows : moves.cols).gradient;
+  Buffer<T> out(rows.size(), exec.device);
+  kernels::each(kernels::PointProductArgs<T>{at.weight, rows.data(), at.center.data(),
+                                             at.ratio.data(), moves.flow(side).data(),
+                                             of.alpha.size() > 0 ? of.alpha.data() : nullptr,
+                                             linear.eps, n, count, d, out.data()},
+                out.size(), exec);
+  auto chain = linear.op->chain(side);
+  if (!chain) return out;
+  chain->gradient = out.data();  // [count, n, d]: the chain of each direction
+  for (std::int64_t r = 0; r < count; ++r) {
+    kernels::each(*chain, n, exec);
+    chain->gradient += n * d;
+  }
+  if (of.points.size() > 0)
+    kernels::each(kernels::UnitCurvatureArgs<T>{*chain, n, count, at.weight, at.ratio.data(),
+                                                at.center.data(), of.raw.data(), of.points.data(),
+                                                out.data()},
+                  n * count, exec);
+  return out;
+}
+
+template <class T>
+Buffer<T> weight_product(const Linear<T>& linear, const Directions<T>& along, Moves<T>& moves,
+                         Side side, Exec& exec) {
+  const LinearSide<T>& at = linear.side(side);
+  const std::int64_t n = at.weight.size;
+  std::vector<double> masses = along.side(other(side)).moved;
+  for (double& v : masses) v *= linear.eps;
+  const auto shares = placed(masses, exec);
+  const auto& c = along.side(side).c;
+  Buffer<T> out(n * along.count, exec.device);
+  kernels::each(
+      kernels::WeightProductArgs<T>{at.ratio.data(), at.tau.data(), moves.move(side).data(),
+                                    moves.flow(side).data(), at.potential.data(), at.penalty,
+                                    along.deps.size() > 0 ? along.deps.data() : nullptr,
+                                    c.size() > 0 ? c.data() : nullptr, shares.data(),
+                                    linear.side(other(side)).mass, n, along.count, out.data()},
+      out.size(), exec);
+  return out;
+}
+
+template <class T>
+Buffer<T> own_blocks(const Linear<T>& linear, Side side, Exec& exec) {
+  const LinearSide<T>& at = linear.side(side);
+  const std::int64_t n = at.weight.size, d = linear.op->dim();
+  std::vector<T> axes(d * n * d);
+  for (std::int64_t t = 0; t < d; ++t)
+    for (std::int64_t i = 0; i < n; ++i) axes[(t * n + i) * d + t] = 1;
+  const auto on_device = placed(axes, exec);
+  Tangent<T> tangent{.count = static_cast<int>(d)};
+  const MatrixView<const T> points(on_device.data(), d * n, d, d, 1, exec.device);
+  (side == Side::source ? tangent.dx : tangent.dy) = points;
+  const Directions<T> along(linear, tangent, exec);
+  Moves<T> moves = still_moves(linear, along, side, exec);
+  return point_product(linear, along, moves, side, exec);
+}
+
+template <class T>
+HvpResult<T> hvp(const Linearization<T>& at, const Tangent<T>& tangent, Wrt wrt,
+                 const SolveOptions& options, Exec& exec) {
+  const Linear<T>& linear = at.linear();
+  constexpr Wrt kPoints = Wrt::source | Wrt::target;
+  if (has(wrt, Wrt::epsilon | Wrt::penalty | Wrt::cost))
+    throw NotAvailable(
+        "[derivatives] a Hessian product is available in points and weights; of epsilon, strengths "
+        "and costs take differences of gradient()");
+  if (has(wrt, kPoints) && linear.op->dim() == 0)
+    throw NotAvailable("[derivatives] a cost matrix has no points to differentiate in");
+  const Directions<T> along(linear, tangent, exec);
+  HvpResult<T> out;
+  out.report = begin_report(linear);
+  auto moves = solve_moves(linear, along,
+                           {.source_points = has(wrt, Wrt::source),
+                            .target_points = has(wrt, Wrt::target),
+                            .source_flow = has(wrt, Wrt::source_weights),
+                            .target_flow = has(wrt, Wrt::target_weights)},
+                           options, out.report, exec);
+  fix_gauge(linear, along, moves, exec);
+  if (has(wrt, Wrt::source)) out.dx = point_product(linear, along, moves, Side::source, exec);
+  if (has(wrt, Wrt::target)) out.dy = point_product(linear, along, moves, Side::target, exec);
+  if (has(wrt, Wrt::source_weights))
+    out.da = weight_product(linear, along, moves, Side::source, exec);
+  if (has(wrt, Wrt::target_weights))
+    out.db = weight_product(linear, along, moves, Side::target, exec);
+  out.df = turned<T>(moves.df, along.count, exec);
+  out.dg = turned<T>(moves.dg, along.count, exec);
+  finish_report(options, out.report);
+  return out;
+}
+
+#define MONGE_INSTANTIATE(T)                                                                      \
+  template Buffer<T> point_product(const Linear<T>&, const Directions<T>&, Moves<T>&, Side,       \
+                                   Exec&);                                                        \
+  template Buffer<T> weight_product(const Linear<T>&, const Directions<T>&, Moves<T>&, Side,      \
+                                    Exec&);                                                       \
+  template Buffer<T> own_blocks(const Linear<T>&, Side, Exec&);                                   \
+  template HvpResult<T> hvp(const Linearization<T>&, const Tangent<T>&, Wrt, const SolveOptions&, \
+                            Exec&);
+MONGE_INSTANTIATE(float)
+MONGE_INSTANTIATE(double)
+#undef MONGE_INSTANTIATE
+}  // namespace monge

@@ -1,0 +1,112 @@
+// How potentials, marginals, images and the transport cost move along a tangent.
+#include <utility>
+
+#include "kernels/derivatives.hpp"
+#include "ot/arrays.hpp"
+#include "ot/derivatives/directions.hpp"
+#include "ot/derivatives/gauge.hpp"
+
+namespace monge {
+namespace {
+const double* data_of(const Buffer<double>& v) { return v.size() > 0 ? v.data() : nullptr; }
+
+template <class T>
+Buffer<T> marginal_move(const Linear<T>& linear, const Directions<T>& along, Moves<T>& moves,
+                        Side side, Exec& exec) {
+  const LinearSide<T>& at = linear.side(side);
+  Buffer<T> out(at.weight.size * along.count, exec.device);
+  kernels::each(kernels::MarginalMoveArgs<T>{at.weight, at.ratio.data(), moves.flow(side).data(),
+                                             data_of(along.side(side).alpha), linear.eps,
+                                             at.weight.size, along.count, out.data()},
+                out.size(), exec);
+  return out;
+}
+
+/// sum_ij P_ij dc_ij of direction r.
+template <class T>
+double cost_change(const Linear<T>& linear, const Directions<T>& along, std::int64_t r,
+                   Exec& exec) {
+  double out = 0;
+  for (const Side side : {Side::source, Side::target}) {
+    const LinearSide<T>& at = linear.side(side);
+    const Buffer<T>& points = along.side(side).points;
+    if (points.size() == 0) continue;
+    Buffer<double> own(at.weight.size * along.count, exec.device);
+    kernels::each(kernels::OwnChangeArgs<T>{at.center.data(), points.data(), along.count,
+                                            linear.op->dim(), own.data()},
+                  own.size(), exec);
+    out += kernels::sum(kernels::WeightedRowsArgs<T>{at.weight, nullptr, at.ratio.data(),
+                                                     own.data(), along.count, r},
+                        at.weight.size, exec)
+               .value[0];
+  }
+  return out;
+}
+}  // namespace
+
+template <class T>
+JvpResult<T> jvp(const Linearization<T>& at, const Tangent<T>& tangent, const SolveOptions& options,
+                 Exec& exec) {
+  const Linear<T>& linear = at.linear();
+  const Directions<T> along(linear, tangent, exec);
+  const std::int64_t count = along.count, d = linear.op->dim(), n = at.n();
+  JvpResult<T> out;
+  out.report = begin_report(linear);
+  auto moves = solve_moves(linear, along, {.source_flow = true, .target_flow = true}, options,
+                           out.report, exec);
+  fix_gauge(linear, along, moves, exec);
+  out.df = turned<T>(moves.df, count, exec);
+  out.dg = turned<T>(moves.dg, count, exec);
+  out.source = marginal_move(linear, along, moves, Side::source, exec);
+  out.target = marginal_move(linear, along, moves, Side::target, exec);
+
+  // One sweep of dP / P: with the costs, and with the values of the images.
+  Buffer<double> row(n * count, exec.device);
+  kernels::each(kernels::CombinationArgs<T>{moves.df.data(), data_of(along.source.alpha), nullptr,
+                                            1, linear.eps, 0, row.data()},
+                row.size(), exec);
+  CentredImages<T> images;
+  if (d > 0) images = centred_images(linear, Side::source, exec);
+  const auto sums = sweep(linear, along,
+                          {.rows = Side::source,
+                           .scale = linear.eps,
+                           .row = &row,
+                           .col = &moves.dg,
+                           .costs = true,
+                           .values = d > 0 ? &images.values : nullptr},
+                          exec);
+  out.report.passes += d > 0 ? 2 : 1;
+  for (std::int64_t r = 0; r < count; ++r)
+    out.transport_cost.push_back(
+        kernels::sum(kernels::WeightedRowsArgs<T>{linear.source.weight, sums.costs.data(), nullptr,
+                                                  nullptr, count, r},
+                     n, exec)
+            .value[0] +
+        cost_change(linear, along, r, exec));
+  if (d > 0) {
+    Buffer<T> carried;
+    if (tangent.dy.data) {
+      // As given: where sweeps know directions of unit vectors, images are of points.
+      const auto& of = along.target;
+      const Buffer<T>& points = of.raw.size() > 0 ? of.raw : of.points;
+      carried = Buffer<T>(n * count * d, exec.device);
+      linear.apply(Side::source, kernels::Weighting::plain, points.data(), count * d,
+                   carried.data(), exec);
+      ++out.report.passes;
+    }
+    out.map = Buffer<T>(n * count * d, exec.device);
+    kernels::each(
+        kernels::ImageMoveArgs<T>{sums.mean.data(), sums.sum.data(), images.images.data(),
+                                  carried.size() > 0 ? carried.data() : nullptr,
+                                  linear.source.ratio.data(), n, count, d, out.map.data()},
+        out.map.size(), exec);
+  }
+  finish_report(options, out.report);
+  return out;
+}
+
+template JvpResult<float> jvp(const Linearization<float>&, const Tangent<float>&,
+                              const SolveOptions&, Exec&);
+template JvpResult<double> jvp(const Linearization<double>&, const Tangent<double>&,
+                               const SolveOptions&, Exec&);
+}  // namespace monge

@@ -1,0 +1,196 @@
+#include "ot/derivatives/linear.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernels/derivatives.hpp"
+#include "ot/arrays.hpp"
+#include "ot/plan_parts.hpp"
+
+namespace monge {
+namespace {
+template <class T>
+LinearSide<T> linear_side(const Plan<T>& plan, Side rows, Exec& exec) {
+  LinearSide<T> out;
+  out.weight = weights_of(plan.problem(), rows);
+  out.potential = gathered(potential_of(plan, rows), exec);
+  out.penalty = penalty_of(plan, rows);
+  out.mass = mass_of(plan.problem(), rows);
+  out.bias = column_bias(plan, other(rows), exec);
+  const std::int64_t n = out.weight.size;
+  for (Buffer<double>* v : {&out.ratio, &out.tau, &out.response, &out.curvature})
+    *v = Buffer<double>(n, exec.device);
+  return out;
+}
+
+/// One sweep: the sums of `rows` and the mean derivative of their costs.
+template <class T>
+kernels::LinearReport sweep(LinearSide<T>& side, Side rows, const Linear<T>& linear, Exec& exec) {
+  const std::int64_t n = side.weight.size, d = linear.op->dim();
+  Buffer<T> mass(n, exec.device);
+  const auto ones = filled(n, T(1), exec);
+  side.cost = Buffer<T>(n, exec.device);
+  if (d > 0) side.center = Buffer<T>(n * d, exec.device);
+  linear.tangent(rows,
+                 {.row = ones.data(),
+                  .sum = mass.data(),
+                  .costs = side.cost.data(),
+                  .gradient = d > 0 ? side.center.data() : nullptr},
+                 exec);
+  kernels::each(
+      kernels::LinearSideArgs<T>{side.weight, side.potential.data(), mass.data(), side.penalty,
+                                 linear.eps, side.ratio.data(), side.tau.data(),
+                                 side.response.data(), side.curvature.data()},
+      n, exec);
+  if (d > 0)
+    kernels::each(kernels::OverRatioArgs<T>{side.ratio.data(), d, side.center.data()},
+                  side.center.size(), exec);
+  const auto report = kernels::sum(
+      kernels::LinearReportArgs<T>{side.weight, side.potential.data(), side.ratio.data(),
+                                   side.tau.data(), side.penalty, linear.eps},
+      n, exec);
+  side.zeros = report.zeros;
+  side.clipped = side.penalty.kind == kernels::Penalty::Kind::tv ? report.relaxed : 0;
+  const auto potential = in_double<T>(side.potential.view(), exec);
+  side.paired = kernels::sum(kernels::GaugeArgs<T>{side.weight, side.potential.data(),
+                                                   potential.data(), nullptr, 1, 0},
+                             n, exec)
+                    .value[0];
+  return report;
+}
+
+/// Throws where a potential of a TV side is as near to its kink as it is to convergence.
+void check_margin(const kernels::LinearReport& side, const char* name, double step,
+                  double rounding) {
+  if (side.point < 0 || side.margin > 10 * std::max(step, rounding)) return;
+  throw InvalidArgument(
+      fmt::format("[derivatives] the potential of {} point {} is {} from where its TV side meets "
+                  "its bound, and {} from convergence: on a kink there is no derivative; move "
+                  "lambda, or solve to a smaller tolerance",
+                  name, side.point, side.margin, step),
+      "plan", side.point);
+}
+}  // namespace
+
+template <class T>
+const Buffer<double>& Linear<T>::diagonal(Side unknown, Exec& exec) const {
+  Diagonal& kept = diagonals_[unknown == Side::source ? 0 : 1];
+  std::call_once(kept.asked, [&] {
+    const LinearSide<T>&cols = side(unknown), &rows = side(other(unknown));
+    Buffer<T> scale(rows.weight.size, exec.device), squares(cols.weight.size, exec.device);
+    kernels::each(kernels::SquareWeightArgs<T>{rows.weight, rows.response.data(), scale.data()},
+                  scale.size(), exec);
+    apply(unknown, kernels::Weighting::squared, scale.data(), 1, squares.data(), exec);
+    kept.value = Buffer<double>(cols.weight.size, exec.device);
+    kernels::each(kernels::ExactDiagonalArgs<T>{cols.weight, cols.curvature.data(), squares.data(),
+                                                kept.value.data()},
+                  kept.value.size(), exec);
+    synchronize(exec.device, exec.stream);  // another stream may read it next
+  });
+  return kept.value;
+}
+
+template <class T>
+void Linear<T>::check_curvature(Exec& exec) const {
+  const auto p = op->pairs(Side::source);
+  const bool infinite =
+      p.form == kernels::Form::distance || (p.form == kernels::Form::power && p.power < 2);
+  if (!infinite) return;
+  std::call_once(checked_, [&] {
+    const std::int64_t n = source.weight.size;
+    const auto b = on_host(target.weight, exec);
+    std::vector<T> none(kernels::padded(b.size()), -std::numeric_limits<T>::infinity());
+    for (std::int64_t j = 0; j < b.size(); ++j)
+      if (b[j] > 0) none[j] = 0;
+    const auto h = placed(none, exec);
+    Buffer<T> least(n, exec.device);
+    Buffer<std::int64_t> nearest(n, exec.device);
+    op->hard(Side::source, h.data(), least.data(), nearest.data(), exec);
+    const auto costs = std::move(least).to(Device{}, exec.stream);
+    const auto at = std::move(nearest).to(Device{}, exec.stream);
+    const auto& cloud = std::get<PointCloud<T>>(geometry);
+    const bool self = cloud.x.data == cloud.y.data;  // there a point is its own, which is no matter
+    const auto a = on_host(source.weight, exec);
+    for (std::int64_t i = 0; i < n && coincident_ < 0; ++i)
+      if (a[i] > 0 && costs[i] == 0 && !(self && at[i] == i)) coincident_ = i;
+  });
+  if (coincident_ >= 0)
+    throw InvalidArgument(
+        fmt::format("[derivatives] source point {} coincides with a target point, where the second "
+                    "derivative of this cost is infinite",
+                    coincident_),
+        "x", coincident_);
+}
+
+template <class T>
+Linearization<T> linearize(const Plan<T>& plan, Exec& exec) {
+  const Problem<T>& problem = plan.problem();
+  const auto refuse = [](const char* what) {
+    throw NotAvailable(std::string("[derivatives] second derivatives are not available ") + what);
+  };
+  if (problem.total_mass()) refuse("with a total mass");
+  if (problem.bounds()) refuse("with lower bounds");
+  if (std::holds_alternative<Lattice<T>>(problem.geometry())) refuse("on a lattice");
+  check_device("derivatives", "the problem", problem.device(), exec);
+  auto linear = std::make_shared<Linear<T>>();
+  linear->op = std::make_shared<const Operator<T>>(plan.op());
+  linear->geometry = problem.geometry();
+  linear->device = problem.device();
+  linear->eps = plan.epsilon();
+  linear->source = linear_side(plan, Side::source, exec);
+  linear->target = linear_side(plan, Side::target, exec);
+  const auto a = sweep(linear->source, Side::source, *linear, exec);
+  const auto b = sweep(linear->target, Side::target, *linear, exec);
+  linear->singular = a.relaxed + b.relaxed == 0;
+  const double mass = a.mass;
+  if (!(mass > 0 && std::isfinite(mass)))
+    throw InvalidArgument(fmt::format("[derivatives] the plan carries a mass of {}", mass), "plan");
+  linear->marginal_error = (a.error + b.error) / mass;
+  linear->tv_margin = std::min(a.margin, b.margin);
+  const double step = std::max(a.step, b.step);
+  const double size = std::max(std::abs(plan.op().min_cost()), std::abs(plan.op().max_cost()));
+  const double rounding = std::numeric_limits<T>::epsilon() * size;
+  check_margin(a, "source", step, rounding);
+  check_margin(b, "target", step, rounding);
+  synchronize(exec.device, exec.stream);
+  return Linearization<T>(std::move(linear));
+}
+
+template <class T>
+std::int64_t Linearization<T>::n() const {
+  return linear_->source.weight.size;
+}
+template <class T>
+std::int64_t Linearization<T>::m() const {
+  return linear_->target.weight.size;
+}
+template <class T>
+std::int64_t Linearization<T>::dim() const {
+  return linear_->op->dim();
+}
+template <class T>
+Device Linearization<T>::device() const {
+  return linear_->device;
+}
+template <class T>
+double Linearization<T>::marginal_error() const {
+  return linear_->marginal_error;
+}
+template <class T>
+double Linearization<T>::tv_margin() const {
+  return linear_->tv_margin;
+}
+
+#define MONGE_INSTANTIATE(T)       \
+  template struct Linear<T>;       \
+  template class Linearization<T>; \
+  template Linearization<T> linearize(const Plan<T>&, Exec&);
+MONGE_INSTANTIATE(float)
+MONGE_INSTANTIATE(double)
+#undef MONGE_INSTANTIATE
+}  // namespace monge

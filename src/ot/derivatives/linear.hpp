@@ -1,0 +1,66 @@
+// A plan linearised: what every derivative needs of each side.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <mutex>
+
+#include "monge/ot/derivatives.hpp"
+#include "ot/operator.hpp"
+#include "ot/penalty.hpp"
+
+namespace monge {
+template <class T>
+struct LinearSide {
+  VectorView<const T> weight;
+  kernels::Penalty penalty;
+  double mass;  // sum of the weights
+  Buffer<T> potential;
+  Buffer<T> bias;    // h of sweeps whose columns this is
+  Buffer<T> cost;    // [n] sum_j w_ij c_ij
+  Buffer<T> center;  // [n, d] mean of dc/dx over the row's plan, in the sweeps' coordinates
+  Buffer<double> ratio, tau, response, curvature;  // see kernels::LinearSideArgs
+  double zeros = 0;                                // points of weight 0
+  double clipped = 0;                              // rows of tau 0
+  double paired = 0;                               // sum a f
+};
+
+template <class T>
+struct Linear {
+  std::shared_ptr<const Operator<T>> op;
+  Geometry<T> geometry;  // views
+  Device device;
+  double eps;
+  LinearSide<T> source, target;
+  bool singular;  // no point moves its marginal: K (1, -1) = 0
+  double marginal_error, tv_margin;
+
+  const LinearSide<T>& side(Side of) const { return of == Side::source ? source : target; }
+  /// out [rows, k] = P V over the weights of the rows.
+  void apply(Side rows, kernels::Weighting weighting, const T* v, std::int64_t k, T* out,
+             Exec& exec) const {
+    op->apply(rows, side(other(rows)).bias.data(), side(rows).potential.data(), weighting,
+              {v, op->size(other(rows)), k, k, 1, exec.device}, out, eps, exec);
+  }
+  /// A sweep of `rows` with what is asked for in `args`.
+  void tangent(Side rows, kernels::TangentArgs<T> args, Exec& exec) const {
+    args.h = side(other(rows)).bias.data();
+    args.shift = side(rows).potential.data();
+    args.eps = eps;
+    op->tangent(rows, args, exec);
+  }
+  /// The diagonal of the Schur complement on `unknown`; one pass, once.
+  const Buffer<double>& diagonal(Side unknown, Exec& exec) const;
+  /// Throws InvalidArgument where points coincide and the cost has no second derivative there; a
+  /// pass for such costs, once.
+  void check_curvature(Exec& exec) const;
+
+ private:
+  struct Diagonal {
+    std::once_flag asked;
+    Buffer<double> value;
+  };
+  mutable Diagonal diagonals_[2];
+  mutable std::once_flag checked_;
+  mutable std::int64_t coincident_ = -1;
+};
+}  // namespace monge

@@ -1,0 +1,136 @@
+#include "ot/derivatives/schur.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "kernels/derivatives.hpp"
+#include "ot/arrays.hpp"
+#include "ot/derivatives/block_cg.hpp"
+
+namespace monge {
+namespace {
+template <class T>
+class Schur {
+ public:
+  using Power = typename kernels::RescaleArgs<double>::Power;
+
+  Schur(const Linear<T>& linear, Side unknown, DerivativeReport& report, Exec& exec)
+      : linear_(linear),
+        unknown_(unknown),
+        cols_(linear.side(unknown)),
+        rows_(linear.side(other(unknown))),
+        diagonal_(linear.diagonal(unknown, exec)),
+        report_(report),
+        exec_(exec) {
+    report.diagonal_ratio =
+        1 / std::max(1.0, kernels::sum(
+                              kernels::DiagonalRatioArgs{cols_.curvature.data(), diagonal_.data()},
+                              diagonal_.size(), exec)
+                              .value);
+    if (!linear.singular) return;
+    null_ = Buffer<double>(diagonal_.size(), exec.device);
+    const auto ones = filled(diagonal_.size(), 1.0, exec);
+    rescale(ones, Power::root, 1, null_);
+    null_square_ = gram(null_, 1, null_, 1, exec)[0];
+  }
+
+  template <class U>
+  void rescale(const Buffer<double>& from, Power power, std::int64_t count, Buffer<U>& to) const {
+    kernels::each(
+        kernels::RescaleArgs<U>{from.data(), diagonal_.data(),
+                                static_cast<typename kernels::RescaleArgs<U>::Power>(power), count,
+                                to.data()},
+        to.size(), exec_);
+  }
+
+  /// out = diag^-1/2 S diag^-1/2 v; two passes.
+  void product(const Buffer<double>& v, std::int64_t count, Buffer<double>& out) {
+    const std::int64_t n = rows_.weight.size, m = cols_.weight.size;
+    Buffer<T> z(m * count, exec_.device), met(n * count, exec_.device);
+    rescale(v, Power::inverse_root, count, z);
+    linear_.apply(other(unknown_), kernels::Weighting::plain, z.data(), count, met.data(), exec_);
+    kernels::each(kernels::RespondArgs<T>{rows_.response.data(), count, met.data()}, met.size(),
+                  exec_);
+    linear_.apply(unknown_, kernels::Weighting::plain, met.data(), count, z.data(), exec_);
+    kernels::each(
+        kernels::SchurProductArgs<T>{cols_.weight, cols_.curvature.data(), diagonal_.data(),
+                                     v.data(), z.data(), count, out.data()},
+        out.size(), exec_);
+    report_.passes += 2;
+  }
+
+  void project(Buffer<double>& v, std::int64_t count) {
+    if (null_.size() == 0) return;
+    auto share = gram(null_, 1, v, count, exec_);
+    for (double& s : share) s /= -null_square_;
+    const auto small = placed(share, exec_);
+    kernels::each(kernels::CombineArgs{null_.data(), small.data(), 1, count, 1, v.data()}, v.size(),
+                  exec_);
+  }
+
+  Buffer<double> solve(const Buffer<double>& right, std::int64_t count,
+                       const SolveOptions& options) {
+    Buffer<double> r(right.size(), exec_.device);
+    rescale(right, Power::inverse_root, count, r);
+    project(r, count);
+    auto x = filled(r.size(), 0.0, exec_);
+    const auto squares = gram(r, count, r, count, exec_);
+    std::vector<double> size(count);
+    for (std::int64_t c = 0; c < count; ++c) size[c] = std::sqrt(squares[c * count + c]);
+    const auto start = r.copy(exec_.stream);
+    const BlockOptions block{std::max(options.tolerance, residual_floor<T>()),
+                             options.max_iterations};
+    const auto run = [&] {
+      const auto found = block_cg(
+          [&](const Buffer<double>& v, std::int64_t k, Buffer<double>& out) { product(v, k, out); },
+          [&](Buffer<double>& v, std::int64_t k) { project(v, k); }, size, x, r,
+          {block.tolerance, block.max_iterations - report_.iterations}, exec_);
+      report_.iterations += found.iterations;
+      report_.residual = found.residual;
+      report_.converged = found.converged;
+      if (report_.gap == 0) report_.gap = found.gap;
+    };
+    run();
+    // In float the residual that is updated parts from the true one: once more from there.
+    if (sizeof(T) == 4 && report_.converged && report_.iterations > 0) {
+      renew(start, x, count, r);
+      run();
+    }
+    Buffer<double> z(x.size(), exec_.device);
+    rescale(x, Power::inverse_root, count, z);
+    return z;
+  }
+
+ private:
+  /// r = start - A x
+  void renew(const Buffer<double>& start, const Buffer<double>& x, std::int64_t count,
+             Buffer<double>& r) {
+    product(x, count, r);
+    project(r, count);
+    kernels::each(kernels::ResidualArgs{start.data(), r.data()}, r.size(), exec_);
+  }
+
+  const Linear<T>& linear_;
+  Side unknown_;
+  const LinearSide<T>&cols_, &rows_;
+  const Buffer<double>& diagonal_;
+  DerivativeReport& report_;
+  Exec& exec_;
+  Buffer<double> null_;  // diag^1/2, where K is singular
+  double null_square_ = 0;
+};
+}  // namespace
+
+template <class T>
+Buffer<double> solve_schur(const Linear<T>& linear, Side unknown, const Buffer<double>& right,
+                           std::int64_t count, const SolveOptions& options,
+                           DerivativeReport& report, Exec& exec) {
+  return Schur<T>(linear, unknown, report, exec).solve(right, count, options);
+}
+template Buffer<double> solve_schur(const Linear<float>&, Side, const Buffer<double>&, std::int64_t,
+                                    const SolveOptions&, DerivativeReport&, Exec&);
+template Buffer<double> solve_schur(const Linear<double>&, Side, const Buffer<double>&,
+                                    std::int64_t, const SolveOptions&, DerivativeReport&, Exec&);
+}  // namespace monge

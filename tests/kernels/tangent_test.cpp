@@ -1,0 +1,172 @@
+#include "kernels/tangent.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "reference/tangent.hpp"
+#include "support/kernel_case.hpp"
+#include "support/runs.hpp"
+
+namespace monge {
+namespace {
+using kernels::Form;
+using kernels::TangentArgs;
+using testing::CaseOptions;
+using testing::KernelCase;
+using testing::random_values;
+
+template <class T>
+class TangentKernel : public ::testing::Test {};
+using Scalars = ::testing::Types<float, double>;
+TYPED_TEST_SUITE(TangentKernel, Scalars);
+
+/// A case with every term, or with those that `plain` leaves: no columns, no bilinear term.
+template <class T>
+struct TangentCase {
+  static constexpr int kCount = 3, kWidth = 2;
+  KernelCase<T> in;
+  Buffer<T> row, col, cost, a, b, p, q, center;
+  bool each;
+
+  TangentCase(const CaseOptions& options, bool each) : in(options), each(each) {
+    const auto values = [&](std::int64_t count, std::uint64_t stream) {
+      return random_values<T>(count, options.seed, stream);
+    };
+    row = values(options.n * kCount, 10);
+    col = values(options.m * kCount, 11);
+    cost = values(kCount, 12);
+    a = values(options.n * kCount * options.dim, 13);
+    b = values(options.m * kCount * options.dim, 14);
+    p = values(options.n * kWidth * (each ? kCount : 1), 15);
+    q = values(options.m * kWidth * (each ? 1 : kCount), 16);
+    center = values(options.n * options.dim, 17);
+  }
+
+  TangentArgs<T> arguments() const {
+    const bool points = in.options().form != Form::matrix;
+    TangentArgs<T> out;
+    out.pairs = in.pairs();
+    out.h = in.h.data();
+    out.shift = in.shift.data();
+    out.eps = in.eps;
+    out.count = kCount;
+    out.row = row.data();
+    out.col = col.data();
+    out.cost = cost.data();
+    out.slope = T(1.5);
+    out.a = points ? a.data() : nullptr;
+    out.b = points ? b.data() : nullptr;
+    out.width = kWidth;
+    out.p = p.data();
+    out.q = q.data();
+    out.p_each = each;
+    out.q_each = !each;
+    out.center = points ? center.data() : nullptr;
+    out.curved = true;
+    return out;
+  }
+};
+
+template <class T>
+struct Sums {
+  std::vector<T> sum, costs, gradient, mean;
+  bool operator==(const Sums&) const = default;
+};
+
+template <class T>
+Sums<T> run(TangentArgs<T> a, int threads) {
+  const std::int64_t n = a.pairs.n, m = a.pairs.m, count = a.count;
+  const int dim = a.pairs.rows.dim;
+  const auto poisoned = [](std::int64_t size) {
+    return std::vector<T>(size, testing::poison<T>());
+  };
+  Sums<T> out{poisoned(n * count), poisoned(n * count), poisoned(n * count * dim),
+              poisoned(n * count * a.width)};
+  testing::Placed on;
+  a.h = on.in(a.h, kernels::padded(m));
+  a.shift = on.in(a.shift, n);
+  a.row = on.in(a.row, n * count);
+  a.col = on.in(a.col, m * count);
+  a.cost = on.in(a.cost, count);
+  a.a = on.in(a.a, n * count * dim);
+  a.b = on.in(a.b, m * count * dim);
+  a.p = on.in(a.p, n * a.width * (a.p_each ? count : 1));
+  a.q = on.in(a.q, m * a.width * (a.q_each ? count : 1));
+  a.center = on.in(a.center, n * dim);
+  a.pairs = on.pairs(a.pairs);
+  a.sum = on.out(out.sum);
+  a.costs = on.out(out.costs);
+  a.gradient = dim > 0 ? on.out(out.gradient) : nullptr;
+  a.mean = on.out(out.mean);
+  Exec exec = on.exec(threads);
+  kernels::tangent(a, exec);
+  on.finish();
+  return out;
+}
+
+template <class T>
+void expect_matches_reference(const CaseOptions& options, bool each) {
+  const TangentCase<T> in(options, each);
+  SCOPED_TRACE(in.in.name());
+  const auto a = in.arguments();
+  const auto want = reference::tangent(a);
+  testing::on_every_target([&] {
+    const auto got = run(a, 1);
+    const auto compare = [&](const std::vector<T>& values,
+                             const std::vector<reference::Bounded>& wanted, const char* what) {
+      for (std::size_t at = 0; at < values.size(); ++at)
+        ASSERT_NEAR(values[at], static_cast<double>(wanted[at].value),
+                    static_cast<double>(reference::sum_tolerance<T>(wanted[at], options.m, 1e4)))
+            << what << " " << at;
+    };
+    compare(got.sum, want.sum, "sum");
+    compare(got.costs, want.costs, "costs");
+    compare(got.gradient, want.gradient, "gradient");
+    compare(got.mean, want.mean, "mean");
+  });
+  testing::expect_same_on_any_threads([&](int threads) { return run(a, threads); });
+}
+
+TYPED_TEST(TangentKernel, MatchesReferenceOnAwkwardShapes) {
+  for (CaseOptions options : testing::all_forms())
+    for (const auto& shape : testing::awkward_shapes())
+      for (const double eps : {1e-2, 1e2}) {
+        if (shape.n * shape.m > 10000) continue;  // every direction has its own reference
+        options.n = shape.n, options.m = shape.m, options.dim = shape.dim, options.eps = eps;
+        expect_matches_reference<TypeParam>(options, eps > 1);
+      }
+}
+
+TYPED_TEST(TangentKernel, SweepsListsOnly) {
+  for (CaseOptions options : testing::all_forms(/*matrices=*/false)) {
+    options.n = 130, options.m = 600, options.dim = 2, options.lists = true;
+    for (const int width : testing::list_widths()) {
+      options.list_width = width;
+      expect_matches_reference<TypeParam>(options, false);
+    }
+  }
+}
+
+// At coincident points derivatives that are not unique are 0, and so are second ones.
+TYPED_TEST(TangentKernel, CoincidentPointsGiveNoNaN) {
+  using T = TypeParam;
+  for (const CaseOptions& base :
+       {CaseOptions{.form = Form::distance}, CaseOptions{.form = Form::power, .power = 1.5}}) {
+    CaseOptions options = base;
+    options.n = options.m = 5, options.dim = 2, options.bad_shift = false;
+    TangentCase<T> in(options, false);
+    in.in.y = in.in.x.copy();
+    in.in.pack_points();
+    in.in.set_shift();
+    const auto a = in.arguments();
+    const auto want = reference::tangent(a);
+    const auto got = run(a, 1);
+    for (std::size_t at = 0; at < got.gradient.size(); ++at)
+      EXPECT_NEAR(got.gradient[at], static_cast<double>(want.gradient[at].value),
+                  static_cast<double>(reference::sum_tolerance<T>(want.gradient[at], 5, 1e4)));
+  }
+}
+}  // namespace
+}  // namespace monge

@@ -1,0 +1,129 @@
+"""Linearizations: shapes, kinds of arrays, errors. Numbers are tested in C++."""
+
+import numpy as np
+import pytest
+
+import monge
+
+
+@pytest.fixture
+def solution(clouds):
+    x, y, a, b = clouds
+    return monge.solve_sample(
+        x, y, a, b, epsilon=0.1, marginals=(monge.KL(1.0), monge.KL(0.5)), tolerance=1e-12
+    )
+
+
+def directions(solution, count=None, seed=0):
+    rng = np.random.default_rng(seed)
+    front = () if count is None else (count,)
+    n, d = solution.gradient().dx.shape
+    m = len(solution.potential_b)
+    return {
+        "dx": rng.standard_normal((*front, n, d)),
+        "dy": rng.standard_normal((*front, m, d)),
+        "da": rng.standard_normal((*front, n)) / 10,
+        "db": rng.standard_normal((*front, m)) / 10,
+    }
+
+
+def test_hvp_is_the_derivative_of_the_gradient(clouds):
+    x, y, a, b = clouds
+    along = np.random.default_rng(1).standard_normal(x.shape)
+
+    def gradient(t):
+        return monge.solve_sample(
+            x + t * along, y, a, b, epsilon=0.1, marginals=monge.KL(1.0), tolerance=1e-13
+        ).gradient()
+
+    step = 1e-4
+    solved = monge.solve_sample(
+        x, y, a, b, epsilon=0.1, marginals=monge.KL(1.0), tolerance=1e-13
+    )
+    product = solved.linearize().hvp(along)
+    for name in ("dx", "dy", "da", "db"):
+        want = (getattr(gradient(step), name) - getattr(gradient(-step), name)) / (2 * step)
+        np.testing.assert_allclose(getattr(product, name), want, atol=1e-5)
+    assert product.report.converged
+    assert product.report.passes == 2 * product.report.iterations + 3
+
+
+def test_several_directions_stand_in_front(solution):
+    at = solution.linearize()
+    many = directions(solution, 3)
+    products = at.hvp(**many, depsilon=0.1, drho_a=[0.1, 0.2, 0.3])
+    moves = at.jvp(**many, depsilon=0.1, drho_a=[0.1, 0.2, 0.3])
+    for k, rho in enumerate((0.1, 0.2, 0.3)):
+        one = {name: value[k] for name, value in many.items()}
+        product = at.hvp(**one, depsilon=0.1, drho_a=rho)
+        move = at.jvp(**one, depsilon=0.1, drho_a=rho)
+        for name in ("dx", "dy", "da", "db", "df", "dg"):
+            np.testing.assert_allclose(
+                getattr(products, name)[k], getattr(product, name), atol=1e-6
+            )
+        assert move.a_to_b.shape == one["dx"].shape
+        np.testing.assert_allclose(moves.a_to_b[k], move.a_to_b, atol=1e-6)
+        assert moves.value_linear[k] == pytest.approx(move.value_linear, abs=1e-6)
+
+
+def test_vjp_is_the_transpose_of_jvp(solution):
+    at = solution.linearize()
+    along = directions(solution)
+    moves = at.jvp(**along, tolerance=1e-12)
+    rng = np.random.default_rng(2)
+    of = {
+        name: rng.standard_normal(np.shape(getattr(moves, name)))
+        for name in ("potential_a", "potential_b", "marginal_a", "marginal_b", "a_to_b")
+    }
+    pulled = at.vjp(**of, value_linear=2.0, tolerance=1e-12)
+    want = sum(np.sum(of[name] * getattr(moves, name)) for name in of) + 2 * moves.value_linear
+    got = sum(np.sum(along[name] * getattr(pulled, name)) for name in along)
+    assert got == pytest.approx(want, rel=1e-9)
+    assert pulled.depsilon is None
+    strengths = at.vjp(**of, wrt=("epsilon", "rho"))
+    assert strengths.dx is None and isinstance(strengths.drho_a, float)
+
+
+def test_float32_answers_in_float32(clouds):
+    x, y, a, b = (v.astype(np.float32) for v in clouds)
+    solved = monge.solve_sample(x, y, a, b, epsilon=0.1, marginals=monge.KL(1.0))
+    product = solved.linearize().hvp(np.ones_like(x), wrt=("x",))
+    assert product.dx.dtype == np.float32
+    assert product.dy is None and product.da is None
+    assert product.df.dtype == np.float32
+
+
+def test_what_is_refused(clouds, solution):
+    at = solution.linearize()
+    along = directions(solution)
+    with pytest.raises(monge.InvalidArgument, match="dx has shape") as error:
+        at.hvp(along["dx"][:2])
+    assert error.value.argument == "dx"
+    with pytest.raises(monge.InvalidArgument, match="several directions"):
+        at.hvp(along["dx"][None], along["dy"])
+    with pytest.raises(monge.InvalidArgument, match="wrt holds 'z'"):
+        at.hvp(along["dx"], wrt=("z",))
+    with pytest.raises(monge.InvalidArgument, match="strict"):
+        at.hvp(along["dx"], max_iterations=1, strict=True)
+    x, y, a, b = clouds
+    half = min(a.sum(), b.sum()) / 2
+    with pytest.raises(monge.NotAvailable, match="total mass"):
+        monge.solve_sample(x, y, a, b, epsilon=0.1, total_mass=half).linearize()
+    matrix = monge.solve(np.ones((2, 3)), epsilon=0.1).linearize()
+    with pytest.raises(monge.NotAvailable, match="no points"):
+        matrix.hvp(np.ones((2, 2)))
+
+
+def test_hessian_is_what_products_are(solution):
+    at = solution.linearize()
+    along = directions(solution)
+    for of, name in (("x", "dx"), ("y", "dy")):
+        dense = at.hessian(of)
+        product = getattr(at.hvp(**{name: along[name]}, tolerance=1e-12), name)
+        np.testing.assert_allclose(
+            np.tensordot(dense, along[name], 2), product, atol=1e-11
+        )
+    with pytest.raises(monge.InvalidArgument, match="limit"):
+        at.hessian(limit=10)
+    with pytest.raises(monge.InvalidArgument, match="wanted 'x' or 'y'"):
+        at.hessian("z")
