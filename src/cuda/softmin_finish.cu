@@ -138,8 +138,8 @@ struct Finish {
         double sum = 0;
         for (int part = 0; part < sweep.parts.count; ++part) sum += sweep.partial[part * p.n + i];
         const double shift = sweep.args.shift[i] * sweep.per_cost;
-        good = fabs(shift) <= kLargestShift<T> && sum >= kSmallest && sum <= kLargest &&
-               !lost_entries(sweep);
+        const double most = sweep.weights ? kLargestShift<double> : kLargestShift<T>;
+        good = fabs(shift) <= most && sum >= kSmallest && sum <= kLargest && !lost_entries(sweep);
         if (good) {  // `out` may be `shift`
           const double origin =
               sweep.weights ? shift : whole_shift<T>(sweep.args.shift, i, sweep.per_cost);

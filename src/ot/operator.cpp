@@ -347,7 +347,9 @@ bool Operator<T>::absorb(Side rows, const double* f, const double* g, double eps
   if (!fits(bytes)) return false;
   const auto p = pairs(Side::source);
   const auto costs = kernels::absorbed_costs(p, precision_, static_cast<int>(bytes), exec);
-  if (passes * (costs.streamed - costs.absorbed) <= costs.absorb) return false;
+  // Infinitely many: for what a kernel's sums resolve, also where they take longer.
+  if (std::isfinite(passes) && passes * (costs.streamed - costs.absorbed) <= costs.absorb)
+    return false;
   const auto keep = [&](const double* from, std::int64_t size, Buffer<double>& to) {
     kernels::each(kernels::FiniteArgs{from, size, min_cost_, to.data()}, to.size(), exec);
   };

@@ -39,7 +39,7 @@ constexpr double kRoughError = 5e-7;  // that a rough kernel may still show as i
 constexpr double kRoughShare = 0.8;   // of the tolerance: exact passes then find it met
 constexpr double kNearFloor = 2;      // times what rounding hides: where a kernel lowers that
 constexpr int kKernelsForFloor = 3;   // that are tried for its sake alone
-constexpr double kAtAnyPrice = 1e9;   // passes
+constexpr double kAtAnyPrice = std::numeric_limits<double>::infinity();  // passes
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
 template <class T>

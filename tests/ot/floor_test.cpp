@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "ot/alternation.hpp"
@@ -99,7 +100,7 @@ Floor floor_of(const Clouds<float>& clouds, double relative, bool kernel) {
   alternation.set_epsilon(options.epsilon);
   const auto f = solved.f.to(in.exec.device), g = solved.g.to(in.exec.device);
   alternation.set_following(g.data(), f.data(), g.data(), in.exec);
-  if (kernel) alternation.absorb(1e12, kPlenty, false, in.exec);
+  if (kernel) alternation.absorb(std::numeric_limits<double>::infinity(), kPlenty, false, in.exec);
   for (int k = 0; k < 20; ++k) {
     alternation.lead(1, in.exec);
     alternation.sweep_following(in.exec);
