@@ -49,13 +49,13 @@ struct Sample {
   std::vector<Real<T>> weights;
 };
 
-/// `shift` is the softmin of h. h, shift, softmin and matrix are where the kernels run.
+/// `shift` is the softmin of h. h, bias, shift, softmin and matrix are where the kernels run.
 template <class T>
 struct Case {
   const Points<T>& points;
   double eps;
   Buffer<T> x, y, h, shift, matrix;
-  Buffer<double> softmin;
+  Buffer<double> bias, softmin;  // bias: h once more, as softmin takes it
   std::vector<Sample<T>> samples;
   std::optional<Problem<T>> problem;
   std::optional<Operator<T>> op;
@@ -65,9 +65,13 @@ struct Case {
       : points(points), form_(cost_form(cost)) {
     const auto [n, m, dim] = std::tuple(points.n, points.m, points.dim);
     eps = mean_cost() / 10;
-    Buffer<T> bias(kernels::padded(m), -std::numeric_limits<T>::infinity());
-    for (std::int64_t j = 0; j < m; ++j) bias[j] = static_cast<T>(-eps * philox_uniform(3, dim, j));
-    h = bias.to(exec.device);
+    Buffer<T> rounded(kernels::padded(m), -std::numeric_limits<T>::infinity());
+    for (std::int64_t j = 0; j < m; ++j)
+      rounded[j] = static_cast<T>(-eps * philox_uniform(3, dim, j));
+    h = rounded.to(exec.device);
+    Buffer<double> wide(rounded.size());
+    std::copy(rounded.begin(), rounded.end(), wide.begin());
+    bias = std::move(wide).to(exec.device);
     if (layout == Layout::points) {
       x = points.x.to(exec.device);
       y = points.y.to(exec.device);
@@ -83,11 +87,11 @@ struct Case {
     }
     op.emplace(*problem, precision);
     softmin = Buffer<double>(n, exec.device);
-    op->softmin(Side::source, h.data(), nullptr, softmin.data(), eps, exec);
+    op->softmin(Side::source, bias.data(), nullptr, softmin.data(), eps, exec);
     Buffer<T> near(n);
     const auto result = softmin.to(Device{});
     for (std::int64_t i = 0; i < n; ++i) near[i] = static_cast<T>(result[i]);
-    sample(bias, near, layout);
+    sample(rounded, near, layout);
     shift = std::move(near).to(exec.device);
   }
 

@@ -53,7 +53,7 @@ class Kernels {
   Kernel softmin(const std::string& name = "softmin", bool warm = true) {
     return {name,
             [=, this] {
-              in_.op->softmin(Side::source, in_.h.data(), warm ? in_.softmin.data() : nullptr,
+              in_.op->softmin(Side::source, in_.bias.data(), warm ? in_.softmin.data() : nullptr,
                               softmin_.data(), in_.eps, exec_);
             },
             [this] {
@@ -68,25 +68,21 @@ class Kernels {
   /// Softmin from a kernel in memory, over its rows or its columns.
   Kernel absorbed(Side rows) {
     const bool source = rows == Side::source;
-    const auto padded = [this](const auto* from, std::int64_t size) {
+    const auto padded = [this](const double* from, std::int64_t size) {
       Buffer<double> out(kernels::padded(size), exec_.device);
-      using From = std::remove_cvref_t<decltype(*from)>;
-      kernels::each(kernels::FiniteArgs<From>{from, size, 0.0, out.data()}, out.size(), exec_);
+      kernels::each(kernels::FiniteArgs{from, size, 0.0, out.data()}, out.size(), exec_);
       return out;
     };
     f_ = padded(in_.softmin.data(), n_);
-    g_ = padded(in_.h.data(), m_);
+    g_ = padded(in_.bias.data(), m_);
     kernel_ = Buffer<T>(n_ * kernels::padded(m_), exec_.device);
     kernels::absorb<T>({in_.op->pairs(Side::source), f_.data(), g_.data(), in_.eps, kernel_.data()},
                        exec_);
-    bias_ = Buffer<T>((source ? g_ : f_).size(), exec_.device);
-    kernels::each(kernels::RoundArgs<T>{(source ? g_ : f_).data(), bias_.data()}, bias_.size(),
-                  exec_);
     softmin_ = Buffer<double>(source ? n_ : m_, exec_.device);
     return {source ? "absorbed(rows)" : "absorbed(columns)",
             [=, this] {
               kernels::softmin<T>({.pairs = in_.op->pairs(rows),
-                                   .h = bias_.data(),
+                                   .h = (source ? g_ : f_).data(),
                                    .shift = nullptr,
                                    .out = softmin_.data(),
                                    .eps = in_.eps},
@@ -96,7 +92,8 @@ class Kernels {
             },
             [=, this] {  // from what is streamed
               Buffer<double> streamed(softmin_.size(), exec_.device);
-              in_.op->softmin(rows, bias_.data(), nullptr, streamed.data(), in_.eps, exec_);
+              in_.op->softmin(rows, (source ? g_ : f_).data(), nullptr, streamed.data(), in_.eps,
+                              exec_);
               const auto got = softmin_.to({}), want = streamed.to({});
               double sum = 0;
               for (std::int64_t i = 0; i < want.size(); ++i)
@@ -240,7 +237,7 @@ class Kernels {
   const int dim_;
   Buffer<double> softmin_, f_, g_;
   PackedPoints<T> values_;
-  Buffer<T> out_, center_, mass_, first_, kernel_, bias_;
+  Buffer<T> out_, center_, mass_, first_, kernel_;
   Buffer<std::int64_t> indices_, rows_, counts_;
 };
 

@@ -62,14 +62,13 @@ Buffer<double> potential(int dim, double eps, const Arithmetic& how, Exec& exec)
   const Operator<T> op(problem, how.precision);
   const auto log_a = log_weights(3), log_b = log_weights(4);
   Buffer<double> f = filled(kPoints, 0.0, exec), g = filled(kPoints, 0.0, exec);
-  // Potentials stay double: their rounding is not the kernels'.
   const auto bias = [&](const Buffer<double>& potential, const std::vector<float>& log_weight) {
     const auto host = potential.to(Device{});
-    std::vector<T> h(kernels::padded(kPoints), -std::numeric_limits<T>::infinity());
-    for (std::int64_t i = 0; i < kPoints; ++i) h[i] = static_cast<T>(host[i] + eps * log_weight[i]);
+    std::vector<double> h(kernels::padded(kPoints), -std::numeric_limits<double>::infinity());
+    for (std::int64_t i = 0; i < kPoints; ++i) h[i] = host[i] + eps * log_weight[i];
     return placed(h, exec);
   };
-  const auto update = [&](Side rows, const Buffer<T>& h, Buffer<double>& out, bool first) {
+  const auto update = [&](Side rows, const Buffer<double>& h, Buffer<double>& out, bool first) {
     const double* const shift = first ? nullptr : out.data();
     if (how.direct)
       kernels::softmin<T>(

@@ -93,6 +93,13 @@ class Solution:
         problem = self._problem if self._referenced is None else self._referenced.problem
         return _core.plan(problem, self._solved)
 
+    @property
+    def _may_widen(self) -> bool:
+        """Whether precision 'double' would have solved in more than was."""
+        mixed = self._options is not None and self._options.precision == _core.Precision.mixed
+        single = isinstance(self._solved, _core.SinkhornResultF32)
+        return single or mixed or self._dtype == np.float32
+
     def _call(self) -> _core.Call:
         return _core.Call(self._threads, stream=current_stream(self._problem.device))
 

@@ -31,7 +31,7 @@ from ._keywords import (
     widened,
 )
 from ._labels import Labelled, Labels
-from ._marginals import Marginal, Marginals, to_spec
+from ._marginals import Balanced, Marginal, Marginals, to_spec
 from ._options import documented
 from ._solution import Cost, Solution
 
@@ -39,13 +39,28 @@ logger = logging.getLogger("monge")
 Found = TypeVar("Found", bound=Solution)
 
 
+def _floor_advice(solution: Solution, tolerance: float) -> str:
+    mass_a, mass_b = solution.masses
+    apart = abs(mass_a - mass_b) / min(mass_a, mass_b)
+    if apart > tolerance and all(isinstance(side, Balanced) for side in solution.marginals):
+        return (
+            f"the masses of a and b differ by {apart:.1e} of them, so no balanced plan comes nearer: "
+            "make them agree in float64, or raise the tolerance"
+        )
+    floor = f"rounding explains about {solution.predicted_floor:.1e}"
+    if solution.marginal_error > 4 * solution.predicted_floor:
+        return f"it stands still where {floor}: raise epsilon or tolerance"
+    if solution._may_widen:
+        return f"{floor}: use precision='double', or a larger epsilon or tolerance"
+    return f"{floor} in float64: raise epsilon or tolerance"
+
+
 def report_unmet(solution: Solution, tolerance: float, stacklevel: int) -> None:
     """Warns of what a caller must not overlook."""
     if not solution.converged:
         advice = {
             "max_iterations": "raise max_iterations, epsilon or tolerance",
-            "precision_floor": f"the type resolves about {solution.predicted_floor:.1e}: use precision='double' "
-            "or a larger tolerance",
+            "precision_floor": _floor_advice(solution, tolerance),
             "diverged": "rescale the cost or raise epsilon",
             "stopped": "the callback stopped it",
         }[solution.status]

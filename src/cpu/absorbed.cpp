@@ -130,7 +130,7 @@ bool absorb(const AbsorbArgs<T, K>& args, Exec& exec) {
 template <class T, class K>
 bool softmin(const SoftminArgs<T>& args, const Absorbed<K>& absorbed, Exec& exec) {
   const std::int64_t n = args.pairs.n, m = args.pairs.m, width = padded(m);
-  const auto sweep = monge::cpu::absorbed_sweep<K, T>();
+  const auto sweep = monge::cpu::absorbed_sweep<K>();
   const Parts split =
       absorbed.transposed ? Parts(n, m, monge::cpu::kStrip) : Parts(n, m, kRowBlock);
   // Partial sums are of padded rows: strips end at a panel.

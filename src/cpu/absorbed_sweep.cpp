@@ -10,35 +10,16 @@
 #include <limits>
 
 #include "cpu/exp-inl.hpp"
+#include "cpu/round-inl.hpp"
 #include "cpu/softmin_sweep.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace monge::cpu::HWY_NAMESPACE {
 constexpr int kAbsorbedRows = 8;  // rows of K that share a vector of v or of sums
-using Doubles = hn::CappedTag<double, kernels::kPanel>;
 template <class T>
 using Tag = hn::CappedTag<T, kernels::kPanel>;
 template <class T>
 inline constexpr int kLanes = static_cast<int>(hn::MaxLanes(Tag<T>()));
-
-template <class T>
-HWY_INLINE auto widened(const T* from) {
-  constexpr Doubles d;
-  if constexpr (sizeof(T) == 8)
-    return hn::LoadU(d, from);
-  else
-    return hn::PromoteTo(d, hn::LoadU(hn::Rebind<T, Doubles>(), from));
-}
-template <class T>
-HWY_INLINE void store_rounded(hn::Vec<Doubles> value, T* to) {
-  constexpr Doubles d;
-  if constexpr (sizeof(T) == 8) {
-    hn::StoreU(value, d, to);
-  } else {
-    constexpr hn::Rebind<T, Doubles> narrow;
-    hn::StoreU(hn::DemoteTo(narrow, value), narrow, to);
-  }
-}
 
 template <class T>
 double round_entries(const double* HWY_RESTRICT from, int count, T* HWY_RESTRICT to) {
@@ -53,15 +34,15 @@ double round_entries(const double* HWY_RESTRICT from, int count, T* HWY_RESTRICT
   return hn::GetLane(hn::MaxOfLanes(d, largest));
 }
 
-template <class T, class H>
-double weights_of(const H* HWY_RESTRICT h, const double* HWY_RESTRICT g, double eps,
+template <class T>
+double weights_of(const double* HWY_RESTRICT h, const double* HWY_RESTRICT g, double eps,
                   std::int64_t count, T* HWY_RESTRICT v) {
   constexpr Doubles d;
   const auto k = hn::Set(d, 1 / (eps * 0.69314718055994530942));
   const auto none = hn::Set(d, -std::numeric_limits<double>::infinity());
   auto sum = hn::Zero(d);
   for (std::int64_t t = 0; t < count; t += kLanes<double>) {
-    const auto bias = widened(h + t);
+    const auto bias = hn::LoadU(d, h + t);
     const auto z = hn::Sub(bias, hn::LoadU(d, g + t));
     const auto weight = hn::IfThenElseZero(hn::Gt(bias, none), exp2_scaled(d, z, k));
     sum = hn::Add(sum, weight);
@@ -134,13 +115,12 @@ void absorbed_columns(const T* kernel, std::int64_t stride, std::int64_t rows, i
   }
 }
 
-template <class T, class H>
-AbsorbedSweep<T, H> sweep_of() {
-  return {round_entries<T>, weights_of<T, H>, absorbed_rows<T>, absorbed_columns<T>};
+template <class T>
+AbsorbedSweep<T> sweep_of() {
+  return {round_entries<T>, weights_of<T>, absorbed_rows<T>, absorbed_columns<T>};
 }
-AbsorbedSweep<float> absorbed_f32() { return sweep_of<float, float>(); }
-AbsorbedSweep<double> absorbed_f64() { return sweep_of<double, double>(); }
-AbsorbedSweep<float, double> absorbed_narrow() { return sweep_of<float, double>(); }
+AbsorbedSweep<float> absorbed_f32() { return sweep_of<float>(); }
+AbsorbedSweep<double> absorbed_f64() { return sweep_of<double>(); }
 }  // namespace monge::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -153,10 +133,6 @@ AbsorbedSweep<float> absorbed_sweep() {
 template <>
 AbsorbedSweep<double> absorbed_sweep() {
   return MONGE_PICK(absorbed_f64)();
-}
-template <>
-AbsorbedSweep<float, double> absorbed_sweep() {
-  return MONGE_PICK(absorbed_narrow)();
 }
 }  // namespace monge::cpu
 #endif

@@ -5,14 +5,14 @@
 namespace monge::cpu {
 inline constexpr int kStrip = 512;  // columns of K whose sums stay in L1 while its rows pass by
 
-/// A kernel in T, biases in H. `count`, `columns` are multiples of kPanel.
-template <class T, class H = T>
+/// A kernel in T. `count`, `columns` are multiples of kPanel.
+template <class T>
 struct AbsorbedSweep {
   /// to = from, rounded once, 0 below the smallest normal number. Returns the largest.
   double (*round)(const double* from, int count, T* to);
   /// v_j = exp((h_j - g_j) / eps), 0 where h_j = -inf. Returns their sum, +inf where a finite h_j
   /// meets g_j = -inf.
-  double (*weights)(const H* h, const double* g, double eps, std::int64_t count, T* v);
+  double (*weights)(const double* h, const double* g, double eps, std::int64_t count, T* v);
   /// sums[i] = sum_j K_ij v_j
   void (*rows)(const T* kernel, std::int64_t stride, int rows, std::int64_t columns, const T* v,
                double* sums);
@@ -22,6 +22,6 @@ struct AbsorbedSweep {
 };
 
 /// For the current target.
-template <class T, class H = T>
-AbsorbedSweep<T, H> absorbed_sweep();
+template <class T>
+AbsorbedSweep<T> absorbed_sweep();
 }  // namespace monge::cpu

@@ -5,9 +5,9 @@
 #include "cpu/vectors.hpp"
 
 namespace monge::kernels::cpu {
-template <class T>
-void pack(const PackArgs<T>& args, Exec&) {
-  const MatrixView<const T>& points = args.points;
+template <class T, class From>
+void pack(const PackArgs<T, From>& args, Exec&) {
+  const MatrixView<const From>& points = args.points;
   const std::int64_t rows = padded(points.rows);
   std::fill_n(args.data, rows * points.cols, T(0));
   for (std::int64_t i = 0; i < points.rows; ++i) {
@@ -15,7 +15,7 @@ void pack(const PackArgs<T>& args, Exec&) {
     bool directed = true;
     if (args.unit_length) {
       factor = inverse_length(points, i);
-      directed = has_direction<T>(factor);
+      directed = has_direction<From>(factor);
       args.inverse_length[i] = directed ? static_cast<T>(factor) : T(0);
     }
     for (std::int64_t k = 0; k < points.cols; ++k) {
@@ -32,4 +32,5 @@ void pack(const PackArgs<T>& args, Exec&) {
 
 template void pack(const PackArgs<float>&, Exec&);
 template void pack(const PackArgs<double>&, Exec&);
+template void pack(const PackArgs<double, float>&, Exec&);
 }  // namespace monge::kernels::cpu

@@ -104,7 +104,7 @@ HWY_INLINE void add_products(const E& exponentials, hn::Vec<Tag<T>> factor, hn::
 // `x`: the block's rows, packed. h: as prepare_h leaves it.
 template <class E, class T>
 HWY_NOINLINE void sum_products(const SoftminArgs<T>& args, std::int64_t i0, int rows,
-                               std::int64_t j0, int columns, T* h, const T* whole_shift,
+                               std::int64_t j0, int columns, const T* h, const T* whole_shift,
                                const Exponent<T>& exponent, const T* x, double* sums) {
   constexpr Tag<T> d;
   constexpr int kLane = kLanes<T>;
@@ -113,9 +113,6 @@ HWY_NOINLINE void sum_products(const SoftminArgs<T>& args, std::int64_t i0, int 
   const bool squared = p.form == Form::squared;
   const E exponentials(exponent.k);
   const auto factor = hn::Set(d, squared ? T(2) : T(1));
-  if (squared)
-    for (int t = 0; t < columns; t += kLane)
-      hn::Store(hn::Sub(hn::Load(d, h + t), hn::Load(d, p.cols.norms + j0 + t)), d, h + t);
   ProductBlock<T> block;
   const int padded_rows = packed_rows(rows);
   for (int r = 0; r < padded_rows; ++r) {

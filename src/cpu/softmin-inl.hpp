@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "cpu/round-inl.hpp"
 #include "cpu/scores-inl.hpp"
 #include "cpu/softmin_sweep.hpp"
 #include "cpu/tile-inl.hpp"
@@ -26,14 +27,21 @@ T far_below(T k) {
   return -std::min(T(1e15) / k, std::numeric_limits<T>::max() / 4);
 }
 
-// The chunk's h, clean and in units of the scores.
+// What the chunk's columns add to their scores, in units of these and clean: h, of squared
+// distances as products h - |y|^2.
 template <class T>
 void prepare_h(const SoftminArgs<T>& args, const Exponent<T>& exponent, std::int64_t j0,
                int columns, T* out) {
-  constexpr Tag<T> d;
-  const auto inverse = hn::Set(d, 1 / exponent.unit), low = hn::Set(d, far_below(exponent.k));
-  for (int t = 0; t < columns; t += kLanes<T>)
-    hn::Store(hn::Max(hn::Mul(hn::LoadU(d, args.h + j0 + t), inverse), low), d, out + t);
+  constexpr Doubles d;
+  const auto& p = args.pairs;
+  const T* const norms = p.form == Form::squared ? p.cols.norms : nullptr;
+  const auto inverse = hn::Set(d, 1 / static_cast<double>(exponent.unit));
+  const auto low = hn::Set(d, static_cast<double>(far_below(exponent.k)));
+  for (int t = 0; t < columns; t += kLanes<double>) {
+    auto h = hn::Mul(hn::LoadU(d, args.h + j0 + t), inverse);
+    if (norms) h = hn::Sub(h, widened(norms + j0 + t));
+    store_rounded(hn::Max(h, low), out + t);
+  }
 }
 
 // Numbers of a line of cache. Runs of a matrix are too short for the hardware to see them coming.
@@ -106,7 +114,7 @@ template <class E, class T>
 void sum_tiles(const SoftminArgs<T>& args, std::int64_t i0, int rows, std::int64_t j0, int columns,
                const T* h, const T* whole_shift, const Exponent<T>& exponent, double* sums) {
   const auto& p = args.pairs;
-  const TileArgs<T> tile_args{.pairs = p, .h = args.h, .eps = args.eps};
+  const TileArgs<T> tile_args{.pairs = p, .eps = args.eps};
   const E exponentials(exponent.k);
   const T low = far_below(exponent.k);
   HWY_ALIGN T costs[kRows * kColumnBlock];
@@ -179,21 +187,27 @@ void robust_sweep(const SoftminArgs<T>& args, std::int64_t i0, int rows, ColumnR
                   RobustSum* out) {
   constexpr Tag<T> d;
   const auto& p = args.pairs;
-  const TileArgs<T> tile_args{.pairs = p, .h = args.h, .eps = args.eps};
+  const TileArgs<T> tile_args{.pairs = p, .eps = args.eps};
   const Exponent<T> exponent(args.eps, T(1));
   const auto k = hn::Set(d, exponent.k);
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   HWY_ALIGN T scores[kTileRows * kColumnBlock];
+  HWY_ALIGN T h[kColumnBlock];
   std::fill_n(out, rows, RobustSum{-kInfinity, 0});
   for_each_chunk(p, i0 / kRowBlock, range, [&](std::int64_t j0, int columns) HWY_ATTR {
     for (int t0 = 0; t0 < columns; t0 += kColumnBlock) {
       const int width = std::min(kColumnBlock, columns - t0);
-      tile_scores(tile_args, i0, rows, j0 + t0, width, scores);
+      tile_costs(tile_args, i0, rows, j0 + t0, width, scores);
+      for (int t = 0; t < width; t += kLanes<double>)
+        store_rounded(hn::LoadU(Doubles(), args.h + j0 + t0 + t), h + t);
       for (int r = 0; r < rows; ++r) {
-        const T* const row = scores + r * kColumnBlock;
-        auto best = hn::Load(d, row);
-        for (int t = kLanes<T>; t < width; t += kLanes<T>)
-          best = hn::Max(best, hn::Load(d, row + t));
+        T* const row = scores + r * kColumnBlock;
+        auto best = hn::Set(d, static_cast<T>(-kInfinity));
+        for (int t = 0; t < width; t += kLanes<T>) {
+          const auto score = hn::Sub(hn::Load(d, h + t), hn::Load(d, row + t));
+          hn::Store(score, d, row + t);
+          best = hn::Max(best, score);
+        }
         const double top = std::max<double>(out[r].top, hn::GetLane(hn::MaxOfLanes(d, best)));
         if (std::isinf(top)) {  // nothing yet, or a cost of -inf
           out[r] = {top, top > 0 ? 1.0 : 0.0};

@@ -127,8 +127,7 @@ void step(const HalfStepArgs<T>& a, Exec& exec) {
   const Penalty penalty = penalty_of(a);
   const auto plain = [&] {
     chunks(n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t) {
-      for (std::int64_t i = begin; i < end; ++i)
-        a.f[i] = static_cast<T>(penalty.prox(a.s[i], a.eps));
+      for (std::int64_t i = begin; i < end; ++i) a.f[i] = penalty.prox(a.s[i], a.eps);
     });
   };
   if (a.omega == 1) return plain();
@@ -147,7 +146,7 @@ void step(const HalfStepArgs<T>& a, Exec& exec) {
     for (std::int64_t i = begin; i < end; ++i) {
       const double target = penalty.prox(a.s[i], a.eps), f = a.f[i];
       const double relaxed = penalty.feasible(f + a.omega * (target - f));
-      a.f[i] = static_cast<T>(std::isfinite(relaxed) ? relaxed : target);
+      a.f[i] = std::isfinite(relaxed) ? relaxed : target;
     }
   });
   if (!(a.omega > 1)) return;
@@ -160,7 +159,7 @@ void step(const HalfStepArgs<T>& a, Exec& exec) {
 template <class T>
 void half_step(const HalfStepArgs<T>& a, Exec& exec) {
   step(a, exec);
-  if (a.h) bias<T>({a.f, a.log_weight, a.weight.size, a.eps, a.h}, exec);
+  if (a.h) bias<double>({a.f, a.log_weight, a.weight.size, a.eps, a.h}, exec);
 }
 
 template <class T>
@@ -195,7 +194,7 @@ void match_mass(const MatchMassArgs<T>& a, Exec& exec) {
   const double by = a.eps / 2 * (std::log(a.total_mass) - m.log_mass);
   if (!std::isfinite(by)) return;
   move(a.lead, a.follow, by, by, exec);
-  *a.level = static_cast<T>(*a.level + by);
+  *a.level += by;
 }
 
 #define MONGE_INSTANTIATE(T)                                                   \

@@ -203,11 +203,10 @@ bool absorb(const AbsorbArgs<T, K>& a, Exec& exec) {
 }
 
 // v_j, and their sum over each chunk.
-template <class T, class K>
+template <class K>
 struct Weights {
   static constexpr int kThreads = kReduceThreads;
-  const T* h;
-  const double* g;
+  const double *h, *g;
   double per_cost;
   std::int64_t m, width;
   K* v;
@@ -219,8 +218,7 @@ struct Weights {
     const std::int64_t begin = at.x * std::int64_t{kChunk}, end = min(begin + kChunk, width);
     double total = 0;
     for (std::int64_t j = begin + threadIdx.x; j < end; j += kThreads) {
-      const double weight =
-          j < m && h[j] > -INFINITY ? exp2((static_cast<double>(h[j]) - g[j]) * per_cost) : 0;
+      const double weight = j < m && h[j] > -INFINITY ? exp2((h[j] - g[j]) * per_cost) : 0;
       v[j] = static_cast<K>(weight);
       total += weight;
     }
@@ -344,7 +342,7 @@ void softmin(const SoftminArgs<T>& args, const Absorbed<K>& absorbed, Exec& exec
   sweep.weights = totals;
   sweep.weight_parts = static_cast<int>(chunks);
   sweep.redone = absorbed.redone;
-  launch(Weights<T, K>{args.h, absorbed.g, sweep.per_cost, m, width, v, totals}, chunks, exec);
+  launch(Weights<K>{args.h, absorbed.g, sweep.per_cost, m, width, v, totals}, chunks, exec);
   const Product<K> product{absorbed.kernel, absorbed.stride, v, n, m, parts, sweep.partial};
   const dim3 grid(static_cast<unsigned>((n + rows_of_block - 1) / rows_of_block), parts.count);
   absorbed.transposed ? launch(AbsorbedColumns<K>{product}, grid, exec)

@@ -7,15 +7,15 @@ using namespace monge::cuda;  // NOLINT(google-build-using-namespace): the backe
 
 namespace {
 /// One thread a point: its norm is a sum in the order of coordinates.
-template <class T>
+template <class T, class From>
 struct Pack {
   static constexpr int kThreads = 128;
-  PackArgs<T> args;
+  PackArgs<T, From> args;
 
   __device__ void operator()(Block at) const {
     await_previous();
     allow_next();
-    const MatrixView<const T>& points = args.points;
+    const MatrixView<const From>& points = args.points;
     const std::int64_t i = std::int64_t{at.x} * kThreads + threadIdx.x;
     if (i >= padded(points.rows)) return;
     T* const to = args.data + i / kPanel * kPanel * points.cols + i % kPanel;
@@ -24,7 +24,7 @@ struct Pack {
     bool directed = true;
     if (there && args.unit_length) {
       factor = inverse_length(points, i);
-      directed = has_direction<T>(factor);
+      directed = has_direction<From>(factor);
       args.inverse_length[i] = directed ? static_cast<T>(factor) : T(0);
     }
     T norm = 0;
@@ -43,13 +43,14 @@ struct Pack {
 };
 }  // namespace
 
-template <class T>
-void pack(const PackArgs<T>& args, Exec& exec) {
+template <class T, class From>
+void pack(const PackArgs<T, From>& args, Exec& exec) {
   if (args.points.rows == 0) return;
   const Current current(exec);
-  constexpr int kThreads = Pack<T>::kThreads;
-  launch(Pack<T>{args}, (padded(args.points.rows) + kThreads - 1) / kThreads, exec);
+  constexpr int kThreads = Pack<T, From>::kThreads;
+  launch(Pack<T, From>{args}, (padded(args.points.rows) + kThreads - 1) / kThreads, exec);
 }
 template void pack(const PackArgs<float>&, Exec&);
 template void pack(const PackArgs<double>&, Exec&);
+template void pack(const PackArgs<double, float>&, Exec&);
 }  // namespace monge::kernels::cuda

@@ -81,7 +81,7 @@ __device__ void redo(const Sweep<T>& sweep, const BlockList& list, std::int64_t 
     costs_of(p, rows, j, cost);
 #pragma unroll
     for (int r = 0; r < kRedo; ++r) {
-      const T score = sweep.args.h[j] - cost[r];
+      const T score = static_cast<T>(sweep.args.h[j]) - cost[r];
       if (score > top[r]) {
         sum[r] = sum[r] * static_cast<double>(exp2_fast((top[r] - score) * per_cost)) + 1;
         top[r] = score;
@@ -138,8 +138,8 @@ struct Finish {
         double sum = 0;
         for (int part = 0; part < sweep.parts.count; ++part) sum += sweep.partial[part * p.n + i];
         const double shift = sweep.args.shift[i] * sweep.per_cost;
-        good = fabs(shift) <= kLargestShift<T> && sum >= kSmallest && sum <= kLargest &&
-               !lost_entries(sweep);
+        const double most = sweep.weights ? kLargestShift<double> : kLargestShift<T>;
+        good = fabs(shift) <= most && sum >= kSmallest && sum <= kLargest && !lost_entries(sweep);
         if (good) {  // `out` may be `shift`
           const double origin =
               sweep.weights ? shift : whole_shift<T>(sweep.args.shift, i, sweep.per_cost);

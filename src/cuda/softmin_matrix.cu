@@ -50,7 +50,7 @@ struct MatrixRows {
 #pragma unroll
       for (int r = 0; r < kRowsOfWarp; ++r) value[r] = LARGEST ? static_cast<V>(-INFINITY) : V(0);
       for (std::int64_t j = j0 + lane; j < end; j += 32) {
-        const T h = sweep.args.h[j];
+        const T h = static_cast<T>(sweep.args.h[j]);
 #pragma unroll
         for (int r = 0; r < kRowsOfWarp; ++r)
           add<LARGEST>(value[r], h - row[r][j * p.col_stride], sweep.k, origin[r]);
@@ -98,8 +98,9 @@ struct MatrixColumns {
       V value = LARGEST ? static_cast<V>(-INFINITY) : V(0);
 #pragma unroll 8
       for (std::int64_t j = j0 + group; j < end; j += kGroups)
-        add<LARGEST>(value, sweep.args.h[j] - p.matrix[i * p.row_stride + j * p.col_stride],
-                     sweep.k, origin);
+        add<LARGEST>(
+            value, static_cast<T>(sweep.args.h[j]) - p.matrix[i * p.row_stride + j * p.col_stride],
+            sweep.k, origin);
       total =
           LARGEST ? fmax(total, static_cast<double>(value)) : total + static_cast<double>(value);
     }

@@ -30,7 +30,7 @@ struct SmallColumns {
     double score = -INFINITY;
     if (j < args.pairs.m) {
       const float* const from = coordinates(args.pairs.cols, j);
-      score = static_cast<double>(args.h[j]) / args.pairs.scale;
+      score = args.h[j] / args.pairs.scale;
 #pragma unroll
       for (int k = 0; k < D; ++k) {
         y[k] = from[k * kPanel];

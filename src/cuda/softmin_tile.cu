@@ -89,7 +89,7 @@ struct TileSums {
 #pragma unroll
         for (int c = 0; c < kEach; ++c) {
           const std::int64_t j = column(tx * kEach + c);
-          const T h = j < p.m ? sweep.args.h[j] : -infinity;
+          const T h = j < p.m ? static_cast<T>(sweep.args.h[j]) : -infinity;
           const T y2 = PRODUCT && p.form == Form::squared && j < p.m ? p.cols.norms[j] : T(0);
 #pragma unroll
           for (int r = 0; r < kEach; ++r) {

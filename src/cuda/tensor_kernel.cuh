@@ -171,9 +171,10 @@ inline void list_members(Tiles& args, const Pairs<float>& p, std::byte* memory, 
 }
 
 // Once for all row tiles: a producer that computed them would be slower than the consumers.
+template <class H>
 struct ColumnValues {
   static constexpr int kThreads = 256;
-  const float* h;
+  const H* h;
   std::int64_t m;
   double per_cost, norm_factor;
   const double* norms;
@@ -210,8 +211,9 @@ inline TiledPoints tiled(const kernels::Panels<float>& points) {
 
 // Both sides and, at `memory`, column_bytes() and then member_bytes() of what columns and lists
 // need; k: of an exponent of 2, per_cost of it for a unit of cost.
-inline Tiles tiles_of(const Pairs<float>& p, const float* h, float k, double per_cost, int values,
-                      std::byte* memory, Exec& exec) {
+template <class H>
+Tiles tiles_of(const Pairs<float>& p, const H* h, float k, double per_cost, int values,
+               std::byte* memory, Exec& exec) {
   const std::int64_t blocks = (p.m + kColumnBlock - 1) / kColumnBlock;
   Tiles tiles{.rows = tiled(p.rows),
               .cols = tiled(p.cols),
@@ -221,8 +223,8 @@ inline Tiles tiles_of(const Pairs<float>& p, const float* h, float k, double per
               .words = static_cast<int>((blocks + 31) / 32)};
   const std::int64_t columns = tiles.cols.count * kTile;
   const double norm_factor = p.form == Form::squared ? static_cast<double>(k) : 0.0;
-  launch(ColumnValues{h, p.m, per_cost, norm_factor, tiles.cols.norms, values, columns,
-                      reinterpret_cast<float*>(memory)},
+  launch(ColumnValues<H>{h, p.m, per_cost, norm_factor, tiles.cols.norms, values, columns,
+                         reinterpret_cast<float*>(memory)},
          (columns + 255) / 256, exec);
   list_members(tiles, p, memory + column_bytes(p, values), exec);
   return tiles;

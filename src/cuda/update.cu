@@ -112,8 +112,8 @@ struct MeasureParts {
     const MeasureArgs<T>& a = sides.args[at.y];
     const std::int64_t chunk = at.x;
     if (chunk > 0 && chunk * kChunk >= a.weight.size) return;
-    const Part part = measure_chunk(a, penalty_of(a), chunk,
-                                    [&](std::int64_t i) { return static_cast<double>(a.f[i]); });
+    const Part part =
+        measure_chunk(a, penalty_of(a), chunk, [&](std::int64_t i) { return a.f[i]; });
     if (threadIdx.x == 0) parts[sides.first_part[at.y] + chunk] = part;
   }
 };
@@ -149,8 +149,7 @@ struct MeasureOne {
     allow_next();
     const MeasureArgs<T>& a = sides.args[at.x];
     const Penalty penalty = penalty_of(a);
-    const Part part =
-        measure_chunk(a, penalty, 0, [&](std::int64_t i) { return static_cast<double>(a.f[i]); });
+    const Part part = measure_chunk(a, penalty, 0, [&](std::int64_t i) { return a.f[i]; });
     if (threadIdx.x > 0) return;
     const double log_mass = part.top == none() ? none() : part.top + log(part.mass);
     out[at.x] = {log_mass, part.dual, part.residual, part.gap, penalty.level};
@@ -159,19 +158,19 @@ struct MeasureOne {
 
 /// f after a step; `relaxed` false: the plain one.
 template <class T>
-__device__ T stepped(const HalfStepArgs<T>& a, const Penalty& penalty, std::int64_t i,
-                     bool relaxed) {
+__device__ double stepped(const HalfStepArgs<T>& a, const Penalty& penalty, std::int64_t i,
+                          bool relaxed) {
   const double target = penalty.prox(a.s[i], a.eps);
-  if (!relaxed) return static_cast<T>(target);
+  if (!relaxed) return target;
   const double f = a.f[i], moved = penalty.feasible(f + a.omega * (target - f));
-  return static_cast<T>(isfinite(moved) ? moved : target);
+  return isfinite(moved) ? moved : target;
 }
 
 /// Of entry i, whose f this thread has written.
 template <class T>
 __device__ void write_bias(const HalfStepArgs<T>& a, std::int64_t i) {
   const std::int64_t n = a.weight.size;
-  if (a.h && i < padded(n)) BiasArgs<T>{a.f, a.log_weight, n, a.eps, a.h}(i);
+  if (a.h && i < padded(n)) BiasArgs<double>{a.f, a.log_weight, n, a.eps, a.h}(i);
 }
 
 template <class T>
@@ -204,7 +203,7 @@ struct GuardedStep {
     MeasureArgs<T> measure{};
     measure.f = a.f, measure.s = a.s, measure.weight = a.weight, measure.eps = a.eps;
     const std::int64_t chunk = at.x;
-    const auto old = [&](std::int64_t i) { return static_cast<double>(a.f[i]); };
+    const auto old = [&](std::int64_t i) { return a.f[i]; };
     const Part before = measure_chunk(measure, penalty, chunk, old);
     for (int e = 0; e < kPerThread; ++e) {
       const std::int64_t i = chunk * kChunk + threadIdx.x + e * kReduceThreads;
@@ -312,7 +311,7 @@ struct MassStep {
     const double step = a.eps / 2 * (log(a.total_mass) - log_mass);
     if (threadIdx.x > 0) return;
     *by = isfinite(step) ? step : 0;
-    if (isfinite(step)) *a.level = static_cast<T>(*a.level + step);
+    if (isfinite(step)) *a.level += step;
   }
 };
 
@@ -331,11 +330,11 @@ struct Move {
     if (l == 0) return;
     const std::int64_t i = std::int64_t{at.x} * kThreads + threadIdx.x;
     if (i < lead.weight.size) {
-      lead.f[i] = static_cast<T>(lead.f[i] + l);
+      lead.f[i] += l;
       lead.s[i] -= sign * l;
     }
     if (i < follow.weight.size) {
-      follow.f[i] = static_cast<T>(follow.f[i] + sign * l);
+      follow.f[i] += sign * l;
       follow.s[i] -= l;
     }
   }

@@ -16,8 +16,7 @@ inline constexpr int kCoarseColumns = 64;
 template <class T>
 struct StepResidualArgs {
   VectorView<const T> weight;
-  const T* g;
-  const double* s;
+  const double *g, *s;
   Penalty penalty;
   double eps;
   double *residual, *curvature;
@@ -52,20 +51,20 @@ struct BasisDotsArgs {
 };
 
 /// out += basis times coefficients, kept feasible.
-template <class T, class Out>
+template <class T>
 struct AddBasisArgs {
   const T* basis;
   int columns;
   double coefficient[kCoarseColumns];
   Penalty penalty;
-  Out* out;
+  double* out;
 
   MONGE_HOST_DEVICE void operator()(std::int64_t j) const {
     const T* const row = basis + j * columns;
     double sum = 0;
     for (int c = 0; c < columns; ++c) sum += coefficient[c] * row[c];
     const double moved = penalty.feasible(out[j] + sum);
-    if (std::isfinite(moved)) out[j] = static_cast<Out>(moved);
+    if (std::isfinite(moved)) out[j] = moved;
   }
 };
 }  // namespace monge::kernels
@@ -73,6 +72,6 @@ struct AddBasisArgs {
 #define MONGE_COARSE_EACH_BODIES(X) \
   X(StepResidualArgs<float>)        \
   X(StepResidualArgs<double>)       \
-  X(AddBasisArgs<float, float>)     \
-  X(AddBasisArgs<double, double>) X(AddBasisArgs<float, double>)
+  X(AddBasisArgs<float>)            \
+  X(AddBasisArgs<double>)
 #define MONGE_COARSE_SUM_BODIES(X) X(BasisDotsArgs<float>) X(BasisDotsArgs<double>)

@@ -109,11 +109,9 @@ template <class T>
 struct FeasibleArgs {
   VectorView<const T> from;
   Penalty penalty;
-  T* out;
+  double* out;
 
-  MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
-    out[i] = static_cast<T>(penalty.feasible(from[i]));
-  }
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] = penalty.feasible(from[i]); }
 };
 
 /// From the gradient in the direction x^ of point i, in place, to that in the point itself:
@@ -143,13 +141,13 @@ template <class T>
 struct SelfDotArgs {
   MatrixView<const T> points;
   Penalty penalty;
-  T* f;
+  double* f;
 
   MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
     double square = 0;
     for (std::int64_t k = 0; k < points.cols; ++k)
       square += static_cast<double>(points(i, k)) * points(i, k);
-    f[i] = static_cast<T>(penalty.feasible(-square / 2));
+    f[i] = penalty.feasible(-square / 2);
   }
 };
 
@@ -160,10 +158,10 @@ struct ZeroWeightArgs {
   const double* s;
   Penalty penalty;
   double eps;
-  T* f;
+  double* f;
 
   MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
-    if (!(weight[i] > 0)) f[i] = static_cast<T>(penalty.prox(s[i], eps));
+    if (!(weight[i] > 0)) f[i] = penalty.prox(s[i], eps);
   }
 };
 
@@ -217,15 +215,14 @@ struct AddArgs {
 
 /// out [padded]: from [size] where that is finite (null: `otherwise`), else and behind it
 /// -infinity.
-template <class T>
 struct FiniteArgs {
-  const T* from;
+  const double* from;
   std::int64_t size;
   double otherwise;
   double* out;
 
   MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
-    const double value = i >= size ? -INFINITY : from ? static_cast<double>(from[i]) : otherwise;
+    const double value = i >= size ? -INFINITY : from ? from[i] : otherwise;
     out[i] = std::isfinite(value) ? value : -INFINITY;
   }
 };
@@ -238,11 +235,56 @@ struct RoundArgs {
   MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] = static_cast<T>(from[i]); }
 };
 
+/// No smaller than what it rounds.
+template <class T>
+struct RoundUpArgs {
+  const double* from;
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
+    const T nearest = static_cast<T>(from[i]);
+    out[i] = nearest < from[i] ? std::nextafter(nearest, static_cast<T>(INFINITY)) : nearest;
+  }
+};
+
 struct WidenArgs {
   const float* from;
   double* out;
 
   MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] = from[i]; }
+};
+
+/// A number as its rounding to T and what that took: 48 bits in float. rest null: it is lost, or
+/// there is none.
+template <class T>
+struct SplitNumbers {
+  T *rounded, *rest;
+
+  MONGE_HOST_DEVICE double at(std::int64_t i) const {
+    return rest ? static_cast<double>(rounded[i]) + rest[i] : static_cast<double>(rounded[i]);
+  }
+  MONGE_HOST_DEVICE void set(std::int64_t i, double value) const {
+    rounded[i] = static_cast<T>(value);
+    if (rest) rest[i] = std::isfinite(value) ? static_cast<T>(value - rounded[i]) : T(0);
+  }
+};
+/// to = from + by; from null: to += by.
+template <class T>
+struct SplitArgs {
+  const double* from;
+  double by;
+  SplitNumbers<T> to;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
+    to.set(i, (from ? from[i] : to.at(i)) + by);
+  }
+};
+template <class T>
+struct JoinArgs {
+  SplitNumbers<const T> from;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] = from.at(i); }
 };
 
 /// Row i of values [n, k] times weight_i: exactly 0 at weight 0, also where the row overflowed.
@@ -273,6 +315,19 @@ struct RowMassArgs {
     const double p = some ? a * std::exp((static_cast<double>(f[i]) - s[i]) / eps) : 0;
     if (mass) mass[i] = p;
     if (positive) positive[i] = p > 0;
+  }
+};
+
+/// p_i / a_i of a row whose softmin is s; 0 where f is not finite or the row has no partner.
+template <class T>
+struct MarginalRatioArgs {
+  const double *f, *s;
+  double eps;
+  T* ratio;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
+    const bool some = std::isfinite(f[i]) && !std::isinf(s[i]);
+    ratio[i] = some ? static_cast<T>(std::exp((f[i] - s[i]) / eps)) : T(0);
   }
 };
 
@@ -468,10 +523,13 @@ struct DebiasedGradientArgs {
   X(GridPointsArgs<T>)             \
   X(RowSumsArgs<T>)                \
   X(AddArgs<T>)                    \
-  X(FiniteArgs<T>)                 \
   X(RoundArgs<T>)                  \
+  X(RoundUpArgs<T>)                \
+  X(SplitArgs<T>)                  \
+  X(JoinArgs<T>)                   \
   X(ScaleRowsArgs<T>)              \
   X(RowMassArgs<T>)                \
+  X(MarginalRatioArgs<T>)          \
   X(CentreArgs<T>)                 \
   X(AverageArgs<T>)                \
   X(AddMeanArgs<T>)                \
@@ -487,6 +545,7 @@ struct DebiasedGradientArgs {
   MONGE_EACH_BODIES_OF(X, float)  \
   MONGE_EACH_BODIES_OF(X, double) \
   X(WidenArgs)                    \
+  X(FiniteArgs)                   \
   X(LookUpArgs)                   \
   X(LookUpRowsArgs)               \
   X(ParentBoxArgs)                \

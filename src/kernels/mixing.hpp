@@ -16,7 +16,7 @@ inline constexpr int kHistory = 20;
 template <class T>
 struct MovedArgs {
   VectorView<const T> weight;
-  const T* image;
+  const double* image;
   double *residual, *kept;
 
   MONGE_HOST_DEVICE void operator()(std::int64_t j) const {
@@ -41,38 +41,35 @@ struct HistoryDotsArgs {
 };
 
 /// out = feasible(sum of coefficient times column); stays where that is no finite number.
-template <class T>
 struct MixArgs {
   const double* columns;
   std::int64_t stride;
   int count;
   double coefficient[kHistory];
   Penalty penalty;
-  T* out;
+  double* out;
 
   MONGE_HOST_DEVICE void operator()(std::int64_t j) const {
     double sum = 0;
     for (int c = 0; c < count; ++c) sum += coefficient[c] * columns[c * stride + j];
-    if (std::isfinite(sum)) out[j] = static_cast<T>(penalty.feasible(sum));
+    if (std::isfinite(sum)) out[j] = penalty.feasible(sum);
   }
 };
 
 /// g moves on along the line from `before` through g, which becomes the next `before`.
-template <class T>
 struct ExtrapolateArgs {
   double factor;  // of g - before
   Penalty penalty;
-  T *before, *g;
+  double *before, *g;
 
   MONGE_HOST_DEVICE void operator()(std::int64_t j) const {
     const double at = g[j], next = penalty.feasible(at + factor * (at - before[j]));
-    before[j] = g[j];
-    if (std::isfinite(next)) g[j] = static_cast<T>(next);
+    before[j] = at;
+    if (std::isfinite(next)) g[j] = next;
   }
 };
 }  // namespace monge::kernels
 
-#define MONGE_MIXING_EACH_BODIES_OF(X, T) X(MovedArgs<T>) X(MixArgs<T>) X(ExtrapolateArgs<T>)
 #define MONGE_MIXING_EACH_BODIES(X) \
-  MONGE_MIXING_EACH_BODIES_OF(X, float) MONGE_MIXING_EACH_BODIES_OF(X, double)
+  X(MovedArgs<float>) X(MovedArgs<double>) X(MixArgs) X(ExtrapolateArgs)
 #define MONGE_MIXING_SUM_BODIES(X) X(HistoryDotsArgs)

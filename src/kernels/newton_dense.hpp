@@ -13,8 +13,7 @@ namespace monge::kernels {
 template <class T>
 struct TotalArgs {
   VectorView<const T> weight;
-  const T* g;
-  const double* s;
+  const double *g, *s;
   double eps;
   double* out;
 
@@ -29,8 +28,7 @@ struct TotalArgs {
 template <class T>
 struct RowResponseArgs {
   VectorView<const T> weight;
-  const T* f;
-  const double* s;
+  const double *f, *s;
   Penalty penalty;
   double eps;
   T* out;
@@ -69,17 +67,9 @@ struct OverWeightArgs {
     out[i] = weight[i] > 0 ? x[i] / weight[i] : T(0);
   }
 };
-
-template <class T>
-struct AsDoubleArgs {
-  VectorView<const T> from;
-  double* out;
-
-  MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] = from[i]; }
-};
 }  // namespace monge::kernels
 
 #define MONGE_DENSE_EACH_BODIES_OF(X, T) \
-  X(TotalArgs<T>) X(RowResponseArgs<T>) X(WeightedArgs<T>) X(OverWeightArgs<T>) X(AsDoubleArgs<T>)
+  X(TotalArgs<T>) X(RowResponseArgs<T>) X(WeightedArgs<T>) X(OverWeightArgs<T>)
 #define MONGE_DENSE_EACH_BODIES(X) \
   MONGE_DENSE_EACH_BODIES_OF(X, float) MONGE_DENSE_EACH_BODIES_OF(X, double)

@@ -1,4 +1,5 @@
-// pack: panels of points - center, formed in double and rounded once to T, zeros in the padding;
+// pack: panels in T of points in From, less the center, formed in double and rounded once, zeros in
+// the padding;
 // with norms for the product form. The product that makes a direction may be fused into the
 // difference; everything else has the same bits on every backend.
 #pragma once
@@ -13,14 +14,14 @@
 #include "monge/core/view.hpp"
 
 namespace monge::kernels {
-template <class T>
+template <class T, class From = T>
 struct PackArgs {
-  MatrixView<const T> points;  // any strides
-  const double* center;        // [dim]; null: nothing is subtracted
-  bool unit_length;            // directions: a point without one becomes the first axis
-  T* data;                     // panels [padded(n) * dim]
-  T* norms;                    // [padded(n)], see Panels; null: not wanted
-  T* inverse_length;           // unit_length: [n] 1/|x|, 0 without direction; else null
+  MatrixView<const From> points;  // any strides
+  const double* center;           // [dim]; null: nothing is subtracted
+  bool unit_length;               // directions: a point without one becomes the first axis
+  T* data;                        // panels [padded(n) * dim]
+  T* norms;                       // [padded(n)], see Panels; null: not wanted
+  T* inverse_length;              // unit_length: [n] 1/|x|, 0 without direction; else null
 };
 
 /// 1/|x_i|, without overflow on the way. Not a positive normal number of T: x_i has no direction.
@@ -45,16 +46,17 @@ MONGE_HOST_DEVICE bool has_direction(double inverse_length) {
 }
 
 namespace cpu {
-template <class T>
-void pack(const PackArgs<T>&, Exec&);
+template <class T, class From>
+void pack(const PackArgs<T, From>&, Exec&);
 }
 namespace cuda {
-template <class T>
-void pack(const PackArgs<T>&, Exec&);
+template <class T, class From>
+void pack(const PackArgs<T, From>&, Exec&);
 }
 
-template <class T>
-void pack(const PackArgs<T>& args, Exec& exec) {
+/// Of the same type, or of float in double.
+template <class T, class From = T>
+void pack(const PackArgs<T, From>& args, Exec& exec) {
   MONGE_ON(exec.device, pack(args, exec));
 }
 }  // namespace monge::kernels

@@ -1,11 +1,11 @@
 // softmin, the inner loop of every solver:
 //   out_i = -eps log sum_j exp((h_j - c_ij) / eps)
-// h_j = -inf removes column j; a row with no column left gets +inf. `shift`, where not null, is
+// h_j = -inf removes column j; a row with no column left gets +inf. What a sweep adds to a column,
+// h_j or h_j - |y_j|^2, is formed in double and rounded to T once. `shift`, where not null, is
 // the row's expected result (its previous potential): the sum is then taken relative to it with
 // no running maximum, and a row whose sum leaves [1e-18, 1e18] is redone with one.
 // Sums have type T over at most 1024 columns, blocks combine in double in ascending order, so
-// results depend on shape alone, never on threads. Results stay double: what a potential loses
-// when it is rounded to T is then seen by the residual instead of hidden from it.
+// results depend on shape alone, never on threads.
 #pragma once
 #include "kernels/backend.hpp"
 #include "kernels/pairs.hpp"
@@ -21,7 +21,7 @@ enum class Precision : std::uint8_t { accurate, fast, mixed };
 template <class T>
 struct SoftminArgs {
   Pairs<T> pairs;
-  const T* h;           // [padded(m)], -inf in the padding
+  const double* h;      // [padded(m)], -inf in the padding
   const double* shift;  // [n] or null; rounded to T inside
   double* out;          // [n]; may be shift
   double eps;           // > 0

@@ -1,7 +1,7 @@
 // The O(n) steps between two sweeps: bias, half-step, measures, and the steps that move both sides
-// of a pair together. None but measure() hands anything to the host, so that an iteration waits for
-// nothing between checks. Sums are double, over blocks of fixed size combined in order, so they
-// depend on n alone.
+// of a pair together. Potentials are double whatever T, the type of the problem, is. None but
+// measure() hands anything to the host, so that an iteration waits for nothing between checks. Sums
+// are double, over blocks of fixed size combined in order, so they depend on n alone.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -26,20 +26,20 @@ struct LogWeightArgs {
   }
 };
 
-/// h_j = g_j + eps log b_j in [0, n), rounded once; -inf in [n, padded(n)), and where g_j = +inf (a
-/// point without partner) or b_j = 0 (log_weight -inf).
-template <class T>
+/// h_j = g_j + eps log b_j in [0, n), rounded once to H; -inf in [n, padded(n)), and where g_j =
+/// +inf (a point without partner) or b_j = 0 (log_weight -inf).
+template <class H>
 struct BiasArgs {
-  const T* potential;
+  const double* potential;
   const double* log_weight;
   std::int64_t n;
   double eps;
-  T* h;
+  H* h;
 
   MONGE_HOST_DEVICE void operator()(std::int64_t j) const {
-    constexpr T kNone = -std::numeric_limits<T>::infinity();
-    const bool counts = j < n && potential[j] != -kNone;
-    h[j] = counts ? static_cast<T>(potential[j] + eps * log_weight[j]) : kNone;
+    constexpr H kNone = -std::numeric_limits<H>::infinity();
+    const bool counts = j < n && potential[j] != std::numeric_limits<double>::infinity();
+    h[j] = counts ? static_cast<H>(potential[j] + eps * log_weight[j]) : kNone;
   }
 };
 
@@ -60,7 +60,7 @@ struct ShiftArgs {
 template <class T>
 struct HalfStepArgs {
   const double* s;
-  T* f;
+  double* f;
   VectorView<const T> weight;  // read where omega > 1; its size is n
   double mass;                 // host: sum of the weights
   Penalty penalty;
@@ -68,14 +68,14 @@ struct HalfStepArgs {
   double eps, omega;
   // Where h is not null, the bias of the new f as well, as BiasArgs has it.
   const double* log_weight = nullptr;
-  T* h = nullptr;
+  double* h = nullptr;
 };
 
 /// What one side says about the pair, from s = softmin of the other potential at no extra pass:
 /// p_i = a_i exp((f_i - s_i) / eps + log_scale).
 template <class T>
 struct MeasureArgs {
-  const T* f;
+  const double* f;
   const double* s;  // null: only `dual` is wanted, log_mass is -inf
   VectorView<const T> weight;
   Penalty penalty;
@@ -95,7 +95,7 @@ struct Measures {
 /// One side of a pair, for the steps that move both.
 template <class T>
 struct MovedSide {
-  T* f;
+  double* f;
   double* s;  // softmin of the other side's potential: follows, so that it stays a good shift
   VectorView<const T> weight;
   double mass;  // host: sum of the weights
@@ -114,7 +114,7 @@ struct TranslateArgs {
 
 /// Both sides capped: f, g and the level rise together by l = eps/2 (log total_mass - log sum p),
 /// p that of `follow` as in MeasureArgs, until the plan carries the total mass; both s fall by l.
-/// level = rounded to T (level + l). Nothing where l is not finite.
+/// Nothing where l is not finite.
 template <class T>
 struct MatchMassArgs {
   MovedSide<T> lead, follow;
@@ -147,8 +147,8 @@ template <class T>
 void log_weights(const LogWeightArgs<T>& args, Exec& exec) {
   each(args, args.weight.size, exec);
 }
-template <class T>
-void bias(const BiasArgs<T>& args, Exec& exec) {
+template <class H>
+void bias(const BiasArgs<H>& args, Exec& exec) {
   each(args, padded(args.n), exec);
 }
 template <class T>

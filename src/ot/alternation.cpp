@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -26,14 +27,13 @@ typename Alternation<T>::Half Alternation<T>::make_half(const Problem<T>& proble
   half.penalty = penalty_of<T>(source ? problem.marginal_a() : problem.marginal_b());
   half.bounded = {bounds_, side, half.weight, half.penalty};
   const std::int64_t n = half.weight.size, padded = kernels::padded(n);
-  half.in_double = Buffer<double>(2 * n, exec.device);
-  half.softmin = half.in_double.data();
+  half.memory = Buffer<double>(padded + 3 * n, exec.device);
+  half.h = half.memory.data();
+  half.softmin = half.h + padded;
   half.log_weight = half.softmin + n;
-  half.in_type = Buffer<T>(padded + n, exec.device);
-  half.h = half.in_type.data();
-  half.potential = half.h + padded;
+  half.potential = half.log_weight + n;
   kernels::log_weights<T>({half.weight, half.log_weight}, exec);
-  kernels::each(kernels::FillArgs<T>{T(0), half.potential}, n, exec);
+  kernels::each(kernels::FillArgs<double>{0, half.potential}, n, exec);
   return half;
 }
 
@@ -65,7 +65,7 @@ void Alternation<T>::start(const Start<T>& start, Exec& exec) {
     level = -kInfinity;
     for (const auto& v : {start.f, start.g})
       for (const T u : on_host(v, exec)) level = std::max<double>(level, u);
-    level = std::isfinite(level) ? static_cast<T>(level) : 0;
+    if (!std::isfinite(level)) level = 0;
     level_ = filled(1, level, exec);
   }
   const auto take = [&](Half& half, VectorView<const T> from) {
@@ -84,16 +84,16 @@ void Alternation<T>::start(const Start<T>& start, Exec& exec) {
 template <class T>
 void Alternation<T>::mask(const Half& half, Exec& exec) {
   const bool source_leads = lead_.side == Side::source;
-  const T* const f = (source_leads ? lead_ : follow_).potential;
-  const T* const g = (source_leads ? follow_ : lead_).potential;
-  const auto [before, now] = op_.truncate(f, g, eps_, share_ * mass_, exec);
+  const auto [before, now] =
+      op_.truncate((source_leads ? lead_ : follow_).potential,
+                   (source_leads ? follow_ : lead_).potential, eps_, share_ * mass_, exec);
   if (&half == &follow_) lost_ = std::max(before, now);
 }
 
 template <class T>
 void Alternation<T>::need_bias(Half& half, Exec& exec) {
   if (!half.has_bias)
-    kernels::bias<T>({half.potential, half.log_weight, half.weight.size, eps_, half.h}, exec);
+    kernels::bias<double>({half.potential, half.log_weight, half.weight.size, eps_, half.h}, exec);
   half.has_bias = true;
 }
 
@@ -101,9 +101,9 @@ template <class T>
 void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
   if (op_.planted()) mask(half, exec);
   need_bias(from, exec);
-  last_absorbed_ = op_.softmin(half.side, from.h, half.has_softmin ? half.softmin : nullptr,
-                               half.softmin, eps_, exec);
-  absorbed_ += last_absorbed_;
+  half.absorbed = op_.softmin(half.side, from.h, half.has_softmin ? half.softmin : nullptr,
+                              half.softmin, eps_, exec);
+  absorbed_ += half.absorbed;
   half.has_softmin = true;
   half.bounded.swept(half.softmin);
   swept(exec);
@@ -120,12 +120,14 @@ void Alternation<T>::sweep(Half& half, Half& from, int k, TopLists& lists, Exec&
     lists.k = k;
     lists.columns = Buffer<std::int64_t>(n * k, exec.device);
     lists.weights = Buffer<T>(n * k, exec.device);
+    lists.h = padded_buffer<T>(from.weight.size, exec);
     lists.shift = Buffer<T>(n, exec.device);
   }
+  kernels::each(kernels::RoundArgs<T>{from.h, lists.h.data()}, lists.h.size(), exec);
   kernels::each(kernels::RoundArgs<T>{half.softmin, lists.shift.data()}, n, exec);
-  op_.top_k(half.side, from.h, lists.shift.data(), k, lists.columns.data(), lists.weights.data(),
-            half.softmin, eps_, exec);
-  last_absorbed_ = false;
+  op_.top_k(half.side, lists.h.data(), lists.shift.data(), k, lists.columns.data(),
+            lists.weights.data(), half.softmin, eps_, exec);
+  half.absorbed = false;
   swept(exec);
 }
 
@@ -139,16 +141,14 @@ void Alternation<T>::visit(int k, TopLists& lead, TopLists& follow, Exec& exec) 
 template <class T>
 void Alternation<T>::set_following(const double* g, const double* lead_softmin,
                                    const double* follow_softmin, Exec& exec) {
-  kernels::each(kernels::RoundArgs<T>{g, follow_.potential}, follow_.weight.size, exec);
-  const auto near = [&](Half& half, const double* softmin) {
-    copy(half.softmin, exec.device, softmin, exec.device,
-         half.weight.size * std::int64_t{sizeof(double)}, exec.stream);
-    half.has_softmin = true;
+  const auto take = [&](const double* from, double* to, std::int64_t n) {
+    copy(to, exec.device, from, exec.device, n * std::int64_t{sizeof(double)}, exec.stream);
   };
-  near(lead_, lead_softmin);
-  near(follow_, follow_softmin);
+  take(g, moved(), follow_.weight.size);
+  take(lead_softmin, lead_.softmin, lead_.weight.size);
+  take(follow_softmin, follow_.softmin, follow_.weight.size);
+  lead_.has_softmin = follow_.has_softmin = true;
   update(lead_, 1, false, exec);  // a mask is chosen by both
-  follow_.has_bias = false;
 }
 
 // The bias comes with the step, unless the potential still `moves`.
@@ -189,7 +189,7 @@ void Alternation<T>::sweep_following(Exec& exec) {
 // A kernel that no sweep could use says that the next would be no better.
 template <class T>
 void Alternation<T>::absorb(double passes, std::int64_t budget, bool rough, Exec& exec) {
-  if (last_absorbed_ && op_.kernel_serves(exec)) return;
+  if (follow_.absorbed && op_.kernel_serves(exec)) return;
   if (!(lead_.has_softmin || cold_)) return;
   if (absorbed_ == absorbed_before_) return op_.forget();
   if (op_.absorb(lead_.side, lead_.has_softmin ? lead_.softmin : nullptr, follow_.potential, eps_,
@@ -263,6 +263,7 @@ typename Alternation<T>::Check Alternation<T>::check(Exec& exec) {
   out.gap = lead.gap + follow.gap;
   out.truncation = lost_ == 0 ? 0 : lost_ / out.mass;
   if (out.mass > 0 && std::isfinite(out.mass)) mass_ = out.mass;
+  out.absorbed = lead_.absorbed && follow_.absorbed;
   out.finite = std::isfinite(residual) && std::isfinite(out.dual) && std::isfinite(out.mass);
   return out;
 }
@@ -275,13 +276,25 @@ double Alternation<T>::bound_gain() const {
 }
 
 template <class T>
-void Alternation<T>::copy_pair(const Check& check, Buffer<T>& f, Buffer<T>& g, Exec& exec) const {
-  const auto take = [&](const Half& half, Buffer<T>& out) {
-    assign<T>(out, {half.potential, half.weight.size, 1, exec.device}, exec);
-    kernels::shift(out.data(), out.size(), check.mass_shift, exec);
-  };
-  take(lead_, lead_.side == Side::source ? f : g);
-  take(follow_, lead_.side == Side::source ? g : f);
+void Alternation<T>::copy_pair(const Check& check, SplitPair<T>& to, Exec& exec) const {
+  for (const Half* half : {&lead_, &follow_})
+    to.take(half->side, half->potential, half->weight.size, check.mass_shift, exec);
+}
+
+template <class T>
+typename Alternation<T>::InType Alternation<T>::in_type(const Half& half, Exec& exec) const {
+  if constexpr (std::is_same_v<T, double>) {
+    return {{}, half.h, half.potential};
+  } else {
+    const std::int64_t n = half.weight.size, padded = kernels::padded(n);
+    InType out{Buffer<T>(padded + n, exec.device), nullptr, nullptr};
+    T *const h = out.owned.data(), *const potential = h + padded;
+    kernels::each(kernels::RoundArgs<T>{half.h, h}, padded, exec);
+    kernels::each(kernels::RoundArgs<T>{half.potential, potential}, n, exec);
+    out.h = h;
+    out.potential = potential;
+    return out;
+  }
 }
 
 template class Alternation<float>;

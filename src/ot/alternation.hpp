@@ -6,6 +6,7 @@
 #include "monge/ot/sinkhorn.hpp"
 #include "ot/bounds.hpp"
 #include "ot/operator.hpp"
+#include "ot/split_pair.hpp"
 
 namespace monge {
 /// State of one solve at one epsilon after another. An iteration is
@@ -22,8 +23,7 @@ class Alternation {
   void start(const Start<T>& start, Exec& exec);
   void set_epsilon(double eps) {
     eps_ = eps;
-    lead_.has_bias = follow_.has_bias = false;
-    last_absorbed_ = false;
+    lead_.has_bias = follow_.has_bias = lead_.absorbed = follow_.absorbed = false;
     absorbed_before_ = -1;
   }
   double epsilon() const { return eps_; }
@@ -45,12 +45,13 @@ class Alternation {
     double mass_shift;      // what both potentials gain to meet the total mass, and
     double level;           // the level with it; 0 where there is none
     double truncation;      // what the marginals may have lost to a mask, over the mass
+    bool absorbed;          // both sweeps read a kernel
     bool finite;
   };
   Check check(Exec& exec);
 
   /// Copies the pair of `check` (with its mass shift) out, in the order source, target.
-  void copy_pair(const Check& check, Buffer<T>& f, Buffer<T>& g, Exec& exec) const;
+  void copy_pair(const Check& check, SplitPair<T>& to, Exec& exec) const;
   /// Between two iterations or sweep_following() and follow(): has the operator absorb the pair,
   /// where `passes` more at this epsilon repay it and none that it keeps is near enough; `rough` as
   /// the operator has it.
@@ -60,12 +61,13 @@ class Alternation {
   struct TopLists {
     int k = 0;
     Buffer<std::int64_t> columns;
-    Buffer<T> weights, shift;
+    Buffer<T> weights;
+    Buffer<T> h, shift;  // that they were found by
   };
   /// lead(1) and sweep_following(), with the best entries of every row; afterwards check() is
   /// known.
   void visit(int k, TopLists& lead, TopLists& follow, Exec& exec);
-  /// The following potential, rounded to T, and about what the two sweeps to come will give.
+  /// The following potential, and about what the two sweeps to come will give.
   void set_following(const double* g, const double* lead_softmin, const double* follow_softmin,
                      Exec& exec);
 
@@ -77,32 +79,37 @@ class Alternation {
     VectorView<const T> weight;
     double mass = 0;
     kernels::Penalty penalty;
-    // Two arrays share a Buffer: on a GPU making and freeing one costs as much as a small sweep.
-    Buffer<double> in_double;
-    Buffer<T> in_type;
-    double *softmin, *log_weight;  // [n]
-    T *h, *potential;              // [padded(n)], [n]
+    // Arrays share a Buffer: on a GPU making and freeing one costs as much as a small sweep.
+    Buffer<double> memory;
+    double *h, *softmin, *log_weight, *potential;  // [padded(n)], [n] each
 
     kernels::MovedSide<T> moved() { return {potential, softmin, weight, mass, penalty}; }
     BoundedSide<T> bounded;    // its lines with lower bounds
     bool has_softmin = false;  // an earlier softmin is a shift for the next
     bool has_bias = false;     // h is that of the potential
+    bool absorbed = false;     // the softmin was read from a kernel
   };
   const Half& leading() const { return lead_; }
   const Half& following() const { return follow_; }
   /// The following potential, for whoever moves it beyond its own steps.
-  T* moved() {
+  double* moved() {
     follow_.has_bias = false;
     return follow_.potential;
   }
   /// It becomes g again.
-  void put_back(const Buffer<T>& g, Exec& exec) {
-    copy(moved(), exec.device, g.data(), exec.device, g.size() * std::int64_t{sizeof(T)},
+  void put_back(const Buffer<double>& g, Exec& exec) {
+    copy(moved(), exec.device, g.data(), exec.device, g.size() * std::int64_t{sizeof(double)},
          exec.stream);
   }
   /// Whether a free level moves with the potentials: then the following one alone is no state.
   bool has_level() const { return level_.size() > 0; }
   const Operator<T>& op() const { return op_; }
+  /// h and potential of a side for the verbs that take them in T, each rounded once.
+  struct InType {
+    Buffer<T> owned;  // of float
+    const T *h, *potential;
+  };
+  InType in_type(const Half& half, Exec& exec) const;
   /// Sweeps that another verb has made.
   void swept(Exec& exec, std::int64_t count = 1) { exec.state.passes = passes_ += count; }
 
@@ -127,8 +134,7 @@ class Alternation {
   Buffer<double> level_;  // [1] of a total mass with both sides capped, where the data are
   Half lead_, follow_;
   std::int64_t passes_ = 0, absorbed_ = 0;
-  std::int64_t absorbed_before_ = -1;  // the last kernel; -1: there was none
-  bool last_absorbed_ = false;
+  std::int64_t absorbed_before_ = -1;       // the last kernel; -1: there was none
   double share_ = 0, mass_ = 0, lost_ = 0;  // of a planted operator; lost_ is that of the pair
 };
 }  // namespace monge

@@ -38,7 +38,7 @@ std::vector<double> solved(std::vector<double> g, std::vector<double> b) {
 }  // namespace
 
 template <class T>
-void Anderson<T>::before(const T* g, Exec& exec) {
+void Anderson<T>::before(const double* g, Exec& exec) {
   const std::int64_t n = weight_.size;
   if (window_ == 0) {
     window_ = n > kManyPoints ? kShortHistory : kernels::kHistory;
@@ -47,8 +47,8 @@ void Anderson<T>::before(const T* g, Exec& exec) {
     gram_.resize(static_cast<std::size_t>(window_) * window_);
   }
   ++steps_;
-  const VectorView<const T> from(g, n, 1, exec.device);
-  kernels::each(kernels::AsDoubleArgs<T>{from, residuals_.data() + newest() * n}, n, exec);
+  copy(residuals_.data() + newest() * n, exec.device, g, exec.device,
+       n * std::int64_t{sizeof(double)}, exec.stream);
 }
 
 template <class T>
@@ -82,7 +82,7 @@ std::vector<double> Anderson<T>::coefficients() const {
 }
 
 template <class T>
-void Anderson<T>::after(T* g, Exec& exec) {
+void Anderson<T>::after(double* g, Exec& exec) {
   const std::int64_t n = weight_.size;
   kernels::each(kernels::MovedArgs<T>{weight_, g, residuals_.data() + newest() * n,
                                       images_.data() + newest() * n},
@@ -90,7 +90,7 @@ void Anderson<T>::after(T* g, Exec& exec) {
   remember(exec);
   const std::vector<double> alpha = coefficients();
   if (alpha.empty()) return forget();
-  kernels::MixArgs<T> mix{images_.data(), n, count(), {}, penalty_, g};
+  kernels::MixArgs mix{images_.data(), n, count(), {}, penalty_, g};
   std::copy(alpha.begin(), alpha.end(), mix.coefficient);
   kernels::each(mix, n, exec);
 }

@@ -19,9 +19,9 @@ class Anderson {
       : weight_(weight), penalty_(penalty) {}
 
   /// Before the step that takes g to its image.
-  void before(const T* g, Exec& exec);
+  void before(const double* g, Exec& exec);
   /// After it: g, the image, becomes the mix.
-  void after(T* g, Exec& exec);
+  void after(double* g, Exec& exec);
   void forget() { steps_ = 0; }
   bool empty() const { return steps_ == 0; }
 

@@ -100,9 +100,8 @@ std::shared_ptr<const BoundEntries> checked_bounds(const Problem<T>& problem,
   return out;
 }
 
-template <class T>
-std::vector<ActiveBound> active_bounds(const BoundEntries* entries, const T* f, const T* g,
-                                       double eps) {
+std::vector<ActiveBound> active_bounds(const BoundEntries* entries, const double* f,
+                                       const double* g, double eps) {
   std::vector<ActiveBound> out;
   if (!entries) return out;
   for (const BoundEntry& e : entries->by_row) {
@@ -121,7 +120,8 @@ double dual_gain(const std::vector<ActiveBound>& active) {
 
 template <class T>
 std::vector<typename BoundedSide<T>::Term> BoundedSide<T>::terms(const BoundEntries::Line& line,
-                                                                 const T* other, double eps) const {
+                                                                 const double* other,
+                                                                 double eps) const {
   std::vector<Term> out;
   for (std::int64_t e = line.first; e < line.last; ++e) {
     const BoundEntry& entry = entries_->entries(side_)[e];
@@ -143,7 +143,7 @@ void BoundedSide<T>::swept(const double* softmin) {
 // from below 0 to at least 0 at the step without bounds. Newton's steps, halving where one leaves
 // the bracket.
 template <class T>
-void BoundedSide<T>::step(T* own, const T* other, double eps) const {
+void BoundedSide<T>::step(double* own, const double* other, double eps) const {
   if (!entries_) return;
   using Kind = kernels::Penalty::Kind;
   const bool kl = penalty_.kind == Kind::kl;
@@ -188,12 +188,13 @@ void BoundedSide<T>::step(T* own, const T* other, double eps) const {
         off = excess(f);
       }
     }
-    own[lines[l].at] = static_cast<T>(penalty_.feasible(f));
+    own[lines[l].at] = penalty_.feasible(f);
   }
 }
 
 template <class T>
-void BoundedSide<T>::cover(const T* own, const T* other, double eps, double* softmin) const {
+void BoundedSide<T>::cover(const double* own, const double* other, double eps,
+                           double* softmin) const {
   if (!entries_) return;
   const auto& lines = entries_->lines(side_);
   for (std::size_t l = 0; l < lines.size(); ++l) {
@@ -221,12 +222,10 @@ HeldBounds lower_bounds(const Problem<T>& problem) {
   return out;
 }
 
-#define MONGE_INSTANTIATE(T)                                                               \
-  template std::shared_ptr<const BoundEntries> checked_bounds(const Problem<T>&,           \
-                                                              const LowerBounds&);         \
-  template std::vector<ActiveBound> active_bounds(const BoundEntries*, const T*, const T*, \
-                                                  double);                                 \
-  template HeldBounds lower_bounds(const Problem<T>&);                                     \
+#define MONGE_INSTANTIATE(T)                                                       \
+  template std::shared_ptr<const BoundEntries> checked_bounds(const Problem<T>&,   \
+                                                              const LowerBounds&); \
+  template HeldBounds lower_bounds(const Problem<T>&);                             \
   template class BoundedSide<T>;
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)

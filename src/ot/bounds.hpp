@@ -44,9 +44,8 @@ struct ActiveBound {
   double excess() const { return bound - free; }
 };
 /// By row, then column; f and g adjacent, on the CPU. Null entries: none.
-template <class T>
-std::vector<ActiveBound> active_bounds(const BoundEntries* entries, const T* f, const T* g,
-                                       double eps);
+std::vector<ActiveBound> active_bounds(const BoundEntries* entries, const double* f,
+                                       const double* g, double eps);
 /// sum L log(L / P0) over them: what the dual gains, over epsilon, once its mass is that of P.
 double dual_gain(const std::vector<ActiveBound>& active);
 
@@ -62,16 +61,16 @@ class BoundedSide {
   /// After a sweep: keeps what it found for step().
   void swept(const double* softmin);
   /// own[line] = the potential that is best against `other`, from what swept() kept.
-  void step(T* own, const T* other, double eps) const;
+  void step(double* own, const double* other, double eps) const;
   /// softmin[line] = the s at which a exp((own - s) / eps) is the line's mass with its bounds, so
   /// that every measure of the side holds.
-  void cover(const T* own, const T* other, double eps, double* softmin) const;
+  void cover(const double* own, const double* other, double eps, double* softmin) const;
 
  private:
   struct Term {
     double bound, log_unit;  // P0 = exp(log_unit + own / eps)
   };
-  std::vector<Term> terms(const BoundEntries::Line& line, const T* other, double eps) const;
+  std::vector<Term> terms(const BoundEntries::Line& line, const double* other, double eps) const;
 
   const BoundEntries* entries_ = nullptr;
   Side side_ = Side::source;

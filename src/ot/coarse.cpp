@@ -92,7 +92,8 @@ void Coarse<T>::build(Alternation<T>& alternation, Exec& exec) {
   kernels::each(kernels::RowResponseArgs<T>{rows.weight, rows.potential, rows.softmin, rows.penalty,
                                             alternation.epsilon(), response.data()},
                 n, exec);
-  alternation.op().apply(rows.side, columns.h, rows.potential, kernels::Weighting::plain,
+  const auto own = alternation.in_type(rows, exec), from = alternation.in_type(columns, exec);
+  alternation.op().apply(rows.side, from.h, own.potential, kernels::Weighting::plain,
                          {basis_.data(), size_, k, k, 1, exec.device}, images.data(),
                          alternation.epsilon(), exec);
   alternation.swept(exec, 1 + (k + 31) / 32);
@@ -111,8 +112,7 @@ void Coarse<T>::build(Alternation<T>& alternation, Exec& exec) {
 }
 
 template <class T>
-template <class Out>
-void Coarse<T>::add(const double* r, const kernels::Penalty& penalty, Out* z, Exec& exec) const {
+void Coarse<T>::add(const double* r, const kernels::Penalty& penalty, double* z, Exec& exec) const {
   using Dots = kernels::BasisDotsArgs<T>;
   std::vector<double> dots(columns_);
   for (int first = 0; first < columns_; first += Dots::kColumns) {
@@ -120,7 +120,7 @@ void Coarse<T>::add(const double* r, const kernels::Penalty& penalty, Out* z, Ex
     for (int c = 0; c < Dots::kColumns && first + c < columns_; ++c)
       dots[first + c] = part.value[c];
   }
-  kernels::AddBasisArgs<T, Out> add{basis_.data(), columns_, {}, penalty, z};
+  kernels::AddBasisArgs<T> add{basis_.data(), columns_, {}, penalty, z};
   for (int c = 0; c < columns_; ++c)
     for (int e = 0; e < columns_; ++e)
       add.coefficient[c] += correction_[c * columns_ + e] * dots[e];
@@ -129,7 +129,4 @@ void Coarse<T>::add(const double* r, const kernels::Penalty& penalty, Out* z, Ex
 
 template class Coarse<float>;
 template class Coarse<double>;
-template void Coarse<float>::add(const double*, const kernels::Penalty&, float*, Exec&) const;
-template void Coarse<float>::add(const double*, const kernels::Penalty&, double*, Exec&) const;
-template void Coarse<double>::add(const double*, const kernels::Penalty&, double*, Exec&) const;
 }  // namespace monge

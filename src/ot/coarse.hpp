@@ -22,12 +22,11 @@ class Coarse {
   void build(Alternation<T>& alternation, Exec& exec);
   /// Between the two: what the plain step to come leaves to be corrected by after().
   void before(const Alternation<T>& alternation, Exec& exec);
-  void after(T* g, const kernels::Penalty& penalty, Exec& exec) const {
+  void after(double* g, const kernels::Penalty& penalty, Exec& exec) const {
     add(residual_.data(), penalty, g, exec);
   }
-  /// z += Z (Ac^-1 - Dc^-1) Z^T r, kept feasible; Out is T or double.
-  template <class Out>
-  void add(const double* r, const kernels::Penalty& penalty, Out* z, Exec& exec) const;
+  /// z += Z (Ac^-1 - Dc^-1) Z^T r, kept feasible.
+  void add(const double* r, const kernels::Penalty& penalty, double* z, Exec& exec) const;
 
   /// Up to this dimension cells are few.
   static constexpr std::int64_t kDimension = 3;

@@ -43,7 +43,7 @@ bool begins_in_float(const Problem<double>& problem, const Operator<double>& op,
          !problem.total_mass() && !op.planted() &&
          std::holds_alternative<PointCloud<double>>(problem.geometry()) &&
          op.range() > kLeastRange && op.max_cost() < kMostRange &&
-         op.reach_in_float(o.epsilon).floor < kFarFloor;
+         op.reach_in_float(o.epsilon, false).floor < kFarFloor;
 }
 
 SinkhornResult<float> solve_in_float(const Problem<double>& problem, const Operator<double>& op,
@@ -67,8 +67,8 @@ SinkhornResult<float> solve_in_float(const Problem<double>& problem, const Opera
                               problem.marginal_a(), problem.marginal_b(),
                               {{}, problem.mass_tolerance() + rounding, exec.stream});
   SinkhornOptions how = options;
-  const Reach reach = op.reach_in_float(options.epsilon);
-  how.tolerance = std::max(options.tolerance / 2, reach.predicted() / 2);
+  const Reach reach = op.reach_in_float(options.epsilon, false);
+  how.tolerance = std::max(options.tolerance / 2, reach.predicted());
   how.max_iterations = options.max_iterations - 2;
   how.verify = false;
   // What hardly falls where rounding may be all that is left is double's to find.

@@ -17,6 +17,7 @@
 #include "ot/packing.hpp"
 #include "ot/penalty.hpp"
 #include "ot/pyramid.hpp"
+#include "ot/split_pair.hpp"
 
 namespace monge {
 namespace {
@@ -170,10 +171,11 @@ template <class T, class Sweep>
 Initial<T> extended(const Problem<T>& problem, Side side, const SinkhornResult<T>& solved,
                     const Buffer<T>& weights, double eps, const Sweep& sweep, double passes,
                     std::string why, Exec& exec) {
-  const Buffer<T>& known = side == Side::source ? solved.g : solved.f;
+  const auto known = side == Side::source ? joined(solved.g, solved.g_rest, exec)
+                                          : joined(solved.f, solved.f_rest, exec);
   const auto log_weight = log_weights(weights.view(), exec);
-  auto h = padded_buffer<T>(known.size(), exec);
-  kernels::bias<T>({known.data(), log_weight.data(), known.size(), eps, h.data()}, exec);
+  auto h = padded_buffer<double>(known.size(), exec);
+  kernels::bias<double>({known.data(), log_weight.data(), known.size(), eps, h.data()}, exec);
   Buffer<double> s(side == Side::source ? problem.n() : problem.m(), exec.device);
   sweep(h.data(), s.data());
   return {proxed(s, problem, side, solved.report.mass_level, eps, exec),
@@ -216,7 +218,7 @@ Initial<T> subsampled(const Problem<T>& problem, const Operator<T>& op, Side sid
   const double k = static_cast<double>(x.weights.size()), l = static_cast<double>(y.weights.size());
   auto out = extended(
       problem, side, solved, others.weights, how.epsilon,
-      [&](const T* h, double* s) { between.softmin(side, h, nullptr, s, how.epsilon, exec); },
+      [&](const double* h, double* s) { between.softmin(side, h, nullptr, s, how.epsilon, exec); },
       sampled * k * l / all,
       std::to_string(x.weights.size()) + " and " + std::to_string(y.weights.size()) + " points",
       exec);
@@ -246,7 +248,7 @@ Initial<T> coarse(const Problem<T>& problem, Side side, const SinkhornOptions& o
   const LatticeSweep<T> between(both, exec);
   auto out = extended(
       problem, side, solved, side == Side::source ? b : a, how.epsilon,
-      [&](const T* h, double* s) {
+      [&](const double* h, double* s) {
         between.softmin(side, h, s, how.epsilon, swept_in(how.precision), exec);
       },
       passes_of(solved.report) * sweep_terms(cells.lattice) / sweep_terms(fine),

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <type_traits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -292,9 +293,15 @@ typename LatticeSweep<T>::Averages LatticeSweep<T>::sweep(Side rows, const T* h,
 }
 
 template <class T>
-void LatticeSweep<T>::softmin(Side rows, const T* h, double* out, double eps,
+void LatticeSweep<T>::softmin(Side rows, const double* h, double* out, double eps,
                               kernels::Precision precision, Exec& exec) const {
-  sweep(rows, h, out, {}, eps, precision, exec);
+  if constexpr (std::is_same_v<T, double>) {
+    sweep(rows, h, out, {}, eps, precision, exec);
+  } else {
+    Buffer<T> rounded(grids_[rows == Side::source ? 1 : 0].size(), exec.device);
+    kernels::each(kernels::RoundArgs<T>{h, rounded.data()}, rounded.size(), exec);
+    sweep(rows, rounded.data(), out, {}, eps, precision, exec);
+  }
 }
 
 template <class T>

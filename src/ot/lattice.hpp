@@ -49,7 +49,7 @@ class LatticeSweep {
   LatticeSweep(const Lattice<T>& lattice, Exec& exec);
 
   // The verbs of Operator, with their arguments.
-  void softmin(Side rows, const T* h, double* out, double eps, kernels::Precision precision,
+  void softmin(Side rows, const double* h, double* out, double eps, kernels::Precision precision,
                Exec& exec) const;
   void apply(Side rows, const T* h, const T* shift, kernels::Weighting weighting,
              MatrixView<const T> v, T* out, double eps, Exec& exec) const;

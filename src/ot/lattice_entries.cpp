@@ -11,10 +11,7 @@ namespace monge {
 namespace {
 template <class T>
 Buffer<double> as_double(const T* values, std::int64_t size, Exec& exec) {
-  Buffer<double> out(size, exec.device);
-  const VectorView<const T> from(values, size, 1, exec.device);
-  kernels::each(kernels::AsDoubleArgs<T>{from, out.data()}, size, exec);
-  return out;
+  return in_double(VectorView<const T>(values, size, 1, exec.device), exec);
 }
 
 /// Of an array whose axes before k are columns and those behind it rows.
@@ -67,7 +64,9 @@ void LatticeSweep<T>::top_k(Side rows, const T* h, const T* shift, int k, std::i
       kernels::ScoreListArgs<T>{
           found.scores.data(), found.columns.data(), {shift, eps}, n, k, columns, weights},
       n * k, exec);
-  if (softmin) this->softmin(rows, h, softmin, eps, kernels::Precision::accurate, exec);
+  if (!softmin) return;
+  const auto wide = as_double(h, grids_[1 - to].size(), exec);
+  this->softmin(rows, wide.data(), softmin, eps, kernels::Precision::accurate, exec);
 }
 
 template <class T>

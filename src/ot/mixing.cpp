@@ -50,7 +50,7 @@ void Mixing<T>::follow(double omega) {
   if (corrects_) coarse_->before(alternation_, exec_);
   alternation_.follow(1, exec_);
   const auto& side = alternation_.following();
-  assign<T>(plain_, {side.potential, side.weight.size, 1, exec_.device}, exec_);
+  assign<double>(plain_, {side.potential, side.weight.size, 1, exec_.device}, exec_);
   if (corrects_) coarse_->after(alternation_.moved(), side.penalty, exec_);
   history_.after(alternation_.moved(), exec_);
 }

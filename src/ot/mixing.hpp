@@ -39,7 +39,7 @@ class Mixing {
   Exec& exec_;
   Anderson<T> history_;
   std::optional<Coarse<T>> coarse_;
-  Buffer<T> plain_;                                         // of the last mix
+  Buffer<double> plain_;                                    // of the last mix
   double dual_ = -std::numeric_limits<double>::infinity();  // of the pair that was mixed from
   int undone_ = 0;
   bool mixes_ = false, corrects_ = false;

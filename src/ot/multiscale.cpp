@@ -203,8 +203,10 @@ class Cascade {
     const auto at = pack<T>({points.data(), n, dim_, dim_, 1, exec_.device}, {}, exec_);
     const auto from = pack(level.forest->of(other(rows)).points(), {}, exec_);
     const auto log_weight = log_weights(source ? level.problem->b() : level.problem->a(), exec_);
-    auto h = padded_buffer<T>(across.size(), exec_);
-    kernels::bias<T>({across.data(), log_weight.data(), across.size(), eps, h.data()}, exec_);
+    const auto potential = in_double(across.view(), exec_);
+    auto h = padded_buffer<double>(across.size(), exec_);
+    kernels::bias<double>({potential.data(), log_weight.data(), across.size(), eps, h.data()},
+                          exec_);
     Buffer<double> s(n, exec_.device);
     kernels::each(kernels::OfCellArgs<T>{own.data(), times, s.data()}, n, exec_);
     const auto lists = mask.repeated(rows, times, (n + kRowBlock - 1) / kRowBlock, exec_);
@@ -221,7 +223,7 @@ class Cascade {
     Buffer<T> ordered(n, exec_.device), out(n, exec_.device);
     kernels::half_step<T>(
         {.s = s.data(),
-         .f = ordered.data(),
+         .f = s.data(),
          .weight = {nullptr, n},  // a plain step reads no weight
          .mass = 0,
          .penalty = penalty_of<T>(source ? problem.marginal_a() : problem.marginal_b(),
@@ -229,6 +231,7 @@ class Cascade {
          .eps = eps,
          .omega = 1},
         exec_);
+    kernels::each(kernels::RoundArgs<T>{s.data(), ordered.data()}, n, exec_);
     kernels::each(kernels::ScatterArgs<T>{ordered.data(), 1, tree.order(), out.data()}, n, exec_);
     return out;
   }

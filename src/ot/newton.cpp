@@ -5,12 +5,6 @@
 
 namespace monge {
 template <class T>
-Buffer<double> potential_in_double(const Alternation<T>& alternation, Exec& exec) {
-  const auto& side = alternation.following();
-  return in_double<T>({side.potential, side.weight.size, 1, exec.device}, exec);
-}
-
-template <class T>
 DenseModel<T>::DenseModel(Alternation<T>& alternation, const Coarse<T>* coarse, Exec& exec)
     : alternation_(alternation), coarse_(coarse), weight_(in_double(columns().weight, exec)) {
   for (Buffer<T>* v : {&response_, &on_rows_}) *v = Buffer<T>(rows().weight.size, exec.device);
@@ -21,7 +15,8 @@ template <class T>
 void DenseModel<T>::respond(const kernels::ResponseArgs& args, Exec& exec) {
   const double eps = alternation_.epsilon();
   kernels::make_trial(args, exec);
-  kernels::each(kernels::RoundArgs<T>{args.g, alternation_.moved()}, columns().weight.size, exec);
+  copy(alternation_.moved(), exec.device, args.g, exec.device,
+       columns().weight.size * std::int64_t{sizeof(double)}, exec.stream);
   alternation_.lead(1, exec);
   alternation_.sweep_following(exec);
   kernels::each(
@@ -42,7 +37,8 @@ template <class T>
 void DenseModel<T>::apply(const typename Alternation<T>::Half& side,
                           const typename Alternation<T>::Half& from, kernels::Weighting weighting,
                           const Buffer<T>& x, Buffer<T>& out, Exec& exec) {
-  alternation_.op().apply(side.side, from.h, side.potential, weighting,
+  alternation_.op().apply(side.side, alternation_.in_type(from, exec).h,
+                          alternation_.in_type(side, exec).potential, weighting,
                           {x.data(), x.size(), 1, 1, 1, exec.device}, out.data(),
                           alternation_.epsilon(), exec);
   alternation_.swept(exec);
@@ -89,10 +85,6 @@ bool DenseModel<T>::projects() const {
   return rows().penalty.kind == Kind::balanced && columns().penalty.kind == Kind::balanced;
 }
 
-#define MONGE_INSTANTIATE(T)    \
-  template class DenseModel<T>; \
-  template Buffer<double> potential_in_double(const Alternation<T>&, Exec&);
-MONGE_INSTANTIATE(float)
-MONGE_INSTANTIATE(double)
-#undef MONGE_INSTANTIATE
+template class DenseModel<float>;
+template class DenseModel<double>;
 }  // namespace monge

@@ -36,8 +36,4 @@ class DenseModel {
   Buffer<T> on_rows_, on_columns_, result_;
   double dual_ = 0;
 };
-
-/// Where the following side of `alternation` stands.
-template <class T>
-Buffer<double> potential_in_double(const Alternation<T>& alternation, Exec& exec);
 }  // namespace monge

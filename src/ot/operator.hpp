@@ -35,13 +35,14 @@ constexpr kernels::Precision swept_in(Precision precision) {
 
 /// What rounding lets a solve reach, as L1 marginal errors (docs/numerics.md).
 struct Reach {
-  double floor;  // below which rounding of scores keeps it from going
-  double
-      hidden;  // that rounding of the exponentials hides from it, as it measures by the same ones
+  double floor;   // below which rounding keeps it from going
+  double hidden;  // that it cannot see, as it measures by the sweeps that it solves with
+  /// What an error that was measured may be.
+  double shown(double error) const { return std::max(error, hidden); }
   double predicted() const { return std::max(floor, hidden); }
   /// An error that stands still below it has met its floor.
   double flat_below() const { return std::max(4 * floor, hidden); }
-  bool meets(double error, double tolerance) const { return std::max(error, hidden) <= tolerance; }
+  bool meets(double error, double tolerance) const { return shown(error) <= tolerance; }
 };
 
 template <class T>
@@ -68,8 +69,9 @@ class Operator {
   /// annealing starts and what the precision floor is predicted from.
   double needed_cost() const { return needed_cost_; }
   double range() const { return std::min(max_cost_, needed_cost_) - min_cost_; }
-  Reach reach(double eps) const;
-  Reach reach_in_float(double eps) const;
+  /// Of a solve whose sweeps read a kernel (`absorbed`), or compute scores.
+  Reach reach(double eps, bool absorbed) const;
+  Reach reach_in_float(double eps, bool absorbed) const;
   /// The precision of softmin from now on; fast only where the operator was made so.
   void sweep_in(kernels::Precision precision) { precision_ = precision; }
   /// Estimate of the relative error of transport weights by one softmin at precision fast; else 0.
@@ -79,8 +81,13 @@ class Operator {
   /// fit the budget and `passes` of them are predicted to repay it; false where it is not worth a
   /// try. f = softmin(g) is that of side `rows`; null: of g = 0, at its least. What was kept goes.
   /// `rough`: in float where double does not fit; its sums have float's rounding then.
-  bool absorb(Side rows, const double* f, const T* g, double eps, double passes,
+  bool absorb(Side rows, const double* f, const double* g, double eps, double passes,
               std::int64_t budget, Exec& exec, bool rough = false);
+  /// Whether absorb() has room for a kernel in T.
+  bool may_absorb(std::int64_t budget) const {
+    return !lattice_ && !planted() &&
+           n_ * kernels::padded(m_) <= budget / static_cast<std::int64_t>(sizeof(T));
+  }
   bool is_rough() const { return kernel_ && kernel_->rough.size() > 0; }
   void forget() { kernel_ = nullptr; }
   /// Whether the sweeps since absorb() found K of use: none on a GPU redid many rows. May wait.
@@ -96,7 +103,7 @@ class Operator {
   };
   /// Has the sweeps of a planted operator at eps leave out what the pair (f, g) of source and
   /// target allows: by the mask that is there while it loses at most `budget`, else by a new one.
-  Losses truncate(const T* f, const T* g, double eps, double budget, Exec& exec);
+  Losses truncate(const double* f, const double* g, double eps, double budget, Exec& exec);
   /// Of all pairs, those that are swept.
   double kept() const { return mask_ ? mask_->kept() : 1; }
 
@@ -105,7 +112,7 @@ class Operator {
   // A lattice answers moments and pairs, and new points, as the cloud of its points, streamed;
   // NotAvailable where an axis is periodic.
   /// Returns whether it read an absorbed kernel.
-  bool softmin(Side rows, const T* h, const double* shift, double* out, double eps,
+  bool softmin(Side rows, const double* h, const double* shift, double* out, double eps,
                Exec& exec) const;
   void apply(Side rows, const T* h, const T* shift, kernels::Weighting weighting,
              MatrixView<const T> v, T* out, double eps, Exec& exec) const;  // v empty: ones
@@ -170,6 +177,9 @@ class Operator {
   Box box_a_, box_b_;                             // of the points of positive weight
   Box extent_;                                    // of every point of both sides
   std::shared_ptr<const PackedPoints<T>> source_, target_;
+  MatrixView<const T> given_source_, given_target_;  // the caller's points
+  std::shared_ptr<const LatticePoints<T>>
+      made_;  // what they are where a lattice is swept as a cloud
   MatrixView<const T> matrix_;
   std::int64_t n_ = 0, m_ = 0;
   bool exponents_ = false;  // norms are there for softmin alone, where exponents are small enough

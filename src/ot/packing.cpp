@@ -109,8 +109,9 @@ std::vector<double> common_center(const kernels::PointsReport& x, const kernels:
   return center;
 }
 
-template <class T>
-PackedPoints<T> pack(MatrixView<const T> points, const Packing& how, Exec& exec) {
+namespace {
+template <class T, class From>
+PackedPoints<T> packed_in(MatrixView<const From> points, const Packing& how, Exec& exec) {
   const std::int64_t padded = kernels::padded(points.rows);
   const std::int64_t norms_at = padded * points.cols,
                      lengths_at = norms_at + (how.norms ? padded : 0);
@@ -123,22 +124,34 @@ PackedPoints<T> pack(MatrixView<const T> points, const Packing& how, Exec& exec)
   T* const lengths = how.unit_length ? data + lengths_at : nullptr;
   packed.norms = norms;
   packed.inverse_length = lengths;
-  kernels::pack<T>({.points = points,
-                    .center = how.center,
-                    .unit_length = how.unit_length,
-                    .data = data,
-                    .norms = norms,
-                    .inverse_length = lengths},
-                   exec);
+  kernels::pack<T, From>({.points = points,
+                          .center = how.center,
+                          .unit_length = how.unit_length,
+                          .data = data,
+                          .norms = norms,
+                          .inverse_length = lengths},
+                         exec);
   if (!how.split) return packed;
   packed.split = Buffer<std::byte>(kernels::split_size(packed.panels(), exec), exec.device);
   if (packed.split.size()) kernels::split(packed.panels(), packed.split.data(), exec);
   return packed;
 }
+}  // namespace
+
+template <class T>
+PackedPoints<T> pack(MatrixView<const T> points, const Packing& how, Exec& exec) {
+  return packed_in<T>(points, how, exec);
+}
+template <class T>
+PackedPoints<double> pack_wide(MatrixView<const T> points, Packing how, Exec& exec) {
+  how.split = false;
+  return packed_in<double>(points, how, exec);
+}
 
 #define MONGE_INSTANTIATE(T)                                                              \
   template void check_overflow<T>(const CostForm&, const Box&, const char*, const char*); \
-  template PackedPoints<T> pack(MatrixView<const T>, const Packing&, Exec&);
+  template PackedPoints<T> pack(MatrixView<const T>, const Packing&, Exec&);              \
+  template PackedPoints<double> pack_wide(MatrixView<const T>, Packing, Exec&);
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)
 #undef MONGE_INSTANTIATE

@@ -78,4 +78,7 @@ struct Packing {
 };
 template <class T>
 PackedPoints<T> pack(MatrixView<const T> points, const Packing& how, Exec& exec);
+/// The same in double: where what float loses as they are centred and normalised matters.
+template <class T>
+PackedPoints<double> pack_wide(MatrixView<const T> points, Packing how, Exec& exec);
 }  // namespace monge

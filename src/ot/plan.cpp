@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "ot/plan_parts.hpp"
+#include "ot/split_pair.hpp"
 
 namespace monge {
 namespace {
@@ -81,21 +82,39 @@ Plan<T>::Plan(const Problem<T>& problem, double epsilon, VectorView<const T> f,
     throw InvalidArgument(fmt::format("[plan] epsilon is {}, wanted a finite number > 0", epsilon),
                           "epsilon");
   op_ = std::make_shared<const Operator<T>>(problem);
+  take_exact({}, {});
 }
 template <class T>
 Plan<T>::Plan(const Problem<T>& problem, const SinkhornResult<T>& result)
     : Plan(problem, result.report.epsilon, result.f.view(), result.g.view(),
            result.report.mass_level) {
+  take_exact(result.f_rest, result.g_rest);
   const SinkhornReport& report = result.report;
   if (report.geometry != Sweeps::tree) return;
   Exec exec = exec_of(problem);
   Operator<T> op(*op_);
   op.plant(std::make_shared<const Forest<T>>(problem, exec), exec);
-  const auto lost = op.truncate(f_.data(), g_.data(), epsilon_,
+  const auto lost = op.truncate(exact(Side::source).data, exact(Side::target).data, epsilon_,
                                 report.truncation * report.transported_mass, exec);
   truncation_ = lost.now / report.transported_mass;
   op_ = std::make_shared<const Operator<T>>(std::move(op));
   synchronize(exec.device, exec.stream);
+}
+
+template <class T>
+void Plan<T>::take_exact(const Buffer<T>& f_rest, const Buffer<T>& g_rest) {
+  if (sizeof(T) == 8) return;
+  Exec exec = exec_of(*problem_);
+  exact_f_ = joined(f_, f_rest, exec);
+  exact_g_ = joined(g_, g_rest, exec);
+}
+template <class T>
+VectorView<const double> Plan<T>::exact(Side side) const {
+  const bool source = side == Side::source;
+  if constexpr (std::is_same_v<T, double>)
+    return (source ? f_ : g_).view();
+  else
+    return (source ? exact_f_ : exact_g_).view();
 }
 
 template <class T>
@@ -133,7 +152,7 @@ template <class T>
 double Plan<T>::value(Exec& exec) const {
   const double carried = mass(exec);
   const auto side = [&](Side of) {
-    return kernels::MeasureArgs<T>{.f = potential_of(*this, of).data,
+    return kernels::MeasureArgs<T>{.f = exact(of).data,
                                    .s = nullptr,
                                    .weight = weights_of(*problem_, of),
                                    .penalty = penalty_of(*this, of)};
@@ -163,6 +182,7 @@ PlanTerms Plan<T>::terms(Exec& exec) const {
   template Plan<T>::Plan(const Problem<T>&, double, VectorView<const T>, VectorView<const T>, \
                          double);                                                             \
   template Plan<T>::Plan(const Problem<T>&, const SinkhornResult<T>&);                        \
+  template VectorView<const double> Plan<T>::exact(Side) const;                               \
   template std::int64_t Plan<T>::n() const;                                                   \
   template std::int64_t Plan<T>::m() const;                                                   \
   template Buffer<T> Plan<T>::apply(Side, MatrixView<const T>, Exec&) const;                  \

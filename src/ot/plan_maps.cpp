@@ -207,17 +207,18 @@ Moments<T> Plan<T>::moments(Side rows, Exec& exec) const {
 template <class T>
 Buffer<T> Plan<T>::potential(Side side, MatrixView<const T> z, Exec& exec) const {
   const auto op = at_new_points(*this, side, z, exec);
-  const auto s = exact_softmin(op, side, column_bias(*this, side, exec), epsilon_, exec);
-  Buffer<T> u(s.size(), exec.device);
+  const auto h = column_bias_in<double>(*this, side, exec);
+  Buffer<double> s(op.size(side), exec.device);
+  op.softmin(side, h.data(), nullptr, s.data(), epsilon_, exec);
   kernels::half_step<T>({.s = s.data(),
-                         .f = u.data(),
+                         .f = s.data(),
                          .weight = {nullptr, s.size()},  // a plain step reads no weight
                          .mass = 0,
                          .penalty = penalty_of(*this, side),
                          .eps = epsilon_,
                          .omega = 1},
                         exec);
-  return u;
+  return rounded<T>(s, exec);
 }
 
 template <class T>

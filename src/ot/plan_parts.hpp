@@ -36,7 +36,8 @@ kernels::Penalty penalty_of(const Plan<T>& plan, Side side) {
 /// Where lower bounds bind: P_ij = bound instead of free. On the CPU, where alone bounds exist.
 template <class T>
 std::vector<ActiveBound> active_bounds(const Plan<T>& plan) {
-  return active_bounds(plan.problem().bounds(), plan.f().data, plan.g().data, plan.epsilon());
+  return active_bounds(plan.problem().bounds(), plan.exact(Side::source).data,
+                       plan.exact(Side::target).data, plan.epsilon());
 }
 /// add(entry, line of `rows`, opposite line) for them.
 template <class T, class Add>
@@ -51,24 +52,29 @@ void without_bounds(const Plan<T>& plan, const char* what) {
     throw NotAvailable(std::string("[plan] ") + what + " is not available with lower bounds");
 }
 
-/// h for a sweep over `rows`: the bias of the other side, padded. Every sweep of a plan begins
-/// here, so here the device of the call is checked.
-template <class T>
-Buffer<T> column_bias(const Plan<T>& plan, Side rows, Exec& exec) {
+/// h for a sweep over `rows`: the bias of the other side, padded, in double or rounded once. Every
+/// sweep of a plan begins here, so here the device of the call is checked.
+template <class H, class T>
+Buffer<H> column_bias_in(const Plan<T>& plan, Side rows, Exec& exec) {
   check_device("plan", "the problem", plan.problem().device(), exec);
-  const VectorView<const T> g = potential_of(plan, other(rows));
+  const VectorView<const double> g = plan.exact(other(rows));
   const auto log_weight = log_weights(weights_of(plan.problem(), other(rows)), exec);
-  auto h = padded_buffer<T>(g.size, exec);
-  kernels::bias<T>({g.data, log_weight.data(), g.size, plan.epsilon(), h.data()}, exec);
+  auto h = padded_buffer<H>(g.size, exec);
+  kernels::bias<H>({g.data, log_weight.data(), g.size, plan.epsilon(), h.data()}, exec);
   return h;
 }
+template <class T>
+Buffer<T> column_bias(const Plan<T>& plan, Side rows, Exec& exec) {
+  return column_bias_in<T>(plan, rows, exec);
+}
 
-/// softmin of each row.
+/// softmin of each row, of h as the other verbs are given it.
 template <class T>
 Buffer<double> exact_softmin(const Operator<T>& op, Side rows, const Buffer<T>& h, double eps,
                              Exec& exec) {
+  const auto wide = in_double(h.view(), exec);
   Buffer<double> s(op.size(rows), exec.device);
-  op.softmin(rows, h.data(), nullptr, s.data(), eps, exec);
+  op.softmin(rows, wide.data(), nullptr, s.data(), eps, exec);
   return s;
 }
 
@@ -85,13 +91,17 @@ Buffer<T> softmin(const Operator<T>& op, Side rows, const Buffer<T>& h, double e
   return rounded<T>(exact_softmin(op, rows, h, eps, exec), exec);
 }
 
-/// p_i / a_i of `rows`, finite at zero weights too; one pass.
+/// p_i / a_i of `rows`, finite at zero weights too; one pass. From the softmin, which takes the
+/// pair in double: the rounding of potentials is not in it.
 template <class T>
 Buffer<T> marginal_ratio(const Plan<T>& plan, Side rows, Exec& exec) {
-  const auto h = column_bias(plan, rows, exec);
-  Buffer<T> ratio(plan.op().size(rows), exec.device);
-  plan.op().apply(rows, h.data(), potential_of(plan, rows).data, kernels::Weighting::plain, {},
-                  ratio.data(), plan.epsilon(), exec);
+  const auto h = column_bias_in<double>(plan, rows, exec);
+  const double* const f = plan.exact(rows).data;
+  Buffer<double> s(plan.op().size(rows), exec.device);
+  plan.op().softmin(rows, h.data(), f, s.data(), plan.epsilon(), exec);
+  Buffer<T> ratio(s.size(), exec.device);
+  kernels::each(kernels::MarginalRatioArgs<T>{f, s.data(), plan.epsilon(), ratio.data()}, s.size(),
+                exec);
   for_each_bound(plan, rows, [&](const ActiveBound& e, std::int64_t i, std::int64_t) {
     ratio[i] += static_cast<T>(e.excess() / weights_of(plan.problem(), rows)[i]);
   });

@@ -10,17 +10,24 @@
 #include "ot/alternation.hpp"
 #include "ot/arrays.hpp"
 #include "ot/check_plan.hpp"
+#include "ot/split_pair.hpp"
 
 namespace monge {
+/// By whether the sweeps that say it read a kernel.
+struct Reaches {
+  Reach streamed, absorbed;
+  const Reach& of(bool by_kernel) const { return by_kernel ? absorbed : streamed; }
+};
+
 template <class T>
 class Record {
  public:
   using Check = typename Alternation<T>::Check;
 
-  Record(const SinkhornOptions& options, const Alternation<T>& alternation, const Reach& reach,
+  Record(const SinkhornOptions& options, const Alternation<T>& alternation, const Reaches& reach,
          Exec& exec)
       : options_(options), alternation_(alternation), reach_(reach), exec_(exec) {
-    report.predicted_floor = reach.predicted();
+    report.predicted_floor = reach.streamed.predicted();
   }
 
   /// Goes on from what was done before.
@@ -57,7 +64,8 @@ class Record {
 
   bool meets(const Check& check) const {
     if (options_.criterion == Criterion::residual)
-      return reach_.meets(check.marginal_error + check.truncation, options_.tolerance);
+      return reach_.of(check.absorbed)
+          .meets(check.marginal_error + check.truncation, options_.tolerance);
     const double scale = std::max(std::abs(check.dual), options_.epsilon * check.mass);
     return check.gap + options_.epsilon * check.mass * check.truncation <=
            options_.tolerance * scale;
@@ -66,9 +74,12 @@ class Record {
   /// A check at the target. True: the solve ends with it; `last`: for want of iterations;
   /// `may_improve`: a pair that stands still is no floor yet.
   bool decide(const Check& check, bool last, bool may_improve) {
-    const bool better = !has_pair() || check.marginal_error < report.marginal_error;
+    const Reach& reach = reach_.of(check.absorbed);
+    const double shown = reach.shown(check.marginal_error),
+                 before = reach_.of(kept_.absorbed).shown(report.marginal_error);
+    const bool better = !has_pair() || shown < before;
     flat_ = better ? 0 : flat_ + 1;
-    if (better) keep(check);
+    if (better || (shown == before && check.marginal_error < report.marginal_error)) keep(check);
     const int repeated = repeats_.of(check);
     const bool go_on = tell(check);
     if (meets(check)) {
@@ -76,7 +87,7 @@ class Record {
       report.status = Status::converged;
     } else if (!go_on) {
       stop(check);
-    } else if ((flat_ >= kFlatChecks && report.marginal_error < reach_.flat_below()) ||
+    } else if ((flat_ >= kFlatChecks && report.marginal_error < reach.flat_below()) ||
                (repeated >= kFlatChecks && !may_improve)) {
       report.status = Status::precision_floor;
     } else if (last) {
@@ -113,7 +124,7 @@ class Record {
                   std::to_string(options_.epsilon));
     report.status = Status::diverged;
   }
-  bool has_pair() const { return f_.size() > 0; }
+  bool has_pair() const { return !pair_.empty(); }
 
   SinkhornResult<T> finish(const Problem<T>& problem) {
     end_phase();
@@ -123,7 +134,7 @@ class Record {
     report.absorbed += alternation_.absorbed();
     fix_gauge(problem);
     synchronize(exec_.device, exec_.stream);
-    return {std::move(f_), std::move(g_), std::move(report)};
+    return std::move(pair_).with(std::move(report));
   }
 
   static constexpr int kFlatChecks = 3;  // checks without progress that make a floor
@@ -134,11 +145,12 @@ class Record {
  private:
   // Makes the current pair the one that is returned.
   void keep(const Check& check) {
-    alternation_.copy_pair(check, f_, g_, exec_);
+    alternation_.copy_pair(check, pair_, exec_);
     kept_ = check;
     fill(report, check);
     report.duality_gap = check.gap;
     report.mass_level = check.level;
+    report.predicted_floor = reach_.of(check.absorbed).predicted();
   }
 
   void fill(SinkhornCheck& to, const Check& check) const {
@@ -161,16 +173,16 @@ class Record {
       return;
     const double ma = problem.mass_a(), mb = problem.mass_b();
     const double c = (ma * kept_.dual_b - mb * kept_.dual_a) / (2 * ma * mb);
-    kernels::shift(f_.data(), f_.size(), c, exec_);
-    kernels::shift(g_.data(), g_.size(), -c, exec_);
+    pair_.shift(Side::source, c, exec_);
+    pair_.shift(Side::target, -c, exec_);
   }
 
   const SinkhornOptions& options_;
   const Alternation<T>& alternation_;
-  const Reach reach_;
+  const Reaches reach_;
   Exec& exec_;
-  Buffer<T> f_, g_;
-  Check kept_{};  // of f_ and g_
+  SplitPair<T> pair_;
+  Check kept_{};  // of it
   Repeats repeats_;
   int flat_ = 0, phase_iterations_ = 0;
   std::int64_t passes_before_ = 0, phase_passes_ = -1;

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "ot/plan_parts.hpp"
+#include "ot/split_pair.hpp"
 
 namespace monge {
 namespace {
@@ -108,10 +109,16 @@ SinkhornReport ReferenceMap<T>::to_asked(SinkhornReport report) const {
 template <class T>
 SinkhornResult<T> ReferenceMap<T>::to_asked(const SinkhornResult<T>& result) const {
   Exec exec = exec_of(*this);
-  SinkhornResult<T> out{result.f.copy(stream), result.g.copy(stream), to_asked(result.report)};
-  add(out.f, T(1), potential_offset_a, exec);
-  add(out.g, T(1), potential_offset_b, exec);
-  return out;
+  SplitPair<T> pair;
+  const auto take = [&](Side side, const Buffer<T>& rounded, const Buffer<T>& rest,
+                        const Buffer<T>& offset) {
+    auto exact = joined(rounded, rest, exec);
+    add(exact, 1.0, in_double(offset.view(), exec), exec);
+    pair.take(side, exact.data(), exact.size(), 0, exec);
+  };
+  take(Side::source, result.f, result.f_rest, potential_offset_a);
+  take(Side::target, result.g, result.g_rest, potential_offset_b);
+  return std::move(pair).with(to_asked(result.report));
 }
 
 template <class T>

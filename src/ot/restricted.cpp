@@ -12,13 +12,14 @@ namespace {
 constexpr double kLooseConstant = 1e-9;
 
 template <class T>
-kernels::SparseJoinArgs::Listed listed(const typename Alternation<T>::TopLists& lists, const T* h,
-                                       double eps, Buffer<double>& costs, Exec& exec) {
+kernels::SparseJoinArgs::Listed listed(const typename Alternation<T>::TopLists& lists, double eps,
+                                       Buffer<double>& costs, Exec& exec) {
   const std::int64_t entries = lists.columns.size();
   if (costs.size() != entries) costs = Buffer<double>(entries, exec.device);
-  kernels::each(kernels::ListedCostArgs<T>{lists.columns.data(), lists.weights.data(), h,
-                                           lists.shift.data(), lists.k, eps, costs.data()},
-                entries, exec);
+  kernels::each(
+      kernels::ListedCostArgs<T>{lists.columns.data(), lists.weights.data(), lists.h.data(),
+                                 lists.shift.data(), lists.k, eps, costs.data()},
+      entries, exec);
   return {lists.columns.data(), costs.data(), entries / lists.k, lists.k};
 }
 }  // namespace
@@ -62,8 +63,8 @@ template <class T>
 void Restricted<T>::join(const TopLists& rows, const TopLists& columns, double eps, Exec& exec) {
   const std::int64_t most = rows.columns.size() + columns.columns.size();
   rows_.entries = columns_.entries =
-      kernels::sparse_join({.of_rows = listed<T>(rows, follow_.h, eps, listed_rows_, exec),
-                            .of_columns = listed<T>(columns, lead_.h, eps, listed_columns_, exec),
+      kernels::sparse_join({.of_rows = listed<T>(rows, eps, listed_rows_, exec),
+                            .of_columns = listed<T>(columns, eps, listed_columns_, exec),
                             .rows = rows_.room(most, exec),
                             .columns = columns_.room(most, exec)},
                            exec);
@@ -72,15 +73,10 @@ void Restricted<T>::join(const TopLists& rows, const TopLists& columns, double e
 // Remainder of `axis` at the pair visited: all that its softmin over all pairs has beyond the
 // support.
 template <class T>
-void Restricted<T>::remember(Axis& axis, Axis& other, const Half& half, const Half& from,
+void Restricted<T>::remember(Axis& axis, const Axis& other, const Half& half, const Half& from,
                              const TopLists& lists, double eps, bool tight, Exec& exec) {
-  const VectorView<const T> potential(from.potential, other.size(), 1, exec.device);
-  double* const h = other.h.data();
-  kernels::each(kernels::AsDoubleArgs<T>{potential, h}, other.size(), exec);
-  kernels::each(kernels::BiasArgs<double>{h, other.log_weight, other.size(), eps, h}, other.size(),
-                exec);
   kernels::sparse_softmin({.pairs = axis.pairs(),
-                           .h = h,
+                           .h = from.h,
                            .rest = nullptr,
                            .eps = eps,
                            .out = axis.softmin.data(),

@@ -75,8 +75,8 @@ class Restricted {
   kernels::SparseApplyArgs of_columns(const double* v, double* out, int power = 1) const;
   Axis make_axis(const Half& half, Exec& exec) const;
   void join(const TopLists& rows, const TopLists& columns, double eps, Exec& exec);
-  void remember(Axis& axis, Axis& other, const Half& half, const Half& from, const TopLists& lists,
-                double eps, bool tight, Exec& exec);
+  void remember(Axis& axis, const Axis& other, const Half& half, const Half& from,
+                const TopLists& lists, double eps, bool tight, Exec& exec);
   bool balanced() const;
 
   const Half& lead_;

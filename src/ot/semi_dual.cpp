@@ -46,15 +46,16 @@ template <class T>
 Buffer<T> bias_of(const Problem<T>& problem, Side side, const Buffer<T>& potential, double eps,
                   Exec& exec) {
   const auto log_weight = log_weights(weights_of(problem, side), exec);
+  const auto exact = in_double(potential.view(), exec);
   auto h = padded_buffer<T>(potential.size(), exec);
-  kernels::bias<T>({potential.data(), log_weight.data(), potential.size(), eps, h.data()}, exec);
+  kernels::bias<T>({exact.data(), log_weight.data(), exact.size(), eps, h.data()}, exec);
   return h;
 }
 
 /// sum a phi(f) + sum b phi(g) + eps (m_a m_b - m_pi); s: softmin of g.
 template <class T>
-double dual(const Problem<T>& problem, const Buffer<T>& f, const double* s, const Buffer<T>& g,
-            double eps, Exec& exec) {
+double dual(const Problem<T>& problem, const Buffer<double>& f, const double* s,
+            const Buffer<double>& g, double eps, Exec& exec) {
   const kernels::MeasureArgs<T> sides[] = {
       {f.data(), s, problem.a(), penalty_of<T>(problem.marginal_a()), nullptr, eps},
       {g.data(), nullptr, problem.b(), penalty_of<T>(problem.marginal_b()), nullptr, eps}};
@@ -71,17 +72,18 @@ SemiDual<T> soft(const Problem<T>& problem, double eps, const Buffer<T>& g, Exec
   const std::int64_t n = problem.n(), m = problem.m();
   const auto h = bias_of(problem, Side::target, g, eps, exec);
   const auto s = exact_softmin(op, Side::source, h, eps, exec);
-  SemiDual<T> out{0, Buffer<T>(n, exec.device), Buffer<T>(m, exec.device),
-                  Buffer<T>(m * op.dim(), exec.device)};
+  Buffer<double> f(n, exec.device);
   kernels::half_step<T>({.s = s.data(),
-                         .f = out.f.data(),
+                         .f = f.data(),
                          .weight = problem.a(),
                          .mass = problem.mass_a(),
                          .penalty = penalty_of<T>(problem.marginal_a()),
                          .eps = eps,
                          .omega = 1},
                         exec);
-  out.value = dual(problem, out.f, s.data(), g, eps, exec);
+  SemiDual<T> out{dual(problem, f, s.data(), in_double(g.view(), exec), eps, exec),
+                  rounded<T>(f, exec), Buffer<T>(m, exec.device),
+                  Buffer<T>(m * op.dim(), exec.device)};
   const auto k = bias_of(problem, Side::source, out.f, eps, exec);
   Buffer<T> ratio(m, exec.device);
   if (op.has_points()) {
@@ -103,7 +105,8 @@ template <class T>
 SemiDual<T> hard(const Problem<T>& problem, const Buffer<T>& g, Exec& exec) {
   const std::int64_t n = problem.n(), m = problem.m();
   auto [f, column] = c_transform(problem, Side::source, g.view(), exec);
-  const double value = dual(problem, f, nullptr, g, 0, exec);
+  const double value = dual(problem, in_double(std::as_const(f).view(), exec), nullptr,
+                            in_double(g.view(), exec), 0, exec);
 
   const auto asked = [](const Marginal& marginal, double potential) {
     return std::exp(penalty_of<T>(marginal).log_target(potential));

@@ -7,6 +7,7 @@
 #include "ot/multiscale.hpp"
 #include "ot/sinkhorn_options.hpp"
 #include "ot/solve.hpp"
+#include "ot/split_pair.hpp"
 
 namespace monge {
 namespace {
@@ -79,7 +80,7 @@ SinkhornResult<double> sinkhorn(const Problem<double>& problem, const SinkhornOp
   mixed.precision = Precision::mixed;
   mixed.schedule = Schedule::plain;
   mixed = acting_on(problem, mixed);
-  const auto f = widened(begun.f, exec), g = widened(begun.g, exec);
+  const auto f = joined(begun.f, begun.f_rest, exec), g = joined(begun.g, begun.g_rest, exec);
   const Start<double> start{f.view(), g.view()};
   validate(problem, mixed, start, exec);
   Solve<double> solve(problem, mixed, exec,

@@ -38,6 +38,9 @@ constexpr std::int64_t kManyPoints = 1000, kManyOnGpu = 1 << 18;  // where a sub
 constexpr int kPassesAhead = 4;       // that an epsilon takes at least, but for luck
 constexpr double kRoughError = 5e-7;  // that a rough kernel may still show as it is, and
 constexpr double kRoughShare = 0.8;   // of the tolerance: exact passes then find it met
+constexpr double kNearFloor = 2;      // times what rounding hides: where a kernel lowers that
+constexpr int kKernelsForFloor = 3;   // that are tried for its sake alone
+constexpr double kAtAnyPrice = std::numeric_limits<double>::infinity();  // passes
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
 template <class T>
@@ -59,7 +62,8 @@ Solve<T>::Solve(const Problem<T>& problem, const SinkhornOptions& options, Exec&
       fast_stage_(options.schedule == Schedule::staged),
       op_(problem, fast_stage_ ? kernels::Precision::fast : swept_in(options.precision), exec),
       alternation_(problem, op_, options.translate, exec),
-      reach_(reach_of(problem, op_.reach(options.epsilon))),
+      reach_{reach_of(problem, op_.reach(options.epsilon, false)),
+             reach_of(problem, op_.reach(options.epsilon, true))},
       record_(options, alternation_, reach_, exec),
       relaxation_(make_relaxation()),
       mixing_(problem, alternation_, exec),
@@ -81,8 +85,8 @@ Start<T> Solve<T>::in_float(const Start<T>& start) {
     for (SinkhornPhase& phase : begun.report.phases) phase.why += ", in float32";
     record_.count(begun.report);
     begun_error_ = begun.report.marginal_error;
-    begun_f_ = widened(begun.f, exec_);
-    begun_g_ = widened(begun.g, exec_);
+    begun_f_ = joined(begun.f, begun.f_rest, exec_);
+    begun_g_ = joined(begun.g, begun.g_rest, exec_);
     return {begun_f_.view(), begun_g_.view()};
   }
   return start;
@@ -211,6 +215,7 @@ void Solve<T>::target() {
       end_fast_stage();
     if (op_.is_rough() && record_.iterations + 2 >= options_.max_iterations) end_rough_stage();
     const bool checked = last || checks_.due(at_target);
+    bool lowers_floor = false;
     alternation_.lead(checked ? 1 : relaxation_.omega(), exec_);
     alternation_.sweep_following(exec_);
     record_.iterated();
@@ -232,7 +237,10 @@ void Solve<T>::target() {
       record_.report.omega = relaxation_.omega();
       const bool rough = op_.is_rough();
       if (!fast_stage_ && !rough) {
-        if ((checked || record_.meets(check)) && record_.decide(check, last, may_anneal())) return;
+        lowers_floor = checked && kernel_lowers_floor(check);
+        if ((checked || record_.meets(check)) &&
+            record_.decide(check, last, may_anneal() || lowers_floor))
+          return;
       } else if (checked && !record_.tell(check)) {
         return record_.stop(check);
       }
@@ -276,8 +284,8 @@ void Solve<T>::target() {
       }
     }
     if (measured && at_target > 1)
-      alternation_.absorb(2 * checks_.to_go(record_.iterations), kernel_cache_, may_be_rough_,
-                          exec_);
+      alternation_.absorb(lowers_floor ? kAtAnyPrice : 2 * checks_.to_go(record_.iterations),
+                          kernel_cache_, may_be_rough_, exec_);
     if (!mixing_.active() && at_target > kPlainSteps && may_mix() &&
         (options_.acceleration == Acceleration::anderson ||
          checks_.to_go(record_.iterations) > kPatience)) {
@@ -303,9 +311,9 @@ template <class T>
 void Solve<T>::step_along(double factor, bool moves) {
   const auto& side = alternation_.following();
   const std::int64_t n = side.weight.size;
-  if (!moves) return assign<T>(before_, {side.potential, n, 1, exec_.device}, exec_);
+  if (!moves) return assign<double>(before_, {side.potential, n, 1, exec_.device}, exec_);
   kernels::each(
-      kernels::ExtrapolateArgs<T>{factor, side.penalty, before_.data(), alternation_.moved()}, n,
+      kernels::ExtrapolateArgs{factor, side.penalty, before_.data(), alternation_.moved()}, n,
       exec_);
 }
 
@@ -330,7 +338,17 @@ bool Solve<T>::stalled(int at_target, double error) {
   const bool flat = error > kStallRatio * window_error_;
   window_start_ = at_target;
   window_error_ = error;
-  return flat && error > reach_.flat_below();
+  return flat && error > reach_.streamed.flat_below();
+}
+
+// Whether the error is near what the rounding of scores hides, which a kernel does not have.
+template <class T>
+bool Solve<T>::kernel_lowers_floor(const Check& check) {
+  const auto& [streamed, absorbed] = reach_;
+  return !check.absorbed && check.marginal_error <= kNearFloor * streamed.hidden &&
+         !streamed.meets(0, options_.tolerance) &&
+         kNearFloor * absorbed.hidden <= streamed.hidden && op_.may_absorb(kernel_cache_) &&
+         kernels_for_floor_++ < kKernelsForFloor;
 }
 
 template <class T>

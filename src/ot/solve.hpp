@@ -47,7 +47,8 @@ class Solve {
 
   void step_along(double factor, bool moves);
   bool strayed(const Check& check);
-  double finest_level() const { return std::max(options_.tolerance, reach_.flat_below()); }
+  double finest_level() const { return std::max(options_.tolerance, reach_.streamed.flat_below()); }
+  bool kernel_lowers_floor(const Check& check);
   bool may_anneal() const { return annealed_ && level_tolerance_ > finest_level(); }
   bool stalled(int at_target, double error);
   bool may_mix() const;
@@ -73,7 +74,7 @@ class Solve {
   bool fast_stage_;  // of the schedule staged
   Operator<T> op_;
   Alternation<T> alternation_;
-  const Reach reach_;
+  const Reaches reach_;
   Record<T> record_;
   Relaxation relaxation_;
   Mixing<T> mixing_;
@@ -82,9 +83,9 @@ class Solve {
   const std::int64_t kernel_cache_;
   Buffer<T> begun_f_, begun_g_;  // in float, whose residual was
   double begun_error_ = 0;
-  Buffer<T> before_;  // g at the level before
+  Buffer<double> before_;  // g at the level before
   double level_tolerance_, window_error_ = 0;
-  int flat_ = 0, window_start_ = 0;
+  int flat_ = 0, window_start_ = 0, kernels_for_floor_ = 0;
   double stage_error_ = std::numeric_limits<double>::infinity();
   double begun_ = 0;          // the epsilon that a start by trees is for
   double support_below_ = 0;  // the epsilon at which the plan may be worth gathering

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "ot/arrays.hpp"
 #include "ot/newton.hpp"
 #include "ot/solve.hpp"
 #include "ot/spread.hpp"
@@ -61,7 +62,10 @@ bool Solve<T>::support(int k, const char* why) {
       [&](const Check& check) {
         record_.iterated();
         const bool at_target = alternation_.epsilon() == options_.epsilon;
-        if (at_target) return ended = record_.decide(check, record_.last(), false);
+        if (at_target) {
+          ended = record_.decide(check, record_.last(), false);
+          return ended || kernel_lowers_floor(check);
+        }
         if (!record_.tell(check)) {
           record_.stop(check);
           ended = true;
@@ -109,7 +113,9 @@ bool Solve<T>::newton() {
     ended = !check.finite || record_.decide(check, record_.last(), false);
     return !ended;
   };
-  Buffer<double> g = potential_in_double(alternation_, exec_);
+  const auto& side = alternation_.following();
+  auto g =
+      gathered(VectorView<const double>(side.potential, side.weight.size, 1, exec_.device), exec_);
   Newton(model, exec_).run(g, how);
   counted();
   if (!ended) record_.phase("plain", "newton stands still");

@@ -1,6 +1,7 @@
 #include "ot/spread.hpp"
 
 #include <algorithm>
+#include <utility>
 #include <variant>
 
 #include "kernels/initial.hpp"
@@ -35,7 +36,8 @@ std::vector<double> outside(const Problem<T>& problem, const Alternation<T>& alt
   auto h = padded_buffer<T>(columns.weight.size, exec);
   kernels::bias<T>({columns.potential, columns.log_weight, columns.weight.size, eps, h.data()},
                    exec);
-  op.softmin(rows.side, h.data(), nullptr, softmin.data(), eps, exec);
+  const auto wide = in_double(std::as_const(h).view(), exec);
+  op.softmin(rows.side, wide.data(), nullptr, softmin.data(), eps, exec);
   kernels::each(kernels::RoundArgs<T>{softmin.data(), shift.data()}, taken, exec);
   op.top_k(rows.side, h.data(), shift.data(), k, entries.data(), weights.data(), nullptr, eps,
            exec);

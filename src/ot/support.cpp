@@ -122,9 +122,9 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
       return outcome_;
     }
     model_.refresh(rows_, columns_, eps, exec_, eps <= target);
-    auto g = in_double(
-        VectorView<const T>(alternation_.following().potential, before_.size(), 1, exec_.device),
-        exec_);
+    auto g = gathered(VectorView<const double>(alternation_.following().potential, before_.size(),
+                                               1, exec_.device),
+                      exec_);
     respond(g, eps);
     outcome_.lost = model_.lost();
     seen = outcome_.lost > kTooMuch && outcome_.lost <= kMayGather && outcome_.k < most_;

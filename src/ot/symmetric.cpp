@@ -14,6 +14,7 @@
 #include "ot/overloaded.hpp"
 #include "ot/penalty.hpp"
 #include "ot/sinkhorn_options.hpp"
+#include "ot/split_pair.hpp"
 
 namespace monge {
 namespace {
@@ -28,13 +29,12 @@ class SymmetricSolve {
         options_(options),
         exec_(exec),
         op_(problem, swept_in(options.precision), exec),
-        reach_(op_.reach(options.epsilon)),
         penalty_(penalty_of<T>(problem.marginal_a())),
         log_weight_(log_weights(problem.a(), exec)),
         s_(problem.n(), exec.device),
         f_(start(problem, penalty_, exec)),
-        h_(padded_buffer<T>(problem.n(), exec)) {
-    report_.predicted_floor = reach_.predicted();
+        h_(padded_buffer<double>(problem.n(), exec)) {
+    report_.predicted_floor = reach().predicted();
     report_.weight_error = op_.weight_error(options.epsilon);
   }
 
@@ -47,17 +47,20 @@ class SymmetricSolve {
     report_.converged = report_.status == Status::converged;
     report_.iterations = iterations_;
     report_.passes = iterations_;
-    auto g = best_.copy(exec_.stream);
-    return {std::move(best_), std::move(g), std::move(report_)};
+    SplitPair<T> pair;
+    for (const Side side : {Side::source, Side::target})
+      pair.take(side, best_.data(), best_.size(), 0, exec_);
+    return std::move(pair).with(std::move(report_));
   }
 
  private:
   // f_i = c(x_i, x_i) / 2, where no score f_i + f_j - c_ij is positive. Of all costs only -x.y has
   // a diagonal other than 0.
-  static Buffer<T> start(const Problem<T>& problem, const kernels::Penalty& penalty, Exec& exec) {
+  static Buffer<double> start(const Problem<T>& problem, const kernels::Penalty& penalty,
+                              Exec& exec) {
     const auto from = [&](const PointCloud<T>& cloud) {
-      if (!std::holds_alternative<Dot>(cloud.cost)) return filled(problem.n(), T(0), exec);
-      Buffer<T> f(problem.n(), exec.device);
+      if (!std::holds_alternative<Dot>(cloud.cost)) return filled(problem.n(), 0.0, exec);
+      Buffer<double> f(problem.n(), exec.device);
       kernels::each(kernels::SelfDotArgs<T>{cloud.x, penalty, f.data()}, f.size(), exec);
       return f;
     };
@@ -65,7 +68,7 @@ class SymmetricSolve {
         Overloaded{
             from,
             [&](const Lattice<T>& lattice) { return from(LatticePoints<T>(lattice, exec).cloud); },
-            [&](const CostMatrix<T>&) { return filled(problem.n(), T(0), exec); }},
+            [&](const CostMatrix<T>&) { return filled(problem.n(), 0.0, exec); }},
         problem.geometry());
   }
 
@@ -82,11 +85,12 @@ class SymmetricSolve {
                              .h = h_.data()},
                             exec_);
     else
-      kernels::bias<T>({f_.data(), log_weight_.data(), f_.size(), options_.epsilon, h_.data()},
-                       exec_);
+      kernels::bias<double>({f_.data(), log_weight_.data(), f_.size(), options_.epsilon, h_.data()},
+                            exec_);
     if (iterations_ == 1 && report_.absorbed == 0) absorb(s_.data());
-    report_.absorbed += op_.softmin(Side::source, h_.data(), iterations_ > 0 ? s_.data() : nullptr,
-                                    s_.data(), options_.epsilon, exec_);
+    absorbed_ = op_.softmin(Side::source, h_.data(), iterations_ > 0 ? s_.data() : nullptr,
+                            s_.data(), options_.epsilon, exec_);
+    report_.absorbed += absorbed_;
     exec_.state.iterations = ++iterations_;
     exec_.state.passes = iterations_;
   }
@@ -99,6 +103,8 @@ class SymmetricSolve {
                std::min(kPassesAhead, options_.max_iterations - iterations_),
                cache_bytes(options_, exec_.device), exec_);
   }
+
+  Reach reach() const { return op_.reach(options_.epsilon, absorbed_); }
 
   struct Check : SinkhornCheck {
     double gap;
@@ -131,7 +137,7 @@ class SymmetricSolve {
 
   bool meets(const Check& check) const {
     if (options_.criterion == Criterion::residual)
-      return reach_.meets(check.marginal_error, options_.tolerance);
+      return reach().meets(check.marginal_error, options_.tolerance);
     return check.gap <= options_.tolerance * std::max(std::abs(check.dual_value),
                                                       options_.epsilon * check.transported_mass);
   }
@@ -139,12 +145,13 @@ class SymmetricSolve {
   // Makes the current pair the one that is returned. Zero weights, which no residual watches, get
   // their plain half-step.
   void keep(const Check& check) {
-    assign<T>(best_, f_.view(), exec_);
+    assign<double>(best_, f_.view(), exec_);
     kernels::each(kernels::ZeroWeightArgs<T>{problem_.a(), s_.data(), penalty_, options_.epsilon,
                                              best_.data()},
                   best_.size(), exec_);
     static_cast<SinkhornCheck&>(report_) = check;
     report_.duality_gap = check.gap;
+    report_.predicted_floor = reach().predicted();
   }
 
   // Tells trace and callback; false when the callback says stop.
@@ -181,7 +188,7 @@ class SymmetricSolve {
       keep(check);
       return end(Status::stopped);
     }
-    if (flat_ >= kFlatChecks && report_.marginal_error < reach_.flat_below())
+    if (flat_ >= kFlatChecks && report_.marginal_error < reach().flat_below())
       return end(Status::precision_floor);
     return last && end(Status::max_iterations);
   }
@@ -195,13 +202,12 @@ class SymmetricSolve {
   const SinkhornOptions& options_;
   Exec& exec_;
   Operator<T> op_;
-  const Reach reach_;
   kernels::Penalty penalty_;
-  Buffer<double> log_weight_, s_;
-  Buffer<T> f_, h_, best_;
+  Buffer<double> log_weight_, s_, f_, h_, best_;
   SinkhornReport report_;
   double checked_error_ = std::numeric_limits<double>::infinity();
   int iterations_ = 0, flat_ = 0;
+  bool absorbed_ = false;  // the last sweep read a kernel
 };
 }  // namespace
 

@@ -127,6 +127,8 @@ SavedSolution<T> read(const Reader& file, const std::string& path) {
     });
   out.result.f = file.values<T>("f", out.n);
   out.result.g = file.values<T>("g", out.m);
+  out.result.f_rest = file.optional<T>("f_rest", out.n);
+  out.result.g_rest = file.optional<T>("g_rest", out.m);
   if (out.dim == 0) {
     out.hash_C = file.text("hash_C");
   } else if (!out.lattice) {

@@ -74,7 +74,9 @@ void save(const std::string& path, const Problem<T>& problem, const SinkhornResu
                  : none,
         stream),
       C(matrix ? matrix->values : none, stream), a(problem.a(), stream), b(problem.b(), stream);
-  const auto f = result.f.to(Device{}, stream), g = result.g.to(Device{}, stream);
+  const auto f = result.f.to(Device{}, stream), g = result.g.to(Device{}, stream),
+             f_rest = result.f_rest.to(Device{}, stream),
+             g_rest = result.g_rest.to(Device{}, stream);
   const SinkhornReport& report = result.report;
 
   Fields out;
@@ -130,6 +132,8 @@ void save(const std::string& path, const Problem<T>& problem, const SinkhornResu
               {static_cast<std::int64_t>(report.trace.size()), kTraceColumns});
   out.array("f", {f.size()}, f.data());
   out.array("g", {g.size()}, g.data());
+  if (f_rest.size()) out.array("f_rest", {f_rest.size()}, f_rest.data());
+  if (g_rest.size()) out.array("g_rest", {g_rest.size()}, g_rest.data());
   const auto arrays = [&](const std::string& name, const Here<T>& values, bool stored,
                           std::vector<std::int64_t> shape) {
     if (!values.data) return;

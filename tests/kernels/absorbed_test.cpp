@@ -38,8 +38,8 @@ kernels::Pairs<T> transposed(kernels::Pairs<T> p) {
 template <class T>
 struct AbsorbedCase {
   KernelCase<T> in;
-  std::vector<double> f, g;       // padded
-  std::vector<T> h_cols, h_rows;  // of the softmins over columns and over rows
+  std::vector<double> f, g;            // padded
+  std::vector<double> h_cols, h_rows;  // of the softmins over columns and over rows
   Buffer<T> kernel;
 
   explicit AbsorbedCase(const CaseOptions& options) : in(options) {
@@ -49,16 +49,16 @@ struct AbsorbedCase {
     f.assign(n, -kInfinity);
     g.assign(m, -kInfinity);
     h_cols.assign(in.h.begin(), in.h.end());
-    h_rows.assign(n, -std::numeric_limits<T>::infinity());
+    h_rows.assign(n, -kInfinity);
     for (std::int64_t j = 0; j < p.m; ++j) g[j] = in.eps * random();
     update(p, g, f);
     update(transposed(p), f, g);
     update(p, g, f);
     for (std::int64_t i = 0; i < p.n; ++i)
       if (std::isfinite(f[i]) && (!options.zero_weights || i % 7 != 3))
-        h_rows[i] = static_cast<T>(f[i] + in.eps * random());
+        h_rows[i] = f[i] + in.eps * random();
     for (std::int64_t j = 0; j < p.m; ++j)
-      if (std::isfinite(in.h[j])) h_cols[j] = static_cast<T>(g[j] + in.h[j]);
+      if (std::isfinite(in.h[j])) h_cols[j] = g[j] + in.h[j];
     kernel = Buffer<T>(p.n * m);
   }
 
@@ -75,7 +75,7 @@ struct AbsorbedCase {
   kernels::Pairs<T> pairs(bool of_columns) const {
     return of_columns ? transposed(in.pairs()) : in.pairs();
   }
-  const std::vector<T>& h(bool of_columns) const { return of_columns ? h_rows : h_cols; }
+  const std::vector<double>& h(bool of_columns) const { return of_columns ? h_rows : h_cols; }
 
   bool absorb(int threads = 1) {
     testing::Placed on;
@@ -129,7 +129,7 @@ struct AbsorbedCase {
   // 100, and k is off by one rounding of double.
   Real tolerance(bool of_columns, std::int64_t i, Real softmin) const {
     const auto p = pairs(of_columns);
-    const T* const h = this->h(of_columns).data();
+    const double* const h = this->h(of_columns).data();
     const Real u = std::numeric_limits<T>::epsilon() / 2, u_double = 0x1p-53;
     const Real scores = (testing::bound(p, h, in.eps, i, softmin) -
                          in.eps * u * (std::min<std::int64_t>(p.m, 1024) + 16)) *

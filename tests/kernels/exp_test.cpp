@@ -94,7 +94,7 @@ TYPED_TEST(Exponential, OfSoftminKeepsItsRelativeError) {
   constexpr T kWindow = 55;  // inside which the sum is not redone
   std::vector<T> costs;
   for (T z = -kWindow; z <= kWindow; z += T(1.0 / 1024) + T(1e-5)) costs.push_back(z);
-  std::vector<T> h(kernels::kPanel, -std::numeric_limits<T>::infinity());
+  std::vector<double> h(kernels::kPanel, -std::numeric_limits<double>::infinity());
   h[0] = 0;
   const std::int64_t n = static_cast<std::int64_t>(costs.size());
   const std::vector<double> shift(n, 0.0);

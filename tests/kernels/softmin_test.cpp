@@ -10,6 +10,7 @@
 #include "support/kernel_case.hpp"
 #include "support/on_targets.hpp"
 #include "support/softmin_bound.hpp"
+#include "support/wide.hpp"
 
 namespace monge {
 namespace {
@@ -40,11 +41,11 @@ enum class Shift { given, none };
 template <class T>
 std::vector<double> run(const KernelCase<T>& in, Shift shift, int threads = 1,
                         Precision precision = Precision::accurate, bool split = false) {
-  const std::vector<double> shifts(in.shift.begin(), in.shift.end());
+  const auto shifts = testing::wide(in.shift), h = testing::wide(in.h);
   std::vector<double> out(in.options().n, std::numeric_limits<double>::quiet_NaN());
   testing::Placed on;
   Exec exec = on.exec(threads);
-  kernels::softmin(SoftminArgs<T>{on.pairs(in.pairs(), split), on.in(in.h),
+  kernels::softmin(SoftminArgs<T>{on.pairs(in.pairs(), split), on.in(h),
                                   shift == Shift::given ? on.in(shifts) : nullptr, on.out(out),
                                   in.eps, precision},
                    exec);
@@ -274,7 +275,8 @@ TYPED_TEST(Softmin, AListOfAllBlocksChangesNothing) {
     pairs.list = &list;
     std::vector<double> out(in.shift.begin(), in.shift.end());  // the shift may be overwritten
     testing::Placed on;
-    SoftminArgs<TypeParam> args{on.pairs(pairs), on.in(in.h), nullptr, on.out(out), in.eps};
+    const auto h = testing::wide(in.h);
+    SoftminArgs<TypeParam> args{on.pairs(pairs), on.in(h), nullptr, on.out(out), in.eps};
     args.shift = args.out;
     Exec exec = on.exec();
     kernels::softmin(args, exec);

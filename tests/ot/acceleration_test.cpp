@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ot/anderson.hpp"
+#include "ot/arrays.hpp"
 #include "ot/closed_form.hpp"
 #include "ot/newton.hpp"
 #include "support/devices.hpp"
@@ -226,7 +227,8 @@ TYPED_TEST(DenseNewton, AnswersAsTheDensePlanDoes) {
       alternation.follow(1, exec);
     }
     DenseModel<T> model(alternation, nullptr, exec);
-    auto g = potential_in_double(alternation, exec);
+    const auto& moved = alternation.following();
+    auto g = gathered(VectorView<const double>(moved.potential, moved.weight.size), exec);
     Buffer<double> q(g.size()), got(g.size()), squares(g.size()), v(g.size()), slopes(3 * g.size());
     kernels::SlopeArgs::Result sums;
     const auto side = model.side();
@@ -241,14 +243,15 @@ TYPED_TEST(DenseNewton, AnswersAsTheDensePlanDoes) {
     model.product(v.data(), got.data(), exec);
     model.squares(squares.data(), exec);
 
-    Buffer<T> f, target;
+    SplitPair<T> pair;
     const auto check = alternation.check(exec);
-    alternation.copy_pair(check, f, target, exec);
+    alternation.copy_pair(check, pair, exec);
+    const auto result = std::move(pair).with({});
     const reference::DensePair dense{clouds.costs(),
                                      testing::to_double(clouds.a),
                                      testing::to_double(clouds.b),
-                                     testing::to_double(f),
-                                     testing::to_double(target),
+                                     testing::to_double(result.f),
+                                     testing::to_double(result.g),
                                      eps,
                                      mix.a,
                                      mix.b};

@@ -106,7 +106,7 @@ TYPED_TEST(OnDevice, OneSoftminAgrees) {
       testing::on_every_device([&] {
         Case<T> in(clouds, testing::current_device(), KL{1}, KL{1}, cost);
         const Operator<T> op(*in.problem);
-        std::vector<T> h(kernels::padded(260), -std::numeric_limits<T>::infinity());
+        std::vector<double> h(kernels::padded(260), -std::numeric_limits<double>::infinity());
         std::copy(clouds.y.begin(), clouds.y.begin() + 260, h.begin());
         const auto bias = on(h, in.exec.device);
         Buffer<double> out(300, in.exec.device);

@@ -69,8 +69,9 @@ TEST_P(Indices, BeyondTwoToThe31) {
     Buffer<float> h(kernels::padded(kFew), 0.0F);
     Buffer<double> out(n, gpu);
     const auto on = h.to(gpu);
-    op.softmin(Side::source, on.data(), nullptr, out.data(), eps, exec);
-    op.softmin(Side::source, on.data(), out.data(), out.data(), eps, exec);
+    const auto bias = widened(on, exec);
+    op.softmin(Side::source, bias.data(), nullptr, out.data(), eps, exec);
+    op.softmin(Side::source, bias.data(), out.data(), out.data(), eps, exec);
     Buffer<float> pulled(n * dim, gpu), shift(n, gpu);
     kernels::each(kernels::RoundArgs<float>{out.data(), shift.data()}, n, exec);
     op.pull(Side::source, on.data(), shift.data(), pulled.data(), eps, exec);
@@ -94,7 +95,7 @@ TEST_P(Indices, BeyondTwoToThe31) {
     const std::vector<float> none(kernels::padded(n) - n, -std::numeric_limits<float>::infinity());
     copy(h.data() + n, gpu, none.data(), Device{}, std::ssize(none) * std::int64_t{sizeof(float)});
     Buffer<double> out(kFew, gpu);
-    op.softmin(Side::target, h.data(), nullptr, out.data(), eps, exec);
+    op.softmin(Side::target, widened(h, exec).data(), nullptr, out.data(), eps, exec);
     const auto got = out.to(Device{});
     for (const std::int64_t j : {std::int64_t{0}, kFew - 1}) {
       double sum = 0;

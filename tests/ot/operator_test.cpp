@@ -41,7 +41,7 @@ std::vector<double> seen_costs(const Operator<T>& op, Side rows) {
   std::vector<double> out(n * m), column(n);
   Exec exec;
   for (std::int64_t j = 0; j < m; ++j) {
-    auto h = padded_bias<T>(m, -std::numeric_limits<T>::infinity());
+    auto h = padded_bias<double>(m, -std::numeric_limits<double>::infinity());
     h[j] = 0;
     op.softmin(rows, h.data(), nullptr, column.data(), 1.0, exec);
     for (std::int64_t i = 0; i < n; ++i)
@@ -479,7 +479,7 @@ TYPED_TEST(OperatorTest, AKernelAnswersForItsOwnEpsilonAlone) {
   const auto problem = clouds.problem(Balanced{}, KL{1});
   Operator<T> op(problem);
   Exec exec;
-  const auto h = padded_bias<T>(50, T(0));
+  const auto h = padded_bias(50, 0.0);
   const auto softmin = [&](const Operator<T>& by, double eps, bool from_kernel) {
     std::vector<double> out(by.size(Side::source));
     EXPECT_EQ(by.softmin(Side::source, h.data(), nullptr, out.data(), eps, exec), from_kernel);

@@ -158,7 +158,7 @@ TEST(Precision, FastIsAsWrongAsItsEstimateSays) {
         Operator<double>(exact.problem)
             .softmin(Side::source, wide_h.data(), nullptr, want.data(), eps, exact.exec);
 
-        const auto at = on(h, in.exec.device);
+        const auto at = on(wide_h, in.exec.device);
         const auto relative = [&](const Operator<float>& op) {
           Buffer<double> out(kRows, in.exec.device);
           op.softmin(Side::source, at.data(), nullptr, out.data(), eps, in.exec);
@@ -281,7 +281,8 @@ TEST(Precision, MixedGoesOnWhereFloatEndsAtItsFloor) {
       // What began staged goes on alike, and counts what was fast.
       auto staged = options;
       staged.schedule = Schedule::staged;
-      SinkhornResult<float> fast{begun.f.copy(), begun.g.copy(), begun.report};
+      SinkhornResult<float> fast{begun.f.copy(), begun.g.copy(), begun.report, begun.f_rest.copy(),
+                                 begun.g_rest.copy()};
       fast.report.fast_passes = 7;
       const auto again = sinkhorn(doubles.problem, staged, doubles.exec, fast);
       EXPECT_EQ(again.report.fast_passes, 7);

@@ -55,7 +55,11 @@ struct Begun {
     outcome = phase.run(target, [&](const auto& check) {
       if (alternation.epsilon() != target) return false;
       errors.push_back(check.marginal_error);
-      alternation.copy_pair(check, f_there, g_there, exec);
+      SplitPair<T> pair;
+      alternation.copy_pair(check, pair, exec);
+      auto result = std::move(pair).with({});
+      f_there = std::move(result.f);
+      g_there = std::move(result.g);
       return check.marginal_error <= tolerance || static_cast<int>(errors.size()) == visits;
     });
     f = f_there.to(Device{});
@@ -311,10 +315,12 @@ TEST(Support, IsTheSameOnEveryDevice) {
         alternation.follow(1, exec);
       }
     }
-    Buffer<double> f, g;
+    Buffer<double> g;
     SupportPhase<double> phase(alternation, 1e-10, kBudget, exec);
     const auto outcome = phase.run(eps, [&](const auto& check) {
-      alternation.copy_pair(check, f, g, exec);
+      SplitPair<double> pair;
+      alternation.copy_pair(check, pair, exec);
+      g = std::move(pair).with({}).g;
       return alternation.epsilon() == eps && check.marginal_error <= 1e-10;
     });
     ASSERT_TRUE(outcome.ended) << outcome.why;

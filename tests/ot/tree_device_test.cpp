@@ -11,6 +11,7 @@
 #include "monge/ot/plan.hpp"
 #include "monge/ot/sinkhorn.hpp"
 #include "ot/operator.hpp"
+#include "ot/split_pair.hpp"
 #include "support/devices.hpp"
 #include "support/problems.hpp"
 
@@ -186,7 +187,8 @@ TYPED_TEST(TreeOnDevice, LossIsCertified) {
       EXPECT_LT(mask.kept(), 0.8);
       Operator<T> op(*in.problem);
       op.plant(forest, in.exec);
-      op.truncate(solved.f.data(), solved.g.data(), eps, 32 * delta, in.exec);
+      const auto f_wide = joined(solved.f, {}, in.exec), g_wide = joined(solved.g, {}, in.exec);
+      op.truncate(f_wide.data(), g_wide.data(), eps, 32 * delta, in.exec);
       double lost = 0;
       for (const Side side : {Side::source, Side::target}) {
         const auto p = back(all.marginal(side, in.exec));
@@ -195,9 +197,8 @@ TYPED_TEST(TreeOnDevice, LossIsCertified) {
         const std::int64_t n = op.size(side), m = op.size(other(side));
         const auto& across = source ? clouds.b : clouds.a;
         const auto g = back(source ? solved.g : solved.f), f = back(source ? solved.f : solved.g);
-        std::vector<T> h(kernels::padded(m), -std::numeric_limits<T>::infinity());
-        for (std::int64_t j = 0; j < m; ++j)
-          h[j] = static_cast<T>(g[j] + eps * std::log(double{across[j]}));
+        std::vector<double> h(kernels::padded(m), -std::numeric_limits<double>::infinity());
+        for (std::int64_t j = 0; j < m; ++j) h[j] = g[j] + eps * std::log(double{across[j]});
         const auto h_on = on(h, in.exec.device);
         Buffer<double> s(n, in.exec.device);
         op.softmin(side, h_on.data(), nullptr, s.data(), eps, in.exec);

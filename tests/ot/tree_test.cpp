@@ -16,6 +16,7 @@
 #include "ot/arrays.hpp"
 #include "ot/operator.hpp"
 #include "support/problems.hpp"
+#include "support/wide.hpp"
 
 namespace monge {
 namespace {
@@ -24,6 +25,7 @@ using testing::Clouds;
 using testing::cubes;
 using testing::random_clouds;
 using testing::random_vector;
+using testing::wide;
 
 /// Points in tree order by blocks, with a potential: a block is a leaf.
 struct Block {
@@ -86,9 +88,9 @@ Pair<T> iterated(const Problem<T>& problem, double eps, int iterations) {
   Pair<T> out{std::vector<T>(problem.n(), 0), std::vector<T>(problem.m(), 0)};
   const auto half = [&](Side rows, std::vector<T>& to, const std::vector<T>& from) {
     const auto weights = rows == Side::source ? problem.b() : problem.a();
-    std::vector<T> h(kernels::padded(std::ssize(from)), -std::numeric_limits<T>::infinity());
+    std::vector<double> h(kernels::padded(std::ssize(from)), -INFINITY);
     for (std::size_t j = 0; j < from.size(); ++j)
-      if (weights[j] > 0) h[j] = static_cast<T>(from[j] + eps * std::log(double{weights[j]}));
+      if (weights[j] > 0) h[j] = from[j] + eps * std::log(double{weights[j]});
     std::vector<double> s(to.size());
     op.softmin(rows, h.data(), nullptr, s.data(), eps, exec);
     std::copy(s.begin(), s.end(), to.begin());
@@ -324,7 +326,7 @@ TYPED_TEST(PlantedTest, FullMaskHasTheBitsOfTheDenseOperator) {
       return out;
     };
     const auto f = in_order(pair.f, forest.source), g = in_order(pair.g, forest.target);
-    op.truncate(pair.f.data(), pair.g.data(), eps, 0, exec);
+    op.truncate(wide(pair.f).data(), wide(pair.g).data(), eps, 0, exec);
     for (const Side rows : {Side::source, Side::target}) {
       const bool source = rows == Side::source;
       const Tree<T>& tree = forest.of(rows);
@@ -339,11 +341,12 @@ TYPED_TEST(PlantedTest, FullMaskHasTheBitsOfTheDenseOperator) {
             ASSERT_EQ(got[tree.order()[i] * k + c], want[i * k + c]) << i << ", " << c;
       };
       std::vector<double> s(n), s_want(n);
-      op.softmin(rows, h.data(), nullptr, s.data(), eps, exec);
-      dense.softmin(rows, ordered_h.data(), nullptr, s_want.data(), eps, exec);
+      const auto wide_h = wide(h), wide_ordered = wide(ordered_h);
+      op.softmin(rows, wide_h.data(), nullptr, s.data(), eps, exec);
+      dense.softmin(rows, wide_ordered.data(), nullptr, s_want.data(), eps, exec);
       expect_same(s, s_want, 1);
-      op.softmin(rows, h.data(), s.data(), s.data(), eps, exec);  // in place
-      dense.softmin(rows, ordered_h.data(), s_want.data(), s_want.data(), eps, exec);
+      op.softmin(rows, wide_h.data(), s.data(), s.data(), eps, exec);  // in place
+      dense.softmin(rows, wide_ordered.data(), s_want.data(), s_want.data(), eps, exec);
       expect_same(s, s_want, 1);
 
       const auto v = random_vector<T>(m * 2, 3, 3);

@@ -110,8 +110,8 @@ Pair pair(const Args& a, std::int64_t i, std::int64_t j) {
 }
 
 /// -eps log sum_j exp((h_j - c_ij) / eps) over the swept columns; +inf for none.
-template <class T>
-Real softmin_row(const Pairs<T>& p, const T* h, double eps, std::int64_t i) {
+template <class T, class H>
+Real softmin_row(const Pairs<T>& p, const H* h, double eps, std::int64_t i) {
   std::vector<Real> scores;
   for (std::int64_t j = 0; j < p.m; ++j)
     if (!std::isinf(h[j]) && swept(p, i, j)) scores.push_back((h[j] - cost(p, i, j)) / eps);

@@ -17,8 +17,8 @@ namespace monge::testing {
 //
 // In mixed the sum, its exponentials and their exponents are of float: a sum that is taken has a
 // logarithm within 60 units of log 2, so exponents that matter are below 60 + 40 / log 2 < 128.
-template <class T>
-reference::Real bound(const kernels::Pairs<T>& p, const T* h, double eps, std::int64_t i,
+template <class T, class H>
+reference::Real bound(const kernels::Pairs<T>& p, const H* h, double eps, std::int64_t i,
                       reference::Real exact,
                       kernels::Precision precision = kernels::Precision::accurate) {
   using reference::Real;

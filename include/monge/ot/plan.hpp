@@ -69,6 +69,10 @@ class Plan {
   const Problem<T>& problem() const { return *problem_; }
   VectorView<const T> f() const { return f_.view(); }
   VectorView<const T> g() const { return g_.view(); }
+  /// The potential of a side that the plan is of: of a float result with what f and g lost by their
+  /// rounding. Marginals, mass and value are formed of it; what other members read of it is rounded
+  /// again.
+  VectorView<const double> exact(Side side) const;
   double mass_level() const { return mass_level_; }
   /// A bound on what the marginals lose to pairs that are left out, over the mass; 0: all are
   /// there.
@@ -125,9 +129,12 @@ class Plan {
   const Operator<T>& op() const { return *op_; }
 
  private:
+  void take_exact(const Buffer<T>& f_rest, const Buffer<T>& g_rest);
+
   const Problem<T>* problem_;
   double epsilon_, mass_level_, truncation_ = 0;
   Buffer<T> f_, g_;
+  Buffer<double> exact_f_, exact_g_;  // of float
   std::shared_ptr<const Operator<T>> op_;
 };
 }  // namespace monge

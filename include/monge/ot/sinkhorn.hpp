@@ -169,8 +169,11 @@ struct Start {
 
 template <class T>
 struct SinkhornResult {
-  Buffer<T> f, g;  ///< [n] and [m]: the checked pair
+  Buffer<T> f, g;  ///< [n] and [m]: the checked pair, rounded to T
   SinkhornReport report;
+  /// Of float what that rounding took, which at small epsilon is more than the report's errors:
+  /// they, and the Plan of a result, are those of f + f_rest and g + g_rest. Empty: nothing.
+  Buffer<T> f_rest{}, g_rest{};
 };
 
 /// Throws InvalidArgument for options out of range (of a Problem<float> precisions mixed and double

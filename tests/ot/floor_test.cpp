@@ -1,0 +1,175 @@
+// What rounding leaves of a float solve (support.md A7): potentials are double whatever the points
+// are, so that a kernel kept in float has the same floor at every epsilon, and what streamed sweeps
+// hide from a solve is predicted instead.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "ot/alternation.hpp"
+#include "ot/arrays.hpp"
+#include "support/devices.hpp"
+#include "support/problems.hpp"
+
+namespace monge {
+namespace {
+using testing::Clouds;
+using testing::random_clouds;
+
+constexpr std::int64_t kPlenty = std::int64_t{1} << 30;
+
+Clouds<double> widened(const Clouds<float>& from) {
+  const auto wide = [](const auto& v) { return std::vector<double>(v.begin(), v.end()); };
+  return {from.n, from.m, from.d, wide(from.x), wide(from.y), wide(from.a), wide(from.b)};
+}
+
+/// Weights that sum to 1 exactly in float.
+Clouds<float> balanced(std::int64_t n, std::int64_t m, std::int64_t d) {
+  auto clouds = random_clouds<float>(n, m, d, 17, 1, 1);
+  for (auto* side : {&clouds.a, &clouds.b}) {
+    double rest = 1;
+    for (std::size_t i = 1; i < side->size(); ++i)
+      rest -= (*side)[i] = std::round((*side)[i] * 0x1p22F) * 0x1p-22F;
+    (*side)[0] = static_cast<float>(rest);
+  }
+  return clouds;
+}
+
+/// L1 error of both marginals of a pair, in double from the points as they are.
+double true_error(const Clouds<double>& in, const Buffer<double>& f, const Buffer<double>& g,
+                  double eps) {
+  const auto costs = in.costs();
+  std::vector<double> columns(in.m);
+  double error = 0;
+  for (std::int64_t i = 0; i < in.n; ++i) {
+    double row = 0;
+    for (std::int64_t j = 0; j < in.m; ++j) {
+      const double p = in.a[i] * in.b[j] * std::exp((f[i] + g[j] - costs[i * in.m + j]) / eps);
+      row += p, columns[j] += p;
+    }
+    error += std::abs(row - in.a[i]);
+  }
+  for (std::int64_t j = 0; j < in.m; ++j) error += std::abs(columns[j] - in.b[j]);
+  return error;
+}
+
+/// Clouds and their problem where current_device() is.
+struct Here {
+  Exec exec;
+  Buffer<float> x, y, a, b;
+  Problem<float> problem;
+
+  explicit Here(const Clouds<float>& clouds)
+      : exec(on_device()),
+        x(placed(clouds.x, exec)),
+        y(placed(clouds.y, exec)),
+        a(placed(clouds.a, exec)),
+        b(placed(clouds.b, exec)),
+        problem(PointCloud<float>{{x.data(), clouds.n, clouds.d, clouds.d, 1, exec.device},
+                                  {y.data(), clouds.m, clouds.d, clouds.d, 1, exec.device}},
+                a.view(), b.view(), Balanced{}, Balanced{}) {}
+  static Exec on_device() {
+    Exec exec;
+    exec.device = testing::current_device();
+    return exec;
+  }
+};
+
+struct Floor {
+  double predicted, error;
+};
+
+/// The pair that 20 iterations by a kernel, or streamed, leave of the exact one.
+Floor floor_of(const Clouds<float>& clouds, double relative, bool kernel) {
+  const auto wide = widened(clouds);
+  const auto exact = wide.problem(Balanced{}, Balanced{});
+  Exec host;
+  SinkhornOptions options;
+  options.epsilon = relative * Operator<double>(exact).range();
+  options.tolerance = 1e-10;
+  options.max_iterations = 100000;
+  const auto solved = sinkhorn(exact, options, host);
+  EXPECT_LE(solved.report.marginal_error, 1e-8);
+
+  Here in(clouds);
+  Operator<float> op(in.problem, kernels::Precision::accurate, in.exec);
+  Alternation<float> alternation(in.problem, op, true, in.exec);
+  alternation.start({}, in.exec);
+  alternation.set_epsilon(options.epsilon);
+  const auto f = solved.f.to(in.exec.device), g = solved.g.to(in.exec.device);
+  alternation.set_following(g.data(), f.data(), g.data(), in.exec);
+  if (kernel) alternation.absorb(std::numeric_limits<double>::infinity(), kPlenty, false, in.exec);
+  for (int k = 0; k < 20; ++k) {
+    alternation.lead(1, in.exec);
+    alternation.sweep_following(in.exec);
+    if (k < 19) alternation.follow(1, in.exec);
+  }
+  const auto check = alternation.check(in.exec);
+  EXPECT_EQ(check.absorbed, kernel);
+  SplitPair<float> pair;
+  alternation.copy_pair(check, pair, in.exec);
+  const auto result = std::move(pair).with({});
+  const auto f_there = joined(result.f, result.f_rest, in.exec).to(Device{}),
+             g_there = joined(result.g, result.g_rest, in.exec).to(Device{});
+  return {op.reach(options.epsilon, kernel).predicted(),
+          true_error(wide, f_there, g_there, options.epsilon)};
+}
+
+constexpr double kEpsilons[] = {1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6};
+
+TEST(Floor, OfAKernelInFloatDoesNotDependOnEpsilon) {
+  testing::on_every_device([] {
+    for (const int d : {1, 3, 64})
+      for (const double relative : kEpsilons)
+        EXPECT_LE(floor_of(balanced(200, 160, d), relative, true).error, 6e-7)
+            << "d " << d << ", epsilon " << relative;
+  });
+}
+
+// Within twice the prediction: that is of the average problem.
+TEST(Floor, OfStreamedSweepsIsPredicted) {
+  testing::on_every_device([] {
+    for (const int d : {1, 3, 64})
+      for (const double relative : kEpsilons) {
+        const auto [predicted, error] = floor_of(balanced(200, 160, d), relative, false);
+        EXPECT_LE(error, 2 * predicted) << "d " << d << ", epsilon " << relative;
+      }
+  });
+}
+
+// A whole solve takes the kernel for its floor's sake, and means what it says; without one it ends
+// at the floor of its scores, and says so.
+TEST(Floor, ConvergedMeansTheExactPair) {
+  testing::on_every_device([] {
+    const auto clouds = balanced(300, 260, 3);
+    const auto wide = widened(clouds);
+    Here in(clouds);
+    SinkhornOptions options;
+    options.tolerance = 1e-6;
+    options.precision = Precision::accurate;
+    for (const double relative : {1e-2, 1e-3, 1e-4}) {
+      options.epsilon = relative * Operator<float>(in.problem).range();
+      options.max_iterations = 20000;
+      options.kernel_cache = kPlenty;
+      const auto kept = sinkhorn(in.problem, options, in.exec);
+      EXPECT_EQ(kept.report.status, Status::converged)
+          << relative << ": " << kept.report.marginal_error;
+      const auto error = [&](const SinkhornResult<float>& r) {
+        return true_error(wide, joined(r.f, r.f_rest, in.exec).to(Device{}),
+                          joined(r.g, r.g_rest, in.exec).to(Device{}), options.epsilon);
+      };
+      EXPECT_LE(error(kept), options.tolerance + 6e-7) << relative;
+      EXPECT_LE(kept.report.predicted_floor, options.tolerance);
+      if (relative > 1e-3) continue;
+      options.kernel_cache = 0;
+      const auto streamed = sinkhorn(in.problem, options, in.exec);
+      EXPECT_EQ(streamed.report.status, Status::precision_floor);
+      EXPECT_GT(streamed.report.predicted_floor, options.tolerance);
+      EXPECT_LE(error(streamed), 2 * streamed.report.predicted_floor);
+    }
+  });
+}
+}  // namespace
+}  // namespace monge
