@@ -40,7 +40,8 @@ struct Sample {
 
 /// Stratified sampling: the total mass is cut into k equal parts, each of which takes the point
 /// under a mark in it; its weight is that of its parts. Every point is drawn in proportion to its
-/// mass, and in the order of a kd-tree every neighbourhood is.
+/// mass, and in the order of a kd-tree every neighbourhood is; a side that is sampled more thinly
+/// than that is worth is taken as it comes, in less memory.
 template <class T>
 Sample<T> sample(MatrixView<const T> points, VectorView<const T> weights, double mass,
                  std::int64_t most, std::uint64_t seed, std::uint64_t stream, Exec& exec) {
@@ -49,7 +50,7 @@ Sample<T> sample(MatrixView<const T> points, VectorView<const T> weights, double
   const std::int64_t n = host.size(), share = cuda ? kShareOnGpu : kShare,
                      k = std::clamp(std::min(n / share, most), std::min(n, kLeastPoints), n);
   std::vector<std::int32_t> order;
-  if (!cuda && points.cols <= kernels::kTreeDimension) {
+  if (!cuda && points.cols <= kernels::kTreeDimension && n / share <= most) {
     order.resize(kernels::padded(n));
     std::iota(order.begin(), order.end(), 0);
     kernels::order<T>({points, 1, order.data()}, exec);
