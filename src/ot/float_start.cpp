@@ -1,6 +1,7 @@
 #include "ot/float_start.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <utility>
 #include <variant>
@@ -20,8 +21,8 @@ constexpr double kLeastRange = 1e-20, kMostRange = 1e20;  // of costs whose squa
 Buffer<float> rounded(MatrixView<const double> points, const std::vector<double>& center,
                       Exec& exec) {
   auto values = gathered(points, exec);
-  std::vector<double> by;
-  for (const double c : center) by.push_back(-c);
+  std::vector<double> by(center.size());
+  std::transform(center.begin(), center.end(), by.begin(), std::negate<>());
   if (!by.empty())
     kernels::each(kernels::AddMeanArgs<double>{placed(by, exec).data(), points.cols, values.data()},
                   values.size(), exec);

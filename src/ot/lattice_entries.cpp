@@ -156,6 +156,7 @@ void LatticeSweep<T>::draw(Side rows, const T* h, const T* shift,
       static_cast<std::int64_t>(number.size()), exec);
 }
 
+// NOLINTBEGIN(bugprone-macro-parentheses): T* is a type
 #define MONGE_INSTANTIATE(T)                                                                      \
   template kernels::AxisCosts<T> LatticeSweep<T>::costs(int, int) const;                          \
   template void LatticeSweep<T>::top_k(Side, const T*, const T*, int, std::int64_t*, T*, double*, \
@@ -167,6 +168,7 @@ void LatticeSweep<T>::draw(Side rows, const T* h, const T* shift,
   template void LatticeSweep<T>::draw(Side, const T*, const T*, const std::vector<std::int64_t>&, \
                                       const std::vector<std::int64_t>&, std::uint64_t,            \
                                       std::int64_t*, double, Exec&) const;
+// NOLINTEND(bugprone-macro-parentheses)
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)
 #undef MONGE_INSTANTIATE
