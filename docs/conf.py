@@ -27,8 +27,13 @@ nitpicky = True
 # Names of the standard library, of NumPy's typing, template parameters and what headers only declare
 # have no page here.
 nitpick_ignore_regex = [
-    (r"cpp:.*", r"(std|std::.*|T|U|Operator<T>|Inspection|BoundEntries|Plan<T>::kDenseLimit)"),
+    (
+        r"cpp:.*",
+        r"(std|std::.*|T|U|Operator<T>|Inspection|BoundEntries|Plan<T>::kDenseLimit|Linear<T>|LinearDivergence<T>)",
+    ),
     (r"py:.*", r"(numpy|np|collections|typing|monge\.(\w+\.)*_\w+)\..*"),
+    # Of a named tuple's fields, and of torch.
+    (r"py:class", r"_core\.DerivativeReport|Module"),
 ]
 
 # Every header opens the namespace again, and is a section of its own.

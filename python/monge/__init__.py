@@ -10,7 +10,7 @@ the debiased distance. Numbers are in units of the cost; weights are never norma
 import logging
 
 from ._batch import Solutions, solve_batch, solve_sample_batch
-from ._core import SinkhornCheck, SinkhornPhase, SinkhornReport, version
+from ._core import DerivativeReport, SinkhornCheck, SinkhornPhase, SinkhornReport, version
 from ._derivatives import DivergenceLinearization, Hvp, Jvp, Linearization, Vjp
 from ._divergence import Divergence, DivergenceGradient, divergence
 from ._divergence_batch import Divergences, divergence_batch
@@ -44,6 +44,7 @@ __all__ = [
     "CTransform",
     "ComposedPlan",
     "ConvergenceWarning",
+    "DerivativeReport",
     "DeviceError",
     "Divergence",
     "DivergenceGradient",
