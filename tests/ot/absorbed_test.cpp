@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "monge/ot/divergence.hpp"
-#include "ot/split_pair.hpp"
 #include "support/devices.hpp"
+#include "support/exact_pair.hpp"
 #include "support/problems.hpp"
 #include "support/solved.hpp"
 
@@ -85,22 +85,6 @@ TEST(AbsorbedSolve, WithForbiddenPairsOfAMatrix) {
   solved(1, 90);
 }
 
-/// L1 error of the marginals of a pair in float, in double.
-double true_error(const Clouds<float>& clouds, double eps, const SinkhornResult<float>& pair) {
-  const auto wide = [](const auto& from) { return std::vector<double>(from.begin(), from.end()); };
-  const Clouds<double> in_double{clouds.n,       clouds.m,       clouds.d,      wide(clouds.x),
-                                 wide(clouds.y), wide(clouds.a), wide(clouds.b)};
-  const auto problem = in_double.problem(KL{1}, KL{1});  // its marginals are not looked at
-  Exec exec;
-  const auto f = joined(pair.f, pair.f_rest, exec), g = joined(pair.g, pair.g_rest, exec);
-  const Plan<double> plan(problem, eps, f.view(), g.view());
-  const auto p = plan.marginal(Side::source, exec), q = plan.marginal(Side::target, exec);
-  double error = 0;
-  for (std::int64_t i = 0; i < clouds.n; ++i) error += std::abs(p[i] - in_double.a[i]);
-  for (std::int64_t j = 0; j < clouds.m; ++j) error += std::abs(q[j] - in_double.b[j]);
-  return error;
-}
-
 // Streamed scores lose u |x|^2 / epsilon, which no measured error shows; those of a kernel are of
 // double, from points centred in double.
 TEST(AbsorbedSolve, FloatLosesLessAtSmallEpsilon) {
@@ -109,8 +93,10 @@ TEST(AbsorbedSolve, FloatLosesLessAtSmallEpsilon) {
   const SinkhornOptions options = tight(0.064, 1e-12);
   const auto streamed = solve(problem, options, 0), absorbed = solve(problem, options, kPlenty);
   ASSERT_GT(absorbed.report.absorbed, 0);
-  EXPECT_LT(true_error(clouds, options.epsilon, absorbed),
-            true_error(clouds, options.epsilon, streamed) / 20);
+  const auto error = [&](const SinkhornResult<float>& pair) {
+    return testing::marginal_error(testing::in_double(clouds), pair, options.epsilon);
+  };
+  EXPECT_LT(error(absorbed), error(streamed) / 20);
 }
 
 TEST(AbsorbedSolve, TheBudgetDecides) {

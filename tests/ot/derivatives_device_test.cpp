@@ -11,6 +11,7 @@
 
 namespace monge {
 namespace {
+using testing::back;
 using testing::placed;
 using testing::PlacedClouds;
 using testing::random_clouds;
@@ -22,12 +23,6 @@ template <class T>
 class DerivativesOnDevice : public ::testing::Test {};
 using Scalars = ::testing::Types<float, double>;
 TYPED_TEST_SUITE(DerivativesOnDevice, Scalars);
-
-template <class T>
-std::vector<T> back(const Buffer<T>& values) {
-  const auto here = values.to(Device{});
-  return {here.begin(), here.end()};
-}
 
 /// Everything that a plan's linearization says of two directions.
 template <class T>
@@ -96,7 +91,9 @@ TYPED_TEST(DerivativesOnDevice, AgreeWithTheCpu) {
     const auto solved = sinkhorn(here.problem, options, exec);
     const auto f = back(solved.f), g = back(solved.g);
     const auto all = [&](int threads) {
-      return derivatives(PlacedClouds<T>(clouds, KL{2}, KL{1}, threads), eps, f, g);
+      PlacedClouds<T> in(clouds, KL{2}, KL{1});
+      in.exec.threads = threads;
+      return derivatives(std::move(in), eps, f, g);
     };
     const auto want = all(1);
     testing::on_every_device([&] {

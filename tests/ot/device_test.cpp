@@ -20,55 +20,21 @@
 #include "monge/ot/sparsify.hpp"
 #include "ot/operator.hpp"
 #include "support/devices.hpp"
+#include "support/placed_clouds.hpp"
 #include "support/solved.hpp"
 
 namespace monge {
 namespace {
+using testing::back;
 using testing::Clouds;
+using testing::placed;
+using testing::PlacedClouds;
 using testing::random_clouds;
 
 template <class T>
 class OnDevice : public ::testing::Test {};
 using Scalars = ::testing::Types<float, double>;
 TYPED_TEST_SUITE(OnDevice, Scalars);
-
-template <class T>
-Buffer<T> on(const std::vector<T>& values, Device device) {
-  Buffer<T> out(std::ssize(values), device);
-  copy(out.data(), device, values.data(), Device{}, out.size() * std::int64_t{sizeof(T)});
-  return out;
-}
-template <class T>
-std::vector<T> back(const Buffer<T>& buffer) {
-  const auto host = buffer.to(Device{});
-  return std::vector<T>(host.begin(), host.end());
-}
-
-/// Clouds, their problem and an Exec on one device.
-template <class T>
-struct Case {
-  Buffer<T> x, y, a, b;
-  std::int64_t d;
-  std::unique_ptr<Problem<T>> problem;
-  Exec exec;
-
-  Case(const Clouds<T>& clouds, Device device, Marginal marginal_a, Marginal marginal_b, Cost cost,
-       ProblemOptions options = {})
-      : x(on(clouds.x, device)),
-        y(on(clouds.y, device)),
-        a(on(clouds.a, device)),
-        b(on(clouds.b, device)),
-        d(clouds.d) {
-    exec.device = device;
-    problem = std::make_unique<Problem<T>>(PointCloud<T>{points(x), points(y), cost}, a.view(),
-                                           b.view(), marginal_a, marginal_b, options);
-  }
-  MatrixView<const T> points(const Buffer<T>& values) const {
-    return {values.data(), values.size() / d, d, d, 1, values.device()};
-  }
-  Measure<T> source() const { return {points(x), a.view()}; }
-  Measure<T> target() const { return {points(y), b.view()}; }
-};
 
 const std::vector<Cost>& costs() {
   static const std::vector<Cost> all{
@@ -104,11 +70,11 @@ TYPED_TEST(OnDevice, OneSoftminAgrees) {
       const double eps = 0.05 * d;
       std::vector<double> first;
       testing::on_every_device([&] {
-        Case<T> in(clouds, testing::current_device(), KL{1}, KL{1}, cost);
-        const Operator<T> op(*in.problem);
+        PlacedClouds<T> in(clouds, KL{1}, KL{1}, cost);
+        const Operator<T> op(in.problem);
         std::vector<double> h(kernels::padded(260), -std::numeric_limits<double>::infinity());
         std::copy(clouds.y.begin(), clouds.y.begin() + 260, h.begin());
-        const auto bias = on(h, in.exec.device);
+        const auto bias = placed(h, in.exec.device);
         Buffer<double> out(300, in.exec.device);
         op.softmin(Side::source, bias.data(), nullptr, out.data(), eps, in.exec);
         const auto got = back(out);
@@ -133,14 +99,13 @@ TYPED_TEST(OnDevice, PlainIterationsAgree) {
       options.acceleration = Acceleration::none;
       std::vector<T> f, g;
       testing::on_every_device([&] {
-        Case<T> in(clouds, testing::current_device(), mix.a, mix.b, cost,
-                   {.total_mass = {}, .mass_tolerance = 1e-5});
-        const auto got = sinkhorn(*in.problem, options, in.exec);
+        PlacedClouds<T> in(clouds, mix.a, mix.b, cost, {.total_mass = {}, .mass_tolerance = 1e-5});
+        const auto got = sinkhorn(in.problem, options, in.exec);
         EXPECT_EQ(got.f.device(), in.exec.device);
         EXPECT_EQ(got.g.device(), in.exec.device);
         if (f.empty()) f = back(got.f), g = back(got.g);
         const double bound =
-            2 * kIterations * softmin_bound(Operator<T>(*in.problem), options.epsilon);
+            2 * kIterations * softmin_bound(Operator<T>(in.problem), options.epsilon);
         expect_close(back(got.f), f, bound, mix.name + " f");
         expect_close(back(got.g), g, bound, mix.name + " g");
       });
@@ -164,8 +129,8 @@ TYPED_TEST(OnDevice, SolvesAgree) {
     options.tolerance = tolerance;
     SinkhornReport first;
     testing::on_every_device([&] {
-      Case<T> in(clouds, testing::current_device(), mix.a, mix.b, SquaredEuclidean{}, given);
-      const auto got = sinkhorn(*in.problem, options, in.exec);
+      PlacedClouds<T> in(clouds, mix.a, mix.b, SquaredEuclidean{}, given);
+      const auto got = sinkhorn(in.problem, options, in.exec);
       EXPECT_TRUE(got.report.converged) << mix.name;
       if (first.trace.empty()) first = got.report;
       // The dual is within the square of the residual of its optimum, or what rounding leaves.
@@ -174,7 +139,7 @@ TYPED_TEST(OnDevice, SolvesAgree) {
       // From its own potentials there is nothing left to do.
       SinkhornOptions warm = options;
       warm.tolerance = 4 * tolerance;
-      const auto again = sinkhorn(*in.problem, warm, in.exec, Start<T>{got.f.view(), got.g.view()});
+      const auto again = sinkhorn(in.problem, warm, in.exec, Start<T>{got.f.view(), got.g.view()});
       EXPECT_LE(again.report.iterations, 2) << mix.name;
     });
   }
@@ -197,8 +162,8 @@ TYPED_TEST(OnDevice, EveryAccelerationAgrees) {
       options.acceleration = acceleration;
       options.initializer = initializer;
       testing::on_every_device([&] {
-        Case<T> in(clouds, testing::current_device(), KL{1}, Balanced{}, SquaredEuclidean{});
-        const auto got = sinkhorn(*in.problem, options, in.exec);
+        PlacedClouds<T> in(clouds, KL{1}, Balanced{}, SquaredEuclidean{});
+        const auto got = sinkhorn(in.problem, options, in.exec);
         EXPECT_TRUE(got.report.converged) << to_string(acceleration);
         if (std::isnan(first)) first = got.report.dual_value;
         EXPECT_NEAR(got.report.dual_value, first, 10 * tolerance) << to_string(acceleration);
@@ -218,14 +183,14 @@ TYPED_TEST(OnDevice, PlansAgree) {
       options.epsilon = 0.05;
       options.max_iterations = 30;
       const ProblemOptions given{.total_mass = {}, .mass_tolerance = 1e-5};
-      Case<T> host(clouds, Device{}, mix.a, mix.b, cost, given);
-      const auto solved = sinkhorn(*host.problem, options, host.exec);
-      const Plan<T> want(*host.problem, solved);
+      PlacedClouds<T> host(clouds, mix.a, mix.b, cost, given, Device{});
+      const auto solved = sinkhorn(host.problem, options, host.exec);
+      const Plan<T> want(host.problem, solved);
       testing::on_every_device([&] {
         const Device device = testing::current_device();
-        Case<T> in(clouds, device, mix.a, mix.b, cost, given);
+        PlacedClouds<T> in(clouds, mix.a, mix.b, cost, given, device);
         const auto f = solved.f.to(device), g = solved.g.to(device);
-        const Plan<T> plan(*in.problem, options.epsilon, f.view(), g.view());
+        const Plan<T> plan(in.problem, options.epsilon, f.view(), g.view());
         const auto same = [&](const Buffer<T>& got, const Buffer<T>& wanted, const char* what) {
           ASSERT_EQ(got.device(), device) << what;
           double size = 1e-3;
@@ -290,11 +255,11 @@ TYPED_TEST(OnDevice, DrawsComeFromThePlan) {
   using T = TypeParam;
   const auto clouds = random_clouds<T>(40, 30, 2, 5, 1, 1);
   testing::on_every_device([&] {
-    Case<T> in(clouds, testing::current_device(), KL{1}, KL{1}, SquaredEuclidean{});
+    PlacedClouds<T> in(clouds, KL{1}, KL{1}, SquaredEuclidean{});
     SinkhornOptions options;
     options.epsilon = 0.05;
-    const auto solved = sinkhorn(*in.problem, options, in.exec);
-    const Plan<T> plan(*in.problem, solved);
+    const auto solved = sinkhorn(in.problem, options, in.exec);
+    const Plan<T> plan(in.problem, solved);
     const auto pairs = plan.draw_pairs(500, 7, in.exec);
     EXPECT_EQ(pairs.source.device(), in.exec.device);
     const auto source = back(pairs.source), target = back(pairs.target);
@@ -323,13 +288,13 @@ TYPED_TEST(OnDevice, DivergencesAndReferencesAgree) {
     double value = std::numeric_limits<double>::quiet_NaN(), referenced_value = value;
     std::vector<T> dx, db;
     testing::on_every_device([&] {
-      Case<T> in(clouds, testing::current_device(), a, b, SquaredEuclidean{},
-                 {.total_mass = {}, .mass_tolerance = 1e-5});
+      PlacedClouds<T> in(clouds, a, b, SquaredEuclidean{},
+                         {.total_mass = {}, .mass_tolerance = 1e-5});
       const auto got = divergence(in.source(), in.target(), options, in.exec);
       EXPECT_TRUE(got.converged());
       EXPECT_EQ(got.dx.device(), in.exec.device);
       EXPECT_EQ(got.potential_a.device(), in.exec.device);
-      const auto referenced = with_reference(*in.problem, options.epsilon, {}, {});
+      const auto referenced = with_reference(in.problem, options.epsilon, {}, {});
       const auto solved = sinkhorn(*referenced.problem, options, in.exec);
       const auto asked = referenced.map.to_asked(solved);
       const auto gradient =
@@ -359,7 +324,8 @@ TYPED_TEST(OnDevice, MatricesAnswerWhereTheyAre) {
   double value = std::numeric_limits<double>::quiet_NaN();
   testing::on_every_device([&] {
     const Device device = testing::current_device();
-    const auto costs = on(C, device), a = on(clouds.a, device), b = on(clouds.b, device);
+    const auto costs = placed(C, device), a = placed(clouds.a, device),
+               b = placed(clouds.b, device);
     const Problem<T> problem(CostMatrix<T>{{costs.data(), 40, 30, 30, 1, device}}, a.view(),
                              b.view(), Balanced{}, Balanced{},
                              {.total_mass = {}, .mass_tolerance = 1e-5});
@@ -405,14 +371,14 @@ TEST(Devices, ASolveIsInterruptedWhereverItRuns) {
   options.epsilon = 1e-4;
   options.tolerance = 1e-30;
   testing::on_every_device([&] {
-    Case<double> in(clouds, testing::current_device(), KL{1}, KL{1}, SquaredEuclidean{});
+    PlacedClouds<double> in(clouds, KL{1}, KL{1}, SquaredEuclidean{});
     in.exec.progress = [](const Progress&) { return false; };
     // It is asked at once on a thread that never asked, else at most every 0.1 s.
-    std::thread([&] { EXPECT_THROW(sinkhorn(*in.problem, options, in.exec), Interrupted); }).join();
+    std::thread([&] { EXPECT_THROW(sinkhorn(in.problem, options, in.exec), Interrupted); }).join();
     const std::atomic<bool> stop{true};
     in.exec.progress = nullptr;
     in.exec.stop = &stop;
-    EXPECT_THROW(sinkhorn(*in.problem, options, in.exec), Interrupted);
+    EXPECT_THROW(sinkhorn(in.problem, options, in.exec), Interrupted);
   });
 }
 
@@ -432,10 +398,11 @@ TEST(Devices, OutOfMemoryOnAGpuSaysHowMuchAndTheNextSolveWorks) {
       EXPECT_NE(std::string(error.what()).find("8796093022208 bytes"), std::string::npos);
       EXPECT_NE(std::string(error.what()).find("free"), std::string::npos);
     }
-    Case<float> in(random_clouds<float>(50, 40, 2, 9), device, KL{1}, KL{1}, SquaredEuclidean{});
+    PlacedClouds<float> in(random_clouds<float>(50, 40, 2, 9), KL{1}, KL{1}, SquaredEuclidean{}, {},
+                           device);
     SinkhornOptions options;
     options.epsilon = 0.1;
-    EXPECT_TRUE(sinkhorn(*in.problem, options, in.exec).report.converged);
+    EXPECT_TRUE(sinkhorn(in.problem, options, in.exec).report.converged);
   });
 }
 
@@ -444,15 +411,15 @@ TEST(Devices, OutOfMemoryOnAGpuSaysHowMuchAndTheNextSolveWorks) {
 TEST(KernelCache, FindsTheStreamedPlanOnEveryDevice) {
   testing::on_every_device([] {
     for (const int dim : {2, 20}) {
-      Case<double> in(random_clouds<double>(190, 171, dim, 5), testing::current_device(), KL{1},
-                      Balanced{}, SquaredEuclidean{});
+      PlacedClouds<double> in(random_clouds<double>(190, 171, dim, 5), KL{1}, Balanced{},
+                              SquaredEuclidean{});
       SinkhornOptions options;
       options.epsilon = 0.004 * dim;
       options.tolerance = 1e-12;
       options.kernel_cache = 0;
-      const auto streamed = sinkhorn(*in.problem, options, in.exec);
+      const auto streamed = sinkhorn(in.problem, options, in.exec);
       options.kernel_cache = kAutomaticCache;
-      const auto absorbed = sinkhorn(*in.problem, options, in.exec);
+      const auto absorbed = sinkhorn(in.problem, options, in.exec);
       EXPECT_EQ(streamed.report.absorbed, 0);
       EXPECT_GT(absorbed.report.absorbed, 0);
       EXPECT_TRUE(streamed.report.converged && absorbed.report.converged);
@@ -473,14 +440,14 @@ TYPED_TEST(OnDevice, WhatIsDerivedFromProblemsAndPlansAgrees) {
   std::vector<std::vector<T>> first;
   testing::on_every_device([&] {
     const Device device = testing::current_device();
-    Case<T> in(clouds, device, KL{1}, KL{0.5}, SquaredEuclidean{});
-    const auto potential = on(g, device), values = on(v, device);
-    const auto hard = c_transform<T>(*in.problem, Side::source, potential.view(), in.exec);
-    const auto soft = semi_dual<T>(*in.problem, kEpsilon, potential.view(), in.exec);
-    const auto of_hard = semi_dual<T>(*in.problem, 0, potential.view(), in.exec);
+    PlacedClouds<T> in(clouds, KL{1}, KL{0.5}, SquaredEuclidean{}, {}, device);
+    const auto potential = placed(g, device), values = placed(v, device);
+    const auto hard = c_transform<T>(in.problem, Side::source, potential.view(), in.exec);
+    const auto soft = semi_dual<T>(in.problem, kEpsilon, potential.view(), in.exec);
+    const auto of_hard = semi_dual<T>(in.problem, 0, potential.view(), in.exec);
     const Problem<T> onward(PointCloud<T>{in.points(in.y), in.points(in.x), SquaredEuclidean{}},
                             in.b.view(), in.a.view(), KL{1}, KL{1});
-    const Plan<T> there(*in.problem, kEpsilon, soft.f.view(), potential.view()),
+    const Plan<T> there(in.problem, kEpsilon, soft.f.view(), potential.view()),
         back_again(onward, kEpsilon, potential.view(), soft.f.view());
     const Composition<T> both({&there, &back_again}, in.exec);
     const auto kept = sparsify<T>(there, KeepMass{0.5}, in.exec);

@@ -11,19 +11,19 @@
 #include "ot/alternation.hpp"
 #include "ot/arrays.hpp"
 #include "support/devices.hpp"
+#include "support/exact_pair.hpp"
+#include "support/placed_clouds.hpp"
 #include "support/problems.hpp"
 
 namespace monge {
 namespace {
 using testing::Clouds;
+using testing::in_double;
+using testing::marginal_error;
+using testing::PlacedClouds;
 using testing::random_clouds;
 
 constexpr std::int64_t kPlenty = std::int64_t{1} << 30;
-
-Clouds<double> widened(const Clouds<float>& from) {
-  const auto wide = [](const auto& v) { return std::vector<double>(v.begin(), v.end()); };
-  return {from.n, from.m, from.d, wide(from.x), wide(from.y), wide(from.a), wide(from.b)};
-}
 
 /// Weights that sum to 1 exactly in float.
 Clouds<float> balanced(std::int64_t n, std::int64_t m, std::int64_t d) {
@@ -37,45 +37,7 @@ Clouds<float> balanced(std::int64_t n, std::int64_t m, std::int64_t d) {
   return clouds;
 }
 
-/// L1 error of both marginals of a pair, in double from the points as they are.
-double true_error(const Clouds<double>& in, const Buffer<double>& f, const Buffer<double>& g,
-                  double eps) {
-  const auto costs = in.costs();
-  std::vector<double> columns(in.m);
-  double error = 0;
-  for (std::int64_t i = 0; i < in.n; ++i) {
-    double row = 0;
-    for (std::int64_t j = 0; j < in.m; ++j) {
-      const double p = in.a[i] * in.b[j] * std::exp((f[i] + g[j] - costs[i * in.m + j]) / eps);
-      row += p, columns[j] += p;
-    }
-    error += std::abs(row - in.a[i]);
-  }
-  for (std::int64_t j = 0; j < in.m; ++j) error += std::abs(columns[j] - in.b[j]);
-  return error;
-}
-
-/// Clouds and their problem where current_device() is.
-struct Here {
-  Exec exec;
-  Buffer<float> x, y, a, b;
-  Problem<float> problem;
-
-  explicit Here(const Clouds<float>& clouds)
-      : exec(on_device()),
-        x(placed(clouds.x, exec)),
-        y(placed(clouds.y, exec)),
-        a(placed(clouds.a, exec)),
-        b(placed(clouds.b, exec)),
-        problem(PointCloud<float>{{x.data(), clouds.n, clouds.d, clouds.d, 1, exec.device},
-                                  {y.data(), clouds.m, clouds.d, clouds.d, 1, exec.device}},
-                a.view(), b.view(), Balanced{}, Balanced{}) {}
-  static Exec on_device() {
-    Exec exec;
-    exec.device = testing::current_device();
-    return exec;
-  }
-};
+PlacedClouds<float> here(const Clouds<float>& clouds) { return {clouds, Balanced{}, Balanced{}}; }
 
 struct Floor {
   double predicted, error;
@@ -83,7 +45,7 @@ struct Floor {
 
 /// The pair that 20 iterations by a kernel, or streamed, leave of the exact one.
 Floor floor_of(const Clouds<float>& clouds, double relative, bool kernel) {
-  const auto wide = widened(clouds);
+  const auto wide = in_double(clouds);
   const auto exact = wide.problem(Balanced{}, Balanced{});
   Exec host;
   SinkhornOptions options;
@@ -93,7 +55,7 @@ Floor floor_of(const Clouds<float>& clouds, double relative, bool kernel) {
   const auto solved = sinkhorn(exact, options, host);
   EXPECT_LE(solved.report.marginal_error, 1e-8);
 
-  Here in(clouds);
+  auto in = here(clouds);
   Operator<float> op(in.problem, kernels::Precision::accurate, in.exec);
   Alternation<float> alternation(in.problem, op, true, in.exec);
   alternation.start({}, in.exec);
@@ -111,10 +73,8 @@ Floor floor_of(const Clouds<float>& clouds, double relative, bool kernel) {
   SplitPair<float> pair;
   alternation.copy_pair(check, pair, in.exec);
   const auto result = std::move(pair).with({});
-  const auto f_there = joined(result.f, result.f_rest, in.exec).to(Device{}),
-             g_there = joined(result.g, result.g_rest, in.exec).to(Device{});
   return {op.reach(options.epsilon, kernel).predicted(),
-          true_error(wide, f_there, g_there, options.epsilon)};
+          marginal_error(wide, result, options.epsilon)};
 }
 
 constexpr double kEpsilons[] = {1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6};
@@ -144,8 +104,8 @@ TEST(Floor, OfStreamedSweepsIsPredicted) {
 TEST(Floor, ConvergedMeansTheExactPair) {
   testing::on_every_device([] {
     const auto clouds = balanced(300, 260, 3);
-    const auto wide = widened(clouds);
-    Here in(clouds);
+    const auto wide = in_double(clouds);
+    auto in = here(clouds);
     SinkhornOptions options;
     options.tolerance = 1e-6;
     options.precision = Precision::accurate;
@@ -157,8 +117,7 @@ TEST(Floor, ConvergedMeansTheExactPair) {
       EXPECT_EQ(kept.report.status, Status::converged)
           << relative << ": " << kept.report.marginal_error;
       const auto error = [&](const SinkhornResult<float>& r) {
-        return true_error(wide, joined(r.f, r.f_rest, in.exec).to(Device{}),
-                          joined(r.g, r.g_rest, in.exec).to(Device{}), options.epsilon);
+        return marginal_error(wide, r, options.epsilon);
       };
       EXPECT_LE(error(kept), options.tolerance + 6e-7) << relative;
       EXPECT_LE(kept.report.predicted_floor, options.tolerance);

@@ -11,6 +11,7 @@
 #include "ot/operator.hpp"
 #include "support/devices.hpp"
 #include "support/grids.hpp"
+#include "support/placed_clouds.hpp"
 #include "support/solved.hpp"
 
 namespace monge {
@@ -32,18 +33,13 @@ struct Pair {
 
   Pair(const Grids<T>& grids, double eps)
       : exec(testing::Placed().exec()),
-        a(placed(grids.a)),
-        b(placed(grids.b)),
+        a(testing::placed(grids.a)),
+        b(testing::placed(grids.b)),
         on_matrix(grids.on_matrix(KL{0.7}, KL{0.4})),
         on_lattice(on_device(grids.lattice), a.view(), b.view(), KL{0.7}, KL{0.4}),
         matrix(solved(eps)),
         lattice(on_lattice, eps, f.view(), g.view()) {}
 
-  static Buffer<T> placed(const std::vector<T>& values) {
-    Buffer<T> out(static_cast<std::int64_t>(values.size()));
-    std::copy(values.begin(), values.end(), out.begin());
-    return std::move(out).to(testing::current_device());
-  }
   static Lattice<T> on_device(Lattice<T> lattice) {
     lattice.device = testing::current_device();
     return lattice;

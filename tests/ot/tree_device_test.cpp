@@ -13,54 +13,18 @@
 #include "ot/operator.hpp"
 #include "ot/split_pair.hpp"
 #include "support/devices.hpp"
+#include "support/placed_clouds.hpp"
 #include "support/problems.hpp"
 
 namespace monge {
 namespace {
+using testing::back;
 using testing::Clouds;
 using testing::cubes;
+using testing::placed;
+using testing::PlacedClouds;
 using testing::random_clouds;
 using testing::random_vector;
-
-template <class T>
-Buffer<T> on(const std::vector<T>& values, Device device) {
-  Buffer<T> out(std::ssize(values), device);
-  copy(out.data(), device, values.data(), Device{}, out.size() * std::int64_t{sizeof(T)});
-  return out;
-}
-template <class T>
-std::vector<T> back(const Buffer<T>& buffer) {
-  const auto host = buffer.to(Device{});
-  return std::vector<T>(host.begin(), host.end());
-}
-template <class T>
-std::vector<T> back(const T* data, std::int64_t size, Device device) {
-  std::vector<T> out(size);
-  copy(out.data(), Device{}, data, device, size * std::int64_t{sizeof(T)});
-  return out;
-}
-
-/// Clouds and their problem on the current device.
-template <class T>
-struct Placed {
-  Exec exec;
-  Buffer<T> x, y, a, b;
-  std::unique_ptr<Problem<T>> problem;
-
-  Placed(const Clouds<T>& c, Marginal marginal_a, Marginal marginal_b,
-         Cost cost = SquaredEuclidean{}, ProblemOptions options = {}) {
-    const Device device = exec.device = testing::current_device();
-    x = on(c.x, device);
-    y = on(c.y, device);
-    a = on(c.a, device);
-    b = on(c.b, device);
-    const auto points = [&](const Buffer<T>& values) {
-      return MatrixView<const T>(values.data(), values.size() / c.d, c.d, c.d, 1, device);
-    };
-    problem = std::make_unique<Problem<T>>(PointCloud<T>{points(x), points(y), cost}, a.view(),
-                                           b.view(), marginal_a, marginal_b, options);
-  }
-};
 
 /// Coordinates among few whole numbers: many points share one.
 template <class T>
@@ -101,9 +65,9 @@ TYPED_TEST(TreeOnDevice, ChoosesTheSame) {
       std::vector<double> loss[2];
       double kept = 0, lost = 0;
       testing::on_every_device([&] {
-        Placed<T> in(clouds, KL{1}, KL{1});
-        const Forest<T> forest(*in.problem, in.exec);
-        const auto f_on = on(f, in.exec.device), g_on = on(g, in.exec.device);
+        PlacedClouds<T> in(clouds, KL{1}, KL{1});
+        const Forest<T> forest(in.problem, in.exec);
+        const auto f_on = placed(f), g_on = placed(g);
         const Mask<T> mask(forest, f_on.data(), g_on.data(), 6, 1e-5, in.exec);
         const auto order_here = back(forest.target.order(), m, in.exec.device);
         const bool first = order.empty();
@@ -141,12 +105,12 @@ TYPED_TEST(TreeOnDevice, BoundIsAboveEveryScore) {
   const auto clouds = random_clouds<T>(200, 300, 3, 12);
   const auto f = random_vector<T>(200, 8, 1, -2, 2), g = random_vector<T>(300, 8, 2, -2, 2);
   testing::on_every_device([&] {
-    Placed<T> in(clouds, KL{1}, KL{1});
-    const Forest<T> forest(*in.problem, in.exec);
+    PlacedClouds<T> in(clouds, KL{1}, KL{1});
+    const Forest<T> forest(in.problem, in.exec);
     const auto read = [&](const Tree<T>& tree, const std::vector<T>& potential, auto&& body) {
       const auto nodes = tree.nodes();
       const std::int64_t all = nodes.first[nodes.levels];
-      const auto values = on(potential, in.exec.device);
+      const auto values = placed(potential);
       body(back(nodes.boxes, all, in.exec.device), back(tree.planes(values.data(), in.exec)),
            back(tree.order(), tree.size(), in.exec.device));
     };
@@ -175,17 +139,17 @@ TYPED_TEST(TreeOnDevice, LossIsCertified) {
   const double eps = 0.004;
   const auto clouds = cubes<T>(3000, 2300, 3);
   testing::on_every_device([&] {
-    Placed<T> in(clouds, Balanced{}, Balanced{});
-    const auto solved = sinkhorn(*in.problem, options_of(eps, 0.05, Sweeps::dense), in.exec);
-    const Plan<T> all(*in.problem, solved);
+    PlacedClouds<T> in(clouds, Balanced{}, Balanced{});
+    const auto solved = sinkhorn(in.problem, options_of(eps, 0.05, Sweeps::dense), in.exec);
+    const Plan<T> all(in.problem, solved);
     for (const double delta : {1e-2, 1e-4, 1e-6}) {
       auto result = solved.report;
-      const auto forest = std::make_shared<const Forest<T>>(*in.problem, in.exec);
+      const auto forest = std::make_shared<const Forest<T>>(in.problem, in.exec);
       const Mask<T> mask(*forest, solved.f.data(), solved.g.data(), eps, delta, in.exec);
       EXPECT_LE(mask.lost(), delta);
       EXPECT_GT(mask.lost(), delta / 100);
       EXPECT_LT(mask.kept(), 0.8);
-      Operator<T> op(*in.problem);
+      Operator<T> op(in.problem);
       op.plant(forest, in.exec);
       const auto f_wide = joined(solved.f, {}, in.exec), g_wide = joined(solved.g, {}, in.exec);
       op.truncate(f_wide.data(), g_wide.data(), eps, 32 * delta, in.exec);
@@ -199,7 +163,7 @@ TYPED_TEST(TreeOnDevice, LossIsCertified) {
         const auto g = back(source ? solved.g : solved.f), f = back(source ? solved.f : solved.g);
         std::vector<double> h(kernels::padded(m), -std::numeric_limits<double>::infinity());
         for (std::int64_t j = 0; j < m; ++j) h[j] = g[j] + eps * std::log(double{across[j]});
-        const auto h_on = on(h, in.exec.device);
+        const auto h_on = placed(h);
         Buffer<double> s(n, in.exec.device);
         op.softmin(side, h_on.data(), nullptr, s.data(), eps, in.exec);
         const auto softmin = back(s);
@@ -220,11 +184,11 @@ TEST(TreeOnDeviceSlow, SolvesAsAllPairsDo) {
   const double eps = 0.002, tolerance = 1e-9;
   const auto clouds = random_clouds<double>(1100, 4200, 2, 3, 0.8, 1.1);
   testing::on_every_device([&] {
-    Placed<double> in(clouds, KL{0.7}, Balanced{}, HalfSquaredEuclidean{});
+    PlacedClouds<double> in(clouds, KL{0.7}, Balanced{}, HalfSquaredEuclidean{});
     auto tree_options = options_of(eps, tolerance, Sweeps::tree);
     tree_options.verify = true;
-    const auto dense = sinkhorn(*in.problem, options_of(eps, tolerance, Sweeps::dense), in.exec),
-               tree = sinkhorn(*in.problem, tree_options, in.exec);
+    const auto dense = sinkhorn(in.problem, options_of(eps, tolerance, Sweeps::dense), in.exec),
+               tree = sinkhorn(in.problem, tree_options, in.exec);
     ASSERT_TRUE(dense.report.converged);
     ASSERT_TRUE(tree.report.converged);
     EXPECT_EQ(tree.report.geometry, Sweeps::tree);
@@ -236,7 +200,7 @@ TEST(TreeOnDeviceSlow, SolvesAsAllPairsDo) {
     const auto f = back(tree.f), want = back(dense.f);
     for (std::size_t i = 0; i < f.size(); ++i) ASSERT_NEAR(f[i], want[i], 1e-5);
 
-    const Plan<double> all(*in.problem, dense), kept(*in.problem, tree);
+    const Plan<double> all(in.problem, dense), kept(in.problem, tree);
     EXPECT_LE(kept.truncation(), tree.report.truncation);
     EXPECT_NEAR(kept.value(in.exec), all.value(in.exec), 1e-8);
     const auto map = back(kept.barycentric(Side::source, in.exec)),
@@ -259,14 +223,14 @@ TEST(TreeOnDeviceSlow, HostileClouds) {
     const double eps = kind == 3 ? 20 : 0.01;
     testing::on_every_device([&] {
       const Marginal soft = KL{0.5};
-      Placed<double> in(clouds, kind == 2 ? soft : Balanced{}, kind == 2 ? soft : Balanced{},
-                        SquaredEuclidean{}, {.total_mass = {}, .mass_tolerance = 1e-9});
+      PlacedClouds<double> in(clouds, kind == 2 ? soft : Balanced{}, kind == 2 ? soft : Balanced{},
+                              SquaredEuclidean{}, {.total_mass = {}, .mass_tolerance = 1e-9});
       auto options = options_of(eps, 1e-6, Sweeps::tree);
       options.max_iterations = 400;
       options.verify = true;
-      const auto tree = sinkhorn(*in.problem, options, in.exec);
+      const auto tree = sinkhorn(in.problem, options, in.exec);
       options.geometry = Sweeps::dense;
-      const auto dense = sinkhorn(*in.problem, options, in.exec);
+      const auto dense = sinkhorn(in.problem, options, in.exec);
       if (tree.report.converged && dense.report.converged) {
         EXPECT_NEAR(tree.report.dual_value, dense.report.dual_value,
                     1e-5 * (1 + std::abs(dense.report.dual_value)));
@@ -281,9 +245,9 @@ TEST(TreeOnDeviceSlow, HostileClouds) {
 TEST(TreeOnDeviceSlow, RepeatsItself) {
   const auto clouds = cubes<float>(5000, 4100, 2);
   testing::on_every_device([&] {
-    Placed<float> in(clouds, Balanced{}, KL{1});
+    PlacedClouds<float> in(clouds, Balanced{}, KL{1});
     const auto run = [&] {
-      return sinkhorn(*in.problem, options_of(1e-3, 1e-4, Sweeps::tree), in.exec);
+      return sinkhorn(in.problem, options_of(1e-3, 1e-4, Sweeps::tree), in.exec);
     };
     const auto one = run(), other = run();
     ASSERT_TRUE(one.report.converged);
@@ -297,9 +261,9 @@ TEST(TreeOnDeviceSlow, RepeatsItself) {
 TEST(TreeOnDevice, ChosenWhereItPays) {
   testing::on_every_gpu([&] {
     const auto geometry = [&](std::int64_t n, double eps) {
-      Placed<float> in(cubes<float>(n, n, 3), Balanced{}, Balanced{}, SquaredEuclidean{},
-                       {.total_mass = {}, .mass_tolerance = 1e-3});
-      return sinkhorn(*in.problem, options_of(eps, 1e-2, Sweeps::automatic), in.exec)
+      PlacedClouds<float> in(cubes<float>(n, n, 3), Balanced{}, Balanced{}, SquaredEuclidean{},
+                             {.total_mass = {}, .mass_tolerance = 1e-3});
+      return sinkhorn(in.problem, options_of(eps, 1e-2, Sweeps::automatic), in.exec)
           .report.geometry;
     };
     EXPECT_EQ(geometry(20000, 4e-4), Sweeps::dense);
