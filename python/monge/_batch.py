@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core, _progress
-from ._arrays import ToFramework, cost_matrix, framework_of, points
+from ._arrays import ToFramework, cost_matrix, framework_of
 from ._device import current_stream, device_of
 from ._entries import (
     Arrays,
     cast,
     check_count,
     chosen,
+    clouds_of,
     each,
     mass_of,
     mass_tolerances,
@@ -319,20 +320,16 @@ def solve_sample_batch(
         (3, True)
     """
     ground = Ground.of(cost, cost_factor)
-    sources, targets = matrices(xs, "xs", points), matrices(ys, "ys", points)
-    count = len(sources)
-    check_count(targets, "ys", count)
-    given = one_type({"xs": sources, "ys": targets})
-    dtype = widened(np.empty(0, given), precision, tolerance).dtype
+    clouds = clouds_of(xs, ys, precision, tolerance)
+    count, dtype = clouds.count, clouds.dtype
     masses = each(total_mass, "total_mass", count, mass_of)
     strengths, sides = strengths_of(
         count, ground, epsilon=epsilon, blur=blur, reach=reach, marginals=marginals, masses=masses
     )
     kind, exponent = ground.name, ground.power
-    first = [v[0] for v in (xs, ys) if isinstance(v, (list, tuple)) and len(v)]
     return _finish(
         lambda x, y, *rest: _core.point_batch(x, y, kind, exponent, *rest),
-        (cast(sources, dtype), cast(targets, dtype)),
+        (clouds.x, clouds.y),
         (weights_of(a, "a", count, dtype), weights_of(b, "b", count, dtype)),
         (a, b),
         fill(
@@ -354,7 +351,7 @@ def solve_sample_batch(
         ),
         count=count,
         dtype=dtype,
-        given_type=given,
+        given_type=clouds.given,
         cost=ground.spec,
         epsilon=strengths,
         sides=sides,
@@ -364,7 +361,7 @@ def solve_sample_batch(
         progress=progress,
         reference=reference,
         threads=threads,
-        to=framework_of(*(first or (xs, ys))),
+        to=clouds.to,
     )
 
 

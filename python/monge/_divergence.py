@@ -155,6 +155,16 @@ class Divergence:
         )
 
 
+def _of_problem(
+    options: _core.DivergenceOptions, ground: Ground, sides: tuple[Any, Any], masses: float
+) -> _core.DivergenceOptions:
+    """With a cost, the specs of both marginals, and how well masses must agree."""
+    options.set_cost(ground.name, ground.power)
+    options.marginal_a, options.marginal_b = sides
+    options.mass_tolerance = masses
+    return options
+
+
 def divergence_options(
     ground: Ground,
     sides: tuple[Marginal, Marginal],
@@ -164,11 +174,8 @@ def divergence_options(
 ) -> _core.DivergenceOptions:
     """Of a cost, both marginals, how well masses must agree, and the keywords that `fill` takes."""
     options = fill(_core.DivergenceOptions(), **of_solves)
-    options.set_cost(ground.name, ground.power)
-    options.marginal_a, options.marginal_b = to_spec(sides[0]), to_spec(sides[1])
-    options.mass_tolerance = masses
     options.gradients = bool(gradients)
-    return options
+    return _of_problem(options, ground, (to_spec(sides[0]), to_spec(sides[1])), masses)
 
 
 def linearize_divergence(
@@ -243,10 +250,8 @@ def between(
         )
 
     def linearized() -> DivergenceLinearization:
-        options = _core.DivergenceOptions()
-        options.set_cost(ground.name, ground.power)
-        options.marginal_a, options.marginal_b = sides
-        options.mass_tolerance, options.epsilon = mass_tolerance, epsilon
+        options = _of_problem(_core.DivergenceOptions(), ground, sides, mass_tolerance)
+        options.epsilon = epsilon
         terms = (core.ab, core.aa, core.bb)
         potentials = [part for term in terms for part in (term.f, term.g)]
         measures = (alpha[0], beta[0], alpha[1], beta[1])

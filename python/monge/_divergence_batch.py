@@ -10,16 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _core, _progress
-from ._arrays import Array, ToFramework, framework_of, points
+from ._arrays import Array, ToFramework
 from ._device import current_stream, device_of
 from ._divergence import Cloud, Divergence, between, undebiased
 from ._entries import (
     Arrays,
-    cast,
-    check_count,
+    clouds_of,
     mass_tolerances,
-    matrices,
-    one_type,
     spread,
     strengths_of,
     weights_of,
@@ -31,7 +28,6 @@ from ._keywords import (
     checked_callback,
     fill,
     thread_count,
-    widened,
 )
 from ._marginals import Marginals, to_spec
 from ._options import documented
@@ -204,11 +200,8 @@ def divergence_batch(
     """
     undebiased(total_mass, reference, "solve_sample_batch")
     ground = Ground.of(cost, cost_factor)
-    sources, targets = matrices(xs, "xs", points), matrices(ys, "ys", points)
-    count = len(sources)
-    check_count(targets, "ys", count)
-    given = one_type({"xs": sources, "ys": targets})
-    dtype = widened(np.empty(0, given), precision, tolerance).dtype
+    clouds = clouds_of(xs, ys, precision, tolerance)
+    count, dtype = clouds.count, clouds.dtype
     strengths, sides = strengths_of(
         count, ground, epsilon=epsilon, blur=blur, reach=reach, marginals=marginals, masses=[None]
     )
@@ -232,9 +225,9 @@ def divergence_batch(
     options.set_cost(ground.name, ground.power)
     options.gradients = bool(gradients)
     side_a, side_b = spread([(to_spec(one), to_spec(two)) for one, two in sides])
-    tolerances = mass_tolerances(given, (a, b), count)
-    alpha = cast(sources, dtype), weights_of(a, "a", count, dtype)
-    beta = cast(targets, dtype), weights_of(b, "b", count, dtype)
+    tolerances = mass_tolerances(clouds.given, (a, b), count)
+    alpha = clouds.x, weights_of(a, "a", count, dtype)
+    beta = clouds.y, weights_of(b, "b", count, dtype)
     workers = thread_count(threads)
     first: Array | None = alpha[0][0] if count else None
     stream = 0 if first is None else current_stream(device_of(first))
@@ -251,7 +244,6 @@ def divergence_batch(
             checked_callback(callback),
             _core.Call(workers, hook, stream),
         )
-    given_in = [v[0] for v in (xs, ys) if isinstance(v, (list, tuple)) and len(v)]
     answers = Divergences(
         cores,
         (alpha, beta),
@@ -260,7 +252,7 @@ def divergence_batch(
         mass_tolerance=tolerances,
         epsilon=strengths,
         gradients=options.gradients,
-        to=framework_of(*(given_in or (xs, ys))),
+        to=clouds.to,
         threads=workers,
     )
     logger.info("%r", answers)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._arrays import Array, as_array, vector
+from ._arrays import Array, ToFramework, as_array, framework_of, points, vector
 from ._errors import Error, InvalidArgument
 from ._keywords import (
     Ground,
@@ -16,6 +16,7 @@ from ._keywords import (
     mass_tolerance,
     number,
     reference_of,
+    widened,
 )
 from ._marginals import Marginal
 
@@ -125,6 +126,31 @@ def cast(arrays: Arrays, dtype: np.dtype[Any]) -> Arrays:
     if not isinstance(arrays, list):
         return arrays.astype(dtype, copy=False)
     return [a if a.dtype == dtype else a.astype(dtype) for a in arrays]
+
+
+class Clouds(NamedTuple):
+    """The clouds of a batch of pairs."""
+
+    x: Arrays
+    y: Arrays
+    given: np.dtype[Any]  #: the type that they came in
+    dtype: np.dtype[Any]  #: the type that they are in
+    to: ToFramework
+
+    @property
+    def count(self) -> int:
+        return len(self.x)
+
+
+def clouds_of(xs: Any, ys: Any, precision: Any, tolerance: Any) -> Clouds:
+    """The checked clouds of a batch, in the type that a solve to this tolerance takes."""
+    sources, targets = matrices(xs, "xs", points), matrices(ys, "ys", points)
+    check_count(targets, "ys", len(sources))
+    given = one_type({"xs": sources, "ys": targets})
+    dtype = widened(np.empty(0, given), precision, tolerance).dtype
+    first = [v[0] for v in (xs, ys) if isinstance(v, (list, tuple)) and len(v)]
+    to = framework_of(*(first or (xs, ys)))
+    return Clouds(cast(sources, dtype), cast(targets, dtype), given, dtype, to)
 
 
 def picked(arrays: Any, which: list[int], dtype: np.dtype[Any]) -> Any:
