@@ -321,7 +321,7 @@ def solve_sample_batch(
     """
     ground = Ground.of(cost, cost_factor)
     clouds = clouds_of(xs, ys, precision, tolerance)
-    count, dtype = clouds.count, clouds.dtype
+    count, dtype = len(clouds.x), clouds.dtype
     masses = each(total_mass, "total_mass", count, mass_of)
     strengths, sides = strengths_of(
         count, ground, epsilon=epsilon, blur=blur, reach=reach, marginals=marginals, masses=masses

@@ -201,7 +201,7 @@ def divergence_batch(
     undebiased(total_mass, reference, "solve_sample_batch")
     ground = Ground.of(cost, cost_factor)
     clouds = clouds_of(xs, ys, precision, tolerance)
-    count, dtype = clouds.count, clouds.dtype
+    count, dtype = len(clouds.x), clouds.dtype
     strengths, sides = strengths_of(
         count, ground, epsilon=epsilon, blur=blur, reach=reach, marginals=marginals, masses=[None]
     )

@@ -137,10 +137,6 @@ class Clouds(NamedTuple):
     dtype: np.dtype[Any]  #: the type that they are in
     to: ToFramework
 
-    @property
-    def count(self) -> int:
-        return len(self.x)
-
 
 def clouds_of(xs: Any, ys: Any, precision: Any, tolerance: Any) -> Clouds:
     """The checked clouds of a batch, in the type that a solve to this tolerance takes."""

@@ -29,9 +29,7 @@ struct Begun {
 
   Begun(testing::Clouds<T> clouds, Marginal a, Marginal b, double eps, double error = 1e-2,
         int threads = 0)
-      : in(std::move(clouds), a, b),
-        op(in.problem),
-        alternation(in.problem, op, true, exec) {
+      : in(std::move(clouds), a, b), op(in.problem), alternation(in.problem, op, true, exec) {
     exec.threads = threads;
     alternation.start({}, exec);
     for (double level = std::max(0.2, eps);; level = std::max(level / 2, eps)) {
