@@ -9,6 +9,7 @@
 #include "ot/arrays.hpp"
 #include "ot/derivatives/directions.hpp"
 #include "ot/derivatives/gauge.hpp"
+#include "ot/derivatives/plan_move.hpp"
 #include "ot/derivatives/products.hpp"
 
 namespace monge {
@@ -81,20 +82,21 @@ HvpResult<T> hvp(const Linearization<T>& at, const Tangent<T>& tangent, Wrt wrt,
                  const SolveOptions& options, Exec& exec) {
   const Linear<T>& linear = at.linear();
   constexpr Wrt kPoints = Wrt::source | Wrt::target;
-  if (has(wrt, Wrt::epsilon | Wrt::penalty | Wrt::cost))
+  if (has(wrt, Wrt::cost))
     throw NotAvailable(
-        "[derivatives] a Hessian product is available in points and weights; of epsilon, strengths "
-        "and costs take differences of gradient()");
+        "[derivatives] the derivative in costs is the plan: how it moves, P (df + dg - dc) / "
+        "epsilon and so on, is for the caller to apply");
   if (has(wrt, kPoints) && linear.op->dim() == 0)
     throw NotAvailable("[derivatives] a cost matrix has no points to differentiate in");
   const Directions<T> along(linear, tangent, exec);
+  const bool strengths = has(wrt, Wrt::epsilon | Wrt::penalty);
   HvpResult<T> out;
   out.report = begin_report(linear);
   auto moves = solve_moves(linear, along,
                            {.source_points = has(wrt, Wrt::source),
                             .target_points = has(wrt, Wrt::target),
-                            .source_flow = has(wrt, Wrt::source_weights),
-                            .target_flow = has(wrt, Wrt::target_weights)},
+                            .source_flow = has(wrt, Wrt::source_weights) || strengths,
+                            .target_flow = has(wrt, Wrt::target_weights) || strengths},
                            options, out.report, exec);
   fix_gauge(linear, along, moves, exec);
   if (has(wrt, Wrt::source)) out.dx = point_product(linear, along, moves, Side::source, exec);
@@ -103,6 +105,17 @@ HvpResult<T> hvp(const Linearization<T>& at, const Tangent<T>& tangent, Wrt wrt,
     out.da = weight_product(linear, along, moves, Side::source, exec);
   if (has(wrt, Wrt::target_weights))
     out.db = weight_product(linear, along, moves, Side::target, exec);
+  if (strengths) {
+    auto move = strength_moves(linear, along, moves, has(wrt, Wrt::epsilon), exec);
+    if (has(wrt, Wrt::epsilon)) {
+      out.depsilon = std::move(move.epsilon);
+      ++out.report.passes;
+    }
+    if (has(wrt, Wrt::penalty)) {
+      out.drho_a = std::move(move.source);
+      out.drho_b = std::move(move.target);
+    }
+  }
   out.df = turned<T>(moves.df, along.count, exec);
   out.dg = turned<T>(moves.dg, along.count, exec);
   finish_report(options, out.report);
