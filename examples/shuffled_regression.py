@@ -34,7 +34,7 @@ class Data(NamedTuple):
     y: np.ndarray  # (500, 2), in no order
     w: np.ndarray  # (5, 2) the truth
     start: np.ndarray  # (5, 2)
-    batches: np.ndarray  # (12, 100) rows of x
+    batches: np.ndarray  # (12, 100) rows of x, of the steps whose gradient they give
 
 
 class Point(NamedTuple):
@@ -165,7 +165,7 @@ def picture(data: Data, paths: list[list[Point]]) -> Any:
     colours = [pictures.ORANGE, pictures.BLUE, (27, 120, 55)]
     series = [
         ([point.loss for point in path], colour)
-        for path, colour in zip(paths, colours, strict=True)
+        for path, colour in zip(paths, colours, strict=False)
     ]
     return pictures.row([*panels, pictures.curves(series)])
 
