@@ -5,6 +5,7 @@
 
 #include "ot/arrays.hpp"
 #include "ot/newton.hpp"
+#include "ot/sinkhorn_options.hpp"
 #include "ot/solve.hpp"
 #include "ot/spread.hpp"
 
@@ -18,6 +19,8 @@ constexpr std::int64_t kWideProblem = 256;  // points that a support is worth
 // A GPU makes hundreds of passes in the time of a support phase, and those of a batch side by side.
 constexpr std::int64_t kWideOnGpu = 8000;
 constexpr double kTightTolerance = 1e-3;
+// Of fewer, a visit that fails takes a GPU less time than lists of a few rows do.
+constexpr std::int64_t kManyOnGpu = 1 << 17;
 }  // namespace
 
 // The entries of a row to begin a support with; 0: none is wanted. Asked at the first chance, where
@@ -29,7 +32,8 @@ int Solve<T>::wants_support(bool slow) {
   // support costs as much as they do.
   const bool cuda = exec_.device.is_cuda();
   const std::int64_t points = std::min(problem_.n(), problem_.m());
-  const bool pays = cuda ? points >= kWideOnGpu && options_.tolerance <= kTightTolerance
+  const bool pays = cuda ? points >= kWideOnGpu && options_.tolerance <= kTightTolerance &&
+                               options_.max_iterations >= kManyIterations
                          : points >= kWideProblem || options_.epsilon <= kTinyEpsilon * op_.range();
   const bool automatic = options_.acceleration == Acceleration::automatic && !op_.has_images() &&
                          (!op_.planted() || passes_are_many_) && (slow || pays);
@@ -37,8 +41,7 @@ int Solve<T>::wants_support(bool slow) {
   if (!(automatic || by_name) || alternation_.has_level() || fast_stage_ || kernel_cache_ <= 0 ||
       alternation_.epsilon() > support_below_ || (cuda && op_.planted()))
     return 0;
-  // A visit that fails takes a GPU less time than lists of a few rows do.
-  if (by_name || exec_.device.is_cuda()) return Phase::kFirst;
+  if (by_name || (cuda && points < kManyOnGpu)) return Phase::kFirst;
   constexpr int kCounts[] = {Phase::kFirst, 2 * Phase::kFirst, Phase::kMost};
   const auto lost = outside<T>(problem_, alternation_, kCounts, exec_);
   if (lost.empty()) return Phase::kFirst;

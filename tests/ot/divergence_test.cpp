@@ -11,11 +11,13 @@
 #include <vector>
 
 #include "ot/symmetric.hpp"
+#include "support/exact_pair.hpp"
 #include "support/solved.hpp"
 
 namespace monge {
 namespace {
 using testing::Clouds;
+using testing::in_double;
 using testing::random_clouds;
 using testing::refusal;
 using testing::tight;
@@ -335,6 +337,31 @@ TEST(Divergence, HonoursOptions) {
   EXPECT_NE(floor.aa.report.status, Status::converged);
   o.epsilon = 0;
   EXPECT_EQ(refusal([&] { divergence(a, b, o, exec); }).argument, "epsilon");
+}
+
+// Where float is at its floor all three terms go on in mixed, also self terms of unequal marginals,
+// whose two potentials differ; but not where the precision is named.
+TEST(Divergence, GoesOnWhereFloatIsAtItsFloor) {
+  Exec exec;
+  const auto clouds = random_clouds<float>(60, 50, 3, 5, 1.0, 1.0);
+  const auto exact = in_double(clouds);
+  for (const Marginal& other : {Marginal{KL{0.7}}, Marginal{KL{2.0}}}) {
+    auto o = options(KL{0.7}, other, 1e-3, 1e-7);
+    o.max_iterations = 100000;
+    o.kernel_cache = 0;  // a kernel's floor is lower
+    const auto found = divergence(source(clouds), target(clouds), o, exec);
+    for (const auto* r : {&found.ab.report, &found.aa.report, &found.bb.report}) {
+      EXPECT_EQ(r->status, Status::converged);
+      EXPECT_EQ(r->trace.back().iterations, r->iterations);
+    }
+    // Half an ulp of each potential, and what potentials of float give their plan's mass.
+    const double largest = 3, rounding = std::numeric_limits<float>::epsilon() * largest;
+    EXPECT_NEAR(found.value, divergence(source(exact), target(exact), o, exec).value, 4 * rounding);
+    o.precision = Precision::accurate;
+    const auto stays = divergence(source(clouds), target(clouds), o, exec);
+    EXPECT_EQ(stays.ab.report.status, Status::precision_floor);
+    EXPECT_EQ(stays.aa.report.status, Status::precision_floor);
+  }
 }
 
 // exec's stop flag ends a divergence in the middle.
