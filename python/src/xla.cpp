@@ -4,18 +4,17 @@
 #include "bindings.hpp"
 #ifdef MONGE_WITH_XLA
 #include "xla/targets.hpp"
+#else
+namespace monge::python {
+static nanobind::list xla_targets() { return {}; }
+}  // namespace monge::python
 #endif
 
 namespace monge::python {
 void bind_xla(nanobind::module_& m) {
-  constexpr const char* kDoc =
-      "(name, platform, capsule) of each foreign function of XLA; none where the build had no "
-      "jaxlib.";
-#ifdef MONGE_WITH_XLA
-  m.def("xla_targets", &xla_targets, kDoc);
-#else
-  m.def(
-      "xla_targets", [] { return nanobind::list(); }, kDoc);
-#endif
+  m.def("xla_targets", &xla_targets,
+        nanobind::sig("def xla_targets() -> list[tuple[str, str, object]]"),
+        "(name, platform, capsule) of each foreign function of XLA; none where the build had no "
+        "jaxlib.");
 }
 }  // namespace monge::python
