@@ -52,6 +52,27 @@ struct BoundMoveArgs {
   }
 };
 
+/// out = 1 where a potential is at the level of a total mass.
+struct LevelMoveArgs {
+  const double* tau;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] = tau[i] > 0 ? 0 : 1; }
+};
+
+/// out [count, size] += by_r level [size]
+template <class T>
+struct AddLevelArgs {
+  const T* level;
+  const double* by;  // [count]
+  std::int64_t size;
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    out[e] = static_cast<T>(out[e] + by[e / size] * level[e % size]);
+  }
+};
+
 /// out = tau_i (mean + eps f_i c_r - sum / ratio_i) + bound: df where the other side's moves are in
 /// `sum`; c = drho / rho^2.
 template <class T>
@@ -289,10 +310,12 @@ struct CombinationArgs {
   X(RelativeArgs<T>)                    \
   X(ImageMoveArgs<T>)                   \
   X(MarginalMoveArgs<T>)                \
-  X(CombinationArgs<T>)
-#define MONGE_MOVE_EACH_BODIES(X)     \
-  MONGE_MOVE_EACH_BODIES_OF(X, float) \
-  MONGE_MOVE_EACH_BODIES_OF(X, double)
+  X(CombinationArgs<T>)                 \
+  X(AddLevelArgs<T>)
+#define MONGE_MOVE_EACH_BODIES(X)      \
+  MONGE_MOVE_EACH_BODIES_OF(X, float)  \
+  MONGE_MOVE_EACH_BODIES_OF(X, double) \
+  X(LevelMoveArgs)
 #define MONGE_MOVE_SUM_BODIES_OF(X, T) X(WeightedRowsArgs<T>) X(StrengthMoveArgs<T>)
 #define MONGE_MOVE_SUM_BODIES(X)     \
   MONGE_MOVE_SUM_BODIES_OF(X, float) \

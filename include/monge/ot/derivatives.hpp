@@ -68,8 +68,8 @@ class Linearization {
   /// L1 distance of the plan's marginals from what optimality asks for, over the mass. Derivatives
   /// are wrong by one to eleven times as much, relative.
   double marginal_error() const;
-  /// How far the nearest potential of a TV side is from where it meets its bound, in units of cost;
-  /// infinite without such a side.
+  /// How far the nearest potential of a TV side is from where it meets its bound, or with a total
+  /// mass from its level, in units of cost; infinite without either.
   double tv_margin() const;
   const Linear<T>& linear() const { return *linear_; }
 
@@ -77,9 +77,9 @@ class Linearization {
   std::shared_ptr<const Linear<T>> linear_;
 };
 
-/// The problem must outlive it. Throws NotAvailable for a total mass, lower bounds and
-/// lattices; InvalidArgument where a potential of a TV side is on its kink, or nearer to it than
-/// ten times its distance from convergence.
+/// The problem must outlive it. Throws NotAvailable for lower bounds and lattices, and later, from
+/// jvp(), vjp() and hessian(), for a total mass; InvalidArgument where a potential of a TV side is
+/// on its kink, or nearer to it than ten times its distance from convergence.
 template <class T>
 Linearization<T> linearize(const Plan<T>& plan, Exec& exec);
 
@@ -91,6 +91,7 @@ struct Tangent {
   MatrixView<const T> da = {}, db = {};  ///< [count, n], [count, m]; 0 at points of weight 0
   /// [count], or empty; of rho or lambda, whatever the side has.
   std::vector<double> depsilon = {}, drho_a = {}, drho_b = {};
+  std::vector<double> dmass = {};  ///< [count], or empty; of the total mass where there is one
 };
 
 /// What conjugate gradients are helped by, beside the exact diagonal of the Schur complement.
@@ -131,6 +132,8 @@ struct HvpResult {
   Buffer<T> dx, dy;  ///< [count, n, d], [count, m, d]: the gradients' derivatives along the tangent
   Buffer<T> da, db;  ///< [count, n], [count, m]
   std::vector<double> depsilon, drho_a, drho_b;  ///< [count], those asked for
+  std::vector<double>
+      dlevel;        ///< [count] with a total mass: of its level, half the derivative in it
   Buffer<T> df, dg;  ///< [count, n], [count, m]: of the potentials, balanced ones in their gauge
   DerivativeReport report;
 };

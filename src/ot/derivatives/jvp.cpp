@@ -35,6 +35,8 @@ template <class T>
 JvpResult<T> jvp(const Linearization<T>& at, const Tangent<T>& tangent, const SolveOptions& options,
                  Exec& exec) {
   const Linear<T>& linear = at.linear();
+  if (linear.fixed_mass)
+    throw NotAvailable("[derivatives] with a total mass there are hvp() and its products alone");
   const Directions<T> along(linear, tangent, exec);
   const std::int64_t count = along.count, d = linear.op->dim(), n = at.n();
   JvpResult<T> out;

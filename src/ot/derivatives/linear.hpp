@@ -32,7 +32,8 @@ struct Linear {
   Device device;
   double eps;
   LinearSide<T> source, target;
-  bool singular;  // no point moves its marginal: K (1, -1) = 0
+  bool singular;    // no point moves its marginal: K (1, -1) = 0
+  bool fixed_mass;  // potentials are min(softmin, level), see level.hpp
   double marginal_error, tv_margin;
 
   const LinearSide<T>& side(Side of) const { return of == Side::source ? source : target; }

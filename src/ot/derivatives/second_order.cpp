@@ -4,15 +4,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
-
-#include <Eigen/Dense>
 
 #include "kernels/derivatives.hpp"
 #include "ot/arrays.hpp"
 #include "ot/derivatives/block_cg.hpp"
 #include "ot/derivatives/linear.hpp"
 #include "ot/plan_parts.hpp"
+#include "ot/small_matrix.hpp"
 
 namespace monge {
 namespace {
@@ -23,16 +23,20 @@ double dot(const Vector& x, const Vector& y, Exec& exec) { return gram(x, 1, y, 
 /// Of the tridiagonal matrix that conjugate gradients build from their steps and the ratios of
 /// squared residuals, whose eigenvalues are Ritz values.
 double condition_of(const std::vector<double>& steps, const std::vector<double>& ratios) {
-  const auto k = static_cast<Eigen::Index>(steps.size());
-  if (k == 0) return 1;
-  Eigen::VectorXd diagonal(k), off(std::max<Eigen::Index>(k - 1, 0));
-  for (Eigen::Index i = 0; i < k; ++i) {
-    diagonal[i] = 1 / steps[i] + (i > 0 ? ratios[i - 1] / steps[i - 1] : 0);
-    if (i + 1 < k) off[i] = std::sqrt(ratios[i]) / steps[i];
+  const auto k = static_cast<std::int64_t>(steps.size());
+  SmallMatrix matrix(k * k, 0.0);
+  for (std::int64_t i = 0; i < k; ++i) {
+    matrix[i * k + i] = 1 / steps[i] + (i > 0 ? ratios[i - 1] / steps[i - 1] : 0);
+    if (i + 1 < k)
+      matrix[i * k + i + 1] = matrix[(i + 1) * k + i] = std::sqrt(ratios[i]) / steps[i];
   }
-  Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver;
-  solver.computeFromTridiagonal(diagonal, off, Eigen::EigenvaluesOnly);
-  return solver.eigenvalues()[k - 1] / solver.eigenvalues()[0];
+  double least = std::numeric_limits<double>::infinity(), most = 0;
+  spectral(std::move(matrix), k, [&](double value, double largest) {
+    least = std::min(least, value);
+    most = largest;
+    return 0.0;
+  });
+  return k > 0 ? most / least : 1;
 }
 
 /// The t > 0 at which |z + t p| = radius, from the products of both.
@@ -62,7 +66,7 @@ InverseResult<T> inverse_hvp(const Linearization<T>& at, Side side, MatrixView<c
   const auto product = [&](const Vector& p) {
     const auto direction = rounded<T>(p, exec);
     Tangent<T> along;
-    (source ? along.dx : along.dy) = {direction.data(), n, d, d, 1, exec.device};
+    (source ? along.dx : along.dy) = MatrixView<const T>(direction.data(), n, d, d, 1, exec.device);
     auto found = hvp(at, along, wrt, options.inner, exec);
     report.passes += found.report.passes;
     const Buffer<T>& image = source ? found.dx : found.dy;
@@ -137,8 +141,8 @@ std::vector<double> parameter_hessian(const Linearization<T>& at, Side side,
 
 std::vector<double> newton_direction(const std::vector<double>& hessian,
                                      const std::vector<double>& gradient, double floor) {
-  const auto k = static_cast<Eigen::Index>(gradient.size());
-  if (static_cast<Eigen::Index>(hessian.size()) != k * k)
+  const auto k = static_cast<std::int64_t>(gradient.size());
+  if (static_cast<std::int64_t>(hessian.size()) != k * k)
     throw InvalidArgument(fmt::format("[newton_direction] a gradient of {} values goes with a "
                                       "Hessian of {}, and {} were given",
                                       k, k * k, hessian.size()),
@@ -146,13 +150,14 @@ std::vector<double> newton_direction(const std::vector<double>& hessian,
   if (!(floor > 0))
     throw InvalidArgument(fmt::format("[newton_direction] floor is {}, wanted > 0", floor),
                           "floor");
-  const Eigen::Map<const Eigen::MatrixXd> h(hessian.data(), k, k);
-  const Eigen::Map<const Eigen::VectorXd> g(gradient.data(), k);
-  const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(h);
-  const Eigen::VectorXd scale = solver.eigenvalues().cwiseAbs().cwiseMax(floor).cwiseInverse();
-  const Eigen::VectorXd step =
-      -(solver.eigenvectors() * scale.asDiagonal() * solver.eigenvectors().transpose() * g);
-  return {step.data(), step.data() + k};
+  // |H| is the root of H^2; what squaring loses lies 1e-8 below the largest eigenvalue.
+  const SmallMatrix inverse = spectral(product(hessian, hessian, k), k, [=](double value, double) {
+    return 1 / std::max(std::sqrt(value), floor);
+  });
+  std::vector<double> out(k, 0.0);
+  for (std::int64_t i = 0; i < k; ++i)
+    for (std::int64_t j = 0; j < k; ++j) out[i] -= inverse[i * k + j] * gradient[j];
+  return out;
 }
 
 #define MONGE_INSTANTIATE(T)                                                                \
