@@ -14,7 +14,7 @@ using namespace monge::cuda;         // NOLINT(google-build-using-namespace): th
 using namespace monge::cuda::verbs;  // NOLINT(google-build-using-namespace)
 
 namespace {
-constexpr int kMostSwept = 32;  // columns of V, of which sweeps on tensor cores take few
+constexpr int kMostSwept = 16;  // columns of V, of which sweeps on tensor cores take few
 
 template <class T>
 SweepArgs<T> sweep_of(const ApplyArgs<T>& a) {
