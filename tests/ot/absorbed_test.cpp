@@ -53,6 +53,7 @@ void expect_same(const Problem<double>& problem, const SinkhornOptions& options)
   expect_near(absorbed.g, streamed.g);
 }
 
+// A7
 TEST(AbsorbedSolve, FindsTheStreamedPlan) {
   for (const auto& mix : testing::mixtures())
     for (const int dim : {2, 20}) {
