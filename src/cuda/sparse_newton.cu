@@ -28,7 +28,10 @@ struct Step {
       grid.leave(sum, half);
       grid.sync();
       sum = grid.total<decltype(sum)>(half);
-      if (threadIdx.x == 0) body.finish(sum);
+      if (threadIdx.x == 0) {
+        __threadfence_block();  // or all threads read ahead what this one is about to write
+        body.finish(sum);
+      }
       __syncthreads();
       half = kRoomWords - half;
     };

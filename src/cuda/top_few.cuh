@@ -123,6 +123,7 @@ class TopFew {
   /// One warp. A lane holds one entry of the queue, then of the list.
   __device__ void settle(int row) {
     const int lane = threadIdx.x % 32, count = min(waiting_[row], kFew);
+    __syncwarp();
     if (count == 0) return;
     T weight = lane < count ? queue_.weights[row * kFew + lane] : T(0);
     std::uint32_t column = lane < count ? queue_.columns[row * kFew + lane] : kNoColumn;

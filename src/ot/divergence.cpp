@@ -16,8 +16,10 @@
 
 #include "kernels/tasks.hpp"
 #include "monge/ot/plan.hpp"
+#include "ot/in_double.hpp"
 #include "ot/packing.hpp"
 #include "ot/plan_parts.hpp"
+#include "ot/split_pair.hpp"
 #include "ot/symmetric.hpp"
 
 namespace monge {
@@ -89,11 +91,40 @@ class Debiased {
   kernels::Debiased<T> term_;
 };
 
+/// solve(problem, begun...); in float also from where that is at its floor. The answer is of T.
+template <class T, class Solve>
+SinkhornResult<T> solved(const Problem<T>& problem, const SinkhornOptions& options,
+                         const Solve& solve, Exec& exec) {
+  SinkhornResult<T> result = solve(problem);
+  if constexpr (sizeof(T) == 4) {
+    if (!goes_on(options, result.report)) return result;
+    SinkhornResult<double> exact = solve(InDouble(problem, exec).problem(), result);
+    SplitPair<float> pair;
+    pair.take(Side::source, exact.f.data(), exact.f.size(), 0, exec);
+    pair.take(Side::target, exact.g.data(), exact.g.size(), 0, exec);
+    result = std::move(pair).with(std::move(exact.report));
+  }
+  return result;
+}
+
+template <class T>
+SinkhornResult<T> solve_cross(const Problem<T>& problem, const SinkhornOptions& options,
+                              Exec& exec) {
+  const auto solve = [&](const auto& any, const auto&... begun) {
+    return sinkhorn(any, options, exec, begun...);
+  };
+  return solved(problem, options, solve, exec);
+}
+
 template <class T>
 SinkhornResult<T> solve_self(const Problem<T>& problem, const SinkhornOptions& options,
                              Exec& exec) {
-  const bool symmetric = same(penalty(problem, Side::source), penalty(problem, Side::target));
-  return symmetric ? symmetric_sinkhorn(problem, options, exec) : sinkhorn(problem, options, exec);
+  if (!same(penalty(problem, Side::source), penalty(problem, Side::target)))
+    return solve_cross(problem, options, exec);
+  const auto solve = [&](const auto& any, const auto&... begun) {
+    return symmetric_sinkhorn(any, options, exec, begun...);
+  };
+  return solved(problem, options, solve, exec);
 }
 
 /// The costs of the three terms.
@@ -125,7 +156,7 @@ Divergence<T> debiased(const Terms<T>& costs, VectorView<const T> of_a, VectorVi
   Divergence<T> out;
   const auto term = [&](std::int64_t i, Exec& own) {
     if (i == 0)
-      out.ab = sinkhorn(ab, each, own);
+      out.ab = solve_cross(ab, each, own);
     else if (i == 1)
       out.aa = solve_self(aa.emplace(problem(costs.aa, of_a, of_a)), each, own);
     else

@@ -8,11 +8,11 @@
 
 #include "kernels/entries.hpp"
 #include "ot/arrays.hpp"
+#include "ot/sinkhorn_options.hpp"
 
 namespace monge {
 namespace {
 constexpr double kManyPairs = 1 << 20;  // that a pass in double takes longer than its launches
-constexpr int kManyIterations = 100;    // fewer are counted by whoever asks for them
 constexpr double kStill = 1.0 / 3;      // of an error, from check to check
 constexpr double kFarFloor = 4e-3;      // of float: what it brings is not worth its passes
 constexpr double kLeastRange = 1e-20, kMostRange = 1e20;  // of costs whose squares float holds

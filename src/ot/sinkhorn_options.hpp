@@ -3,6 +3,9 @@
 #include "monge/ot/sinkhorn.hpp"
 
 namespace monge {
+/// Of iterations; fewer are counted by whoever asks for them, and no other work is put before them.
+inline constexpr int kManyIterations = 100;
+
 /// Throws as sinkhorn() says, but for what an Operator refuses. O(n + m): a start is read.
 template <class T>
 void validate(const Problem<T>& problem, const SinkhornOptions& options, const Start<T>& start,

@@ -225,10 +225,13 @@ void Solve<T>::target() {
         checked || mixing_.active() || extrapolated_ || relaxation_.measures(at_target);
     if (measured) {
       const auto check = alternation_.check(exec_);
-      if (strayed(check) || mixing_.undone(check)) {
+      // The only pair there will be is returned as it was measured, however far it strayed.
+      const bool only = last && !record_.has_pair() && check.finite;
+      if (!only && (strayed(check) || mixing_.undone(check))) {
         if (!last) continue;
+        if (!record_.has_pair()) return record_.fail();
         record_.report.status = Status::max_iterations;
-        if (record_.has_pair()) return;
+        return;
       }
       if (!check.finite) {
         // At a start far from the plan its mass may overflow: the next steps bring it back.

@@ -6,6 +6,7 @@
 
 #include "ot/arrays.hpp"
 #include "ot/newton.hpp"
+#include "ot/sinkhorn_options.hpp"
 #include "ot/solve.hpp"
 #include "ot/spread.hpp"
 
@@ -31,7 +32,8 @@ int Solve<T>::wants_support(bool slow) {
   // support costs as much as they do.
   const bool cuda = exec_.device.is_cuda();
   const std::int64_t points = std::min(problem_.n(), problem_.m());
-  const bool pays = cuda ? points >= kWideOnGpu && options_.tolerance <= kTightTolerance
+  const bool pays = cuda ? points >= kWideOnGpu && options_.tolerance <= kTightTolerance &&
+                               options_.max_iterations >= kManyIterations
                          : points >= kWideProblem || options_.epsilon <= kTinyEpsilon * op_.range();
   const bool automatic = options_.acceleration == Acceleration::automatic && !op_.has_images() &&
                          (!op_.planted() || passes_are_many_) && (slow || pays);

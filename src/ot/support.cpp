@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "kernels/entries.hpp"
 #include "ot/arrays.hpp"
 
 namespace monge {
@@ -75,6 +76,9 @@ double SupportPhase<T>::follow_path(Buffer<double>& g, double from, double to) {
       const double ahead = (next - eps) / (eps - before_eps);
       add(trial_, ahead, g, exec_);
       add(trial_, -ahead, before_, exec_);
+      kernels::each(kernels::FeasibleArgs<double>{std::as_const(trial_).view(),
+                                                  alternation_.following().penalty, trial_.data()},
+                    trial_.size(), exec_);
     }
     if (solve(trial_, next, kPathTolerance).converged) {
       assign<double>(before_, g.view(), exec_);

@@ -40,6 +40,13 @@ class SymmetricSolve {
     report_.weight_error = op_.weight_error(options.epsilon);
   }
 
+  void go_on(const SinkhornResult<float>& begun) {
+    f_ = joined(begun.f, begun.f_rest, exec_);
+    iterations_ = begun_ = begun.report.iterations;
+    report_.absorbed = begun.report.absorbed;
+    report_.trace = begun.report.trace;
+  }
+
   SinkhornResult<T> run() {
     exec_.state = {};
     exec_.state.epsilon = options_.epsilon;
@@ -75,7 +82,8 @@ class SymmetricSolve {
   }
 
   void sweep() {
-    if (iterations_ > 0)  // with the bias of the new potential
+    const bool first = iterations_ == begun_;
+    if (!first)  // with the bias of the new potential
       kernels::half_step<T>({.s = s_.data(),
                              .f = f_.data(),
                              .weight = problem_.a(),
@@ -89,9 +97,9 @@ class SymmetricSolve {
     else
       kernels::bias<double>({f_.data(), log_weight_.data(), f_.size(), options_.epsilon, h_.data()},
                             exec_);
-    if (iterations_ == 1 && report_.absorbed == 0) absorb(s_.data());
-    absorbed_ = op_.softmin(Side::source, h_.data(), iterations_ > 0 ? s_.data() : nullptr,
-                            s_.data(), options_.epsilon, exec_);
+    if (iterations_ == begun_ + 1 && !absorbed_) absorb(s_.data());
+    absorbed_ = op_.softmin(Side::source, h_.data(), first ? nullptr : s_.data(), s_.data(),
+                            options_.epsilon, exec_);
     report_.absorbed += absorbed_;
     exec_.state.iterations = ++iterations_;
     exec_.state.passes = iterations_;
@@ -170,7 +178,8 @@ class SymmetricSolve {
   // Measures the pair in hand where that is due; true when the solve ends here.
   bool ended() {
     const bool last = iterations_ >= options_.max_iterations;
-    if (!checks_.due(iterations_) && !last) return false;
+    const int here = iterations_ - begun_;
+    if (!checks_.due(here) && !last) return false;
     const Check check = measured();
     if (!std::isfinite(check.marginal_error) || !std::isfinite(check.dual_value)) {
       if (!best_.size())
@@ -180,8 +189,8 @@ class SymmetricSolve {
                         options_.epsilon));
       return end(Status::diverged);
     }
-    checks_.observe(iterations_, check.marginal_error);
-    checks_.plan(iterations_, /*relaxed=*/false);
+    checks_.observe(here, check.marginal_error);
+    checks_.plan(here, /*relaxed=*/false);
     const bool met = meets(check);
     if (!best_.size() || met || check.marginal_error < report_.marginal_error) keep(check);
 
@@ -212,7 +221,7 @@ class SymmetricSolve {
   Buffer<double> log_weight_, s_, f_, h_, best_;
   SinkhornReport report_;
   double checked_error_ = std::numeric_limits<double>::infinity();
-  int iterations_ = 0, flat_ = 0;
+  int iterations_ = 0, begun_ = 0, flat_ = 0;
   bool absorbed_ = false;  // the last sweep read a kernel
 };
 }  // namespace
@@ -221,6 +230,15 @@ template <class T>
 SinkhornResult<T> symmetric_sinkhorn(const Problem<T>& problem, const SinkhornOptions& options,
                                      Exec& exec) {
   return SymmetricSolve<T>(problem, options, exec).run();
+}
+SinkhornResult<double> symmetric_sinkhorn(const Problem<double>& problem,
+                                          const SinkhornOptions& options, Exec& exec,
+                                          const SinkhornResult<float>& begun) {
+  SinkhornOptions mixed = options;
+  mixed.precision = Precision::mixed;
+  SymmetricSolve<double> solve(problem, mixed, exec);
+  solve.go_on(begun);
+  return solve.run();
 }
 template SinkhornResult<float> symmetric_sinkhorn(const Problem<float>&, const SinkhornOptions&,
                                                   Exec&);

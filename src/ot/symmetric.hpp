@@ -12,4 +12,8 @@ namespace monge {
 template <class T>
 SinkhornResult<T> symmetric_sinkhorn(const Problem<T>& problem, const SinkhornOptions& options,
                                      Exec& exec);
+/// Goes on with mixed precision from what float reached, as sinkhorn() does.
+SinkhornResult<double> symmetric_sinkhorn(const Problem<double>& problem,
+                                          const SinkhornOptions& options, Exec& exec,
+                                          const SinkhornResult<float>& begun);
 }  // namespace monge
