@@ -15,15 +15,15 @@ import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pictures
 import torch
-from PIL import Image, ImageDraw
 
 import monge.torch
 
 COUNT = 200
 EPSILON = 0.05
+BOX = (-1.0, -1.2, 3.2, 1.2)
 RADIUS = 0.3  # of the first trust region, in the mean displacement of a particle
-SOURCE, TARGET = (44, 111, 187), (240, 150, 40)
 
 Loss = Callable[[torch.Tensor], torch.Tensor]
 
@@ -123,17 +123,6 @@ def run(
     raise AssertionError("a flow has no end of its own")
 
 
-def picture(x: torch.Tensor, y: torch.Tensor, size: int = 480) -> Image.Image:
-    """Targets, and the particles over them."""
-    image = Image.new("RGB", (size * 2, size), "white")
-    draw = ImageDraw.Draw(image)
-    for points, colour, r in ((y, TARGET, 5), (x, SOURCE, 3)):
-        for u, v in points.tolist():
-            left, top = (u + 1) / 4.2 * size * 2, (1.2 - v) / 2.4 * size
-            draw.ellipse((left - r, top - r, left + r, top + r), fill=colour)
-    return image
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("out"))
@@ -143,7 +132,8 @@ def main() -> None:
     for method in (euler, newton):
         x, values = run(method, arguments.goal, budget=200)
         path = arguments.out / f"flow_{method.__name__}.png"
-        picture(x, clouds()[1]).save(path)
+        layers = [(clouds()[1].tolist(), pictures.ORANGE, 5), (x.tolist(), pictures.BLUE, 3)]
+        pictures.clouds(layers, BOX).save(path)
         print(f"{method.__name__:6} {len(values) - 1:4} steps to {values[-1]:.2e}: {path}")
 
 

@@ -1,8 +1,5 @@
 """monge.torch: second derivatives, and those of potentials."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 import monge
@@ -12,8 +9,6 @@ torch = pytest.importorskip("torch")
 from torch_clouds import DOUBLE, SIDES, leaves, losses, measures, on_simplex  # noqa: E402
 
 import monge.torch as mt  # noqa: E402
-
-ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "examples").exists())
 
 
 def hessian_product(loss, point, direction):
@@ -246,16 +241,3 @@ def test_a_newton_direction_ends_at_negative_curvature():
     got, info = mt.inverse_hvp_x_sqeuclid_from_potentials(x, y, *hats, right, eps=0.1, rho_y=0.01)
     assert info.hit_neg_curv and not info.cg_converged
     torch.testing.assert_close(got, right)
-
-
-def test_newtons_flow_of_the_divergence_arrives():
-    pytest.importorskip("PIL")
-    spec = importlib.util.spec_from_file_location(
-        "newton_flow", ROOT / "examples" / "newton_flow.py"
-    )
-    example = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(example)
-    _, values = example.run(example.newton, goal=1e-6, budget=25)
-    assert values[-1] < 1e-6
-    _, slower = example.run(example.euler, goal=1e-4, budget=10)
-    assert slower[-1] < 1e-4 and len(slower) == 6

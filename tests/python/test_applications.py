@@ -1,0 +1,70 @@
+"""The examples that derivatives are for, at their small sizes."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("PIL")
+EXAMPLES = next(
+    folder / "examples"
+    for folder in Path(__file__).resolve().parents
+    if (folder / "examples").exists()
+)
+
+
+@pytest.fixture
+def example(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)
+    return importlib.import_module
+
+
+def test_newtons_flow_of_the_divergence_arrives(example):
+    pytest.importorskip("torch")
+    flow = example("newton_flow")
+    _, values = flow.run(flow.newton, goal=1e-6, budget=25)
+    assert values[-1] < 1e-6
+    _, slower = flow.run(flow.euler, goal=1e-4, budget=10)
+    assert slower[-1] < 1e-4 and len(slower) == 6
+
+
+def test_shuffled_regression_is_solved_with_and_without_gradient_steps(example):
+    regression = example("shuffled_regression")
+    data = regression.load()
+    steps = list(regression.descend(data, regression.converged))
+    assert steps[0].loss == pytest.approx(171.4566, abs=1e-4)
+    assert np.linalg.eigvalsh(regression.hessian(data, steps[-1]))[0] > 0
+    for start in (steps[-1].w, data.start):
+        path = regression.until_still(regression.newton(data, regression.converged, start))
+        assert path[-1].loss == pytest.approx(0.2364, abs=5e-5)
+        assert np.linalg.norm(path[-1].w - data.w) == pytest.approx(0.135, abs=5e-4)
+        assert len(path) <= 10
+    assert regression.picture(data, [steps, path]).height == 480
+
+
+def test_a_hessian_in_parameters_is_that_of_the_loss(example):
+    """Central differences of gradients, each wrong by at most what solves leave, 1e-6 of it; their own error, of the third
+    order in the step, is a tenth of that."""
+    regression = example("shuffled_regression")
+    data = regression.load()
+    w, step = data.w + 0.1, 2e-3 * np.cos(np.arange(10.0)).reshape(5, 2)
+    either = [regression.evaluate(data, w + sign * step, regression.converged) for sign in (1, -1)]
+    want = (either[0].slope - either[1].slope).ravel() / 2
+    got = regression.hessian(data, regression.evaluate(data, w, regression.converged))
+    size = np.linalg.norm(either[0].slope)
+    assert np.linalg.norm(want) > 1e-3 * size
+    np.testing.assert_allclose(got @ step.ravel(), want, rtol=0, atol=1e-6 * size)
+
+
+def test_registration_finds_the_map(example):
+    """The loss is 0 at the truth. What solves leave, L1 1e-8 of a gradient of at most 2 |x| |y|, moves the minimum by that over
+    the smallest eigenvalue there."""
+    registration, regression = example("registration"), example("shuffled_regression")
+    data = registration.moved(120)
+    path = registration.register(data)
+    size = max(np.linalg.norm(points, axis=1).max() for points in (data.x, data.y))
+    lowest = np.linalg.eigvalsh(regression.hessian(data, path[-1]))[0]
+    assert lowest > 0
+    assert np.linalg.norm(path[-1].w - data.w) < 2 * size**2 * 1e-8 / lowest
+    assert registration.picture(data, path).height == 480
