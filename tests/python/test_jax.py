@@ -224,6 +224,17 @@ def test_vmap_and_batches_are_the_loop(name):
         np.testing.assert_allclose(got, want, rtol=1e-7, atol=1e-9)
 
 
+def test_steps_of_a_flow_within_a_loop():
+    x, y, *_ = measures()
+    slope = jax.grad(lambda x: mj.sinkhorn_divergence(x, y, blur=0.4))
+
+    def step(x):
+        return x - slope(x)
+
+    by_hand = step(step(step(x)))
+    np.testing.assert_array_equal(jax.lax.fori_loop(0, 3, lambda _, x: step(x), x), by_hand)
+
+
 def test_zero_weights_have_derivatives():
     x, y, a, b = measures()
     a = a.at[2].set(0.0)
@@ -276,7 +287,7 @@ def test_values_are_checked_where_they_are_known(wrap):
     x, y, a, b = measures()
     loss = wrap(losses(**OPTIONS)["transport"])
     for at, message in (
-        ((x.at[1, 0].set(jnp.nan), y, a, b), r"x\[1, 0\] is nan"),
+        ((x.at[1, 0].set(jnp.nan), y, a, b), r": \[problem\] x\[1, 0\] is nan"),
         ((x, y, a.at[3].set(-1.0), b), r"a\[3\]"),
     ):
         with pytest.raises((ValueError, jax.errors.JaxRuntimeError), match=message):
