@@ -159,7 +159,14 @@ def test_products_in_every_order_are_those_of_the_core(name):
     _, forward = jax.jvp(lambda x: slope(x, *at[1:]), at[:1], (along,))
     reverse = jax.grad(lambda x: jnp.vdot(slope(x, *at[1:]), along))(at[0])
     dense = jax.jit(jax.hessian(loss))(*at)
-    for product in (forward, reverse, jnp.tensordot(dense, along, 2)):
+    products = [forward, reverse, jnp.tensordot(dense, along, 2)]
+    if (
+        name == "divergence"
+    ):  # of transport the inner derivative would be that of its potentials too
+        products.append(
+            jax.grad(lambda x: jax.jvp(lambda x: loss(x, *at[1:]), [x], [along])[1])(at[0])
+        )
+    for product in products:
         np.testing.assert_allclose(product, want, rtol=1e-7, atol=1e-9)
     flat = dense.reshape(12, 12)
     np.testing.assert_allclose(flat, flat.T, rtol=1e-7, atol=1e-9)
@@ -318,6 +325,14 @@ def test_what_has_no_derivative_says_so():
     euclidean = losses(**OPTIONS, cost="euclidean")["transport"]
     with pytest.raises((ValueError, jax.errors.JaxRuntimeError), match="coincide"):
         jax.block_until_ready(jax.hessian(euclidean)(x.at[0].set(y[0]), y, a, b))
+
+
+def test_other_devices_are_named():
+    x, y, *_ = measures()
+    platform = "rocm" if any(part.startswith("cuda") for part in _core.components()) else "cuda"
+    traced = jax.jit(lambda x: mj.solve(x, y, epsilon=0.1).value).trace(x)
+    with pytest.raises(monge.NotAvailable, match=f"arrays are on {platform}, and this build"):
+        traced.lower(lowering_platforms=(platform,))
 
 
 @pytest.mark.parametrize(
