@@ -14,7 +14,8 @@ namespace monge {
 namespace {
 constexpr double kScattered = 0.08;  // share of the plan beyond the most entries of sampled rows,
 constexpr double kGathered = 0.1;    // and beyond those that a support begins with
-constexpr double kHopeful = 0.75;    // share that the best entries of rows carry, about
+constexpr double kHopeful =
+    0.99;  // share that the best entries of rows carry, about: of it a tenth is beyond
 constexpr double kFarFromSupport = 0.5;  // share of the plan outside that a level will not gather
 constexpr double kTinyEpsilon = 1e-4;    // of the range of the cost, where nothing else arrives
 constexpr std::int64_t kWideProblem = 256;  // points that a support is worth
