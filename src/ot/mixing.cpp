@@ -31,18 +31,13 @@ bool Mixing<T>::may_correct() const {
 }
 
 template <class T>
-bool Mixing<T>::has_basis() const {
-  const auto* cloud = std::get_if<PointCloud<T>>(&problem_.geometry());
-  return cloud && cloud->x.cols <= Coarse<T>::kDimension &&
-         alternation_.following().weight.size >= Coarse<T>::kLeastPoints;
-}
-
-template <class T>
 void Mixing<T>::correct() {
-  if (!has_basis()) return;
+  const auto* cloud = std::get_if<PointCloud<T>>(&problem_.geometry());
   const auto& side = alternation_.following();
-  const auto& cloud = std::get<PointCloud<T>>(problem_.geometry());
-  if (!coarse_) coarse_.emplace(side.side == Side::source ? cloud.x : cloud.y, side.weight, exec_);
+  if (!cloud || cloud->x.cols > Coarse<T>::kDimension || side.weight.size < Coarse<T>::kLeastPoints)
+    return;
+  if (!coarse_)
+    coarse_.emplace(side.side == Side::source ? cloud->x : cloud->y, side.weight, exec_);
   coarse_->build(alternation_, exec_);
   history_.forget();  // of another map
   corrects_ = true;

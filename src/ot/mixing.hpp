@@ -22,9 +22,8 @@ class Mixing {
 
   /// Whether mixes could be corrected that are not yet, and no correction has failed too often.
   bool may_correct() const;
-  /// Whether there is a basis for that: not where points are few or of many dimensions.
-  bool has_basis() const;
-  /// From the pair in hand, between sweep_following() and follow(), where there is a basis.
+  /// From the pair in hand, between sweep_following() and follow(); where points are few or of many
+  /// dimensions there is none.
   void correct();
   /// The basis, of the last correct(); null: there is none in use.
   const Coarse<T>* coarse() const { return corrects_ ? &*coarse_ : nullptr; }

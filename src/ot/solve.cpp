@@ -126,6 +126,7 @@ SinkhornResult<T> Solve<T>::run(const Start<T>& start) {
   }
   exec_.state = {};
   record_.report.weight_error = op_.weight_error(options_.epsilon);
+  started_ = begin.f.size || begin.g.size;
   alternation_.start(begin, exec_);
   if (!anneals || anneal(first, kLevelIterations)) target();
   if (fast_stage_ || options_.precision == Precision::fast)
@@ -290,7 +291,7 @@ void Solve<T>::target() {
         }
       }
     }
-    if (measured)
+    if (measured && (at_target > 1 || started_))
       alternation_.absorb(lowers_floor    ? kAtAnyPrice
                           : at_target > 1 ? 2 * checks_.to_go(record_.iterations)
                                           : kPassesAhead,

@@ -30,10 +30,11 @@ double support_passes(std::int64_t points) {
   return 90 + 65000 * 8 / sizeof(T) / static_cast<double>(points);
 }
 
-// About what mixing takes, by clouds of 256 to 1024 points; up to few dimensions it is corrected.
-double mixing_passes(double range_over_eps, double tolerance, bool corrected) {
-  const double to_a_millionth = (corrected ? 2 : 8) * std::sqrt(range_over_eps);
-  return to_a_millionth * std::max(0.0, std::log10(tolerance) / -6);
+// About what mixing takes, by clouds of 256 to 1024 points of `dim` coordinates (0: no points); up
+// to three it is corrected.
+double mixing_passes(double range_over_eps, double tolerance, std::int64_t dim) {
+  const double slope = dim == 1 ? 0.2 : dim == 2 || dim == 3 ? 2.5 : 8;
+  return slope * std::sqrt(range_over_eps) * std::max(0.0, std::log10(tolerance) / -6);
 }
 }  // namespace
 
@@ -46,13 +47,15 @@ int Solve<T>::wants_support(bool slow) {
   // support costs as much as they do.
   const bool cuda = exec_.device.is_cuda();
   const std::int64_t points = std::min(problem_.n(), problem_.m());
-  const bool pays = cuda ? points >= kWideOnGpu && options_.tolerance <= kTightTolerance &&
-                               options_.max_iterations >= kManyIterations
-                         : points >= kWideProblem ||
-                               mixing_passes(op_.range() / options_.epsilon, options_.tolerance,
-                                             mixing_.has_basis()) > support_passes<T>(points);
-  const bool late =
-      slow && (cuda || 2 * checks_.to_go(record_.iterations) > support_passes<T>(points));
+  const double support = support_passes<T>(points);
+  // Of many points it is counted in passes, half of what its time says.
+  const double worth = points >= kWideProblem ? support / 2 : support;
+  const std::int64_t dim = op_.has_points() ? op_.dim() : 0;
+  const bool pays =
+      cuda ? points >= kWideOnGpu && options_.tolerance <= kTightTolerance &&
+                 options_.max_iterations >= kManyIterations
+           : mixing_passes(op_.range() / options_.epsilon, options_.tolerance, dim) > worth;
+  const bool late = slow && (cuda || 2 * checks_.to_go(record_.iterations) > support);
   const bool automatic = options_.acceleration == Acceleration::automatic && !op_.has_images() &&
                          (!op_.planted() || passes_are_many_) && (late || pays);
   const bool by_name = options_.acceleration == Acceleration::support;
