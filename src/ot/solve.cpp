@@ -211,7 +211,9 @@ template <class T>
 void Solve<T>::target() {
   begin_target();
   if (begun_g_.size()) take_up();
-  const bool met = begun_g_.size() > 0 && begun_error_ <= options_.tolerance;
+  const bool met =
+      begun_g_.size() > 0 &&
+      op_.reach_in_float(options_.epsilon, false).meets(begun_error_, options_.tolerance);
   if (const int k = record_.last() || met ? 0 : wants_support())
     if (support(k, "at the target epsilon")) return;
   for (int at_target = 1;; ++at_target) {

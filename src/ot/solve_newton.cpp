@@ -60,7 +60,7 @@ int Solve<T>::wants_support(bool slow) {
                          (!op_.planted() || passes_are_many_) && (late || pays);
   const bool by_name = options_.acceleration == Acceleration::support;
   if (!(automatic || by_name) || alternation_.has_level() || fast_stage_ || kernel_cache_ <= 0 ||
-      alternation_.epsilon() > support_below_ || (cuda && op_.planted()))
+      alternation_.epsilon() > support_below_ || (cuda && op_.planted() && !by_name))
     return 0;
   if (by_name) return Phase::kFirst;
   if (cuda) {
