@@ -175,6 +175,11 @@ class SamplesLoss(torch.nn.Module):
             return self.eps_list[-1]
         return self.blur**2 if self.eps is None else self.eps
 
+    @property
+    def cost_scale(self) -> float:
+        """What the cost multiplies ``|x - y|^2`` with."""
+        return 0.5 if self.half_cost else 1.0
+
     def _options(self, dtype: Any, debias: bool, labelled: bool) -> str:
         sides: list[Marginal] = [
             Balanced() if reach is None else KL(reach**2) for reach in (self.reach_x, self.reach_y)
@@ -182,7 +187,6 @@ class SamplesLoss(torch.nn.Module):
         threshold = self.threshold
         if threshold is None:
             threshold = 1e-5 if dtype == torch.float32 else 1e-6
-        scale = 0.5 if self.half_cost else 1.0
         return encode(
             debias=debias or None,
             cost="half_sqeuclidean" if self.half_cost and not labelled else "sqeuclidean",
@@ -194,8 +198,8 @@ class SamplesLoss(torch.nn.Module):
             annealing="automatic" if self.use_epsilon_scaling else "off",
             precision="fast" if self.allow_tf32 else "automatic",
             geometry="tree" if self.backend == "multiscale" else "automatic",
-            lambda_x=scale * self.lambda_x if labelled else None,
-            lambda_y=scale * self.lambda_y if labelled else None,
+            lambda_x=self.cost_scale * self.lambda_x if labelled else None,
+            lambda_y=self.cost_scale * self.lambda_y if labelled else None,
             hvp_tolerance=self.hvp_cg_rtol,
             hvp_max_iterations=self.hvp_max_cg_iter,
         )
