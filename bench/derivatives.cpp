@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <ctime>
 #include <functional>
+#include <numbers>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,7 @@ struct Case {
   std::int64_t n;
   int dim;
   double epsilon;
+  bool normal = false;  // standard normal points, else uniform in the unit cube
 };
 
 template <class T>
@@ -29,6 +31,17 @@ Buffer<T> uniform(std::int64_t count, std::uint64_t stream, Device device, doubl
   Buffer<T> out(count);
   for (std::int64_t i = 0; i < count; ++i)
     out[i] = static_cast<T>(low + (1 - low) * philox_uniform(1, stream, i));
+  return std::move(out).to(device);
+}
+
+/// By Box and Muller.
+template <class T>
+Buffer<T> points(const Case& c, std::uint64_t stream, Device device) {
+  if (!c.normal) return uniform<T>(c.n * c.dim, stream, device);
+  Buffer<T> out(c.n * c.dim);
+  for (std::int64_t e = 0; e < out.size(); ++e)
+    out[e] = static_cast<T>(std::sqrt(-2 * std::log(philox_uniform(1, stream, 2 * e))) *
+                            std::cos(2 * std::numbers::pi * philox_uniform(1, stream, 2 * e + 1)));
   return std::move(out).to(device);
 }
 
@@ -74,8 +87,8 @@ struct Solved {
   double solve;
 
   Solved(const Case& c, Exec& exec, int repeat)
-      : x(uniform<T>(c.n * c.dim, 0, exec.device)),
-        y(uniform<T>(c.n * c.dim, 1, exec.device)),
+      : x(points<T>(c, 0, exec.device)),
+        y(points<T>(c, 1, exec.device)),
         problem(PointCloud<T>{{x.data(), c.n, c.dim, c.dim, 1, exec.device},
                               {y.data(), c.n, c.dim, c.dim, 1, exec.device}},
                 {}, {}, Balanced{}, Balanced{}) {
@@ -90,7 +103,9 @@ struct Solved {
 template <class T>
 void products(const Case& c, int count, double tolerance, Exec& exec, int repeat) {
   const Solved<T> s(c, exec, repeat > 1 ? 1 : repeat);
-  const auto at = linearize(Plan<T>(s.problem, s.result), exec);
+  const Plan<T> plan(s.problem, s.result);
+  const auto at = linearize(plan, exec);
+  const double linear = seconds([&] { linearize(plan, exec); }, repeat, exec);
   const auto v = uniform<T>(count * c.n * c.dim, 2, exec.device, -1);
   Tangent<T> along{.count = count};
   along.dx = {v.data(), count * c.n, c.dim, c.dim, 1, exec.device};
@@ -100,11 +115,12 @@ void products(const Case& c, int count, double tolerance, Exec& exec, int repeat
       seconds([&] { got = hvp(at, along, Wrt::source, options, exec); }, repeat, exec);
   const auto exact = hvp(at, along, Wrt::source, {.tolerance = 1e-13}, exec);
   std::printf(
-      "hvp %-7s n %7lld d %3d eps %-6g count %2d | %9.2f ms  solve / hvp %6.1f | %4d "
+      "hvp %-7s n %7lld d %3d eps %-6g count %2d | %9.2f ms (linearize %.2f)  solve / hvp %6.1f | "
+      "%4d "
       "iterations %5d passes  residual %.1e  gap %.1e  error %.1e\n",
       sizeof(T) == 4 ? "float" : "double", static_cast<long long>(c.n), c.dim, c.epsilon, count,
-      1e3 * time, s.solve / time, got.report.iterations, got.report.passes, got.report.residual,
-      got.report.gap, relative_error(on_host(got.dx), on_host(exact.dx)));
+      1e3 * time, 1e3 * linear, s.solve / time, got.report.iterations, got.report.passes,
+      got.report.residual, got.report.gap, relative_error(on_host(got.dx), on_host(exact.dx)));
   std::fflush(stdout);
 }
 
@@ -141,6 +157,7 @@ int main(int count, char** words) {
   std::vector<int> dims{2, 3};
   std::vector<double> epsilons{0.1, 0.01};
   int repeat = 5;
+  bool normal = false;
   double tolerance = 1e-8;
   monge::Exec exec;
   app.add_option("--rows", rows, "hvp, block, hessian (default all)")->delimiter(',');
@@ -150,6 +167,7 @@ int main(int count, char** words) {
       ->delimiter(',');
   app.add_option("--tolerance", tolerance, "Of products (default 1e-8)");
   app.add_option("--repeat", repeat, "Runs of which the median is taken (default 5)");
+  app.add_flag("--normal", normal, "Standard normal points instead of the unit cube");
   add_device(app, exec);
   app.add_option("--threads", exec.threads, "0 (default): what the machine grants this process");
   return parse_and_run(app, count, words, [&] {
@@ -159,9 +177,10 @@ int main(int count, char** words) {
     for (const std::int64_t n : sizes)
       for (const int d : dims)
         for (const double eps : epsilons) {
-          const Case c{n, d, eps};
+          const Case c{n, d, eps, normal};
           if (wants("hvp")) products<float>(c, 1, tolerance, exec, repeat);
           if (wants("hvp")) products<double>(c, 1, tolerance, exec, repeat);
+          if (wants("block")) products<float>(c, 10, tolerance, exec, repeat);
           if (wants("block")) products<double>(c, 10, tolerance, exec, repeat);
         }
     for (const std::int64_t n : {100, 400, 800})

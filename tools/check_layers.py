@@ -38,6 +38,7 @@ INTERNAL_BUT_SHARED = {"io"}  # files as the command line reads them, no part of
 LIBRARIES: list[tuple[str, tuple[str, ...]]] = [
     (r"hwy/", ("src/cpu/", "bench/peak.hpp")),  # the machine's own peak is no kernel
     (r"fmt/", ("src/", "cli/")),
+    (r"xla/ffi/", ("python/src/xla/",)),
     (r"(unsupported/)?Eigen/", ("src/",)),
     (r"(omp\.h)$", ("src/cpu/parallel.cpp", "bench/peak.hpp")),
     (r"(zip|png)\w*\.h$", ("src/io/",)),

@@ -12,6 +12,8 @@ if [ ! -x "$environment/bin/python" ]; then
   say "Python environment: $environment, with $("$python" --version)"
   "$python" -m venv "$environment"
   "$environment/bin/pip" install --quiet nanobind
+  # Its headers alone.
+  "$environment/bin/pip" install --quiet --no-deps "$(grep ^jaxlib== tools/requirements/frameworks.txt)"
 fi
 
 say "Build: $tree"

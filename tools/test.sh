@@ -3,8 +3,8 @@
 # documentation by pytest.
 source "$(dirname "$0")/common.sh"
 tools/packages.sh build test
+requirements test demo frameworks  # first: with jaxlib there, the package has its JAX part
 tools/setup.sh
-requirements test demo frameworks
 
 say "C++ tests"
 build_preset "$preset"

@@ -47,8 +47,11 @@ fi
 if [ -n "$python312" ] && "$python312" -c '' 2>/dev/null; then
   "$python312" -m venv "$work/py312"
   "$work/py312/bin/pip" install --quiet --requirement tools/requirements/build.txt
+  # Its headers alone.
+  "$work/py312/bin/pip" install --quiet --no-deps "$(grep ^jaxlib== tools/requirements/frameworks.txt)"
   wheel "$work/py312/bin/python"
   ls "$work/out" | grep -q abi3
+  (cd / && "$work/fresh/bin/python" -c 'from monge import _core; assert _core.xla_targets(), "no JAX part"')
 else
   echo "Python 3.12 is not here: the abi3 wheel is not built."
 fi

@@ -982,3 +982,8 @@ def divergence_stack(x: Annotated[NDArray[numpy.float64], dict(shape=(None, None
     """
     Of at least one entry, all of one size: values, statuses (of the first solve that did not converge), worst marginal errors; potentials [B, 3, n] (f of ab, f and g of aa) and [B, 3, m] (g of ab, f and g of bb); gradients.
     """
+
+def xla_targets() -> list[tuple[str, str, object]]:
+    """
+    (name, platform, capsule) of each foreign function of XLA; none where the build had no jaxlib.
+    """

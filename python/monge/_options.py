@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 from ._errors import InvalidArgument
 
 LATTICES = ("solve_lattice", "divergence_lattice")
-# Of monge.torch: nothing that is no number can be given to an operator of torch, or come back from one.
-TORCH = ("sinkhorn", "sinkhorn_divergence")
+# Of monge.torch and monge.jax: nothing that is no number can be given to an operator of theirs, or come back from one.
+TAPED = ("sinkhorn", "sinkhorn_divergence")
 SAMPLES = (
     "solve_sample",
     "solve_sample_batch",
     "divergence",
     "divergence_batch",
     *LATTICES,
-    *TORCH,
+    *TAPED,
 )
 # In solve_batch a start is an entry's.
 STARTED = ("solve", "solve_sample", "solve_sample_batch", "solve_lattice")
@@ -29,10 +29,10 @@ STREAMED = (
     "solve_sample_batch",
     "divergence",
     "divergence_batch",
-    *TORCH,
+    *TAPED,
 )
 ALL = (*STREAMED, *LATTICES)
-HOST = tuple(verb for verb in ALL if verb not in TORCH)
+HOST = tuple(verb for verb in ALL if verb not in TAPED)
 REQUIRED = inspect.Parameter.empty
 
 
@@ -270,11 +270,12 @@ def check_choice(name: str, value: object) -> str:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def documented(function: Function) -> Function:
-    """Puts the table's text where the docstring says ``{options}``."""
+def documented(function: Function, verb: str = "") -> Function:
+    """Puts the table's text of the verb, by default the function's name, where the docstring says ``{options}``."""
+    verb = verb or function.__name__
     lines = []
-    for option in of(function.__name__):
-        default = option.default_in(function.__name__)
+    for option in of(verb):
+        default = option.default_in(verb)
         shown = "required" if default is REQUIRED else f"default {default!r}"
         lines.append(f"    {option.name}: {option.doc} ({shown})")
     assert function.__doc__ is not None

@@ -16,4 +16,5 @@ void bind_semi_dual(nanobind::module_& m);
 void bind_store(nanobind::module_& m);
 void bind_batch(nanobind::module_& m);
 void bind_divergence_stack(nanobind::module_& m);
+void bind_xla(nanobind::module_& m);
 }  // namespace monge::python

@@ -2,6 +2,7 @@
 
 #include "bindings.hpp"
 #include "casts.hpp"
+#include "ended.hpp"
 #include "run.hpp"
 #include "tangents.hpp"
 
@@ -17,23 +18,6 @@ struct Linearized {
 
 template <class T>
 using Potential = nb::ndarray<const T, nb::ndim<1>, nb::c_contig>;
-
-/// A solve that ended with these potentials.
-template <class T>
-SinkhornResult<T> ended(const Potential<T>& f, const Potential<T>& g, double epsilon,
-                        void* stream) {
-  const auto copied = [&](const Potential<T>& from) {
-    Buffer<T> out(static_cast<std::int64_t>(from.shape(0)), device_of(from));
-    copy(out.data(), out.device(), from.data(), out.device(),
-         static_cast<std::int64_t>(from.nbytes()), stream);
-    return out;
-  };
-  SinkhornResult<T> out;
-  out.f = copied(f);
-  out.g = copied(g);
-  out.report.epsilon = epsilon;
-  return out;
-}
 
 template <class T>
 void bind(nb::module_& m, const char* name) {
@@ -63,11 +47,12 @@ void bind(nb::module_& m, const char* name) {
          const Potential<T>& g_aa, const Potential<T>& f_bb, const Potential<T>& g_bb,
          const Call& call) {
         const Device device = device_of(x);
+        const auto on = [](const Potential<T>& from) { return view(Vector<T>(from)); };
         auto at = run(call, device, [&](Exec& exec) {
           Divergence<T> found;
-          found.ab = ended<T>(f_ab, g_ab, options.epsilon, exec.stream);
-          found.aa = ended<T>(f_aa, g_aa, options.epsilon, exec.stream);
-          found.bb = ended<T>(f_bb, g_bb, options.epsilon, exec.stream);
+          found.ab = ended(on(f_ab), on(g_ab), options.epsilon, exec.stream);
+          found.aa = ended(on(f_aa), on(g_aa), options.epsilon, exec.stream);
+          found.bb = ended(on(f_bb), on(g_bb), options.epsilon, exec.stream);
           return linearize(Measure<T>{view(x), view(a)}, Measure<T>{view(y), view(b)}, found,
                            options, exec);
         });

@@ -22,4 +22,5 @@ NB_MODULE(_core, m) {
   monge::python::bind_store(m);
   monge::python::bind_batch(m);
   monge::python::bind_divergence_stack(m);
+  monge::python::bind_xla(m);
 }

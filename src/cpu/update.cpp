@@ -68,9 +68,10 @@ Measures measured(const MeasureArgs<T>& a, Exec& exec) {
         if (!a.s) continue;
         if (top > -kInfinity) sum.log_mass += weight * ratio[t];
         if (!a.optimality || f == kInfinity) continue;  // +inf: no partner, p = target = 0
-        const auto [residual, gap] = penalty.optimality(f, apart[t], off[t], target[t], a.slack);
-        sum.residual += weight * residual;
-        sum.gap += weight * gap;
+        const auto [residual, gap] =
+            penalty.optimality(weight, f, apart[t], off[t], target[t], a.slack);
+        sum.residual += residual;
+        sum.gap += gap;
       }
     }
     parts[c] = sum;

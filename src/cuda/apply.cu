@@ -1,11 +1,12 @@
-// apply: few columns of V stay in registers, more of them are a second product; tensor cores, whose
-// halves would lose small products of small weights, sum weights alone.
+// apply: few columns of V stay in registers, more of them are a second product. Tensor cores make
+// costs alone: their halves would lose small products of small weights.
 #include "kernels/apply.hpp"
 
 #include "cuda/apply_few.cuh"
 #include "cuda/current.cuh"
 #include "cuda/dispatch.cuh"
 #include "cuda/products.cuh"
+#include "cuda/tensor_apply.hpp"
 #include "cuda/tensor_sums.cuh"
 
 namespace monge::kernels::cuda {
@@ -13,6 +14,8 @@ using namespace monge::cuda;         // NOLINT(google-build-using-namespace): th
 using namespace monge::cuda::verbs;  // NOLINT(google-build-using-namespace)
 
 namespace {
+constexpr int kMostSwept = 32;  // columns of V, of which sweeps on tensor cores take few
+
 template <class T>
 SweepArgs<T> sweep_of(const ApplyArgs<T>& a) {
   SweepArgs<T> sweep(a.pairs, a.h, a.shift, a.eps);
@@ -50,6 +53,10 @@ void apply(const ApplyArgs<T>& a, Exec& exec) {
       return tensor_sums(
           {a.pairs, a.h, a.shift, a.eps, nullptr, plain ? a.out : nullptr, plain ? nullptr : a.out},
           exec);
+    } else if (a.weighting != Weighting::cost && a.k <= kMostSwept && on_tensor_cores(a.pairs)) {
+      for (int k0 = 0; k0 < a.k; k0 += kTensorColumns)
+        tensor_apply(a, k0, std::min(kTensorColumns, a.k - k0), exec);
+      return;
     }
   if (a.k == 1) return apply_few<1>(a, 0, 1, exec);
   // Where costs are cheap, three sweeps of 8 columns are faster than one of kWide.

@@ -25,7 +25,7 @@ struct Clear {
 struct Largest {
   static constexpr int kThreads = cuda::kThreads;
   const float* data;
-  std::int64_t size;
+  std::int64_t size, length, stride;  // rows of `length`, `stride` apart
   unsigned* largest;
 
   __device__ void operator()(Block at) const {
@@ -34,13 +34,18 @@ struct Largest {
     unsigned own = 0;
     for (std::int64_t t = static_cast<std::int64_t>(at.x) * kThreads + threadIdx.x; t < size;
          t += static_cast<std::int64_t>(at.width) * kThreads)
-      own = max(own, __float_as_uint(fabsf(data[t])));
+      own = max(own, __float_as_uint(fabsf(data[t / length * stride + t % length])));
     own = __reduce_max_sync(0xffffffffu, own);
     if (threadIdx.x % 32 == 0 && own > 0) atomicMax(largest, own);
   }
 };
 
-// The header held the largest coordinate's bits until now.
+// The exponent of a scale; a header holds the largest coordinate's bits until it has one.
+__device__ int exponent_for(float largest) {
+  const int exponent = largest > 0 && isfinite(largest) ? ilogbf(largest) : 4;
+  return min(max(4 - exponent, -100), 100);
+}
+
 struct Scale {
   static constexpr int kThreads = 1;
   SplitHeader* header;
@@ -48,16 +53,43 @@ struct Scale {
   __device__ void operator()(Block at) const {
     await_previous();
     allow_next();
-    const float largest = header->scale;
-    const int exponent = largest > 0 && isfinite(largest) ? ilogbf(largest) : 4;
-    header->scale = ldexpf(1.0f, min(max(4 - exponent, -100), 100));
+    header->scale = ldexpf(1.0f, exponent_for(header->scale));
+  }
+};
+
+// Such that moved_rows x cols and rows x moved_cols are scaled alike.
+struct ScaleMoved {
+  static constexpr int kThreads = 1;
+  const SplitHeader *rows, *cols;
+  SplitHeader *moved_rows, *moved_cols;  // null: none
+
+  __device__ void operator()(Block at) const {
+    await_previous();
+    allow_next();
+    const int of_rows = ilogbf(rows->scale), of_cols = ilogbf(cols->scale);
+    int both = 1000;
+    if (moved_rows && moved_rows->scale > 0)
+      both = min(both, exponent_for(moved_rows->scale) + of_cols);
+    if (moved_cols && moved_cols->scale > 0)
+      both = min(both, exponent_for(moved_cols->scale) + of_rows);
+    if (both == 1000) both = of_rows;
+    if (moved_rows) moved_rows->scale = ldexpf(1.0f, both - of_cols);
+    if (moved_cols) moved_cols->scale = ldexpf(1.0f, both - of_rows);
+  }
+};
+
+struct PanelPoints {
+  kernels::Panels<float> points;
+  __device__ float operator()(std::int64_t i, std::int64_t k) const {
+    return i < points.count && k < points.dim ? coordinates(points, i)[k * kPanel] : 0.0f;
   }
 };
 
 // A thread takes one point of a tile and 8 coordinates: 16 bytes of hi, 16 of lo.
+template <class Points>
 struct Split {
   static constexpr int kThreads = cuda::kThreads;
-  kernels::Panels<float> points;
+  Points points;
   SplitLayout layout;
   std::byte* out;
 
@@ -74,9 +106,7 @@ struct Split {
     __align__(16) __half lo[8];
     for (int e = 0; e < 8; ++e) {
       const std::int64_t k = octet * 8 + e;
-      const float x = point < points.count && k < points.dim
-                          ? coordinates(points, point)[k * kPanel] * scale
-                          : 0.0f;
+      const float x = points(point, k) * scale;
       hi[e] = __float2half_rn(x);
       lo[e] = __float2half_rn(x - __half2float(hi[e]));
     }
@@ -121,13 +151,45 @@ void split(const kernels::Panels<float>& points, void* out, Exec& exec) {
   const auto blocks = [](std::int64_t threads) { return (threads + kThreads - 1) / kThreads; };
   const std::int64_t size = kernels::padded(points.count) * points.dim;
   launch(Clear{header}, 1, exec);
-  launch(Largest{points.data, size, static_cast<unsigned*>(out)},
+  launch(Largest{points.data, size, size, size, static_cast<unsigned*>(out)},
          std::min<std::int64_t>(kLargestBlocks, blocks(size)), exec);
   launch(Scale{header}, 1, exec);
   const std::int64_t padded = layout.tiles * kTile;
-  launch(Split{points, layout, bytes}, blocks(padded * 2 * layout.steps), exec);
+  launch(Split<PanelPoints>{{points}, layout, bytes}, blocks(padded * 2 * layout.steps), exec);
   launch(Norms{points, padded, reinterpret_cast<double*>(bytes + layout.norms_at())},
          blocks(padded), exec);
+}
+
+namespace {
+struct RowPoints {
+  MovedPoints points;
+  __device__ float operator()(std::int64_t i, std::int64_t k) const {
+    return i < points.count && k < points.dim ? points.data[i * points.stride + k] : 0.0f;
+  }
+};
+}  // namespace
+
+void split_moved(const MovedPoints& moved_rows, const MovedPoints& moved_cols,
+                 const SplitHeader* rows, const SplitHeader* cols, Exec& exec) {
+  const auto blocks = [](std::int64_t threads) { return (threads + kThreads - 1) / kThreads; };
+  const auto header = [](const MovedPoints& points) {
+    return points.data ? static_cast<SplitHeader*>(points.out) : nullptr;
+  };
+  for (const MovedPoints* points : {&moved_rows, &moved_cols}) {
+    if (!points->data) continue;
+    const std::int64_t size = points->count * points->dim;
+    launch(Clear{header(*points)}, 1, exec);
+    launch(Largest{points->data, size, points->dim, points->stride,
+                   static_cast<unsigned*>(points->out)},
+           std::min<std::int64_t>(kLargestBlocks, blocks(size)), exec);
+  }
+  launch(ScaleMoved{rows, cols, header(moved_rows), header(moved_cols)}, 1, exec);
+  for (const MovedPoints* points : {&moved_rows, &moved_cols}) {
+    if (!points->data) continue;
+    const SplitLayout layout(points->count, points->dim);
+    launch(Split<RowPoints>{{*points}, layout, static_cast<std::byte*>(points->out)},
+           blocks(layout.tiles * kTile * 2 * layout.steps), exec);
+  }
 }
 }  // namespace monge::cuda
 

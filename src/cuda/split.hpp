@@ -43,4 +43,15 @@ struct SplitLayout {
 /// Writes SplitLayout(points.count, points.dim).bytes() bytes at `out`, aligned to 256, on the
 /// current device.
 void split(const kernels::Panels<float>& points, void* out, Exec& exec);
+
+/// Directions of points, row-major; data null: none.
+struct MovedPoints {
+  const float* data = nullptr;
+  std::int64_t count = 0, stride = 0;
+  int dim = 0;
+  void* out = nullptr;  // as split() writes it, but for the norms
+};
+/// Both with scales such that moved_rows x cols and rows x moved_cols have the same.
+void split_moved(const MovedPoints& moved_rows, const MovedPoints& moved_cols,
+                 const SplitHeader* rows, const SplitHeader* cols, Exec& exec);
 }  // namespace monge::cuda

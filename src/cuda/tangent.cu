@@ -1,10 +1,15 @@
-// tangent: one warp a row and direction. Of 32 columns at a time every lane makes t of one; sums in
-// few coordinates stay with the lane's columns, of many with its coordinates.
+// tangent: points of few coordinates, and products on tensor cores, each have their own sweeps.
+// What is left has one warp a row and direction: of 32 columns at a time every lane makes t of one;
+// sums in few coordinates stay with the lane's columns, of many with its coordinates.
 #include "kernels/tangent.hpp"
 
 #include "cuda/current.cuh"
+#include "cuda/dispatch.cuh"
 #include "cuda/slices.cuh"
 #include "cuda/sum_rows.cuh"
+#include "cuda/tangent_few.cuh"
+#include "cuda/tensor_sums.cuh"
+#include "cuda/tensor_tangent.hpp"
 
 namespace monge::kernels::cuda {
 using namespace monge::cuda;         // NOLINT(google-build-using-namespace): the backend's own
@@ -216,12 +221,47 @@ __global__ void __launch_bounds__(kThreads)
         [&](const TangentPair<T>& pair, std::int64_t j, int k) { return pair.wt * row.q(j)[k]; },
         a.mean);
 }
+
+template <int D, bool LINEAR, class T>
+void tangent_few(const TangentArgs<T>& a, Exec& exec) {
+  using Consumer = TangentFew<T, D, LINEAR>;
+  const int dim = a.pairs.rows.dim;
+  const std::int64_t stride = std::int64_t{a.count} * dim;
+  for (int r = 0; r < a.count; ++r) {
+    const auto of = [&](auto* all, int each) { return all ? all + r * each : all; };
+    sum_rows<FewCoordinates<T, D, 4>, Consumer>(
+        SweepArgs<T>(a.pairs, a.h, a.shift, a.eps),
+        {of(a.row, 1),
+         of(a.col, 1),
+         of(a.cost, 1),
+         of(a.a, dim),
+         of(a.b, dim),
+         a.center,
+         a.count,
+         stride,
+         a.slope,
+         a.curved,
+         {of(a.sum, 1), of(a.costs, 1), of(a.gradient, dim), a.count, stride, dim}},
+        exec);
+  }
+}
+template <int D, class T>
+void tangent_few(const TangentArgs<T>& a, Exec& exec) {
+  has_slopes(a.pairs) ? tangent_few<D, false>(a, exec) : tangent_few<D, true>(a, exec);
+}
 }  // namespace
 
 template <class T>
 void tangent(const TangentArgs<T>& a, Exec& exec) {
   if (a.pairs.n == 0) return;
   const Current current(exec);
+  const bool simple = !a.p && !a.mean;
+  if constexpr (sizeof(T) == 4)
+    if (simple && on_tensor_cores(a.pairs)) return tensor_tangent(a, exec);
+  if (simple && a.pairs.form != Form::matrix && a.pairs.rows.dim <= 4)
+    return a.pairs.rows.dim <= 2   ? tangent_few<2>(a, exec)
+           : a.pairs.rows.dim == 3 ? tangent_few<3>(a, exec)
+                                   : tangent_few<4>(a, exec);
   const SweepArgs<T> sweep(a.pairs, a.h, a.shift, a.eps);
   const int dim = std::max(1, a.pairs.rows.dim);
   in_slices((a.pairs.n + kRowBlock - 1) / kRowBlock, work_of(a.pairs, 8 * a.count * dim), exec,

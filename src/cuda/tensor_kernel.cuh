@@ -12,12 +12,12 @@
 // A consumer says
 //   kProducts, kSteps, kGroups  of its Scores
 //   kStageBytes                 of shared memory
-//   kColumnValues               floats for each column, which come with the tiles: 0, a bias, or a
-//                               bias and k |y_j|^2
+//   kColumnValues               floats for each column, which come with the tiles: 0, or a bias,
+//                               k |y_j|^2 and what else it asks for
 //   kStreamsValues              whether each tile is followed by one more stage, its coordinates of
 //                               kWideChunks chunks from that which args names
 // and, made of (args, block, memory, group), start() and segment(row tile, first, last column
-// block).
+// block). One whose stages are others has produce(args, block, memory), for one thread.
 #pragma once
 #include "cuda/launch.cuh"
 #include "cuda/tensor_tiles.cuh"
@@ -118,7 +118,12 @@ __device__ __forceinline__ void run(const Args& args, const Block& at) {
   const int group = threadIdx.x / 128;
   if (group == 0) {
     hopper::give_registers<producer_registers(kGroups)>();
-    if (threadIdx.x == 0) produce_tiles<Consumer>(args, at, memory);
+    if (threadIdx.x == 0) {
+      if constexpr (requires { Consumer::produce(args, at, memory); })
+        Consumer::produce(args, at, memory);
+      else
+        produce_tiles<Consumer>(args, at, memory);
+    }
     if (kColumnValues > 0 && threadIdx.x == 32) produce_columns<Consumer>(args, at, memory);
   } else {
     hopper::take_registers<consumer_registers(kGroups)>();
@@ -130,6 +135,13 @@ __device__ __forceinline__ void run(const Args& args, const Block& at) {
   }
 }
 #endif
+
+/// Launches it, as many stages as there is room for.
+template <class Sweep, class Args>
+void start_sweep(Args args, int stage, std::int64_t workers, Exec& exec) {
+  args.stages = static_cast<int>(std::min<std::int64_t>(kMostStages, kStageMemory / stage));
+  launch(Sweep{args}, workers, exec, static_cast<std::size_t>(args.stages) * stage);
+}
 
 // A thread is a row block.
 struct Members {
@@ -190,7 +202,7 @@ struct ColumnValues {
     const double norm = norm_factor * norms[j], bias = j < m ? h[j] * per_cost - norm : -INFINITY;
     float* const to = columns + j / kTile * values * kTile + j % kTile;
     to[0] = fmaxf(static_cast<float>(bias), kRemoved);
-    if (values == 2) to[kTile] = static_cast<float>(norm);
+    if (values > 1) to[kTile] = static_cast<float>(norm);
   }
 };
 

@@ -40,12 +40,6 @@ struct ProductArgs : Tiles {
                                                // exponent of 2, without those of |x_i|^2
 };
 
-/// Each thread block has a part of each row tile that it shares. In their sequence either number
-/// grows, so that the sum of both names a part.
-MONGE_HOST_DEVICE constexpr std::int64_t part_of(std::int64_t worker, std::int64_t tile) {
-  return worker + tile;
-}
-
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 /// STEPS 0: any dimension, two chunks of it summed.
 template <int STEPS, bool VALUES>
@@ -235,10 +229,7 @@ struct ProductSums {
 };
 
 template <int STEPS, bool VALUES>
-void start_products(ProductArgs args, std::int64_t workers, Exec& exec) {
-  const int bytes = stage_bytes(3, STEPS);
-  args.stages = static_cast<int>(std::min<std::int64_t>(kMostStages, kStageMemory / bytes));
-  launch(ProductSums<STEPS, VALUES>{args}, workers, exec,
-         static_cast<std::size_t>(args.stages) * bytes);
+void start_products(const ProductArgs& args, std::int64_t workers, Exec& exec) {
+  start_sweep<ProductSums<STEPS, VALUES>>(args, stage_bytes(3, STEPS), workers, exec);
 }
 }  // namespace monge::cuda::tensor

@@ -43,9 +43,10 @@ class Scores {
     }
   }
 
-  // Queues the products of one chunk. Small ones first where all rows are at hand: what they add
-  // is then not lost beside the large one.
-  __device__ __forceinline__ void multiply(float (&acc)[64], int chunk) {
+  // Queues the products of one chunk, the first of them in place of what `acc` holds, or on top of
+  // it. Small ones first where all rows are at hand: what they add is then not lost beside the
+  // large one.
+  __device__ __forceinline__ void multiply(float (&acc)[64], int chunk, bool on_top = false) {
     const std::uint32_t base = await_stage();
     if (kTurns) hopper::named_wait<256>(1 + group_);
     hopper::wgmma_fence();
@@ -67,10 +68,11 @@ class Scores {
       for (int s = 0; s < depth; ++s) {
         hopper::wgmma_fence();
         if constexpr (PRODUCTS == 3) {
-          hopper::wgmma(acc, operand(left, depth + s), operand(right, s), chunk + s > 0);
+          hopper::wgmma(acc, operand(left, depth + s), operand(right, s), on_top || chunk + s > 0);
           hopper::wgmma(acc, operand(left, s), operand(right, depth + s), 1);
         }
-        hopper::wgmma(acc, operand(left, s), operand(right, s), PRODUCTS == 3 || chunk + s > 0);
+        hopper::wgmma(acc, operand(left, s), operand(right, s),
+                      PRODUCTS == 3 || on_top || chunk + s > 0);
       }
     }
     hopper::wgmma_commit();

@@ -6,47 +6,13 @@
 #include <utility>
 
 #include "cuda/slices.cuh"
+#include "cuda/tensor_origins.cuh"
 #include "cuda/tensor_products.cuh"
 
 namespace monge::cuda {
 namespace tensor {
 namespace {
 constexpr double kLargestHalf = 65504;
-
-// Row `local` of a launch is row first + local of all.
-struct Origins {
-  std::int64_t first, n;
-  const float* shift;
-  const double* norms;
-  double per_cost, norm_factor;
-  float* origins;   // of the exponent of 2, with E in it
-  double* rescale;  // what makes of sums with that origin sums of weights
-
-  __device__ void set(std::int64_t local, int exponent) const {
-    const std::int64_t i = first + local;
-    const bool swept = i < n && isfinite(shift[i]);
-    const double exact = swept ? shift[i] * per_cost - norm_factor * norms[i] : -INFINITY;
-    origins[local] = static_cast<float>(exact + exponent);
-    rescale[local] = swept ? exp2(exact - static_cast<double>(origins[local])) : 0.0;
-  }
-};
-
-struct SetOrigins {
-  static constexpr int kThreads = 256;
-  Origins origins;
-  std::int64_t rows;
-  int exponent;
-  int* wanted;
-
-  __device__ void operator()(Block block) const {
-    await_previous();
-    allow_next();
-    const std::int64_t local = std::int64_t{block.x} * kThreads + threadIdx.x;
-    if (local >= rows) return;
-    origins.set(local, exponent);
-    if (local % kProductRows == 0) wanted[local / kProductRows] = 0;
-  }
-};
 
 // What a launch leaves of its parts.
 struct Results {
@@ -208,7 +174,7 @@ void tensor_sums(const TensorSums& a, Exec& exec) {
       launch(SetResults{args, origins, results, may_want, wanted},
              (rows * results.count + 255) / 256, exec);
     };
-    launch(SetOrigins{origins, rows, exponent, wanted}, (rows + 255) / 256, exec);
+    launch(SetOrigins{origins, rows, exponent, kProductRows, wanted}, (rows + 255) / 256, exec);
     if (!values) return sweep(false, nullptr);
     for (int k0 = 0; k0 < dim; k0 += width) {
       args.chunk = k0 / (kStep * kChunkSteps);

@@ -67,6 +67,12 @@ struct Shares {
   }
 };
 
+/// Each thread block has a part of each row tile that it shares. In their sequence either number
+/// grows, so that the sum of both names a part.
+MONGE_HOST_DEVICE constexpr std::int64_t part_of(std::int64_t worker, std::int64_t tile) {
+  return worker + tile;
+}
+
 MONGE_HOST_DEVICE constexpr int stage_bytes(int products, int steps) {
   const int halves = products == 3 ? 2 : 1;
   return static_cast<int>(kStepBytes) * halves * (steps ? steps : 2 * kChunkSteps);

@@ -61,9 +61,9 @@ __device__ Part measure_chunk(const MeasureArgs<T>& a, const Penalty& penalty, s
     if (!a.s) continue;
     part.mass += weight * exp(z[e] - reference);
     if (!a.optimality || f == -none()) continue;  // +inf: no partner, p = target = 0
-    const auto [residual, gap] = penalty.optimality(f, z[e], a.slack);
-    part.residual += weight * residual;
-    part.gap += weight * gap;
+    const auto [residual, gap] = penalty.optimality(weight, f, z[e], a.slack);
+    part.residual += residual;
+    part.gap += gap;
   }
   part.mass = sum_block(part.mass);
   part.dual = sum_block(part.dual);

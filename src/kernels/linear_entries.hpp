@@ -73,12 +73,12 @@ struct LinearReportArgs {
       return out;
     }
     if (!(r > 0)) {
-      out.error = a * penalty.optimality(f[i], std::log(r), 0).residual;
+      out.error = penalty.optimality(a, f[i], std::log(r), 0).residual;
       return out;
     }
     const double z = std::log(r), s = f[i] - eps * z;
     out.mass = a * r;
-    out.error = a * penalty.optimality(f[i], z, 0).residual;
+    out.error = penalty.optimality(a, f[i], z, 0).residual;
     out.step = std::fabs(penalty.prox(s, eps) - f[i]);
     out.relaxed = tau[i] < 1;
     if (penalty.kind == Penalty::Kind::tv) {

@@ -28,7 +28,7 @@ struct SlopeArgs {
     if (!(b > 0)) return {};
     const bool kl = penalty.kind == Penalty::Kind::kl;
     const double target = kl ? b * std::exp(-at / penalty.strength) : b;
-    const double residual = b * penalty.optimality(at, std::log(total / b), 0).residual;
+    const double residual = penalty.optimality(b, at, std::log(total / b), 0).residual;
     Result out{{b * penalty.conjugate(at), total, residual, 0, 0}};
     if (penalty.feasible(total <= target ? at + eps : at - eps) == at) return out;
     slope[j] = eps * (target - total);

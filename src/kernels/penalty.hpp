@@ -62,23 +62,36 @@ struct Penalty {
   }
 
   struct Optimality {
-    double residual;  // |p - target| / a, the target being the nearest admissible value
-    double gap;       // share of primal - dual per unit of weight
+    double residual;  // |p - target|, the target being the nearest admissible value
+    double gap;       // share of primal - dual
   };
   /// log of the target of p over a, which z = log(p / a) is measured from: that of kl is
   /// a exp(-f/rho).
   MONGE_HOST_DEVICE double log_target(double f) const {
     return kind == Kind::kl ? -f / strength : 0;
   }
-  /// z = log(p / a). The gap is +infinity where a hard constraint is missed by more than `slack`,
-  /// relative: rounding alone.
-  MONGE_HOST_DEVICE Optimality optimality(double f, double z, double slack) const {
+  /// Of a point of weight a, z = log(p / a). The gap is +infinity where a hard constraint is missed
+  /// by more than `slack`, relative: rounding alone.
+  MONGE_HOST_DEVICE Optimality optimality(double a, double f, double z, double slack) const {
     const double t = log_target(f), u = z - t;
-    return optimality(f, u, std::expm1(u), kind == Kind::kl ? std::exp(t) : 1, slack);
+    return optimality(a, f, u, std::expm1(u), kind == Kind::kl ? std::exp(t) : 1, slack);
   }
   /// With u = z - log_target(f), off = exp(u) - 1 and target = exp(log_target(f)) at hand.
-  MONGE_HOST_DEVICE Optimality optimality(double f, double u, double off, double target,
+  MONGE_HOST_DEVICE Optimality optimality(double a, double f, double u, double off, double target,
                                           double slack) const {
+    // p may be a number where p / a is none. There 1 is nothing beside exp(u), and all is linear.
+    constexpr double kMost = 700, kTaken = 600;
+    if (u > kMost) {
+      off = std::exp(u - kTaken);
+      a *= std::exp(kTaken);
+    }
+    const Optimality of_unit = relative(f, u, off, target, slack);
+    return {a * of_unit.residual, a * of_unit.gap};
+  }
+
+ private:
+  MONGE_HOST_DEVICE Optimality relative(double f, double u, double off, double target,
+                                        double slack) const {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
     if (kind == Kind::kl)
       return {target * std::abs(off), strength * target * (u * off - (off - u))};

@@ -5,8 +5,8 @@
 //   sum_ir = sum_j w_ij t_ijr,   costs_ir = sum_j w_ij t_ijr c_ij
 //   gradient_ir = sum_j w_ij (t_ijr (dc/dx - center_i) [+ d2c/dx2 a_ir + d2c/dxdy b_jr])
 //   mean_ir = sum_j w_ij t_ijr q_jr
-// Derivatives of c are by direct differences in every form and dimension; at x = y they are 0 where
-// they are not unique, and so is the second where it is infinite. Accumulators as in softmin.hpp.
+// Derivatives of c: 0 where not unique or infinite, by differences; by products of split points: t
+// errs by (|x| + |y|)(|a| + |b|), gradients by sum_j w |t| max |y|. Accumulators as in softmin.hpp.
 #pragma once
 #include <cstdint>
 

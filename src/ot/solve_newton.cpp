@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <type_traits>
 
 #include "ot/arrays.hpp"
 #include "ot/newton.hpp"
@@ -13,14 +14,13 @@ namespace monge {
 namespace {
 constexpr double kScattered = 0.08;  // share of the plan beyond the most entries of sampled rows,
 constexpr double kGathered = 0.1;    // and beyond those that a support begins with
+constexpr double kHopeful = 0.75;    // share that the best entries of rows carry, about
 constexpr double kFarFromSupport = 0.5;  // share of the plan outside that a level will not gather
 constexpr double kTinyEpsilon = 1e-4;    // of the range of the cost, where nothing else arrives
 constexpr std::int64_t kWideProblem = 256;  // points that a support is worth
 // A GPU makes hundreds of passes in the time of a support phase, and those of a batch side by side.
 constexpr std::int64_t kWideOnGpu = 8000;
-constexpr double kTightTolerance = 1e-3;
-// Of fewer, a visit that fails takes a GPU less time than lists of a few rows do.
-constexpr std::int64_t kManyOnGpu = 1 << 17;
+constexpr double kTightTolerance = 4e-3;  // that float leaves to double, too
 }  // namespace
 
 // The entries of a row to begin a support with; 0: none is wanted. Asked at the first chance, where
@@ -41,7 +41,15 @@ int Solve<T>::wants_support(bool slow) {
   if (!(automatic || by_name) || alternation_.has_level() || fast_stage_ || kernel_cache_ <= 0 ||
       alternation_.epsilon() > support_below_ || (cuda && op_.planted()))
     return 0;
-  if (by_name || (cuda && points < kManyOnGpu)) return Phase::kFirst;
+  if (by_name) return Phase::kFirst;
+  if (cuda) {
+    // Lists of a few rows fill no GPU, those of all take it ten passes, in float; in double little
+    // more than the two that would say whether they are worth it.
+    const bool hopeless =
+        std::is_same_v<T, float> && best_share(alternation_, Phase::kFirst, exec_) < kHopeful;
+    if (hopeless) support_below_ = alternation_.epsilon() / 2;
+    return hopeless ? 0 : Phase::kFirst;
+  }
   constexpr int kCounts[] = {Phase::kFirst, 2 * Phase::kFirst, Phase::kMost};
   const auto lost = outside<T>(problem_, alternation_, kCounts, exec_);
   if (lost.empty()) return Phase::kFirst;

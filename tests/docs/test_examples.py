@@ -4,11 +4,12 @@ A `python` block is executed; all blocks of a page share one namespace, in their
 block is a session: each line after "$ " is run by the shell, in a folder of the page's own that has
 the repository's examples/. An `output` block right after a `python` block, and the other lines of a
 session, must be what was printed, to the character.
-Pages on torch are left out where it is not installed.
+Pages on torch and JAX are left out where they are not installed.
 The C++ program of the README is tests/consumer/main.cpp, which tools/consumer.sh builds and runs.
 """
 
 import contextlib
+import importlib
 import io
 import os
 import re
@@ -34,10 +35,14 @@ def with_blocks(language):
 
 
 @with_blocks("python")
-def test_python(page, tmp_path, monkeypatch):
+def test_python(page, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
     if "import torch" in page.read_text():
         pytest.importorskip("torch")
+    if "import jax" in page.read_text():
+        pytest.importorskip("monge.jax", exc_type=ImportError)
+        update = importlib.import_module("jax").config.update
+        request.addfinalizer(lambda: update("jax_enable_x64", False))
     namespace = {}
     for code, expected in blocks(page, "python"):
         printed = io.StringIO()

@@ -119,8 +119,9 @@ TYPED_TEST(Apply, LargeDimension) {
   }
 }
 
-// Sums of weights alone, plain and weighted by cost, have a kernel of their own on matrix units;
-// the other cases are there to see that they do not meet it.
+// Sums of weights alone, plain and weighted by cost, have a kernel of their own on matrix units,
+// and so have few columns, plain and squared; the other cases are there to see that they do not
+// meet it.
 TYPED_TEST(Apply, SplitPoints) {
   for (CaseOptions options : testing::all_forms(/*matrices=*/false))
     for (const auto& [n, m, dim] :
@@ -131,7 +132,10 @@ TYPED_TEST(Apply, SplitPoints) {
       const KernelCase<TypeParam> in(options);
       for (const auto weighting : {Weighting::plain, Weighting::squared, Weighting::cost})
         expect_matches_reference(in, Layout::ones, 1, weighting, Points::split);
-      expect_matches_reference(in, Layout::rows, 9, Weighting::plain, Points::split);
+      for (const int k : {1, 3, 9})
+        for (const auto weighting : {Weighting::plain, Weighting::squared, Weighting::cost})
+          expect_matches_reference(in, k == 3 ? Layout::columns : Layout::rows, k, weighting,
+                                   Points::split);
     }
 }
 

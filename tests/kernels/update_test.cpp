@@ -69,7 +69,7 @@ struct Exact {
       dual += static_cast<Real>(in.weight[i]) * conjugate;
       size += in.weight[i] * std::abs(conjugate);
       if (in.f[i] == kInf) continue;
-      const auto [off, above] = penalty.optimality(in.f[i], z, slack);
+      const auto [off, above] = penalty.optimality(1, in.f[i], z, slack);
       residual += static_cast<Real>(in.weight[i]) * off;
       gap += static_cast<Real>(in.weight[i]) * above;
     }
@@ -142,6 +142,43 @@ TYPED_TEST(Update, APlanThatUnderflowsHasALogarithm) {
     kernels::measure<T>({&args, 1}, &got, exec);
     EXPECT_LT(got.log_mass, -9e3);
     EXPECT_TRUE(std::isfinite(got.log_mass));
+  });
+}
+
+// p = e^711 a, which is a number, where e^711 is none.
+TYPED_TEST(Update, AWeightNearTheLeastNumberMayCarryMass) {
+  using T = TypeParam;
+  constexpr double kFar = 711;
+  testing::on_every_device([&] {
+    for (const Penalty& penalty : penalties()) {
+      const std::vector<T> weight{std::numeric_limits<T>::min(), T(0.5)};
+      const std::vector<double> f{0.2, 0.1}, s{0.2 - kFar, 0.1};
+      Placed on;
+      Exec exec = on.exec();
+      const kernels::MeasureArgs<T> args{.f = on.in(f),
+                                         .s = on.in(s),
+                                         .weight = {on.in(weight), 2, 1, testing::current_device()},
+                                         .penalty = penalty,
+                                         .eps = 1,
+                                         .slack = 1e-5,
+                                         .optimality = true};
+      Measures got;
+      kernels::measure<T>({&args, 1}, &got, exec);
+      Real residual = 0, gap = 0;
+      for (int i = 0; i < 2; ++i) {
+        const Real z = (f[i] - s[i]) / args.eps, target = std::exp(penalty.log_target(f[i])),
+                   p = weight[i] * std::exp(z), q = weight[i] * target;
+        residual += std::abs(p - q);
+        if (penalty.kind == Kind::kl)
+          gap += penalty.strength * (p * (z - std::log(target)) - p + q);
+        if (penalty.kind == Kind::tv) gap += f[i] * (p - q) + penalty.strength * std::abs(p - q);
+      }
+      EXPECT_NEAR(got.residual, static_cast<double>(residual), 1e-12 * residual);
+      if (penalty.kind == Kind::kl || penalty.kind == Kind::tv)
+        EXPECT_NEAR(got.gap, static_cast<double>(gap), 1e-12 * gap);
+      else
+        EXPECT_EQ(got.gap, kInf);
+    }
   });
 }
 

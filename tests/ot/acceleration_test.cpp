@@ -6,13 +6,15 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "ot/anderson.hpp"
 #include "ot/arrays.hpp"
 #include "ot/closed_form.hpp"
+#include "ot/mixing.hpp"
 #include "ot/newton.hpp"
-#include "support/devices.hpp"
+#include "support/placed_clouds.hpp"
 #include "support/solved.hpp"
 
 namespace monge {
@@ -63,12 +65,35 @@ TEST(Acceleration, EveryOneFindsTheSameSolution) {
     }
 }
 
+// S2: what is called converged is, by the definition of the residual, and not before the target.
+TEST(Acceleration, ConvergedMeansTheExplicitResidual) {
+  for (const auto& mix : mixtures())
+    for (const Acceleration acceleration : accelerations())
+      for (const std::uint64_t seed : {1, 2, 3})
+        for (const double tolerance : {1e-3, 1e-6}) {
+          SCOPED_TRACE(mix.name + ", " + to_string(acceleration));
+          const auto clouds = random_clouds<double>(40, 33, 2, seed, mix.mass_a, mix.mass_b);
+          SinkhornOptions options;
+          options.epsilon = 0.01;
+          options.tolerance = tolerance;
+          options.acceleration = acceleration;
+          options.on_check = [](const SinkhornReport& report) { return !report.converged; };
+          const Solved<double> solved(clouds, mix.a, mix.b, options);
+          const SinkhornReport& report = solved.result.report;
+          ASSERT_TRUE(report.converged) << to_string(report.status);
+          EXPECT_EQ(report.epsilon, 0.01);
+          EXPECT_EQ(report.trace.back().epsilon, 0.01);
+          EXPECT_LE(solved.dense.marginal_error(), tolerance * (1 + 1e-6));
+        }
+}
+
 // I2, at every iteration of a problem so nearly an assignment that mixes are undone on the way.
 TEST(Acceleration, DualNeverFallsAtFixedEpsilon) {
   for (const auto& mix : mixtures())
     for (const Acceleration acceleration : accelerations()) {
       SCOPED_TRACE(mix.name + ", " + to_string(acceleration));
-      const auto clouds = random_clouds<double>(60, 50, 8, 5, mix.mass_a, mix.mass_b);
+      const std::uint64_t seed = 5 + static_cast<std::uint64_t>(acceleration) % 3;
+      const auto clouds = random_clouds<double>(60, 50, 8, seed, mix.mass_a, mix.mass_b);
       SinkhornOptions options = tight(3e-4, 1e-10);
       options.acceleration = acceleration;
       options.annealing = Annealing::off;
@@ -78,7 +103,7 @@ TEST(Acceleration, DualNeverFallsAtFixedEpsilon) {
       ASSERT_GT(trace.size(), 2U);
       for (std::size_t k = 1; k < trace.size(); ++k)
         ASSERT_GE(trace[k].dual_value,
-                  trace[k - 1].dual_value - 16 * kUnit * (std::abs(trace[k].dual_value) + 1))
+                  trace[k - 1].dual_value - 8 * kUnit * (std::abs(trace[k].dual_value) + 1))
             << k;
     }
 }
@@ -201,6 +226,50 @@ TEST(Anderson, SolvesALinearMapInAsManyStepsAsItHasModes) {
   });
 }
 
+// I2: one entry of every fourth mix is put off by 15 eps. Each is undone, and the solve ends.
+TEST(Mixing, ABadMixIsUndone) {
+  testing::on_every_device([] {
+    for (const int kind : {0, 3, 4}) {
+      const auto mix = mixtures()[kind];
+      SCOPED_TRACE(mix.name);
+      constexpr double kEps = 0.02;
+      testing::PlacedClouds<double> in(
+          random_clouds<double>(60, 50, 2, 7 + kind, mix.mass_a, mix.mass_b), mix.a, mix.b);
+      Operator<double> op(in.problem, kernels::Precision::accurate, in.exec);
+      Alternation<double> alternation(in.problem, op, true, in.exec);
+      alternation.start({}, in.exec);
+      alternation.set_epsilon(kEps);
+      Mixing<double> mixing(in.problem, alternation, in.exec);
+      double dual = -kInfinity, error = 1;
+      int bad = 0, undone = 0;
+      bool spoilt = false;
+      for (int k = 0; k < 500 && error > 1e-10; ++k) {
+        alternation.lead(1, in.exec);
+        alternation.sweep_following(in.exec);
+        const auto check = alternation.check(in.exec);
+        const bool was_spoilt = std::exchange(spoilt, false);
+        if (mixing.undone(check)) {
+          ++undone;
+          bad += was_spoilt;
+          continue;
+        }
+        ASSERT_FALSE(was_spoilt) << k;
+        ASSERT_GE(check.dual, dual - 16 * kUnit * (std::abs(dual) + kEps * check.mass)) << k;
+        dual = check.dual;
+        error = check.marginal_error;
+        if (k == 5) mixing.begin();
+        mixing.follow(1);
+        if (k > 5 && k % 4 == 0) {
+          kernels::shift<double>(alternation.moved(), 1, 15 * kEps, in.exec);
+          spoilt = true;
+        }
+      }
+      EXPECT_GT(bad, 2);
+      EXPECT_LE(error, 1e-10);
+    }
+  });
+}
+
 template <class T>
 class DenseNewton : public ::testing::Test {};
 using Scalars = ::testing::Types<float, double>;
@@ -237,8 +306,8 @@ TYPED_TEST(DenseNewton, AnswersAsTheDensePlanDoes) {
                    .q = q.data(),
                    .slope = {side.weight, g.data(), q.data(), side.penalty, eps, slopes.data(),
                              slopes.data() + side.size, slopes.data() + 2 * side.size, &sums}},
-                  exec);
-    const double rows = model.dual(exec);
+                  nullptr, exec);
+    const double rows = model.dual({});
     for (std::int64_t j = 0; j < v.size(); ++j) v[j] = std::cos(static_cast<double>(j));
     model.product(v.data(), got.data(), exec);
     model.squares(squares.data(), exec);

@@ -25,11 +25,11 @@ struct Chain {
   std::vector<std::unique_ptr<Plan<double>>> plans;
   std::vector<const Plan<double>*> all;
 
-  Chain(Marginal a, Marginal b, bool zero) {
+  Chain(Marginal a, Marginal b, bool zero, std::uint64_t seed = 9) {
     Exec exec;
     for (std::size_t k = 0; k < sizes.size(); ++k) {
-      points.push_back(random_vector<double>(sizes[k] * 2, 9, k));
-      weights.push_back(testing::random_weights<double>(sizes[k], 1.3, 9, 10 + k));
+      points.push_back(random_vector<double>(sizes[k] * 2, seed, k));
+      weights.push_back(testing::random_weights<double>(sizes[k], 1.3, seed, 10 + k));
       if (zero && (k == 1 || k == 2)) weights[k][4] += std::exchange(weights[k][3], 0);
     }
     for (std::size_t k = 0; k + 1 < sizes.size(); ++k) {
@@ -77,8 +77,8 @@ TEST(Composition, IsTheDenseProduct) {
   for (const bool zero : {false, true})
     for (const auto& [a, b] :
          {std::pair<Marginal, Marginal>{Balanced{}, Balanced{}}, {KL{0.5}, KL{0.2}}})
-      for (const std::size_t count : {2u, 3u}) {
-        const Chain chain(a, b, zero);
+      for (const auto& [count, seed] : {std::pair<std::size_t, int>{2, 9}, {3, 10}, {3, 11}}) {
+        const Chain chain(a, b, zero, seed);
         const Composition<double> both({chain.all.begin(), chain.all.begin() + count}, exec);
         const Vector want = chain.product(count, exec);
         const std::int64_t n = both.n(), m = both.m(), k = 3;

@@ -12,6 +12,7 @@
 #include "monge/ot/derivatives.hpp"
 #include "monge/ot/plan.hpp"
 #include "monge/ot/sinkhorn.hpp"
+#include "ot/truncation.hpp"
 #include "support/problems.hpp"
 
 namespace monge {
@@ -46,10 +47,12 @@ struct Mixture {
 // T3. Both solves end within the tolerance of the solution, so of each other.
 TEST(MultiscaleSlow, AgreesWithAllPairs) {
   const double eps = 0.002, tolerance = 1e-9;
+  std::uint64_t seed = 2;
   for (const Mixture& mixture :
        {Mixture{Balanced{}, Balanced{}, 1.3, 1.3}, Mixture{KL{0.7}, Balanced{}, 0.8, 1.1},
         Mixture{KL{1.2}, KL{0.3}, 1.5, 1.1}, Mixture{TV{0.2}, KL{0.8}, 1.5, 1.1}}) {
-    const auto clouds = random_clouds<double>(1100, 4200, 2, 3, mixture.mass_a, mixture.mass_b);
+    const auto clouds =
+        random_clouds<double>(1100, 4200, 2, ++seed, mixture.mass_a, mixture.mass_b);
     const auto problem = clouds.problem(mixture.a, mixture.b, HalfSquaredEuclidean{});
     SCOPED_TRACE(to_string(mixture.a) + " " + to_string(mixture.b));
     Exec exec;
@@ -104,7 +107,7 @@ TEST(MultiscaleSlow, AgreesWithAllPairs) {
   }
 }
 
-// T4. At eps = 0.02^2, certified to 3e-5.
+// T4. At eps = 0.02^2, certified to 3e-5; and of the same pair what a budget of 1e-6 keeps.
 TEST(MultiscaleSlow, KeepsFewPairs) {
   const auto clouds = cubes<float>(20000, 20000, 3);
   const auto problem = clouds.problem(Balanced{}, Balanced{});
@@ -112,6 +115,10 @@ TEST(MultiscaleSlow, KeepsFewPairs) {
   const auto result = sinkhorn(problem, options_of(4e-4, 3e-4, Sweeps::tree), exec);
   ASSERT_TRUE(result.report.converged);
   EXPECT_LE(result.report.kept, 0.06);
+  const Forest<float> forest(problem, exec);
+  const Mask<float> mask(forest, result.f.data(), result.g.data(), 4e-4, 1e-6, exec);
+  EXPECT_LE(mask.lost(), 1e-6);
+  EXPECT_LE(mask.kept(), 0.06);
 }
 
 // T5. Right, or an honest status.

@@ -239,11 +239,14 @@ TEST(Oracles, OnePointAgainstAnother) {
   OnMatrix same({0.0}, {1.0}, {1.0}, Balanced{}, Balanced{}, 1e-3);
   EXPECT_EQ(same.plan.value(same.exec), 0);
 }
-TEST(Oracles, ConstantCost) {
-  const auto a = testing::random_weights<double>(13, 1.7, 1, 0),
-             b = testing::random_weights<double>(9, 0.6, 1, 1);
-  const auto unit_a = testing::random_weights<double>(13, 1, 1, 0),
-             unit_b = testing::random_weights<double>(9, 1, 1, 1);
+class SeededOracles : public ::testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(Seeds, SeededOracles, ::testing::Values(1, 2, 3));
+TEST_P(SeededOracles, ConstantCost) {
+  const std::uint64_t seed = GetParam();
+  const auto a = testing::random_weights<double>(13, 1.7, seed, 0),
+             b = testing::random_weights<double>(9, 0.6, seed, 1);
+  const auto unit_a = testing::random_weights<double>(13, 1, seed, 0),
+             unit_b = testing::random_weights<double>(9, 1, seed, 1);
   for (const double c : {0.0, 0.3, 2.0}) {
     const std::vector<double> C(13 * 9, c);
     OnMatrix kl(C, a, b, KL{0.8}, KL{0.3}, 0.1);
@@ -336,16 +339,17 @@ TEST(Oracles, AssignmentIsTheLeastOverPermutations) {
 // O3: on a line the sorted matching is optimal. Points move by at most 0.15 of their distance 1, so
 // the share of any other pair is below e^(-0.7/eps) = 7e-16 and the plan is the matching. The same
 // for a shuffled copy, at no cost.
-TEST(Oracles, SortingAndPermutations) {
+TEST_P(SeededOracles, SortingAndPermutations) {
   constexpr int n = 20;
+  const std::uint32_t seed = GetParam();
   std::vector<double> x(n), y(n), shuffled(n);
   std::vector<int> order(n);
   std::iota(order.begin(), order.end(), 0);
   for (int i = n - 1; i > 0; --i)
-    std::swap(order[i], order[philox({static_cast<std::uint32_t>(i)}, 4)[0] % (i + 1)]);
+    std::swap(order[i], order[philox({static_cast<std::uint32_t>(i)}, seed)[0] % (i + 1)]);
   double least = 0;
   for (int i = 0; i < n; ++i) {
-    const double step = 0.3 * (philox_uniform(4, 1, i) - 0.5);
+    const double step = 0.3 * (philox_uniform(seed, 1, i) - 0.5);
     least += step * step / n;
     x[i] = i;
     y[order[i]] = i + step;
@@ -364,9 +368,9 @@ TEST(Oracles, SortingAndPermutations) {
 }
 
 // O3: everything goes to, or comes from, one point.
-TEST(Oracles, Diracs) {
-  const auto a = testing::random_weights<double>(15, 1.3, 1, 0);
-  const auto C = random_vector<double>(15, 1, 1);
+TEST_P(SeededOracles, Diracs) {
+  const auto a = testing::random_weights<double>(15, 1.3, GetParam(), 0);
+  const auto C = random_vector<double>(15, GetParam(), 1);
   const double cost = std::inner_product(a.begin(), a.end(), C.begin(), 0.0);
   OnMatrix to(C, a, {1.3}, Balanced{}, Balanced{}, 0.1),
       from(C, {1.3}, a, Balanced{}, Balanced{}, 0.1);
@@ -380,10 +384,10 @@ TEST(Oracles, Diracs) {
 }
 
 // O4: S(alpha, alpha moved by t) = |t|^2 at any epsilon; masses 1.
-TEST(Oracles, DivergenceOfATranslation) {
+TEST_P(SeededOracles, DivergenceOfATranslation) {
   Exec exec;
   for (const double eps : {1.0, 0.1, 0.03}) {
-    auto clouds = random_clouds<double>(40, 40, 3, 7, 1, 1);
+    auto clouds = random_clouds<double>(40, 40, 3, GetParam(), 1, 1);
     const double t[] = {0.3, -0.2, 0.5};
     clouds.b = clouds.a;
     for (std::size_t e = 0; e < clouds.y.size(); ++e) clouds.y[e] = clouds.x[e] + t[e % 3];
@@ -397,10 +401,10 @@ TEST(Oracles, DivergenceOfATranslation) {
 }
 
 // O4: the transport of products is the sum of those of the factors; masses 1.
-TEST(Oracles, SeparableMeasures) {
+TEST_P(SeededOracles, SeparableMeasures) {
   Exec exec;
-  const auto first = random_clouds<double>(7, 6, 1, 1, 1, 1),
-             second = random_clouds<double>(5, 8, 1, 2, 1, 1);
+  const auto first = random_clouds<double>(7, 6, 1, 2 * GetParam(), 1, 1),
+             second = random_clouds<double>(5, 8, 1, 2 * GetParam() + 1, 1, 1);
   Clouds<double> product{35, 48, 2, {}, {}, {}, {}};
   const auto cross = [](const auto& x, const auto& a, const auto& y, const auto& b, auto& points,
                         auto& weights) {
@@ -422,9 +426,9 @@ TEST(Oracles, SeparableMeasures) {
 }
 
 // O5: primal = dual; a strength above every potential is no constraint.
-TEST(Oracles, StrongTotalVariationIsBalanced) {
+TEST_P(SeededOracles, StrongTotalVariationIsBalanced) {
   Exec exec;
-  const auto clouds = random_clouds<double>(25, 20, 2, 3, 1.2, 1.2);
+  const auto clouds = random_clouds<double>(25, 20, 2, GetParam(), 1.2, 1.2);
   const Solved<double> balanced(clouds, Balanced{}, Balanced{}, tight(0.05));
   const Solved<double> tv(clouds, TV{10}, TV{10}, tight(0.05));
   const double value = balanced.plan->value(exec);
@@ -436,10 +440,10 @@ TEST(Oracles, StrongTotalVariationIsBalanced) {
 }
 
 // O5: as eps falls mass moves only where it is cheaper than giving it up twice.
-TEST(Oracles, TotalVariationMovesMassOnlyWhereItPays) {
+TEST_P(SeededOracles, TotalVariationMovesMassOnlyWhereItPays) {
   Exec exec;
   constexpr double kLambda = 0.05, kEps = 1e-3;
-  const auto clouds = random_clouds<double>(25, 20, 2, 3, 1.2, 0.9);
+  const auto clouds = random_clouds<double>(25, 20, 2, GetParam(), 1.2, 0.9);
   const Solved<double> s(clouds, TV{kLambda}, TV{kLambda}, tight(kEps));
   EXPECT_NEAR(s.plan->value(exec), s.dense.primal(), 1e-12 * s.dense.primal());
   const auto P = s.plan->dense(exec);

@@ -95,13 +95,14 @@ struct RestrictedPair {
     double* const at = slopes.data();
     kernels::SlopeArgs::Result sums;
     const auto side = model.side();
+    Restricted<double>::Totals totals;
     model.respond({.n = side.size,
                    .g = g.data(),
                    .q = q.data(),
                    .slope = {side.weight, g.data(), q.data(), side.penalty, eps(), at,
                              at + side.size, at + 2 * side.size, &sums}},
-                  begun.exec);
-    return model.dual(begun.exec) + sums.value[0] - eps() * sums.value[1];
+                  &totals, begun.exec);
+    return model.dual(totals) + sums.value[0] - eps() * sums.value[1];
   }
 };
 

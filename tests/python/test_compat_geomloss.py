@@ -62,6 +62,7 @@ def problem(clouds):
 CASES = [(p, reach, debias) for p in (1, 2) for reach in (None, REACH) for debias in (True, False)]
 
 
+# C3
 @pytest.mark.parametrize(("p", "reach", "debias"), CASES)
 @pytest.mark.parametrize("scaling", [0.1, 0.5, 0.99])
 def test_values(problem, p, reach, debias, scaling):
@@ -258,6 +259,7 @@ def test_debias(problem):
 # ---- torch
 
 
+# C3
 @pytest.mark.parametrize(("p", "reach", "debias"), CASES)
 def test_gradients(problem, p, reach, debias):
     torch = pytest.importorskip("torch")

@@ -36,6 +36,7 @@ def problem(clouds):
     return clouds._replace(b=clouds.b * clouds.a.sum() / clouds.b.sum())
 
 
+# R3
 @pytest.mark.parametrize(("tau_a", "tau_b"), [(1, 1), (0.9, 0.8), (1, 0.9)])
 @pytest.mark.parametrize("scale_cost", [1.0, 2.5, "mean", "max_cost"])
 @pytest.mark.parametrize("epsilon", [None, 0.07])
@@ -54,9 +55,9 @@ def test_what_ott_iterates(problem, tau_a, tau_b, scale_cost, epsilon):
         assert r.converged and r.epsilon == pytest.approx(strength, rel=1e-13)
         assert_allclose(r.matrix, P, atol=1e-12 * P.sum())
         shift = (r.f - f)[0] if tau_a == tau_b == 1 else 0
-        assert_allclose(r.f - shift, f, atol=1e-11)
-        assert_allclose(r.g + shift, g, atol=1e-11)
-        assert r.primal_cost == pytest.approx(np.sum(P * C), rel=1e-11)
+        assert_allclose(r.f - shift, f, rtol=0, atol=1e-12 * abs(f).max())
+        assert_allclose(r.g + shift, g, rtol=0, atol=1e-12 * abs(g).max())
+        assert r.primal_cost == pytest.approx(np.sum(P * C), rel=1e-12)
         primal = np.sum(P * C) + strength * kl(P, np.ones_like(P))
         for p, w, strength_of_side in zip(
             (P.sum(1), P.sum(0)), (problem.a, problem.b), rho, strict=True
@@ -76,12 +77,12 @@ def test_both_references_by_their_weights(problem, tau_a, tau_b):
     counting = ott.solve(problem.x, problem.y, *weights, **terms)
     for r in (product, counting):
         assert_allclose(r.matrix, P, atol=1e-12 * P.sum())
-        assert_allclose(r.f, f, atol=1e-11)
+        assert_allclose(r.f, f, rtol=0, atol=1e-12 * abs(f).max())
     primal = np.sum(P * problem.cost()) + 0.07 * kl(P, np.outer(problem.a, problem.b))
     for tau, p, w in ((tau_a, P.sum(1), problem.a), (tau_b, P.sum(0), problem.b)):
         primal += ott.rho_from_tau(tau, 0.07) * kl(p, w) if tau < 1 else 0
     assert product.value == pytest.approx(primal, rel=1e-10)
-    assert_allclose(ott.product_weights(weights[0], tau_a), problem.a, rtol=4 * ULP)
+    assert_allclose(ott.product_weights(weights[0], tau_a), problem.a, rtol=2 * ULP)
 
 
 def test_operators(problem):
@@ -100,7 +101,7 @@ def test_units_round_trip():
     rng = np.random.default_rng(0)
     for tau, epsilon in rng.uniform([0.05, 1e-4], [0.95, 10], (1000, 2)):
         rho = ott.rho_from_tau(tau, epsilon)
-        assert abs(ott.tau_from_rho(rho, epsilon) - tau) <= 4 * ULP
+        assert abs(ott.tau_from_rho(rho, epsilon) - tau) <= 2 * ULP
         # The ratio holds rho to (1 + rho/epsilon) ulps, whatever the formula.
         assert ott.rho_from_tau(ott.tau_from_rho(rho, epsilon), epsilon) == pytest.approx(
             rho, rel=4 * ULP * (1 + rho / epsilon)
@@ -109,7 +110,7 @@ def test_units_round_trip():
     f, a = rng.normal(size=50), rng.random(50)
     back = ott.from_ott_potentials(ott.to_ott_potentials(f, a, 0.3), a, 0.3)
     assert_allclose(back, f, atol=4 * ULP * (1 + abs(np.log(a)).max()))
-    assert_allclose(ott.counting_weights(ott.product_weights(a, 0.8), 0.8), a, rtol=16 * ULP)
+    assert_allclose(ott.counting_weights(ott.product_weights(a, 0.8), 0.8), a, rtol=2 * ULP)
 
 
 def test_far_from_the_origin(problem):

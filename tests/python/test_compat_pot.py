@@ -59,6 +59,7 @@ GRID = [
 ]
 
 
+# C1: the value is the documented objective, value_linear <P, C>; the plan is POT's at the end.
 @pytest.mark.parametrize(("reg_type", "unbalanced", "kind"), GRID)
 def test_value_is_the_documented_objective_of_the_plan(
     clouds, balanced, reg_type, unbalanced, kind
@@ -493,6 +494,7 @@ def test_signatures_are_pots():
         assert [(p.name, p.default) for p in ours] == [(p.name, p.default) for p in theirs], path
 
 
+# C1
 @pytest.mark.parametrize("reg_type", ["KL", "entropy"])
 def test_against_pot_balanced(balanced, reg_type):
     ot = pytest.importorskip("ot")
@@ -534,6 +536,20 @@ def test_against_pot_partial(clouds):
     problem = clouds.a, clouds.b, clouds.cost(), REG, 0.6
     theirs = ot.partial.entropic_partial_wasserstein(*problem, numItermax=100000, stopThr=1e-16)
     assert_allclose(pot.partial.entropic_partial_wasserstein(*problem), theirs, atol=ABS)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_against_pot_partial_of_uniform_weights(seed):
+    """I5: with these POT's reference is the product, and its plan monge's own."""
+    ot = pytest.importorskip("ot")
+    rng = np.random.default_rng(seed)
+    M = ((rng.random((12, 1, 2)) - 0.8 * rng.random((9, 2)) - 0.3) ** 2).sum(-1)
+    a, b = np.full(12, 1.4 / 12), np.full(9, 0.9 / 9)
+    theirs = ot.partial.entropic_partial_wasserstein(
+        a, b, M, REG, 0.6, numItermax=100000, stopThr=1e-16
+    )
+    ours = monge.solve(M, a, b, epsilon=REG, total_mass=0.6, tolerance=1e-13)
+    assert_allclose(ours.plan.dense(), theirs, rtol=0, atol=1e-10)
 
 
 def test_against_pot_mm(clouds):

@@ -45,6 +45,7 @@ def words(clouds):
     }
 
 
+# R3, with what test_compat_ott.py and test_torch_loss.py say of theirs.
 def test_each_library_says_one_problem(clouds):
     want = monge.solve_sample(*clouds, epsilon=EPSILON, marginals=monge.KL(RHO), tolerance=1e-10)
     plan = want.plan.dense()
@@ -56,6 +57,19 @@ def test_each_library_says_one_problem(clouds):
         assert_allclose(solution.plan.dense(), plan, atol=1e-6 * plan.max(), err_msg=name)
         if name != "ott counting":  # whose objective has another reference
             assert solution.value == pytest.approx(factor * want.value, rel=1e-8), name
+
+
+def test_geomloss_of_order_one(clouds):
+    """Blur and reach are epsilon and rho themselves, of the distance."""
+    x, y, a, b = clouds
+    loss = SamplesLoss(p=1, blur=BLUR, reach=REACH)
+    (found,) = loss._solved(Kind(x), [(x, y, a, b)], debias=False)
+    want = monge.solve_sample(
+        x, y, a, b, cost="euclidean", epsilon=BLUR, marginals=monge.KL(REACH), tolerance=1e-10
+    )
+    assert_allclose(canonical(found), (BLUR, REACH, REACH), rtol=4 * ULP)
+    assert found.value == pytest.approx(want.value, rel=1e-8)
+    assert_allclose(found.potential_a, want.potential_a, atol=1e-6)
 
 
 @pytest.mark.parametrize("balanced", [True, False])

@@ -12,9 +12,10 @@ struct TangentSums {
 };
 
 /// As kernels::tangent, whatever of it is wanted. Magnitudes are those of the terms that t and the
-/// derivatives are made of, as the kernel adds them one by one.
+/// derivatives are made of, as the kernel adds them one by one: differences of points, or with
+/// `products` each point's own.
 template <class T>
-TangentSums<T> tangent(const kernels::TangentArgs<T>& a) {
+TangentSums<T> tangent(const kernels::TangentArgs<T>& a, bool products = false) {
   const auto& p = a.pairs;
   const int dim = p.rows.dim, width = a.width;
   const Real u = std::numeric_limits<T>::epsilon() / 2;
@@ -56,7 +57,9 @@ TangentSums<T> tangent(const kernels::TangentArgs<T>& a) {
           const Real x = coordinate(p.rows, i, k), y = coordinate(p.cols, j, k);
           const Real ak = a.a ? a.a[ir * dim + k] : 0, bk = a.b ? a.b[jr * dim + k] : 0;
           along += dot ? ak * y + x * bk : (x - y) * (ak - bk);
-          along_size += dot ? std::abs(ak * y) + std::abs(x * bk) : std::abs((x - y) * (ak - bk));
+          along_size += dot        ? std::abs(ak * y) + std::abs(x * bk)
+                        : products ? (std::abs(x) + std::abs(y)) * (std::abs(ak) + std::abs(bk))
+                                   : std::abs((x - y) * (ak - bk));
         }
         t -= a.slope * slope * along;
         size += std::abs(a.slope * slope) * along_size;
@@ -70,12 +73,15 @@ TangentSums<T> tangent(const kernels::TangentArgs<T>& a) {
           const Real x = coordinate(p.rows, i, k), y = coordinate(p.cols, j, k);
           const Real ak = a.a ? a.a[ir * dim + k] : 0, bk = a.b ? a.b[jr * dim + k] : 0;
           const Real diff = dot ? y : x - y, center = a.center ? a.center[i * dim + k] : 0;
+          const Real diff_size = products && !dot ? std::abs(x) + std::abs(y) : std::abs(diff);
           Real value = t * (slope * diff - center),
-               magnitude = size * (std::abs(slope * diff) + std::abs(center));
+               magnitude = size * (std::abs(slope) * diff_size + std::abs(center));
           if (a.curved) {
             value += slope * (dot ? bk : ak - bk) + slope * bend * along * diff;
-            magnitude +=
-                std::abs(slope * (dot ? bk : ak - bk)) + std::abs(slope * bend * diff) * along_size;
+            magnitude += std::abs(slope * bend * diff) * along_size +
+                         std::abs(slope) * (dot        ? std::abs(bk)
+                                            : products ? std::abs(ak) + std::abs(bk)
+                                                       : std::abs(ak - bk));
           }
           add(out.gradient[ir * dim + k], w * value, w * magnitude, relative);
         }

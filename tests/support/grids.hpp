@@ -87,12 +87,13 @@ std::vector<T> masked_weights(const Grid& grid, double mass, std::uint64_t seed)
 
 /// One, two and three axes, unequal grids, anisotropic; plain and periodic. Costs up to about 1.
 template <class T>
-std::vector<Grids<T>> all_grids(double mass_a = 1.5, double mass_b = 1) {
+std::vector<Grids<T>> all_grids(double mass_a = 1.5, double mass_b = 1, std::uint64_t seed = 1) {
   std::vector<Grids<T>> out;
   const auto add = [&](const Grid& source, const Grid& target, std::array<bool, 3> periodic,
                        Cost cost = SquaredEuclidean{}) {
     out.emplace_back(Lattice<T>{source, target, cost, periodic},
-                     masked_weights<T>(source, mass_a, 1), masked_weights<T>(target, mass_b, 2));
+                     masked_weights<T>(source, mass_a, seed),
+                     masked_weights<T>(target, mass_b, seed + 1));
   };
   add(grid_of({40}, {0.025}, {0.1}), grid_of({33}, {0.02}, {0.3}), {});
   add(grid_of({40}, {0.025}, {0.1}), grid_of({20}, {0.05}, {0.3}), {true});

@@ -16,6 +16,7 @@ except ImportError as error:
         "monge.torch needs PyTorch, which is not installed: pip install torch"
     ) from error
 
+from .._clouds import Transport
 from ._flash import (
     HvpInfo,
     geomloss_to_ott_potentials,
@@ -26,7 +27,7 @@ from ._flash import (
     sinkhorn_geomloss_online_grad_sqeuclid,
     sinkhorn_geomloss_online_potentials_sqeuclid,
 )
-from ._functional import Product, Transport, hvp, sinkhorn, sinkhorn_divergence
+from ._functional import Product, hvp, sinkhorn, sinkhorn_divergence
 from ._loss import SamplesLoss
 from ._newton import InverseHvpInfo, inverse_hvp_x_sqeuclid_from_potentials
 from ._semi_dual import c_transform_cost, c_transform_fwd

@@ -12,12 +12,13 @@ from .._arrays import as_array, framework_of
 from .._device import current_stream, device_of
 from .._errors import ConvergenceWarning
 from .._keywords import mass_tolerance, thread_count, widened
-from ._terms import Terms
+from .._terms import Terms
+from ._text import of_solves
 
 
 def divergences(x: Any, y: Any, a: Any, b: Any, text: str, gradients: bool) -> list[Any]:
     """Values (B,), potentials (B, 3, n) and (B, 3, m), gradients or None, as tensors."""
-    terms = Terms(text)
+    terms = Terms(of_solves(text))
     source, target = (
         widened(as_array(part, name), terms.precision, terms.tolerance)
         for part, name in ((x, "x"), (y, "y"))

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from .._clouds import Clouds, Transport
 from .._errors import InvalidArgument
 from .._keywords import Length
 from .._marginals import Marginals
@@ -18,20 +19,12 @@ from ._text import encode
 _UNLABELLED = (None, None, None)
 
 
-class Transport(NamedTuple):
-    """A value and the potentials that it belongs to, all differentiable; with a batch, stacked."""
-
-    value: Any  #: (), or (B,): the transport objective
-    potential_a: Any  #: (n,), or (B, n), in units of the cost
-    potential_b: Any  #: (m,), or (B, m)
-
-
 def taped(*tensors: Any) -> bool:
     """Whether torch records what is done with them."""
     return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
-def solve(clouds: _inputs.Clouds, options: str, labels: Any = None) -> Any:
+def solve(clouds: Clouds, options: str, labels: Any = None) -> Any:
     """What the operator returns for the clouds."""
     needed = taped(clouds.x, clouds.y, clouds.a, clouds.b)
     return transport(

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
+from .._clouds import Clouds, gathered
 from .._errors import InvalidArgument
 
 _HALF = (torch.float16, torch.bfloat16)
 _REAL = (torch.float32, torch.float64)
-
-
-class Clouds(NamedTuple):
-    """Points (B, n, d) and (B, m, d), weights (B, n) and (B, m) or None; B = 1 where there is no batch."""
-
-    x: Any
-    y: Any
-    a: Any
-    b: Any
-    batched: bool
-
-    def points(self, tensor: Any) -> Any:
-        """A result with an entry in front, as the clouds were given."""
-        return tensor if self.batched else tensor[0]
 
 
 def tensor(value: Any, name: str) -> Any:
@@ -68,46 +55,11 @@ def same(x: Any, others: dict[str, Any], *, dtype: bool) -> None:
 def clouds(x: Any, y: Any, a: Any, b: Any) -> Clouds:
     """Checks what is read off shapes, types and devices; values are the core's to check."""
     x, y = tensor(x, "x"), tensor(y, "y")
-    if x.ndim not in (2, 3) or y.ndim != x.ndim:
-        raise InvalidArgument(
-            f"[torch] x has shape {tuple(x.shape)} and y {tuple(y.shape)}, wanted (n, d) and (m, d), or (B, n, d) and "
-            "(B, m, d)",
-            "x",
-        )
-    if x.shape[-1] != y.shape[-1] or x.shape[:-2] != y.shape[:-2]:
-        raise InvalidArgument(
-            f"[torch] x has shape {tuple(x.shape)} and y {tuple(y.shape)}: they must agree in all but the number of "
-            "points",
-            "y",
-        )
-    if x.ndim == 3 and len(x) == 0:
-        raise InvalidArgument("[torch] x holds no clouds, wanted at least one", "x")
-    a, b = _weights(a, "a", x, "x"), _weights(b, "b", y, "y")
+    a, b = (None if w is None else tensor(w, name) for w, name in ((a, "a"), (b, "b")))
+    found = gathered("torch", x, y, a, b)
     same(x, {"y": y}, dtype=True)
     same(x, {"a": a, "b": b}, dtype=False)
-    if x.ndim == 3:
-        return Clouds(x, y, a, b, True)
-    return Clouds(x[None], y[None], _front(a), _front(b), False)
-
-
-def _weights(value: Any, name: str, points: Any, beside: str) -> Any:
-    if value is None:
-        return None
-    value = tensor(value, name)
-    shape = points.shape[:-1]
-    if value.shape == (*shape, 1):
-        return value[..., 0]
-    if value.shape != shape:
-        raise InvalidArgument(
-            f"[torch] {name} has shape {tuple(value.shape)} but {beside} {tuple(points.shape)}, wanted "
-            f"{tuple(shape)}",
-            name,
-        )
-    return value
-
-
-def _front(value: Any) -> Any:
-    return None if value is None else value[None]
+    return found
 
 
 _TUNING = (

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from .._clouds import Clouds
 from .._errors import InvalidArgument, NotAvailable
 from .._keywords import integer, number
 from .._marginals import KL, Balanced, Marginal
@@ -235,7 +236,7 @@ class SamplesLoss(torch.nn.Module):
             )
         return label_x, label_y, self.label_cost_matrix
 
-    def _labelled(self, clouds: _inputs.Clouds, labels: Any) -> Any:
+    def _labelled(self, clouds: Clouds, labels: Any) -> Any:
         """The divergence of labelled points by its definition, each self term with its labels on both sides."""
         options = self._options(clouds.x.dtype, False, True)
         value = solve(clouds, options, labels)[0]

@@ -14,8 +14,8 @@ from .._divergence import linearize_divergence
 from .._errors import ConvergenceWarning, NotAvailable
 from .._keywords import Ground, mass_tolerance, thread_count
 from .._marginals import Marginal, to_spec
-from ._terms import Terms
-from ._text import of_products
+from .._terms import Terms
+from ._text import of_products, of_solves
 
 
 def unlabelled(table: Any) -> None:
@@ -63,7 +63,7 @@ def linearize(plan: Any, like: Any, threads: Any = None) -> Linearization:
 def _linearized(at: Sequence[Any], options: str) -> Linearization | DivergenceLinearization:
     """At (x, y, a, b, f, g): of a plan, or of a divergence whose potentials f, g are those of its three."""
     x, y, a, b, f, g = at
-    terms = Terms(options)
+    terms = Terms(of_solves(options))
     if not terms.debias:
         plan = plan_of(
             (x, y, a, b),

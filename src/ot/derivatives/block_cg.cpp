@@ -11,13 +11,26 @@ namespace monge {
 namespace {
 using Matrix = std::vector<double>;  // row-major
 
-/// out = keep out + x matrix, [n, inner] by [inner, cols].
-void combine(const Buffer<double>& x, const Matrix& matrix, std::int64_t inner, std::int64_t cols,
-             double keep, Buffer<double>& out, Exec& exec) {
-  const auto small = placed(matrix, exec);
-  kernels::each(kernels::CombineArgs{x.data(), small.data(), inner, cols, keep, out.data()},
-                out.size(), exec);
-}
+/// Where the small matrices of an iteration stand beside the large ones.
+class Combiner {
+ public:
+  Combiner(std::int64_t n, std::int64_t cols, Exec& exec)
+      : n_(n), small_(cols * cols, exec.device), exec_(exec) {}
+
+  /// out = keep out + x matrix, [n, inner] by [inner, cols].
+  void operator()(const Buffer<double>& x, const Matrix& matrix, std::int64_t inner,
+                  std::int64_t cols, double keep, Buffer<double>& out) {
+    copy(small_.data(), exec_.device, matrix.data(), Device{},
+         inner * cols * static_cast<std::int64_t>(sizeof(double)), exec_.stream);
+    kernels::each(kernels::CombineArgs{x.data(), small_.data(), inner, cols, keep, out.data()},
+                  n_ * cols, exec_);
+  }
+
+ private:
+  std::int64_t n_;
+  Buffer<double> small_;
+  Exec& exec_;
+};
 
 /// Cholesky L L^T of a [k, k], in its lower half; false where a is not positive definite.
 bool factor(Matrix& a, std::int64_t k) {
@@ -143,6 +156,8 @@ BlockReport block_cg(const BlockProduct& product, const BlockProjection& project
                      const BlockOptions& options, Exec& exec) {
   const auto cols = static_cast<std::int64_t>(size.size());
   const std::int64_t n = r.size() / cols;
+  Combiner combine(n, cols, exec);
+  Buffer<double> p, q;  // directions and their products
   BlockReport report;
   Spectrum spectrum;
   std::vector<bool> open(cols);
@@ -163,8 +178,9 @@ BlockReport block_cg(const BlockProduct& product, const BlockProjection& project
     const Basis next = basis(products, cols, open);
     const std::int64_t k = next.rank;
     if (k == 0) break;
-    Buffer<double> p(n * k, exec.device), q(n * k, exec.device);
-    combine(candidates, next.matrix, cols, k, 0, p, exec);
+    for (Buffer<double>* v : {&p, &q})
+      if (v->size() != n * k) *v = Buffer<double>(n * k, exec.device);
+    combine(candidates, next.matrix, cols, k, 0, p);
     product(p, k, q);
     project(q, k);
     ++report.iterations;
@@ -172,10 +188,10 @@ BlockReport block_cg(const BlockProduct& product, const BlockProjection& project
     if (!factor(curved, k)) break;  // what is left is not seen by A
     const double along = alpha[0];
     solve(curved, k, alpha, cols);
-    combine(p, alpha, k, cols, 1, x, exec);
+    combine(p, alpha, k, cols, 1, x);
     Matrix down = alpha;
     for (double& v : down) v = -v;
-    combine(q, down, k, cols, 1, r, exec);
+    combine(q, down, k, cols, 1, r);
     const double before = rr[0];
     rr = gram(r, cols, r, cols, exec);
     // alpha of a p that is not normalised: p.r of its own residual is |r|^2.
@@ -188,7 +204,7 @@ BlockReport block_cg(const BlockProduct& product, const BlockProjection& project
     for (double& v : beta) v = -v;
     copy(candidates.data(), exec.device, r.data(), exec.device,
          r.size() * static_cast<std::int64_t>(sizeof(double)), exec.stream);
-    combine(p, beta, k, cols, 1, candidates, exec);
+    combine(p, beta, k, cols, 1, candidates);
     project(candidates, cols);
     products = gram(candidates, cols, candidates, cols, exec);
   }

@@ -48,15 +48,16 @@ class Schur {
   /// out = diag^-1/2 S diag^-1/2 v; two passes.
   void product(const Buffer<double>& v, std::int64_t count, Buffer<double>& out) {
     const std::int64_t n = rows_.weight.size, m = cols_.weight.size;
-    Buffer<T> z(m * count, exec_.device), met(n * count, exec_.device);
-    rescale(v, Power::inverse_root, count, z);
-    linear_.apply(other(unknown_), kernels::Weighting::plain, z.data(), count, met.data(), exec_);
-    kernels::each(kernels::RespondArgs<T>{rows_.response.data(), count, met.data()}, met.size(),
+    if (z_.size() != m * count)
+      z_ = Buffer<T>(m * count, exec_.device), met_ = Buffer<T>(n * count, exec_.device);
+    rescale(v, Power::inverse_root, count, z_);
+    linear_.apply(other(unknown_), kernels::Weighting::plain, z_.data(), count, met_.data(), exec_);
+    kernels::each(kernels::RespondArgs<T>{rows_.response.data(), count, met_.data()}, met_.size(),
                   exec_);
-    linear_.apply(unknown_, kernels::Weighting::plain, met.data(), count, z.data(), exec_);
+    linear_.apply(unknown_, kernels::Weighting::plain, met_.data(), count, z_.data(), exec_);
     kernels::each(
         kernels::SchurProductArgs<T>{cols_.weight, cols_.curvature.data(), diagonal_.data(),
-                                     v.data(), z.data(), count, out.data()},
+                                     v.data(), z_.data(), count, out.data()},
         out.size(), exec_);
     report_.passes += 2;
   }
@@ -118,6 +119,7 @@ class Schur {
   const Buffer<double>& diagonal_;
   DerivativeReport& report_;
   Exec& exec_;
+  Buffer<T> z_, met_;    // of the last product
   Buffer<double> null_;  // diag^1/2, where K is singular
   double null_square_ = 0;
 };
