@@ -244,6 +244,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="30 000 points: on a GPU alone"))
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    expected.finish(session)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
     report = yield
