@@ -20,7 +20,7 @@ struct alignas(16) Four {
 template <class T, int STRIDE, class At>
 __device__ void stage(const kernels::Panels<T>& points, const At& at, int k0, int depth,
                       T (*to)[STRIDE]) {
-  for (int t = threadIdx.x; t < (depth + 3) / 4 * 4 * kSide; t += kThreads) {
+  for (int t = threadIdx.x; t < (depth + 7) / 8 * 8 * kSide; t += kThreads) {
     const int k = t / kSide, i = t % kSide;
     const std::int64_t point = at(i);
     to[k][i] =

@@ -1,4 +1,4 @@
-"""pytest plugin: POT's own tests, run on monge.compat.pot.
+"""C2, pytest plugin: POT's own tests, run on monge.compat.pot.
 
 Names of POT are rebound before its test modules are imported. A call that asks for what monge does not provide by
 design (exact transport, L2 penalties, user functions, other methods) goes on to POT, as the baseline that it is in

@@ -146,6 +146,7 @@ struct Ragged {
   }
 };
 
+// A1 of batches.
 TYPED_TEST(BatchOnDevice, IsItsEntriesAloneInAnyOrderAndSplit) {
   using T = TypeParam;
   testing::on_every_gpu([] {
