@@ -68,10 +68,80 @@ SmallMatrix spectral(SmallMatrix a, std::int64_t d, const Function& f) {
   return out;
 }
 
-/// Of a symmetric matrix whose eigenvalues below `least` of the largest count as 0.
-inline SmallMatrix pseudo_inverse(SmallMatrix a, std::int64_t d, double least) {
-  return spectral(std::move(a), d, [=](double value, double largest) {
-    return value > least * largest ? 1 / value : 0.0;
-  });
+/// Of a symmetric positive semi-definite matrix, by its Cholesky factorisation with pivots, in a
+/// tenth of the time of eigenvalues: the largest of what is left of a diagonal entry, in its parts,
+/// is next. Where that is below `least` a column depends on those before it and says what the
+/// matrix does not see; that is taken out of the inverse of the others.
+inline SmallMatrix pseudo_inverse(const SmallMatrix& a, std::int64_t d, double least) {
+  SmallMatrix factor(d * d, 0.0);  // of a in the order of the pivots, lower
+  std::vector<std::int64_t> order;
+  std::vector<double> left(d);  // of the diagonal
+  for (std::int64_t i = 0; i < d; ++i) left[i] = a[i * d + i];
+  for (;;) {
+    std::int64_t pivot = -1;
+    double most = least;
+    for (std::int64_t i = 0; i < d; ++i)
+      if (left[i] > most * a[i * d + i] && a[i * d + i] > 0) {
+        most = left[i] / a[i * d + i];
+        pivot = i;
+      }
+    if (pivot < 0) break;
+    const auto rank = static_cast<std::int64_t>(order.size());
+    const double root = std::sqrt(left[pivot]);
+    for (std::int64_t i = 0; i < d; ++i) {
+      if (left[i] < 0) continue;  // was a pivot
+      double sum = a[i * d + pivot];
+      for (std::int64_t k = 0; k < rank; ++k) sum -= factor[i * d + k] * factor[pivot * d + k];
+      factor[i * d + rank] = sum / root;
+      left[i] = std::max(left[i] - sum / root * (sum / root), 0.0);
+    }
+    left[pivot] = -1;
+    order.push_back(pivot);
+  }
+
+  // The inverse of the lower triangle, row by row of L X = 1, then X^T X.
+  const auto rank = static_cast<std::int64_t>(order.size());
+  SmallMatrix root(rank * rank, 0.0), out(d * d, 0.0);
+  for (std::int64_t i = 0; i < rank; ++i) {
+    const double* const row = &factor[order[i] * d];
+    double* const x = &root[i * rank];
+    for (std::int64_t k = 0; k < i; ++k)
+      for (std::int64_t j = 0; j <= k; ++j) x[j] -= row[k] * root[k * rank + j];
+    x[i] = 1;
+    for (std::int64_t j = 0; j <= i; ++j) x[j] /= row[i];
+  }
+  for (std::int64_t k = 0; k < rank; ++k)
+    for (std::int64_t i = 0; i <= k; ++i)
+      for (std::int64_t j = 0; j <= k; ++j)
+        out[order[i] * d + order[j]] += root[k * rank + i] * root[k * rank + j];
+
+  std::vector<std::vector<double>> unseen;
+  const auto dot = [d](const double* x, const double* y) {
+    double sum = 0;
+    for (std::int64_t i = 0; i < d; ++i) sum += x[i] * y[i];
+    return sum;
+  };
+  const auto take_out = [&](double* x, const std::vector<double>& u) {
+    const double along = dot(x, u.data());
+    for (std::int64_t i = 0; i < d; ++i) x[i] -= along * u[i];
+  };
+  for (std::int64_t i = 0; i < d; ++i) {
+    if (left[i] < 0 || !(a[i * d + i] > 0)) continue;
+    std::vector<double> u(d);
+    u[i] = 1;
+    for (std::int64_t k = 0; k < rank; ++k)
+      for (std::int64_t j = 0; j <= k; ++j) u[order[j]] -= root[k * rank + j] * factor[i * d + k];
+    for (const auto& other : unseen) take_out(u.data(), other);
+    const double length = std::sqrt(dot(u.data(), u.data()));
+    for (double& entry : u) entry /= length;
+    unseen.push_back(std::move(u));
+  }
+  for (const auto& u : unseen) {
+    for (std::int64_t i = 0; i < d; ++i) take_out(&out[i * d], u);
+    for (std::int64_t i = 0; i < d; ++i)
+      for (std::int64_t j = 0; j < i; ++j) std::swap(out[i * d + j], out[j * d + i]);
+    for (std::int64_t i = 0; i < d; ++i) take_out(&out[i * d], u);
+  }
+  return out;
 }
 }  // namespace monge

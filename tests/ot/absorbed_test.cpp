@@ -206,6 +206,7 @@ TEST(AbsorbedSolve, BeginsInFloatWhereDoubleDoesNotFit) {
   SinkhornOptions short_one = tight(0.02, 1e-11);
   short_one.max_iterations = 60;
   short_one.annealing = Annealing::off;
+  short_one.acceleration = Acceleration::anderson;
   const auto problem = clouds.problem(Balanced{}, Balanced{});
   const auto rough = solve(problem, short_one, 4 * values);
   EXPECT_EQ(rough.report.status, Status::max_iterations);
