@@ -1,10 +1,12 @@
 # A thin front: the logic is in tools/, one script a target.
-.PHONY: setup demo test bench lint format sanitize conformance soak gpu-build gpu-check
+.PHONY: setup demo test bench compare lint format sanitize conformance soak gpu-build gpu-check
 
 setup:    ; @tools/setup.sh
 demo:     ; @tools/demo.sh
 test:     ; @tools/test.sh
 bench:    ; @tools/bench.sh
+# Solves of many shapes beside every peer, hours; stopped, the same command goes on.
+compare:  ; @tools/compare.sh --grid
 lint:     ; @tools/lint.sh
 format:   ; @tools/format.sh
 sanitize: ; @tools/sanitize.sh

@@ -32,6 +32,19 @@ PEERS = ROOT / ".venv-peers"
 TOLERANCE = {"float32": 1e-4, "float64": 1e-6}
 RATE_EPSILON = 0.1  # of the mean cost: large enough for kernels that are not in the log domain
 MEMORY_LIMIT = 12 * 2**30
+ROUNDS = 5
+BEHIND = 4  # times monge's time, after which a peer is left out
+LEAST_LIMIT = 0.05  # seconds that it may take in any case
+PRESETS: dict[str, dict[str, Any]] = {
+    "": {"sizes": [2000, 10000], "dims": [3, 64], "epsilons": [0.1, 0.01], "limit": 60,
+         "kinds": ["rate", "solve"]},
+    "quick": {"sizes": [2000], "dims": [3, 64], "epsilons": [0.1, 0.01], "limit": 10,
+              "kinds": ["rate", "solve"]},
+    "grid": {
+        "sizes": [64, 256, 1024, 4096, 10000], "dims": [2, 3, 16, 64],
+        "epsilons": [0.1, 0.01, 1e-3, 1e-4], "limit": 2, "kinds": ["solve"],
+    },
+}  # fmt: skip
 Row = dict[str, Any]
 
 
@@ -46,11 +59,16 @@ class Case:
     epsilon: float
 
 
-def cases(sizes: Iterable[int], dims: Iterable[int], epsilons: list[float]) -> list[Case]:
-    """In the order of running: small before large, and a rate before what is predicted from it."""
+def cases(
+    sizes: Iterable[int], dims: Iterable[int], epsilons: list[float], kinds: Iterable[str]
+) -> list[Case]:
+    """In the order of running: small before large."""
     points = itertools.product(sorted(sizes), sorted(dims), TOLERANCE)
-    kinds = [("rate", RATE_EPSILON)] + [("solve", e) for e in sorted(epsilons, reverse=True)]
-    return [Case(*point, *kind) for point in points for kind in kinds]
+    each = {
+        "rate": [("rate", RATE_EPSILON)],
+        "solve": [("solve", e) for e in sorted(epsilons, reverse=True)],
+    }
+    return [Case(*point, *kind) for point in points for k in kinds for kind in each[k]]
 
 
 def problem(n: int, d: int, dtype: str) -> dict[str, np.ndarray]:
@@ -150,49 +168,84 @@ class Results:
         return statistics.median(seconds) if seconds else None
 
 
-def measure(
-    solver: str, case: Case, worker: Worker, results: Results, folder: Path, limit: float
-) -> Row:
-    needed = SOLVERS[solver].arrays * case.n**2 * np.dtype(case.dtype).itemsize
-    if needed > MEMORY_LIMIT:
-        return {"note": f"{needed / 2**30:.0f} GiB predicted"}
+def points_of(case: Case, folder: Path) -> dict[str, Any]:
+    """What a job says of the points, in a file, and epsilon."""
     file = folder / f"{case.n}-{case.d}-{case.dtype}.npz"
     if not file.exists():
         np.savez(file, **problem(case.n, case.d, case.dtype))
     with np.load(file) as points:
-        epsilon = case.epsilon * mean_cost(points["x"], points["y"])
-    job = {"points": str(file), "epsilon": epsilon}
-    patience = 4 * limit + 120  # a search, its repeats, and a compiler
-    if case.kind == "rate":
-        return worker.ask(patience, job="rate", limit=limit, **job)
+        return {"points": str(file), "epsilon": case.epsilon * mean_cost(points["x"], points["y"])}
 
-    rated = dataclasses.replace(case, kind="rate", epsilon=RATE_EPSILON)
-    each = results.median(solver, rated)
-    if each is None:
-        return {"note": results.rows[solver, rated]["note"]}
-    job |= {"tolerance": TOLERANCE[case.dtype], "each": each, "limit": limit}
-    if solver == "monge":
-        plain = worker.ask(patience, job="plain", **job)
-        answer = worker.ask(patience, job="solve", guess=0, **job)
-        return answer | {"plain_iterations": plain.get("iterations")}
-    needed = results.rows.get(("monge", case), {}).get("plain_iterations") or 8
-    return worker.ask(patience, job="solve", guess=int(needed * SOLVERS[solver].slower), **job)
+
+def too_much(solver: str, case: Case) -> Row | None:
+    needed = SOLVERS[solver].arrays * case.n**2 * np.dtype(case.dtype).itemsize
+    if needed > MEMORY_LIMIT:
+        return {"note": f"{needed / 2**30:.0f} GiB predicted"}
+    if case.n < SOLVERS[solver].least:
+        return {"note": "not for so few points"}
+    return None
+
+
+def measure_rate(solver: str, case: Case, worker: Worker, folder: Path, limit: float) -> Row:
+    job = points_of(case, folder)
+    return too_much(solver, case) or worker.ask(4 * limit + 120, job="rate", limit=limit, **job)
+
+
+def measure_solves(
+    names: list[str], case: Case, workers: dict[str, Worker], folder: Path, limit: float
+) -> dict[str, Row]:
+    """Searches first, then the repeats, one of each solver in turn, so that whatever else the machine
+    does meets them all. A peer may take BEHIND times as long as monge before it is left out."""
+    job = points_of(case, folder)
+    patience = 20 * limit + 120  # a search, and a compiler
+    monge = workers["monge"]
+    plain = monge.ask(patience, job="plain", tolerance=TOLERANCE[case.dtype], limit=limit, **job)
+    needed = plain.get("iterations") or 8
+    answers: dict[str, Row] = {}
+    for name in names:
+        guess = int(needed * SOLVERS[name].slower)
+        answers[name] = too_much(name, case) or workers[name].ask(
+            patience, job="search", tolerance=TOLERANCE[case.dtype], limit=limit, guess=guess, **job
+        )
+        if name == "monge" and "knob" in answers[name]:
+            once = monge.ask(patience, job="timed", knob=answers[name]["knob"], **job)
+            limit = min(limit, max(BEHIND * once.get("seconds", limit), LEAST_LIMIT))
+    able = [name for name in names if "knob" in answers[name]]
+    for name in able:
+        answers[name]["seconds"] = []
+    for _ in range(ROUNDS):
+        for name in able:
+            knob = answers[name]["knob"]
+            repeat = workers[name].ask(patience, job="timed", knob=knob, **job)
+            answers[name]["seconds"].append(repeat["seconds"])
+    return answers
 
 
 def run(arguments: argparse.Namespace, planned: list[Case], results: Results) -> None:
+    log = results.path.with_suffix(".log")
+    workers = {name: Worker(name, arguments.threads, log) for name in SOLVERS}
+    again = [n for n in SOLVERS if arguments.only and re.search(arguments.only, n)]
+    asked = again or list(SOLVERS)
     with tempfile.TemporaryDirectory() as folder:
-        for solver in SOLVERS:
-            again = arguments.only and re.search(arguments.only, solver)
-            left = [c for c in planned if again or (solver, c) not in results.rows]
-            if not left or (arguments.only and not again):
-                continue
-            worker = Worker(solver, arguments.threads, results.path.with_suffix(".log"))
-            try:
-                for case in left:
-                    answer = measure(solver, case, worker, results, Path(folder), arguments.limit)
-                    row = results.add(solver, case, answer)
-                    print(solver, *dataclasses.astuple(case), cell(row, None), file=sys.stderr)
-            finally:
+        try:
+            for case in planned:
+                left = [n for n in asked if again or (n, case) not in results.rows]
+                if not left:
+                    continue
+                if case.kind == "rate":
+                    rows = {
+                        n: measure_rate(n, case, workers[n], Path(folder), arguments.limit)
+                        for n in left
+                    }
+                else:  # ratios are those of one run: monge is in every one
+                    names = list(dict.fromkeys(["monge", *left]))
+                    rows = measure_solves(names, case, workers, Path(folder), arguments.limit)
+                for name, answer in rows.items():
+                    row = results.add(name, case, answer)
+                    reference = results.median("monge", case)
+                    print(name, *dataclasses.astuple(case), cell(row, reference), file=sys.stderr)
+        finally:
+            for worker in workers.values():
                 worker.close()
 
 
@@ -239,6 +292,29 @@ def table(results: Results, kind: str, planned: list[Case]) -> Iterator[str]:
             yield f"| {solver.title}, {dtype} | " + " | ".join(cells) + " |"
 
 
+def grid(results: Results, planned: list[Case]) -> Iterator[str]:
+    """Of every solve monge's time, and how many times as long the fastest peer took."""
+    solves = [c for c in planned if c.kind == "solve"]
+    epsilons = sorted({c.epsilon for c in solves}, reverse=True)
+    yield "| n | d | type | " + " | ".join(f"eps = {e:g}" for e in epsilons) + " |"
+    yield "|---" * (3 + len(epsilons)) + "|"
+    for n, d, dtype in dict.fromkeys((c.n, c.d, c.dtype) for c in solves):
+        cells = [fastest(results, Case(n, d, dtype, "solve", e)) for e in epsilons]
+        yield f"| {n:_} | {d} | {dtype} | ".replace("_", " ") + " | ".join(cells) + " |"
+
+
+def fastest(results: Results, case: Case) -> str:
+    mine = results.median("monge", case)
+    if mine is None:
+        return cell(results.rows.get(("monge", case)), None)
+    peers = {n: results.median(n, case) for n in SOLVERS if n != "monge"}
+    timed = {n: seconds for n, seconds in peers.items() if seconds}
+    if not timed:
+        return f"{duration(mine)}, no peer in {BEHIND} times that"
+    best = min(timed, key=lambda n: timed[n])
+    return f"{duration(mine)}, **{timed[best] / mine:.3g}x** {best}"
+
+
 def processor() -> str:
     text = Path("/proc/cpuinfo").read_text()
     model = re.search(r"model name\s*: (.*)", text)
@@ -256,14 +332,14 @@ def report(results: Results, planned: list[Case], arguments: argparse.Namespace)
         f"{processor()}; {arguments.threads} threads; {' to '.join(dates[:1] + dates[1:][-1:])}; "
         f"{', '.join(versions)}; `bench/compare.py {' '.join(sys.argv[1:])}`".replace(" `", " `", 1),
         "",
-        "Time of an iteration (both potentials):",
-        "",
-        *table(results, "rate", planned),
-        "",
+        *(["Time of an iteration (both potentials):", "", *table(results, "rate", planned), ""]
+          if "rate" in arguments.kinds else []),
+        *(["monge's time, and that of the fastest peer over it:", "", *grid(results, planned), ""]
+          if "solve" in arguments.kinds else []),
         f"Time from the points to an L1 residual of {to}, epsilon in units of the mean cost "
         "(iterations, residual in float64):",
         "",
-        *table(results, "solve", planned),
+        *(table(results, "solve", planned) if "solve" in arguments.kinds else []),
     ])  # fmt: skip
 
 
@@ -273,11 +349,16 @@ def parsed(argv: list[str] | None = None) -> argparse.Namespace:
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="n = 2000 and 10 s a repeat at most")
+    parser.add_argument(
+        "--grid", action="store_true", help="solves of many shapes, 2 s a repeat at most"
+    )
     parser.add_argument("--sizes", type=numbers(int), help="default 2000,10000")
-    parser.add_argument("--dims", type=numbers(int), default=[3, 64], help="default 3,64")
-    parser.add_argument("--epsilons", type=numbers(float), default=[0.1, 0.01],
+    parser.add_argument("--dims", type=numbers(int), help="default 3,64")
+    parser.add_argument("--epsilons", type=numbers(float),
                         help="in units of the mean cost; default 0.1,0.01")  # fmt: skip
     parser.add_argument("--limit", type=float, help="seconds a repeat may take; default 60")
+    parser.add_argument("--kinds", type=lambda text: text.split(","),
+                        help="rate, solve (default both)")  # fmt: skip
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
         "--only", metavar="REGEX", help=f"measure these again: {', '.join(SOLVERS)}"
@@ -285,8 +366,10 @@ def parsed(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
     parser.add_argument("--results", type=Path, default=ROOT / "build/compare.jsonl")
     arguments = parser.parse_args(argv)
-    arguments.sizes = arguments.sizes or ([2000] if arguments.quick else [2000, 10000])
-    arguments.limit = arguments.limit or (10 if arguments.quick else 60)
+    defaults = PRESETS["grid" if arguments.grid else "quick" if arguments.quick else ""]
+    for name, value in defaults.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
     return arguments
 
 
@@ -296,7 +379,7 @@ def main() -> None:
     if arguments.fresh:
         arguments.results.unlink(missing_ok=True)
     results = Results(arguments.results)
-    planned = cases(arguments.sizes, arguments.dims, arguments.epsilons)
+    planned = cases(arguments.sizes, arguments.dims, arguments.epsilons, arguments.kinds)
     print(f"load average {os.getloadavg()[0]:.1f}", file=sys.stderr)
     try:
         run(arguments, planned, results)

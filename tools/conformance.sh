@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # conformance.sh [--sample]: the peers' own tests on monge's faces (tests/conformance), read from their source
 # distributions on PyPI and never copied. --sample: POT's solvers on NumPy in .venv, within a minute; else also torch
-# and JAX, in .venv-peers, and what only a checkout has, where POT_SOURCE and GEOMLOSS_SOURCE name one.
+# and JAX, and FlashSinkhorn's wheel, in .venv-peers, and what only a checkout has, where POT_SOURCE and GEOMLOSS_SOURCE
+# name one.
 source "$(dirname "$0")/common.sh"
 suite=$root/tests/conformance
 work=$root/build/conformance
@@ -64,6 +65,14 @@ if [ -n "${GEOMLOSS_SOURCE:-}" ]; then
 else
   echo "GEOMLOSS_SOURCE names no checkout: its source distribution lacks the generators of its tests."
 fi
+
+flash=$work/$(grep -o 'flash-sinkhorn==[0-9.]*' tools/gpu_build.sh)
+if [ ! -d "$flash" ]; then
+  "$venv/bin/pip" download --quiet --no-deps --dest "$work" "$(basename "$flash")"
+  "$venv/bin/python" -m zipfile -e "$work"/flash_sinkhorn-*.whl "$flash"
+fi
+say "FlashSinkhorn's tests on monge.torch, without a GPU"
+CONFORMANCE_WHOLE=1 shim=$flash tests_of flash_suite "$flash" flash_sinkhorn/testing || failed+=(FlashSinkhorn)
 
 say "The faces' own tests, beside their peers"
 PYTHONPATH=$work/path "$interpreter" -m pytest -q -p no:cacheprovider tests/python/test_compat_*.py || failed+=("own tests")

@@ -3,8 +3,8 @@
 # undocumented header is an error.
 source "$(dirname "$0")/common.sh"
 tools/packages.sh build docs
+requirements docs frameworks  # first: with jaxlib there, the package has its JAX part
 tools/setup.sh python
-requirements docs frameworks
 
 say "C++ reference"
 for header in $(git ls-files 'include/monge/*/*.hpp' include/monge/info.hpp); do

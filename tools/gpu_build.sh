@@ -61,7 +61,7 @@ strip "$work"/bin/* "$work"/lib/*.so*
 tar -C "$work" -c bin lib | xz -T1 --lzma2=preset=1,dict=256MiB >"$out/programs.tar.xz"
 cp -r python/monge "$out/package"
 cp -r tests/python "$out/tests"
-cp -r bench examples "$out"
+cp -r bench examples tests/conformance "$out"
 cp -r "$wheels" "$out/wheels"
 cp tools/gpu_check.sh "$out/tools"
 cp pyproject.toml CMakeLists.txt "$out"

@@ -104,6 +104,14 @@ python_tests() {
   (cd "$folder" && limited "$python" -m pytest -q -p no:cacheprovider -rs "$@")
 }
 
+# FlashSinkhorn's own tests, which its wheel carries, on monge.torch.
+flash_suite() {
+  local suite
+  suite=$("$python" -c 'import importlib.util as u; print(u.find_spec("flash_sinkhorn").submodule_search_locations[0])')
+  (cd "$(dirname "$suite")" && PYTHONPATH=$folder/conformance:$PYTHONPATH limited "$python" -m pytest -q \
+    -p no:cacheprovider -p flash_suite -c /dev/null --rootdir . -W ignore flash_sinkhorn/testing "$@")
+}
+
 step about 60 about
 case $what in
   tests)
@@ -114,6 +122,8 @@ case $what in
     lines=12 step gpu-python 120 python_tests tests/test_gpu.py
     lines=12 step python 120 python_tests tests --ignore tests/test_gpu.py \
       --ignore tests/test_types.py --ignore tests/test_compare.py
+    # What is left out has a reference that takes as long as all the rest, and runs without a GPU.
+    lines=12 step flash-suite 120 flash_suite -k 'not semi_unbalanced_epsilon_scaling'
     lines=12 step command-line 60 command_line
     ;;
   bench)

@@ -127,7 +127,7 @@ OPTIONS = (
     Option(
         "bounds",
         None,
-        "lower bounds L <= P on some pairs: (rows, columns, values), or a sparse matrix of SciPy. On the CPU, without a "
+        "lower bounds L <= P on some pairs: (rows, columns, values), or a sparse matrix of SciPy. Without a "
         "total mass, by plain iterations; a Balanced row or column must have room for its bounds.",
         ("solve", "solve_sample"),
     ),

@@ -222,8 +222,8 @@ template <class T>
 AbsorbedCosts absorbed_costs(const Pairs<T>& p, Precision precision, int value_bytes) {
   constexpr double kCached = 1 << 24;                   // bytes that a last cache holds
   constexpr double kRead = 0.05, kReadCached = 0.0125;  // a byte
-  // A byte of memory, but for what malloc keeps; of tiles against softmin.
-  constexpr double kFirstTouch = 0.5, kKept = 1 << 22, kTile = 1.2;
+  // A byte of memory (cpu/memory.cpp), but for what malloc keeps; of tiles against softmin.
+  constexpr double kFirstTouch = 0.08, kKept = 1 << 22, kTile = 1.2;
   const auto of = streamed_costs<T>(), wide = streamed_costs<double>();
   const bool matrix = p.form == Form::matrix;
   const auto cost = [&](const Streamed& s) {

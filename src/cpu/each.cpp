@@ -28,6 +28,28 @@ typename Body::Result sum(const Body& body, std::int64_t n, Exec& exec) {
   return out;
 }
 
+// Column by column in as many sums as hide what an addition waits for: sums of all columns at once
+// would take a sixth of a small solve.
+template <>
+HistoryDotsArgs::Result sum(const HistoryDotsArgs& a, std::int64_t n, Exec& exec) {
+  constexpr int kLanes = 8;
+  std::vector<HistoryDotsArgs::Result> parts(monge::cpu::chunk_count(n));
+  monge::cpu::chunks(n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t chunk) {
+    for (int c = 0; c < a.count; ++c) {
+      const double* const column = a.columns + c * a.stride;
+      double lanes[kLanes] = {};
+      std::int64_t j = begin;
+      for (; j + kLanes <= end; j += kLanes)
+        for (int l = 0; l < kLanes; ++l) lanes[l] += column[j + l] * a.x[j + l];
+      for (int l = 0; j < end; ++j, ++l) lanes[l] += column[j] * a.x[j];
+      for (const double lane : lanes) parts[chunk].value[c] += lane;
+    }
+  });
+  HistoryDotsArgs::Result out;
+  for (const auto& part : parts) out += part;
+  return out;
+}
+
 template <class Body>
 void settle(const Body& body, std::int64_t n, Exec& exec) {
   body.finish(cpu::sum(body, n, exec));

@@ -1,23 +1,33 @@
 #include "kernels/memory.hpp"
 
+#include <sys/mman.h>
+
+#include <cstdlib>
 #include <cstring>
-#include <new>
 #include <string>
 
 #include "monge/core/error.hpp"
 
 namespace monge::kernels::cpu {
 namespace {
-constexpr std::align_val_t kAlignment{64};
-}
+constexpr std::size_t kAlignment = 64;
+// Pages of 4 KiB cost 0.4 to 0.9 ns a byte when they are first touched, more than a solve of many
+// a size does with them, and these 0.03 to 0.1. malloc keeps what is small.
+constexpr std::size_t kHugePage = std::size_t{1} << 21, kLarge = 2 * kHugePage;
+}  // namespace
 
 void* allocate(std::int64_t bytes, Device) {
-  void* const data = ::operator new(static_cast<std::size_t>(bytes), kAlignment, std::nothrow);
+  const auto wanted = static_cast<std::size_t>(bytes);
+  const std::size_t alignment = wanted < kLarge ? kAlignment : kHugePage;
+  void* const data =
+      std::aligned_alloc(alignment, (wanted + alignment - 1) / alignment * alignment);
   if (!data) throw OutOfMemory("[buffer] no memory for " + std::to_string(bytes) + " bytes");
+  // The whole ones alone, so that no more memory is taken; where the system has none that is all.
+  if (wanted >= kLarge) madvise(data, wanted / kHugePage * kHugePage, MADV_HUGEPAGE);
   return data;
 }
 
-void deallocate(void* data, Device) noexcept { ::operator delete(data, kAlignment); }
+void deallocate(void* data, Device) noexcept { std::free(data); }
 
 void copy(void* to, Device, const void* from, Device, std::int64_t bytes, void*) {
   std::memcpy(to, from, static_cast<std::size_t>(bytes));

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "kernels/poll.hpp"
+#include "kernels/threads.hpp"
 
 namespace monge::cpu {
 namespace {
@@ -103,3 +104,8 @@ void parallel_blocks(std::int64_t blocks, Exec& exec,
   if (interrupted) throw Interrupted();
 }
 }  // namespace monge::cpu
+
+namespace monge::kernels {
+int host_threads(const Exec& exec) { return monge::cpu::thread_count(exec); }
+void host_team(int threads, const std::function<void(int)>& run) { monge::cpu::team(threads, run); }
+}  // namespace monge::kernels

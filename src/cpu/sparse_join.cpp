@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -14,52 +16,60 @@ void each_of(const SparseJoinArgs::Listed& listed, std::int64_t i, const Entry& 
     if (listed.columns[e] >= 0 && std::isfinite(listed.costs[e]))
       entry(listed.columns[e], listed.costs[e]);
 }
+
+/// Turns counts[i + 1] into where i starts.
+void accumulate(std::span<std::int64_t> counts) {
+  std::partial_sum(counts.begin(), counts.end(), counts.begin());
+}
 }  // namespace
 
+// Nothing is sorted: columns in order write the rows in order, and rows then the columns.
 std::int64_t sparse_join(const SparseJoinArgs& a, Exec&) {
   const std::int64_t n = a.of_rows.rows, m = a.of_columns.rows;
-  std::vector<std::int64_t> first(n + 1);  // of what columns say of a row
-  for (std::int64_t j = 0; j < m; ++j)
-    each_of(a.of_columns, j, [&](std::int64_t i, double) { ++first[i + 1]; });
-  for (std::int64_t i = 0; i < n; ++i) first[i + 1] += first[i];
+  std::vector<std::int64_t> first(m + 1);  // of what rows say of a column
+  for (std::int64_t i = 0; i < n; ++i)
+    each_of(a.of_rows, i, [&](std::int64_t j, double) { ++first[j + 1]; });
+  accumulate(first);
   using Entry = std::pair<std::int32_t, double>;
-  std::vector<Entry> said(first[n]);
+  std::vector<Entry> said(first[m]);
   {
     std::vector<std::int64_t> next(first.begin(), first.end() - 1);
-    for (std::int64_t j = 0; j < m; ++j)
-      each_of(a.of_columns, j, [&](std::int64_t i, double cost) {
-        said[next[i]++] = {static_cast<std::int32_t>(j), cost};
+    for (std::int64_t i = 0; i < n; ++i)
+      each_of(a.of_rows, i, [&](std::int64_t j, double cost) {
+        said[next[j]++] = {static_cast<std::int32_t>(i), cost};
       });
   }
 
-  std::vector<std::int64_t> last(m, -1), next(m + 1);
-  std::vector<Entry> row;
-  std::int64_t entries = 0;
-  for (std::int64_t i = 0; i < n; ++i) {
-    row.clear();
-    const auto add = [&](std::int64_t j, double cost) {
-      if (std::exchange(last[j], i) != i) row.emplace_back(static_cast<std::int32_t>(j), cost);
-    };
-    each_of(a.of_rows, i, add);
-    for (std::int64_t e = first[i]; e < first[i + 1]; ++e) add(said[e].first, said[e].second);
-    std::sort(row.begin(), row.end());
-    a.rows.offsets[i] = entries;
-    for (const auto& [j, cost] : row) {
-      a.rows.columns[entries] = j;
-      a.rows.costs[entries++] = cost;
-      ++next[j + 1];
+  std::vector<std::int64_t> last(n);
+  const auto each_pair = [&](const auto& pair) {
+    std::fill(last.begin(), last.end(), -1);
+    for (std::int64_t j = 0; j < m; ++j) {
+      const auto add = [&](std::int64_t i, double cost) {
+        if (std::exchange(last[i], j) != j) pair(i, j, cost);
+      };
+      for (std::int64_t e = first[j]; e < first[j + 1]; ++e) add(said[e].first, said[e].second);
+      each_of(a.of_columns, j, add);
     }
-  }
-  a.rows.offsets[n] = entries;
-
-  for (std::int64_t j = 0; j < m; ++j) next[j + 1] += next[j];
-  std::copy(next.begin(), next.end(), a.columns.offsets);
+  };
+  const std::span<std::int64_t> rows(a.rows.offsets, n + 1), columns(a.columns.offsets, m + 1);
+  std::fill(rows.begin(), rows.end(), 0);
+  std::fill(columns.begin(), columns.end(), 0);
+  each_pair([&](std::int64_t i, std::int64_t j, double) { ++rows[i + 1], ++columns[j + 1]; });
+  accumulate(rows);
+  accumulate(columns);
+  std::vector<std::int64_t> next(rows.begin(), rows.end() - 1);
+  each_pair([&](std::int64_t i, std::int64_t j, double cost) {
+    const std::int64_t to = next[i]++;
+    a.rows.columns[to] = static_cast<std::int32_t>(j);
+    a.rows.costs[to] = cost;
+  });
+  next.assign(columns.begin(), columns.end() - 1);
   for (std::int64_t i = 0; i < n; ++i)
-    for (std::int64_t e = a.rows.offsets[i]; e < a.rows.offsets[i + 1]; ++e) {
+    for (std::int64_t e = rows[i]; e < rows[i + 1]; ++e) {
       const std::int64_t to = next[a.rows.columns[e]]++;
       a.columns.columns[to] = static_cast<std::int32_t>(i);
       a.columns.costs[to] = a.rows.costs[e];
     }
-  return entries;
+  return rows[n];
 }
 }  // namespace monge::kernels::cpu

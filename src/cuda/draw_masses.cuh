@@ -37,20 +37,14 @@ class BlockMasses {
   __device__ void end_step(const Place&) {}
 
   __device__ void end_block(std::int64_t, std::int64_t j0) {
+    G::leave_row_sums(sum_, warps_);
 #pragma unroll
-    for (int r = 0; r < G::kRows; ++r) {
-#pragma unroll
-      for (int step = G::kRowGroups; step < 32; step *= 2)
-        sum_[r] += __shfl_xor_sync(~0u, sum_[r], step);
-      if (threadIdx.x % 32 < G::kRowGroups)
-        warps_[threadIdx.x / 32 * kRowBlock + G::row(r)] = sum_[r];
-      sum_[r] = 0;
-    }
+    for (int r = 0; r < G::kRows; ++r) sum_[r] = 0;
     __syncthreads();
     const std::int64_t i = i0_ + threadIdx.x;
     if (threadIdx.x < kRowBlock && i < n_) {
       double mass = 0;
-      for (int w = 0; w < kWarps; ++w) mass += warps_[w * kRowBlock + threadIdx.x];
+      for (int w = 0; w < G::kRowParts; ++w) mass += warps_[w * kRowBlock + threadIdx.x];
       args_.masses[i * args_.blocks + j0 / kColumnBlock] = mass;
     }
     // The sweep synchronises before the next block's sums are written.

@@ -54,22 +54,17 @@ class RowSums {
   }
 
   __device__ void flush() {
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     __syncthreads();
 #pragma unroll
     for (int a = 0; a < A; ++a) {
+      double own[G::kRows];
 #pragma unroll
-      for (int r = 0; r < G::kRows; ++r) {
-        double value = sum[r][a];
-#pragma unroll
-        for (int step = G::kRowGroups; step < 32; step *= 2)
-          value += __shfl_xor_sync(~0u, value, step);
-        if (lane < G::kRowGroups) warps_[warp * kRowBlock + G::row(r)] = value;
-      }
+      for (int r = 0; r < G::kRows; ++r) own[r] = sum[r][a];
+      G::leave_row_sums(own, warps_);
       __syncthreads();
       if (threadIdx.x < kRowBlock) {
         double value = total_[a * kRowBlock + threadIdx.x];
-        for (int w = 0; w < kWarps; ++w) value += warps_[w * kRowBlock + threadIdx.x];
+        for (int w = 0; w < G::kRowParts; ++w) value += warps_[w * kRowBlock + threadIdx.x];
         total_[a * kRowBlock + threadIdx.x] = value;
       }
       __syncthreads();

@@ -1,6 +1,7 @@
 // Where the costs of a tile come from: points of up to 4 coordinates, points of any dimension, or
 // a matrix. Each fills s[r][c], one step of the thread, with |x - y|^2, x.y or matrix entries,
-// every sum in the CPU's order.
+// every sum in the CPU's order, but for what tensor cores add up: every four terms of a product of
+// doubles are theirs to order.
 #pragma once
 #include "cuda/tile.cuh"
 
@@ -102,8 +103,9 @@ class FewCoordinates {
 template <class T, int R = kThreadRows<T>>
 class ManyCoordinates {
   using G = Tile<T, R>;
-  // 16 more than a row, so that panels written side by side meet different banks.
-  static constexpr int kRowStride = kRowBlock + 16, kColumnStride = G::kWidth + 16;
+  // More than a row, so that panels written side by side meet different banks.
+  static constexpr int kRowStride = G::kSquare ? Squares::kStride : kRowBlock + 16,
+                       kColumnStride = G::kSquare ? Squares::kStride : G::kWidth + 16;
   static constexpr int kStage = G::kDepth * (kRowStride + kColumnStride);
 
  public:
@@ -156,6 +158,8 @@ class ManyCoordinates {
 
   template <bool Product>
   __device__ static void multiply(const T* x, int depth, T (&s)[G::kRows][4]) {
+    if constexpr (Product && G::kSquare)  // beyond the last coordinate 0 was staged
+      return Squares::multiply(x, x + G::kDepth * kRowStride, depth, s);
     const T* xk = x + G::row_group() * 4;
     const T* yk = x + G::kDepth * kRowStride + G::column();
 #pragma unroll 4

@@ -2,6 +2,7 @@
 // thread, coordinates staged 16 at a time.
 #include "cuda/launch.cuh"
 #include "cuda/softmin_sweep.cuh"
+#include "cuda/squares.cuh"
 #include "kernels/math.hpp"
 
 namespace monge::cuda {
@@ -14,15 +15,16 @@ struct alignas(16) Four {
   T at[kEach];
 };
 
-// The points at(0) to at(63) and up to kDepth of their coordinates from k0 on; points past the last
-// are 0.
-template <class T, class At>
+// The points at(0) to at(63) and up to kDepth of their coordinates from k0 on, up to a multiple of
+// 4: points past the last and coordinates past `depth` are 0.
+template <class T, int STRIDE, class At>
 __device__ void stage(const kernels::Panels<T>& points, const At& at, int k0, int depth,
-                      T (*to)[kSide]) {
-  for (int t = threadIdx.x; t < depth * kSide; t += kThreads) {
+                      T (*to)[STRIDE]) {
+  for (int t = threadIdx.x; t < (depth + 7) / 8 * 8 * kSide; t += kThreads) {
     const int k = t / kSide, i = t % kSide;
     const std::int64_t point = at(i);
-    to[k][i] = point < points.count ? coordinates(points, point)[(k0 + k) * kPanel] : T(0);
+    to[k][i] =
+        point < points.count && k < depth ? coordinates(points, point)[(k0 + k) * kPanel] : T(0);
   }
 }
 
@@ -30,17 +32,20 @@ __device__ void stage(const kernels::Panels<T>& points, const At& at, int k0, in
 template <class T, class V, bool PRODUCT, bool LARGEST>
 struct TileSums {
   static constexpr int kThreads = cuda::kThreads;
+  static constexpr bool kSquares = PRODUCT && sizeof(T) == 8;
+  static constexpr int kStride = kSquares ? Squares::kStride : kSide;
   Sweep<T> sweep;
   BlockList list;
 
   __device__ void operator()(Block at) const {
     await_previous();
     allow_next();
-    __shared__ __align__(16) T xs[kDepth][kSide];
-    __shared__ __align__(16) T ys[kDepth][kSide];
+    __shared__ __align__(16) T xs[kDepth][kStride];
+    __shared__ __align__(16) T ys[kDepth][kStride];
     const auto& p = sweep.args.pairs;
     const std::int64_t i0 = static_cast<std::int64_t>(at.x) * kRowBlock;
-    const int part = at.y, tx = threadIdx.x % 16, ty = threadIdx.x / 16;
+    const int part = at.y, tx = kSquares ? Squares::group() : threadIdx.x % 16,
+              ty = kSquares ? Squares::row_group() : threadIdx.x / 16;
     const int dim = p.rows.dim;
     const T infinity = static_cast<T>(INFINITY);
     T origin[kEach], x2[kEach];
@@ -69,7 +74,8 @@ struct TileSums {
                 p.rows, [&](int t) { return i0 + t; }, k0, depth, xs);
           stage(p.cols, column, k0, depth, ys);
           __syncthreads();
-          for (int k = 0; k < depth; ++k) {
+          if constexpr (kSquares) Squares::multiply(xs[0], ys[0], depth, acc);
+          for (int k = 0; k < depth && !kSquares; ++k) {
             const Four<T> x = *reinterpret_cast<const Four<T>*>(&xs[k][ty * kEach]);
             const Four<T> y = *reinterpret_cast<const Four<T>*>(&ys[k][tx * kEach]);
 #pragma unroll
@@ -117,15 +123,25 @@ struct TileSums {
         }
       }
     }
+    const auto join = [](double a, double b) { return LARGEST ? fmax(a, b) : a + b; };
+    __syncthreads();
+    double* const warps = reinterpret_cast<double*>(xs);  // no longer needed
 #pragma unroll
     for (int r = 0; r < kEach; ++r) {
       double result = LARGEST ? static_cast<double>(value[r]) : total[r];
-      for (int step = 8; step > 0; step /= 2) {
-        const double other = __shfl_xor_sync(0xffffffffu, result, step);
-        result = LARGEST ? fmax(result, other) : result + other;
-      }
-      const std::int64_t i = i0 + ty * kEach + r;
-      if (tx == 0 && i < p.n) sweep.partial[part * p.n + i] = result;
+      for (int step = kSquares ? 2 : 8; step > 0; step /= 2)
+        result = join(result, __shfl_xor_sync(0xffffffffu, result, step));
+      const int row = ty * kEach + r;
+      if (!kSquares && tx == 0 && i0 + row < p.n) sweep.partial[part * p.n + i0 + row] = result;
+      if (kSquares && threadIdx.x % 4 == 0) warps[threadIdx.x / 64 * kSide + row] = result;
+    }
+    if constexpr (kSquares) {
+      __syncthreads();
+      if (threadIdx.x >= kSide || i0 + threadIdx.x >= p.n) return;
+      double result = warps[threadIdx.x];
+      for (int w = 1; w < Squares::kWarpsAcross; ++w)
+        result = join(result, warps[w * kSide + threadIdx.x]);
+      sweep.partial[part * p.n + i0 + threadIdx.x] = result;
     }
   }
 };

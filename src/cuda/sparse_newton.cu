@@ -37,7 +37,13 @@ struct Step {
     };
     const auto product = [&](const SparseApplyArgs& p, const auto& body) {
       Grid::rows<kLanes>(
-          p.pairs.rows, [&](std::int64_t i, bool there) { apply_row<kLanes>(p, i, there); }, body);
+          p.pairs.rows,
+          [&](std::int64_t i, bool there) {
+            by_length<kLanes>(p.pairs, i, there, [&]<int kEach>(std::int64_t row, bool exists) {
+              apply_row<kEach>(p, row, exists);
+            });
+          },
+          body);
     };
 
     settle(CgStart{cg}, [&](const auto& each) {
@@ -79,7 +85,12 @@ struct Response {
     grid.sync();
     const auto softmin = [&](const SparseSoftminArgs& p, const auto& body) {
       Grid::rows<kLanes>(
-          p.pairs.rows, [&](std::int64_t i, bool there) { softmin_row<kLanes>(p, i, there); },
+          p.pairs.rows,
+          [&](std::int64_t i, bool there) {
+            by_length<kLanes>(p.pairs, i, there, [&]<int kEach>(std::int64_t row, bool exists) {
+              softmin_row<kEach>(p, row, exists);
+            });
+          },
           body);
     };
     RestrictedRowsArgs::Result rows;

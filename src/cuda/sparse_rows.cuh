@@ -70,4 +70,17 @@ __device__ void softmin_row(const kernels::SparseSoftminArgs& a, std::int64_t i,
     if (first + u * kLanes < last) a.shares[first + u * kLanes] = held[u] * share;
   for (std::int64_t e = more; e < last; e += kLanes) a.shares[e] *= share;
 }
+
+/// row<kLanes>(i, there) for a row that kLanes lanes hold at once; longer ones, which would keep
+/// the others waiting, by the whole warp, one after the other.
+template <int kLanes, class Row>
+__device__ void by_length(const kernels::Sparse& pairs, std::int64_t i, bool there,
+                          const Row& row) {
+  const bool is_long = there && pairs.offsets[i + 1] - pairs.offsets[i] > kHeld * kLanes;
+  row.template operator()<kLanes>(i, there && !is_long);
+  unsigned left = __ballot_sync(~0u, is_long && threadIdx.x % kLanes == 0);
+  for (; left; left &= left - 1)
+    row.template operator()<32>(__shfl_sync(~0u, i, __ffs(left) - 1), true);
+  __syncwarp();
+}
 }  // namespace monge::cuda

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "cuda/exponential.cuh"
+#include "cuda/squares.cuh"
 #include "kernels/pairs.hpp"
 
 namespace monge::cuda::verbs {
@@ -31,7 +32,8 @@ __device__ constexpr T infinity() {
 template <class T>
 inline constexpr int kThreadRows = sizeof(T) == 4 ? 8 : 4;
 
-/// Who computes what, with R rows, 4 or 8, to a thread.
+/// Who computes what, with R rows, 4 or 8, to a thread. A warp of floats has all rows of a tile,
+/// one of doubles what tensor cores leave it (squares.cuh).
 template <class T, int R = kThreadRows<T>>
 struct Tile {
   using Value = T;
@@ -42,10 +44,33 @@ struct Tile {
   static constexpr int kSteps = kColumnBlock / kWidth;    // steps of a column block
   static constexpr int kDepth = sizeof(T) == 4 ? 16 : 8;  // coordinates staged at a time
 
-  __device__ static int row_group() { return threadIdx.x % kRowGroups; }
-  __device__ static int group() { return threadIdx.x / kRowGroups; }
+  static constexpr bool kSquare = sizeof(T) == 8;
+  static_assert(!kSquare || R == 4);
+  static constexpr int kRowParts =
+      kSquare ? Squares::kWarpsAcross : kWarps;  // warps that share a row
+
+  __device__ static int row_group() {
+    return kSquare ? Squares::row_group() : threadIdx.x % kRowGroups;
+  }
+  __device__ static int group() { return kSquare ? Squares::group() : threadIdx.x / kRowGroups; }
   /// The thread's row r, counted from the tile's first.
   __device__ static int row(int r) { return r / 4 * (4 * kRowGroups) + row_group() * 4 + r % 4; }
+  /// The sums of a warp's rows to sums[part][row], `part` being the warp's among kRowParts.
+  __device__ static void leave_row_sums(const double (&own)[kRows], double* sums) {
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      double sum = own[r];
+      if constexpr (kSquare) {
+        sum = Squares::add_columns(sum);
+      } else {
+#pragma unroll
+        for (int step = kRowGroups; step < 32; step *= 2) sum += __shfl_xor_sync(~0u, sum, step);
+      }
+      if (kSquare ? lane % 4 == 0 : lane < kRowGroups)
+        sums[(kSquare ? warp / 2 : warp) * kRowBlock + row(r)] = sum;
+    }
+  }
   /// The thread's first column of a step, counted from the step's first.
   __device__ static int column() { return group() * 4; }
 };

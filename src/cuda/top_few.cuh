@@ -102,17 +102,11 @@ class TopFew {
     if (!args_.sums) return;
     __syncthreads();
     double* const warps = reinterpret_cast<double*>(list_.weights);  // no longer needed
-#pragma unroll
-    for (int r = 0; r < G::kRows; ++r) {
-#pragma unroll
-      for (int step = G::kRowGroups; step < 32; step *= 2)
-        total_[r] += __shfl_xor_sync(~0u, total_[r], step);
-      if (lane < G::kRowGroups) warps[threadIdx.x / 32 * kRowBlock + G::row(r)] = total_[r];
-    }
+    G::leave_row_sums(total_, warps);
     __syncthreads();
     if (threadIdx.x >= kRowBlock) return;
     double sum = 0;
-    for (int w = 0; w < kWarps; ++w) sum += warps[w * kRowBlock + threadIdx.x];
+    for (int w = 0; w < G::kRowParts; ++w) sum += warps[w * kRowBlock + threadIdx.x];
     args_.sums[first + threadIdx.x] = sum;
   }
 

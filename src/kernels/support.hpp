@@ -10,6 +10,7 @@
 #include "kernels/each.hpp"
 #include "kernels/penalty.hpp"
 #include "monge/core/exec.hpp"
+#include "monge/core/view.hpp"
 
 namespace monge::kernels {
 /// Row i has the entries [offsets[i], offsets[i + 1]).
@@ -135,6 +136,22 @@ struct RestAtArgs {
   }
 };
 
+/// What the k best entries of every row carry, about: a row whose squared shares sum to S has some
+/// 1 / S partners. `squares`: the softmin at half of eps. Sums also the weight.
+template <class T>
+struct BestShareArgs {
+  using Result = Sums<2>;
+  VectorView<const T> weight;
+  const double *softmin, *squares;
+  double eps, k;
+
+  MONGE_HOST_DEVICE Result operator()(std::int64_t i) const {
+    const double a = weight[i];
+    if (!(a > 0) || std::isinf(softmin[i])) return {};
+    return {{a * std::fmin(1.0, k * std::exp(2 * (softmin[i] - squares[i]) / eps)), a}};
+  }
+};
+
 /// outside = mass - inside, kept away from what rounding leaves of an exact 0.
 struct OutsideArgs {
   double mass;
@@ -195,4 +212,5 @@ struct RestrictedColumnsArgs {
 #define MONGE_SUPPORT_EACH_BODIES(X) \
   X(ListedCostArgs<float>)           \
   X(ListedCostArgs<double>) X(RestArgs<float>) X(RestArgs<double>) X(RestAtArgs) X(OutsideArgs)
+#define MONGE_SUPPORT_SUM_BODIES(X) X(BestShareArgs<float>) X(BestShareArgs<double>)
 #define MONGE_SUPPORT_SETTLE_BODIES(X) X(RestrictedRowsArgs) X(RestrictedColumnsArgs)

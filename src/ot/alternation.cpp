@@ -25,7 +25,7 @@ typename Alternation<T>::Half Alternation<T>::make_half(const Problem<T>& proble
   half.weight = source ? problem.a() : problem.b();
   half.mass = source ? problem.mass_a() : problem.mass_b();
   half.penalty = penalty_of<T>(source ? problem.marginal_a() : problem.marginal_b());
-  half.bounded = {bounds_, side, half.weight, half.penalty};
+  half.bounded = {bounds_, side, half.weight, half.penalty, exec};
   const std::int64_t n = half.weight.size, padded = kernels::padded(n);
   half.memory = Buffer<double>(padded + 3 * n, exec.device);
   half.h = half.memory.data();
@@ -105,7 +105,7 @@ void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
                               half.softmin, eps_, exec);
   absorbed_ += half.absorbed;
   half.has_softmin = true;
-  half.bounded.swept(half.softmin);
+  half.bounded.swept(half.softmin, exec);
   swept(exec);
 }
 
@@ -176,14 +176,14 @@ void Alternation<T>::lead(double omega, Exec& exec) {
   }
   sweep(lead_, follow_, exec);
   update(lead_, omega, bounds_, exec);
-  lead_.bounded.step(lead_.potential, follow_.potential, eps_);
-  lead_.bounded.cover(lead_.potential, follow_.potential, eps_, lead_.softmin);
+  lead_.bounded.step(lead_.potential, follow_.potential, eps_, exec);
+  lead_.bounded.cover(lead_.potential, follow_.potential, eps_, lead_.softmin, exec);
 }
 
 template <class T>
 void Alternation<T>::sweep_following(Exec& exec) {
   sweep(follow_, lead_, exec);
-  follow_.bounded.cover(follow_.potential, lead_.potential, eps_, follow_.softmin);
+  follow_.bounded.cover(follow_.potential, lead_.potential, eps_, follow_.softmin, exec);
 }
 
 // A kernel that no sweep could use says that the next would be no better.
@@ -202,7 +202,7 @@ void Alternation<T>::absorb(double passes, std::int64_t budget, bool rough, Exec
 template <class T>
 void Alternation<T>::follow(double omega, Exec& exec) {
   update(follow_, omega, level_.size() || translates() || bounds_, exec);
-  follow_.bounded.step(follow_.potential, lead_.potential, eps_);
+  follow_.bounded.step(follow_.potential, lead_.potential, eps_, exec);
   if (level_.size())
     kernels::match_mass<T>({lead_.moved(), follow_.moved(), eps_, total_mass_, level_.data()},
                            exec);
@@ -259,7 +259,7 @@ typename Alternation<T>::Check Alternation<T>::check(Exec& exec) {
   const double residual = lead.residual + follow.residual;
   out.marginal_error = residual == 0 ? 0 : residual / out.mass;
   out.dual = lead.dual + follow.dual + mass_terms + eps_ * (lead_.mass * follow_.mass - out.mass);
-  if (bounds_) out.dual += eps_ * bound_gain();
+  if (bounds_) out.dual += eps_ * bound_gain(exec);
   out.gap = lead.gap + follow.gap;
   out.truncation = lost_ == 0 ? 0 : lost_ / out.mass;
   if (out.mass > 0 && std::isfinite(out.mass)) mass_ = out.mass;
@@ -269,10 +269,10 @@ typename Alternation<T>::Check Alternation<T>::check(Exec& exec) {
 }
 
 template <class T>
-double Alternation<T>::bound_gain() const {
+double Alternation<T>::bound_gain(Exec& exec) const {
   const Half &source = lead_.side == Side::source ? lead_ : follow_,
              &target = lead_.side == Side::source ? follow_ : lead_;
-  return dual_gain(active_bounds(bounds_, source.potential, target.potential, eps_));
+  return dual_gain(active_bounds(bounds_, source.potential, target.potential, eps_, exec));
 }
 
 template <class T>

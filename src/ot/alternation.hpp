@@ -121,7 +121,7 @@ class Alternation {
   void update(Half& half, double omega, bool moves, Exec& exec);
   bool translates() const;
   kernels::MeasureArgs<T> measured(const Half& half) const;
-  double bound_gain() const;
+  double bound_gain(Exec& exec) const;
   Half make_half(const Problem<T>& problem, Side side, Exec& exec) const;
 
   Operator<T>& op_;

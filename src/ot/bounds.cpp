@@ -24,9 +24,16 @@ std::vector<BoundEntries::Line> lines_of(const std::vector<BoundEntry>& entries,
   return out;
 }
 
+/// One end of every entry.
+Places ends(const std::vector<BoundEntry>& entries, std::int64_t BoundEntry::*at, Exec& exec) {
+  std::vector<std::int64_t> out;
+  for (const BoundEntry& entry : entries) out.push_back(entry.*at);
+  return {std::move(out), exec};
+}
+
 /// A hard side has room for its bounds.
 template <class T>
-void check_room(const char* name, const Marginal& marginal, VectorView<const T> weight,
+void check_room(const char* name, const Marginal& marginal, const Buffer<T>& weight,
                 double tolerance, const BoundEntries& entries, Side side) {
   if (!std::holds_alternative<Balanced>(marginal)) return;
   for (const auto& [at, first, last] : entries.lines(side)) {
@@ -53,14 +60,13 @@ std::shared_ptr<const BoundEntries> checked_bounds(const Problem<T>& problem,
                                       rows.size, columns.size, values.size),
                           "bounds");
   if (values.size == 0) return nullptr;
-  if (problem.device().is_cuda())
-    throw NotAvailable("[problem] lower bounds are available on the CPU alone");
   if (std::holds_alternative<Lattice<T>>(problem.geometry()))
     throw NotAvailable("[problem] lower bounds are not available on a lattice: give its points");
   if (problem.total_mass())
     throw NotAvailable("[problem] lower bounds are not available with a total mass");
   Exec exec = exec_of(problem);
   const SingleCosts<T> costs(problem.geometry(), exec);
+  const auto a_here = on_host(problem.a(), exec), b_here = on_host(problem.b(), exec);
   const auto refuse = [&](std::int64_t e, const std::string& why) {
     throw InvalidArgument(fmt::format("[problem] bounds[{}] = {} at ({}, {}): {}", e, values[e],
                                       rows[e], columns[e], why),
@@ -73,7 +79,7 @@ std::shared_ptr<const BoundEntries> checked_bounds(const Problem<T>& problem,
       refuse(e, fmt::format("wanted a pair of {} x {}", problem.n(), problem.m()));
     if (!(values[e] >= 0 && std::isfinite(values[e]))) refuse(e, "wanted a finite mass >= 0");
     if (values[e] == 0) continue;
-    const double a = problem.a()[i], b = problem.b()[j], cost = costs(i, j);
+    const double a = a_here[i], b = b_here[j], cost = costs(i, j);
     if (!(a > 0 && b > 0)) refuse(e, "a point of weight 0 carries no mass");
     if (std::isinf(cost)) refuse(e, "the pair is forbidden");
     out->by_row.push_back({i, j, values[e], cost, std::log(a) + std::log(b)});
@@ -95,17 +101,21 @@ std::shared_ptr<const BoundEntries> checked_bounds(const Problem<T>& problem,
   out->rows = lines_of(out->by_row, &BoundEntry::i);
   out->columns = lines_of(out->by_column, &BoundEntry::j);
   const double tolerance = problem.mass_tolerance();
-  check_room("a", problem.marginal_a(), problem.a(), tolerance, *out, Side::source);
-  check_room("b", problem.marginal_b(), problem.b(), tolerance, *out, Side::target);
+  check_room("a", problem.marginal_a(), a_here, tolerance, *out, Side::source);
+  check_room("b", problem.marginal_b(), b_here, tolerance, *out, Side::target);
   return out;
 }
 
 std::vector<ActiveBound> active_bounds(const BoundEntries* entries, const double* f,
-                                       const double* g, double eps) {
+                                       const double* g, double eps, Exec& exec) {
   std::vector<ActiveBound> out;
   if (!entries) return out;
-  for (const BoundEntry& e : entries->by_row) {
-    const double log_free = e.log_free(f[e.i], g[e.j], eps), free = std::exp(log_free);
+  const auto& all = entries->by_row;
+  const auto at_rows = ends(all, &BoundEntry::i, exec).read(f, exec),
+             at_columns = ends(all, &BoundEntry::j, exec).read(g, exec);
+  for (std::size_t k = 0; k < all.size(); ++k) {
+    const BoundEntry& e = all[k];
+    const double log_free = e.log_free(at_rows[k], at_columns[k], eps), free = std::exp(log_free);
     if (free < e.bound)
       out.push_back({e.i, e.j, e.bound, free, e.cost, e.bound * (std::log(e.bound) - log_free)});
   }
@@ -119,23 +129,36 @@ double dual_gain(const std::vector<ActiveBound>& active) {
 }
 
 template <class T>
+BoundedSide<T>::BoundedSide(const BoundEntries* entries, Side side, VectorView<const T> weight,
+                            const kernels::Penalty& penalty, Exec& exec)
+    : entries_(entries), side_(side), penalty_(penalty) {
+  if (!entries_) return;
+  const auto here = on_host(weight, exec);
+  std::vector<std::int64_t> at;
+  for (const auto& line : entries_->lines(side_)) {
+    at.push_back(line.at);
+    weight_.push_back(here[line.at]);
+  }
+  lines_ = Places(std::move(at), exec);
+  opposite_ =
+      ends(entries_->entries(side_), side_ == Side::source ? &BoundEntry::j : &BoundEntry::i, exec);
+}
+
+template <class T>
 std::vector<typename BoundedSide<T>::Term> BoundedSide<T>::terms(const BoundEntries::Line& line,
-                                                                 const double* other,
+                                                                 const std::vector<double>& against,
                                                                  double eps) const {
   std::vector<Term> out;
   for (std::int64_t e = line.first; e < line.last; ++e) {
     const BoundEntry& entry = entries_->entries(side_)[e];
-    const double against = other[side_ == Side::source ? entry.j : entry.i];
-    out.push_back({entry.bound, entry.log_free(0, against, eps)});
+    out.push_back({entry.bound, entry.log_free(0, against[e], eps)});
   }
   return out;
 }
 
 template <class T>
-void BoundedSide<T>::swept(const double* softmin) {
-  if (!entries_) return;
-  raw_.clear();
-  for (const auto& line : entries_->lines(side_)) raw_.push_back(softmin[line.at]);
+void BoundedSide<T>::swept(const double* softmin, Exec& exec) {
+  if (entries_) raw_ = lines_.read(softmin, exec);
 }
 
 // With F(f) = a exp((f - s) / eps) + sum (L - P0(f))+ the mass of the line, F = a (Balanced, TV
@@ -143,14 +166,16 @@ void BoundedSide<T>::swept(const double* softmin) {
 // from below 0 to at least 0 at the step without bounds. Newton's steps, halving where one leaves
 // the bracket.
 template <class T>
-void BoundedSide<T>::step(double* own, const double* other, double eps) const {
+void BoundedSide<T>::step(double* own, const double* other, double eps, Exec& exec) const {
   if (!entries_) return;
+  const auto against = opposite_.read(other, exec);
+  std::vector<double> best(raw_.size());
   using Kind = kernels::Penalty::Kind;
   const bool kl = penalty_.kind == Kind::kl;
   const auto& lines = entries_->lines(side_);
   for (std::size_t l = 0; l < lines.size(); ++l) {
-    const double a = weight_[lines[l].at], s = raw_[l];
-    const auto bounds = terms(lines[l], other, eps);
+    const double a = weight_[l], s = raw_[l];
+    const auto bounds = terms(lines[l], against, eps);
     double slope = 0;
     const auto excess = [&](double f) {  // log F - log target
       double bound_mass = 0, free_mass = 0;
@@ -188,24 +213,26 @@ void BoundedSide<T>::step(double* own, const double* other, double eps) const {
         off = excess(f);
       }
     }
-    own[lines[l].at] = penalty_.feasible(f);
+    best[l] = penalty_.feasible(f);
   }
+  lines_.write(best, own, exec);
 }
 
 template <class T>
-void BoundedSide<T>::cover(const double* own, const double* other, double eps,
-                           double* softmin) const {
+void BoundedSide<T>::cover(const double* own, const double* other, double eps, double* softmin,
+                           Exec& exec) const {
   if (!entries_) return;
   const auto& lines = entries_->lines(side_);
+  const auto at = lines_.read(own, exec), against = opposite_.read(other, exec);
+  auto covered = raw_;
   for (std::size_t l = 0; l < lines.size(); ++l) {
-    const std::int64_t at = lines[l].at;
     double excess = 0;
-    for (const Term& term : terms(lines[l], other, eps))
-      excess += std::max(0.0, term.bound - std::exp(term.log_unit + own[at] / eps));
+    for (const Term& term : terms(lines[l], against, eps))
+      excess += std::max(0.0, term.bound - std::exp(term.log_unit + at[l] / eps));
     if (excess > 0)
-      softmin[at] = own[at] - eps * std::log(std::exp((own[at] - raw_[l]) / eps) +
-                                             excess / static_cast<double>(weight_[at]));
+      covered[l] = at[l] - eps * std::log(std::exp((at[l] - raw_[l]) / eps) + excess / weight_[l]);
   }
+  lines_.write(covered, softmin, exec);
 }
 
 template <class T>

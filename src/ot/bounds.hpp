@@ -1,6 +1,6 @@
 // Lower bounds as solver and plan see them. Only lines (rows or columns) with entries of L change:
-// their half-step solves a monotone scalar equation in place of f = prox(s). On the host, with what
-// lines and entries there are; so bounds exist on the CPU alone.
+// their half-step solves a monotone scalar equation in place of f = prox(s). On the host, for what
+// lines and entries there are, wherever the sweeps run.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -9,6 +9,7 @@
 #include "monge/ot/bounds.hpp"
 #include "monge/ot/plan.hpp"
 #include "monge/ot/problem.hpp"
+#include "ot/places.hpp"
 
 namespace monge {
 struct BoundEntry {
@@ -43,9 +44,9 @@ struct ActiveBound {
   double gain;  // L log(L / P0), known where P0 underflows too
   double excess() const { return bound - free; }
 };
-/// By row, then column; f and g adjacent, on the CPU. Null entries: none.
+/// By row, then column; f and g adjacent, on exec.device. Null entries: none.
 std::vector<ActiveBound> active_bounds(const BoundEntries* entries, const double* f,
-                                       const double* g, double eps);
+                                       const double* g, double eps, Exec& exec);
 /// sum L log(L / P0) over them: what the dual gains, over epsilon, once its mass is that of P.
 double dual_gain(const std::vector<ActiveBound>& active);
 
@@ -55,27 +56,29 @@ class BoundedSide {
  public:
   BoundedSide() = default;
   BoundedSide(const BoundEntries* entries, Side side, VectorView<const T> weight,
-              const kernels::Penalty& penalty)
-      : entries_(entries), side_(side), weight_(weight), penalty_(penalty) {}
+              const kernels::Penalty& penalty, Exec& exec);
 
   /// After a sweep: keeps what it found for step().
-  void swept(const double* softmin);
+  void swept(const double* softmin, Exec& exec);
   /// own[line] = the potential that is best against `other`, from what swept() kept.
-  void step(double* own, const double* other, double eps) const;
+  void step(double* own, const double* other, double eps, Exec& exec) const;
   /// softmin[line] = the s at which a exp((own - s) / eps) is the line's mass with its bounds, so
   /// that every measure of the side holds.
-  void cover(const double* own, const double* other, double eps, double* softmin) const;
+  void cover(const double* own, const double* other, double eps, double* softmin, Exec& exec) const;
 
  private:
   struct Term {
     double bound, log_unit;  // P0 = exp(log_unit + own / eps)
   };
-  std::vector<Term> terms(const BoundEntries::Line& line, const double* other, double eps) const;
+  /// `against`: of all entries, in the order of the side.
+  std::vector<Term> terms(const BoundEntries::Line& line, const std::vector<double>& against,
+                          double eps) const;
 
   const BoundEntries* entries_ = nullptr;
   Side side_ = Side::source;
-  VectorView<const T> weight_;
   kernels::Penalty penalty_;
-  std::vector<double> raw_;  // softmin of each line
+  Places lines_, opposite_;     // where lines stand, and the other end of every entry
+  std::vector<double> weight_;  // of each line
+  std::vector<double> raw_;     // softmin of each line
 };
 }  // namespace monge

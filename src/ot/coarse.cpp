@@ -113,9 +113,9 @@ void Coarse<T>::build(Alternation<T>& alternation, Exec& exec) {
   kernels::gram<T>({images.data(), weight.data(), n, columns_, all.data()}, exec);
   for (std::int64_t e = 0; e < k * k; ++e) all[e] = fine[e] - all[e];
   // What rounding of the products leaves of the modes that S does not see.
-  const double least = 1e4 * std::numeric_limits<T>::epsilon();
-  correction_ = pseudo_inverse(std::move(all), k, least);
-  const auto jacobi = pseudo_inverse(std::move(fine), k, least);
+  const double least = 1e3 * std::numeric_limits<T>::epsilon();
+  correction_ = pseudo_inverse(all, k, least);
+  const auto jacobi = pseudo_inverse(fine, k, least);
   for (std::int64_t e = 0; e < k * k; ++e) correction_[e] -= jacobi[e];
 }
 

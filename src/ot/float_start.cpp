@@ -14,7 +14,7 @@ namespace monge {
 namespace {
 constexpr double kManyPairs = 1 << 20;  // that a pass in double takes longer than its launches
 constexpr double kStill = 1.0 / 3;      // of an error, from check to check
-constexpr double kFarFloor = 1e-3;      // of float: what it brings is not worth its passes
+constexpr double kFarFloor = 4e-3;      // of float: what it brings is not worth its passes
 constexpr double kLeastRange = 1e-20, kMostRange = 1e20;  // of costs whose squares float holds
 
 /// Points less what all of them share, rounded.

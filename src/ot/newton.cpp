@@ -12,7 +12,7 @@ DenseModel<T>::DenseModel(Alternation<T>& alternation, const Coarse<T>* coarse, 
 }
 
 template <class T>
-void DenseModel<T>::respond(const kernels::ResponseArgs& args, Exec& exec) {
+void DenseModel<T>::respond(const kernels::ResponseArgs& args, Totals*, Exec& exec) {
   const double eps = alternation_.epsilon();
   kernels::make_trial(args, exec);
   copy(alternation_.moved(), exec.device, args.g, exec.device,

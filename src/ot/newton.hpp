@@ -14,9 +14,10 @@ class DenseModel {
   /// `coarse`: the second level of its preconditioner; null: the diagonal alone.
   DenseModel(Alternation<T>& alternation, const Coarse<T>* coarse, Exec& exec);
 
+  struct Totals {};
   NewtonSide side() const { return {weight_.data(), columns().weight.size, columns().penalty}; }
-  void respond(const kernels::ResponseArgs& args, Exec& exec);
-  double dual(Exec&) const { return dual_; }
+  void respond(const kernels::ResponseArgs& args, Totals*, Exec& exec);
+  double dual(const Totals&) const { return dual_; }
   bool projects() const;
   void squares(double* out, Exec& exec);
   void product(const double* v, double* out, Exec& exec);  // P^T D1^-1 P v

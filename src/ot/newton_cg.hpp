@@ -44,11 +44,12 @@ struct NewtonReport {
 };
 
 /// A Model has
+///   Totals                                 plain data: what of a response the host reads besides
 ///   NewtonSide side() const
-///   void respond(const kernels::ResponseArgs&, Exec&)
+///   void respond(const kernels::ResponseArgs&, Totals*, Exec&)
 ///     sets f to the best for g, writes the column totals of (f, g) and what they say; what follows
 ///     is of the last response
-///   double dual(Exec&)                     D(f, g) - sum b conjugate(g) + eps sum q; may wait
+///   double dual(const Totals&)             D(f, g) - sum b conjugate(g) + eps sum q
 ///   bool projects() const                  whether S does not see constants; after dual()
 ///   void step(const kernels::StepArgs&, Exec&)
 ///     CG (kernels/cg.hpp) with S = diag(curvature) - P^T D1^-1 P, whose diagonal takes
@@ -120,6 +121,7 @@ class Newton {
     kernels::SlopeArgs::Result sums;
     kernels::AlongArgs::Result along;
     kernels::Cg cg;
+    typename Model::Totals model;
   };
 
   double rounding() const { return o_->rounding * (std::abs(at_.dual) + o_->eps * at_.mass); }
@@ -141,11 +143,11 @@ class Newton {
         .trial = trial,
         .room = room_.data()};
     if (trial.out) args.along = {at_.g, point.g, at_.slope, point.slope, o_->eps, &found->along};
-    model_.respond(args, exec_);
+    model_.respond(args, &found->model, exec_);
     Found now;
     copy(&now, Device{}, found, exec_.device, sizeof now, exec_.stream);
     const auto [columns, mass, residual, excess, curvature] = now.sums.value;
-    point.dual = model_.dual(exec_) + columns - o_->eps * mass;
+    point.dual = model_.dual(now.model) + columns - o_->eps * mass;
     point.mass = mass;
     point.residual = residual == 0 ? 0 : residual / mass;
     point.correction = curvature > 0 ? excess / curvature : 0;

@@ -46,12 +46,20 @@ Buffer<T> product(const Plan<T>& plan, Side rows, MatrixView<const T> v,
   const auto a = weights_of(plan.problem(), rows);
   scale_rows(a, out, exec);
   if (weighting == kernels::Weighting::squared) scale_rows(a, out, exec);
-  for_each_bound(plan, rows, [&](const ActiveBound& e, std::int64_t i, std::int64_t j) {
-    const double factor =
-        weighting == kernels::Weighting::squared ? e.excess() * (e.bound + e.free) : e.excess();
-    for (std::int64_t c = 0; c < v.cols; ++c)
-      out[i * v.cols + c] += static_cast<T>(factor * v(j, c));
-  });
+  if (!plan.problem().bounds()) return out;
+  const auto values = on_host(v, exec);
+  edit_on_host(
+      out,
+      [&](T* sums) {
+        for_each_bound(plan, rows, exec, [&](const ActiveBound& e, std::int64_t i, std::int64_t j) {
+          const double factor = weighting == kernels::Weighting::squared
+                                    ? e.excess() * (e.bound + e.free)
+                                    : e.excess();
+          for (std::int64_t c = 0; c < v.cols; ++c)
+            sums[i * v.cols + c] += static_cast<T>(factor * values[j * v.cols + c]);
+        });
+      },
+      exec);
   return out;
 }
 
@@ -162,7 +170,7 @@ double Plan<T>::value(Exec& exec) const {
   kernels::measure<T>(sides, measures, exec);
   return epsilon_ * (problem_->mass_a() * problem_->mass_b() - carried) +
          2 * mass_level_ * problem_->total_mass().value_or(0) + measures[0].dual +
-         measures[1].dual + epsilon_ * dual_gain(active_bounds(*this));
+         measures[1].dual + epsilon_ * dual_gain(active_bounds(*this, exec));
 }
 
 template <class T>

@@ -67,27 +67,35 @@ void add_mean(const Centred<T>& values, Buffer<T>& averages, Exec& exec) {
 /// The same with lower bounds: of the row's mass p0 + sum excess the share p0 averages so.
 template <class T>
 void add_bounded(const Plan<T>& plan, Side rows, const Centred<T>& values, const Buffer<T>& s,
-                 Buffer<T>& averages) {
+                 Buffer<T>& averages, Exec& exec) {
+  if (!plan.problem().bounds()) return;
   struct Row {
     double mass = 0;  // of the excess
     std::vector<double> sum;
   };
   std::map<std::int64_t, Row> bounded;
-  for_each_bound(plan, rows, [&](const ActiveBound& e, std::int64_t i, std::int64_t j) {
+  const auto given = on_host(values.data.view(), exec), shift = on_host(s.view(), exec),
+             weight = on_host(weights_of(plan.problem(), rows), exec),
+             potential = on_host(potential_of(plan, rows), exec);
+  for_each_bound(plan, rows, exec, [&](const ActiveBound& e, std::int64_t i, std::int64_t j) {
     Row& row = bounded[i];
     row.sum.resize(values.k);
     row.mass += e.excess();
     for (std::int64_t c = 0; c < values.k; ++c)
-      row.sum[c] += e.excess() * values.data[j * (values.k + 1) + c];
+      row.sum[c] += e.excess() * given[j * (values.k + 1) + c];
   });
-  for (const auto& [i, row] : bounded) {
-    const double a = weights_of(plan.problem(), rows)[i], f = potential_of(plan, rows).data[i];
-    const double free = a * std::exp((f - s[i]) / plan.epsilon());
-    for (std::int64_t c = 0; c < values.k; ++c) {
-      T& average = averages[i * values.k + c];
-      average = static_cast<T>((free * average + row.sum[c]) / (free + row.mass));
-    }
-  }
+  edit_on_host(
+      averages,
+      [&](T* average) {
+        for (const auto& [i, row] : bounded) {
+          const double free = weight[i] * std::exp((potential[i] - shift[i]) / plan.epsilon());
+          for (std::int64_t c = 0; c < values.k; ++c) {
+            T& one = average[i * values.k + c];
+            one = static_cast<T>((free * one + row.sum[c]) / (free + row.mass));
+          }
+        }
+      },
+      exec);
 }
 
 template <class T>
@@ -147,12 +155,17 @@ Buffer<T> Plan<T>::barycentric(Side rows, MatrixView<const T> values, Exec& exec
   const auto relative =
       centred(values, weights_of(*problem_, other(rows)), mass_of(*problem_, other(rows)), exec);
   auto images = averages(*op_, rows, h, s, relative, epsilon_, exec);
-  add_bounded(*this, rows, relative, s, images);
+  add_bounded(*this, rows, relative, s, images, exec);
   add_mean(relative, images, exec);
   if (valid != nullptr) mark_valid(*this, rows, s, valid, exec);
-  if (valid != nullptr)
-    for_each_bound(*this, rows,
-                   [&](const ActiveBound&, std::int64_t i, std::int64_t) { valid[i] = true; });
+  if (valid != nullptr && problem_->bounds())
+    edit_on_host(
+        valid, op_->size(rows),
+        [&](bool* here) {
+          for_each_bound(*this, rows, exec,
+                         [&](const ActiveBound&, std::int64_t i, std::int64_t) { here[i] = true; });
+        },
+        exec);
   return images;
 }
 

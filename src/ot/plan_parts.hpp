@@ -33,17 +33,33 @@ kernels::Penalty penalty_of(const Plan<T>& plan, Side side) {
                        plan.mass_level());
 }
 
-/// Where lower bounds bind: P_ij = bound instead of free. On the CPU, where alone bounds exist.
+/// Where lower bounds bind: P_ij = bound instead of free.
 template <class T>
-std::vector<ActiveBound> active_bounds(const Plan<T>& plan) {
+std::vector<ActiveBound> active_bounds(const Plan<T>& plan, Exec& exec) {
   return active_bounds(plan.problem().bounds(), plan.exact(Side::source).data,
-                       plan.exact(Side::target).data, plan.epsilon());
+                       plan.exact(Side::target).data, plan.epsilon(), exec);
 }
-/// add(entry, line of `rows`, opposite line) for them.
+/// add(entry, line of `rows`, opposite line) for them, on the host.
 template <class T, class Add>
-void for_each_bound(const Plan<T>& plan, Side rows, const Add& add) {
-  for (const ActiveBound& e : active_bounds(plan))
+void for_each_bound(const Plan<T>& plan, Side rows, Exec& exec, const Add& add) {
+  for (const ActiveBound& e : active_bounds(plan, exec))
     rows == Side::source ? add(e, e.i, e.j) : add(e, e.j, e.i);
+}
+/// Adds what they carry beyond P0, over the weights of `rows`, to ratios of its: factor(entry)
+/// times the excess.
+template <class T, class Factor>
+void add_excess(const Plan<T>& plan, Side rows, Buffer<T>& ratio, Exec& exec,
+                const Factor& factor) {
+  if (!plan.problem().bounds()) return;
+  const auto weight = on_host(weights_of(plan.problem(), rows), exec);
+  edit_on_host(
+      ratio,
+      [&](T* values) {
+        for_each_bound(plan, rows, exec, [&](const ActiveBound& e, std::int64_t i, std::int64_t) {
+          values[i] += static_cast<T>(e.excess() * factor(e) / weight[i]);
+        });
+      },
+      exec);
 }
 /// Throws NotAvailable where bounds are not known to `what`.
 template <class T>
@@ -102,9 +118,7 @@ Buffer<T> marginal_ratio(const Plan<T>& plan, Side rows, Exec& exec) {
   Buffer<T> ratio(s.size(), exec.device);
   kernels::each(kernels::MarginalRatioArgs<T>{f, s.data(), plan.epsilon(), ratio.data()}, s.size(),
                 exec);
-  for_each_bound(plan, rows, [&](const ActiveBound& e, std::int64_t i, std::int64_t) {
-    ratio[i] += static_cast<T>(e.excess() / weights_of(plan.problem(), rows)[i]);
-  });
+  add_excess(plan, rows, ratio, exec, [](const ActiveBound&) { return 1.0; });
   return ratio;
 }
 
@@ -142,9 +156,7 @@ Buffer<T> cost_ratio(const Plan<T>& plan, Side rows, Exec& exec) {
   Buffer<T> costs(plan.op().size(rows), exec.device);
   plan.op().apply(rows, h.data(), potential_of(plan, rows).data, kernels::Weighting::cost, {},
                   costs.data(), plan.epsilon(), exec);
-  for_each_bound(plan, rows, [&](const ActiveBound& e, std::int64_t i, std::int64_t) {
-    costs[i] += static_cast<T>(e.excess() * e.cost / weights_of(plan.problem(), rows)[i]);
-  });
+  add_excess(plan, rows, costs, exec, [](const ActiveBound& e) { return e.cost; });
   return costs;
 }
 
@@ -167,14 +179,19 @@ PointGradient<T> point_gradient(const Plan<T>& plan, Side rows, bool costs, Exec
   if (!plan.problem().bounds()) return out;
   const SingleCosts<T> single(plan.problem().geometry(), exec);
   std::vector<double> added(plan.op().dim());
-  for_each_bound(plan, rows, [&](const ActiveBound& e, std::int64_t i, std::int64_t) {
-    std::fill(added.begin(), added.end(), 0);
-    single.add_gradient(rows, e.i, e.j, e.excess(), added.data());
-    for (std::size_t k = 0; k < added.size(); ++k)
-      out.points[i * plan.op().dim() + static_cast<std::int64_t>(k)] += static_cast<T>(added[k]);
-    out.ratio[i] += static_cast<T>(e.excess() / weight[i]);
-    if (costs) out.cost[i] += static_cast<T>(e.excess() * e.cost / weight[i]);
-  });
+  edit_on_host(
+      out.points,
+      [&](T* points) {
+        for_each_bound(plan, rows, exec, [&](const ActiveBound& e, std::int64_t i, std::int64_t) {
+          std::fill(added.begin(), added.end(), 0);
+          single.add_gradient(rows, e.i, e.j, e.excess(), added.data());
+          for (std::size_t k = 0; k < added.size(); ++k)
+            points[i * plan.op().dim() + static_cast<std::int64_t>(k)] += static_cast<T>(added[k]);
+        });
+      },
+      exec);
+  add_excess(plan, rows, out.ratio, exec, [](const ActiveBound&) { return 1.0; });
+  if (costs) add_excess(plan, rows, out.cost, exec, [](const ActiveBound& e) { return e.cost; });
   return out;
 }
 
@@ -189,7 +206,7 @@ PlanEntropy plan_entropy(const Plan<T>& plan, const RatioSums& a, const RatioSum
   const Problem<T>& problem = plan.problem();
   const double linear = ratio_sums(plan, Side::source, costs, exec).mass;
   const double score = a.paired + b.paired - linear;
-  return {linear, score / plan.epsilon() + dual_gain(active_bounds(plan)) - a.mass +
+  return {linear, score / plan.epsilon() + dual_gain(active_bounds(plan, exec)) - a.mass +
                       problem.mass_a() * problem.mass_b()};
 }
 }  // namespace monge

@@ -67,9 +67,14 @@ SparsePlan<T> compacted(const Plan<T>& plan, Buffer<std::int64_t> columns, Buffe
 /// `from` with lower bounds put in: of each row the entries of at least `least`, ascending, or the
 /// `most` largest, falling. None of these is missing in `from` but those that bounds raise.
 template <class T>
-SparsePlan<T> with_bounds(const Plan<T>& plan, SparsePlan<T> from, T least, std::int64_t most) {
+SparsePlan<T> with_bounds(const Plan<T>& plan, SparsePlan<T> from, T least, std::int64_t most,
+                          Exec& exec) {
   const BoundEntries* const bounds = plan.problem().bounds();
   if (!bounds) return from;
+  const auto here = [&](auto& buffer) { buffer = std::move(buffer).to(Device{}, exec.stream); };
+  here(from.offsets);
+  here(from.columns);
+  here(from.values);
   struct Entry {
     std::int64_t column;
     T value;
@@ -106,12 +111,8 @@ SparsePlan<T> with_bounds(const Plan<T>& plan, SparsePlan<T> from, T least, std:
     }
     offsets[i + 1] = static_cast<std::int64_t>(columns.size());
   }
-  SparsePlan<T> out{plan.n(), plan.m(), std::move(offsets),
-                    Buffer<std::int64_t>(static_cast<std::int64_t>(columns.size())),
-                    Buffer<T>(static_cast<std::int64_t>(values.size()))};
-  std::copy(columns.begin(), columns.end(), out.columns.begin());
-  std::copy(values.begin(), values.end(), out.values.begin());
-  return out;
+  return {plan.n(), plan.m(), std::move(offsets).to(exec.device, exec.stream),
+          placed(columns, exec), placed(values, exec)};
 }
 }  // namespace
 
@@ -132,7 +133,7 @@ SparsePlan<T> Plan<T>::top_k(int k, Exec& exec) const {
         return a.weight != b.weight ? a.weight > b.weight : a.column < b.column;
       },
       exec);
-  return with_bounds(*this, std::move(found), T(0), k);
+  return with_bounds(*this, std::move(found), T(0), k, exec);
 }
 
 template <class T>
@@ -168,7 +169,7 @@ SparsePlan<T> Plan<T>::sparse(double threshold, Exec& exec, std::int64_t limit) 
       *this, std::move(columns), std::move(weights), static_cast<T>(threshold),
       [&](std::int64_t i) { return offsets[i]; }, [&](std::int64_t i) { return counts[i]; },
       [](const Entry<T>& a, const Entry<T>& b) { return a.column < b.column; }, exec);
-  return with_bounds(*this, std::move(found), static_cast<T>(threshold), 0);
+  return with_bounds(*this, std::move(found), static_cast<T>(threshold), 0, exec);
 }
 
 // Row blocks of the non-zero entries, so that only the result has size n x m. All of them, in the
@@ -222,10 +223,15 @@ Buffer<T> Plan<T>::dense(Exec& exec, std::int64_t limit) const {
                   pairs.n * m(), exec);
   }
   if (problem_->bounds())
-    for (const BoundEntry& e : problem_->bounds()->by_row) {
-      T& entry = out[e.i * m() + e.j];
-      entry = std::max(entry, static_cast<T>(e.bound));
-    }
+    edit_on_host(
+        out,
+        [&](T* entries) {
+          for (const BoundEntry& e : problem_->bounds()->by_row) {
+            T& entry = entries[e.i * m() + e.j];
+            entry = std::max(entry, static_cast<T>(e.bound));
+          }
+        },
+        exec);
   return out;
 }
 

@@ -56,7 +56,6 @@ Restricted<T>::Restricted(const Half& rows, const Half& columns, Exec& exec)
   for (Buffer<double>* v : {&factor_, &inverse_, &between_})
     *v = Buffer<double>(rows_.size(), exec.device);
   totals_ = Buffer<double>(columns_.size(), exec.device);
-  sums_ = Buffer<Totals>(1, exec.device);
 }
 
 template <class T>
@@ -115,7 +114,7 @@ void Restricted<T>::set_epsilon(double eps, Exec& exec) {
 }
 
 template <class T>
-void Restricted<T>::respond(const kernels::ResponseArgs& args, Exec& exec) {
+void Restricted<T>::respond(const kernels::ResponseArgs& args, Totals* totals, Exec& exec) {
   const auto softmin = [&](Axis& axis, const Axis& from) {
     return kernels::SparseSoftminArgs{.pairs = axis.pairs(),
                                       .h = from.h.data(),
@@ -129,22 +128,20 @@ void Restricted<T>::respond(const kernels::ResponseArgs& args, Exec& exec) {
        .rows = softmin(rows_, columns_),
        .from_rows = {rows_.weight.data(), rows_.log_weight, rows_.softmin.data(), rows_.rest.data(),
                      rows_.penalty, eps_, rows_.h.data(), factor_.data(), inverse_.data(),
-                     &sums_.data()->rows},
+                     &totals->rows},
        .columns = softmin(columns_, rows_),
        .from_columns = {columns_.weight.data(), args.g, columns_.softmin.data(),
-                        columns_.rest.data(), eps_, args.q, totals_.data(), &sums_.data()->columns},
+                        columns_.rest.data(), eps_, args.q, totals_.data(), &totals->columns},
        .response = args},
       exec);
 }
 
 template <class T>
-double Restricted<T>::dual(Exec& exec) {
-  Totals sums;
-  copy(&sums, Device{}, sums_.data(), exec.device, sizeof sums, exec.stream);
-  outside_rows_ = sums.rows.value[1];
-  outside_columns_ = sums.columns.value[0];
-  mass_ = sums.columns.value[1];
-  return sums.rows.value[0] + eps_ * (rows_.mass * columns_.mass - outside_rows_);
+double Restricted<T>::dual(const Totals& totals) {
+  outside_rows_ = totals.rows.value[1];
+  outside_columns_ = totals.columns.value[0];
+  mass_ = totals.columns.value[1];
+  return totals.rows.value[0] + eps_ * (rows_.mass * columns_.mass - outside_rows_);
 }
 
 template <class T>

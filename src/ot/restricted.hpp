@@ -32,9 +32,13 @@ class Restricted {
   /// The same support at another epsilon.
   void set_epsilon(double eps, Exec& exec);
 
+  struct Totals {
+    kernels::RestrictedRowsArgs::Result rows;
+    kernels::RestrictedColumnsArgs::Result columns;
+  };
   NewtonSide side() const { return {columns_.weight.data(), columns_.size(), columns_.penalty}; }
-  void respond(const kernels::ResponseArgs& args, Exec& exec);
-  double dual(Exec& exec);
+  void respond(const kernels::ResponseArgs& args, Totals* totals, Exec& exec);
+  double dual(const Totals& totals);
   bool projects() const;
   void step(const kernels::StepArgs& args, Exec& exec) const;
 
@@ -67,10 +71,6 @@ class Restricted {
     }
     kernels::SparseJoinArgs::Sides room(std::int64_t most, const Exec& exec);
   };
-  struct Totals {
-    kernels::RestrictedRowsArgs::Result rows;
-    kernels::RestrictedColumnsArgs::Result columns;
-  };
   kernels::SparseApplyArgs of_rows(const double* v, double* out) const;
   kernels::SparseApplyArgs of_columns(const double* v, double* out, int power = 1) const;
   Axis make_axis(const Half& half, Exec& exec) const;
@@ -85,7 +85,6 @@ class Restricted {
   Buffer<double> factor_, inverse_, totals_;     // of rows p / D1 and that over p; of columns q
   mutable Buffer<double> between_;               // [rows]
   Buffer<double> listed_rows_, listed_columns_;  // costs of what was listed
-  Buffer<Totals> sums_;
   double visited_eps_ = 0, eps_ = 0;
   double outside_rows_ = 0, outside_columns_ = 0, mass_ = 1;
 };

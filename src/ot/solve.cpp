@@ -34,12 +34,13 @@ constexpr int kTreePatience = 25;           // the same, where passes are those 
 constexpr double kFarBelow = 12;            // the epsilon of their nodes over the target
 constexpr double kFirstSupport = 0.02;      // of the range of the cost
 constexpr double kSupportPatience = 10;     // predicted iterations that are not worth a support
-constexpr std::int64_t kManyPoints = 1000, kManyOnGpu = 1 << 18;  // where a subsample pays
-constexpr int kPassesAhead = 4;       // that an epsilon takes at least, but for luck
-constexpr double kRoughError = 5e-7;  // that a rough kernel may still show as it is, and
-constexpr double kRoughShare = 0.8;   // of the tolerance: exact passes then find it met
-constexpr double kNearFloor = 2;      // times what rounding hides: where a kernel lowers that
-constexpr int kKernelsForFloor = 3;   // that are tried for its sake alone
+constexpr std::int64_t kManyPoints = 1000, kManyOnGpu = 1 << 18;  // where a subsample pays, and
+constexpr std::int64_t kManyAtOnce = 2048;  // at an epsilon that is not annealed to
+constexpr int kPassesAhead = 4;             // that an epsilon takes at least, but for luck
+constexpr double kRoughError = 5e-7;        // that a rough kernel may still show as it is, and
+constexpr double kRoughShare = 0.8;         // of the tolerance: exact passes then find it met
+constexpr double kNearFloor = 2;            // times what rounding hides: where a kernel lowers that
+constexpr int kKernelsForFloor = 3;         // that are tried for its sake alone
 constexpr double kAtAnyPrice = std::numeric_limits<double>::infinity();  // passes
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
@@ -125,6 +126,7 @@ SinkhornResult<T> Solve<T>::run(const Start<T>& start) {
   }
   exec_.state = {};
   record_.report.weight_error = op_.weight_error(options_.epsilon);
+  started_ = begin.f.size || begin.g.size;
   alternation_.start(begin, exec_);
   if (!anneals || anneal(first, kLevelIterations)) target();
   if (fast_stage_ || options_.precision == Precision::fast)
@@ -140,9 +142,12 @@ Initializer Solve<T>::initializer() const {
   // A GPU does many passes in the time of a small solve; and above few dimensions the sample's
   // points would take more memory than is promised.
   const bool cuda = exec_.device.is_cuda();
+  const std::int64_t least = cuda                                              ? kManyOnGpu
+                             : options_.epsilon < op_.range() / kSkippedLevels ? kManyPoints
+                                                                               : kManyAtOnce;
   const bool many = annealed_ && op_.has_points() && !op_.has_images() &&
                     (!cuda || op_.dim() <= kDirectDimension) &&
-                    std::min(problem_.n(), problem_.m()) >= (cuda ? kManyOnGpu : kManyPoints);
+                    std::min(problem_.n(), problem_.m()) >= least;
   return many ? Initializer::subsample : Initializer::zero;
 }
 
@@ -206,7 +211,9 @@ template <class T>
 void Solve<T>::target() {
   begin_target();
   if (begun_g_.size()) take_up();
-  const bool met = begun_g_.size() > 0 && begun_error_ <= options_.tolerance;
+  const bool met =
+      begun_g_.size() > 0 &&
+      op_.reach_in_float(options_.epsilon, false).meets(begun_error_, options_.tolerance);
   if (const int k = record_.last() || met ? 0 : wants_support())
     if (support(k, "at the target epsilon")) return;
   for (int at_target = 1;; ++at_target) {
@@ -286,9 +293,11 @@ void Solve<T>::target() {
         }
       }
     }
-    if (measured && at_target > 1)
-      alternation_.absorb(lowers_floor ? kAtAnyPrice : 2 * checks_.to_go(record_.iterations),
-                          kernel_cache_, may_be_rough_, exec_);
+    if (measured && (at_target > 1 || started_))
+      alternation_.absorb(lowers_floor    ? kAtAnyPrice
+                          : at_target > 1 ? 2 * checks_.to_go(record_.iterations)
+                                          : kPassesAhead,
+                          kernel_cache_, may_be_rough_ && at_target > 1, exec_);
     if (!mixing_.active() && at_target > kPlainSteps && may_mix() &&
         (options_.acceleration == Acceleration::anderson ||
          checks_.to_go(record_.iterations) > kPatience)) {

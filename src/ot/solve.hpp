@@ -89,6 +89,7 @@ class Solve {
   double stage_error_ = std::numeric_limits<double>::infinity();
   double begun_ = 0;          // the epsilon that a start by trees is for
   double support_below_ = 0;  // the epsilon at which the plan may be worth gathering
+  bool started_ = false;      // from potentials that no sweep has seen
   bool annealed_ = false, extrapolated_ = false, had_newton_ = false, passes_are_many_ = false;
   bool may_be_rough_;
 };

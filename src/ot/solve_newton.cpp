@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "ot/arrays.hpp"
 #include "ot/newton.hpp"
@@ -13,14 +15,28 @@ namespace monge {
 namespace {
 constexpr double kScattered = 0.08;  // share of the plan beyond the most entries of sampled rows,
 constexpr double kGathered = 0.1;    // and beyond those that a support begins with
+constexpr double kHopeful =
+    0.99;  // share that the best entries of rows carry, about: of it a tenth is beyond
 constexpr double kFarFromSupport = 0.5;  // share of the plan outside that a level will not gather
-constexpr double kTinyEpsilon = 1e-4;    // of the range of the cost, where nothing else arrives
-constexpr std::int64_t kWideProblem = 256;  // points that a support is worth
+constexpr std::int64_t kWideProblem = 1024;  // points that a support is worth
 // A GPU makes hundreds of passes in the time of a support phase, and those of a batch side by side.
 constexpr std::int64_t kWideOnGpu = 8000;
-constexpr double kTightTolerance = 1e-3;
-// Of fewer, a visit that fails takes a GPU less time than lists of a few rows do.
-constexpr std::int64_t kManyOnGpu = 1 << 17;
+constexpr double kTightTolerance = 4e-3;  // that float leaves to double, too
+
+// What a support phase takes, in passes of mixing that read a kernel of T: its visits with their
+// lists, and its steps in double, whose entries are many of the pairs of a small problem and read
+// by index.
+template <class T>
+double support_passes(std::int64_t points) {
+  return 90 + 65000 * 8 / sizeof(T) / static_cast<double>(points);
+}
+
+// About what mixing takes, by clouds of 256 to 1024 points of `dim` coordinates (0: no points); up
+// to three it is corrected.
+double mixing_passes(double range_over_eps, double tolerance, std::int64_t dim) {
+  const double slope = dim == 1 ? 0.2 : dim == 2 || dim == 3 ? 2.5 : 8;
+  return slope * std::sqrt(range_over_eps) * std::max(0.0, std::log10(tolerance) / -6);
+}
 }  // namespace
 
 // The entries of a row to begin a support with; 0: none is wanted. Asked at the first chance, where
@@ -32,16 +48,30 @@ int Solve<T>::wants_support(bool slow) {
   // support costs as much as they do.
   const bool cuda = exec_.device.is_cuda();
   const std::int64_t points = std::min(problem_.n(), problem_.m());
-  const bool pays = cuda ? points >= kWideOnGpu && options_.tolerance <= kTightTolerance &&
-                               options_.max_iterations >= kManyIterations
-                         : points >= kWideProblem || options_.epsilon <= kTinyEpsilon * op_.range();
+  const double support = support_passes<T>(points);
+  // Of many points it is counted in passes, half of what its time says.
+  const double worth = points >= kWideProblem ? support / 2 : support;
+  const std::int64_t dim = op_.has_points() ? op_.dim() : 0;
+  const bool pays =
+      cuda ? points >= kWideOnGpu && options_.tolerance <= kTightTolerance &&
+                 options_.max_iterations >= kManyIterations
+           : mixing_passes(op_.range() / options_.epsilon, options_.tolerance, dim) > worth;
+  const bool late = slow && (cuda || 2 * checks_.to_go(record_.iterations) > support);
   const bool automatic = options_.acceleration == Acceleration::automatic && !op_.has_images() &&
-                         (!op_.planted() || passes_are_many_) && (slow || pays);
+                         (!op_.planted() || passes_are_many_) && (late || pays);
   const bool by_name = options_.acceleration == Acceleration::support;
   if (!(automatic || by_name) || alternation_.has_level() || fast_stage_ || kernel_cache_ <= 0 ||
-      alternation_.epsilon() > support_below_ || (cuda && op_.planted()))
+      alternation_.epsilon() > support_below_ || (cuda && op_.planted() && !by_name))
     return 0;
-  if (by_name || (cuda && points < kManyOnGpu)) return Phase::kFirst;
+  if (by_name) return Phase::kFirst;
+  if (cuda) {
+    // Lists of a few rows fill no GPU, those of all take it ten passes, in float; in double little
+    // more than the two that would say whether they are worth it.
+    const bool hopeless =
+        std::is_same_v<T, float> && best_share(alternation_, Phase::kFirst, exec_) < kHopeful;
+    if (hopeless) support_below_ = alternation_.epsilon() / 2;
+    return hopeless ? 0 : Phase::kFirst;
+  }
   constexpr int kCounts[] = {Phase::kFirst, 2 * Phase::kFirst, Phase::kMost};
   const auto lost = outside<T>(problem_, alternation_, kCounts, exec_);
   if (lost.empty()) return Phase::kFirst;

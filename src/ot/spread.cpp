@@ -52,9 +52,33 @@ std::vector<double> outside(const Problem<T>& problem, const Alternation<T>& alt
   return out;
 }
 
+template <class T>
+double best_share(Alternation<T>& alternation, int k, Exec& exec) {
+  const auto &rows = alternation.leading(), &columns = alternation.following();
+  const std::int64_t n = rows.weight.size;
+  const double eps = alternation.epsilon();
+  auto h = padded_buffer<double>(columns.weight.size, exec);
+  kernels::bias<double>({columns.potential, columns.log_weight, columns.weight.size, eps, h.data()},
+                        exec);
+  Buffer<double> softmin(n, exec.device), squares(n, exec.device);
+  const auto sweep = [&](const double* shift, double* out, double at) {
+    alternation.op().softmin(rows.side, h.data(), shift, out, at, exec);
+    alternation.swept(exec);
+  };
+  sweep(rows.has_softmin ? rows.softmin : nullptr, softmin.data(), eps);
+  sweep(softmin.data(), squares.data(), eps / 2);
+  const auto [best, all] =
+      kernels::sum(kernels::BestShareArgs<T>{rows.weight, softmin.data(), squares.data(), eps,
+                                             static_cast<double>(k)},
+                   n, exec)
+          .value;
+  return best / all;
+}
+
 #define MONGE_INSTANTIATE(T)                                                     \
   template std::vector<double> outside(const Problem<T>&, const Alternation<T>&, \
-                                       std::span<const int>, Exec&);
+                                       std::span<const int>, Exec&);             \
+  template double best_share(Alternation<T>&, int, Exec&);
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)
 #undef MONGE_INSTANTIATE

@@ -131,7 +131,9 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
                       exec_);
     respond(g, eps);
     outcome_.lost = model_.lost();
-    seen = outcome_.lost > kTooMuch && outcome_.lost <= kMayGather && outcome_.k < most_;
+    // A GPU makes a hundred passes in the time of a visit with more, and mixing a level in fewer.
+    seen = outcome_.lost > kTooMuch && outcome_.lost <= kMayGather && outcome_.k < most_ &&
+           !exec_.device.is_cuda();
     if (seen) {
       outcome_.k = most_;
       continue;
@@ -143,7 +145,9 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
     }
     const bool helped = check.marginal_error * kHelps <= before;
     idle = helped ? 0 : idle + 1;
-    if (idle > kPatience || (idle > 0 && !(check.dual > dual))) {
+    // Of a plan that is spread out a GPU's passes bring the rest sooner.
+    const int patience = exec_.device.is_cuda() && outcome_.lost > kLower ? 0 : kPatience;
+    if (idle > patience || (idle > 0 && !(check.dual > dual))) {
       outcome_.why = fmt::format("a visit left {:.1e} of {:.1e}", check.marginal_error, before);
       return outcome_;
     }

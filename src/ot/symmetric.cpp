@@ -10,6 +10,7 @@
 
 #include "kernels/entries.hpp"
 #include "ot/arrays.hpp"
+#include "ot/check_plan.hpp"
 #include "ot/operator.hpp"
 #include "ot/overloaded.hpp"
 #include "ot/penalty.hpp"
@@ -29,6 +30,7 @@ class SymmetricSolve {
         options_(options),
         exec_(exec),
         op_(problem, swept_in(options.precision), exec),
+        checks_(options),
         penalty_(penalty_of<T>(problem.marginal_a())),
         log_weight_(log_weights(problem.a(), exec)),
         s_(problem.n(), exec.device),
@@ -173,8 +175,11 @@ class SymmetricSolve {
     return options_.on_check(current);
   }
 
-  // Measures the pair in hand; true when the solve ends here.
+  // Measures the pair in hand where that is due; true when the solve ends here.
   bool ended() {
+    const bool last = iterations_ >= options_.max_iterations;
+    const int here = iterations_ - begun_;
+    if (!checks_.due(here) && !last) return false;
     const Check check = measured();
     if (!std::isfinite(check.marginal_error) || !std::isfinite(check.dual_value)) {
       if (!best_.size())
@@ -184,10 +189,10 @@ class SymmetricSolve {
                         options_.epsilon));
       return end(Status::diverged);
     }
-    const bool met = meets(check), last = iterations_ >= options_.max_iterations;
+    checks_.observe(here, check.marginal_error);
+    checks_.plan(here, /*relaxed=*/false);
+    const bool met = meets(check);
     if (!best_.size() || met || check.marginal_error < report_.marginal_error) keep(check);
-    if (!met && !last && iterations_ > begun_ + 1 && iterations_ % options_.check_every != 0)
-      return false;
 
     const bool go_on = record(check);
     flat_ = report_.marginal_error < checked_error_ ? 0 : flat_ + 1;
@@ -211,6 +216,7 @@ class SymmetricSolve {
   const SinkhornOptions& options_;
   Exec& exec_;
   Operator<T> op_;
+  CheckPlan checks_;
   kernels::Penalty penalty_;
   Buffer<double> log_weight_, s_, f_, h_, best_;
   SinkhornReport report_;

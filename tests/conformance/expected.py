@@ -6,6 +6,7 @@ collected test where the whole suite is run. ``needs torch: `` before a pattern:
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
@@ -44,3 +45,10 @@ class Expected:
                     item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
                     self.unused.discard(pattern)
                     break
+
+    def finish(self, session: pytest.Session) -> None:
+        """Where the whole suite ran, a pattern that no test matched fails it."""
+        if os.environ.get("CONFORMANCE_WHOLE") and self.unused and not session.testsfailed:
+            for pattern in sorted(self.unused):
+                print(f"\n{self.path.name}: {pattern!r} matches no test")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,4 +1,4 @@
-"""pytest plugin: GeomLoss's own tests of geomloss.ot, run on monge.compat.geomloss through the shim beside this file.
+"""C2, pytest plugin: GeomLoss's own tests of geomloss.ot, run on monge.compat.geomloss through the shim beside this file.
 
 Its tests ask for about 1e-2, what its schedule reaches. With CONFORMANCE_EXACT each check is repeated at 1e-9 in float64
 (a float32 check stays as it is): closed forms then hold to rounding, and what only holds for epsilon -> 0 cannot.

@@ -17,6 +17,13 @@ TEST(Buffer, IsAlignedToCacheLines) {
   }
 }
 
+TEST(Buffer, OfManyBytesIsOfWholeHugePages) {
+  constexpr std::uintptr_t kHugePage = std::uintptr_t{1} << 21;
+  const Buffer<char> buffer(3 * std::int64_t{kHugePage} + 5, 'x');
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer.data()) % kHugePage, 0U);
+  EXPECT_EQ(buffer[buffer.size() - 1], 'x');
+}
+
 TEST(Buffer, FillsAndCopies) {
   Buffer<double> buffer(5, 1.5);
   Buffer<double> twin = buffer.copy();

@@ -234,7 +234,7 @@ TEST(AxisMixed, MatchesReferenceOnEveryTarget) {
   });
 }
 
-// Several modes, masked: what is left out is less than the rounding of what is not.
+// G2: several modes, masked: what is left out is less than the rounding of what is not.
 TYPED_TEST(Axis, SkippingChangesNothing) {
   using T = TypeParam;
   for (const bool periodic : {false, true})

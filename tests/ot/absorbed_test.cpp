@@ -53,6 +53,7 @@ void expect_same(const Problem<double>& problem, const SinkhornOptions& options)
   expect_near(absorbed.g, streamed.g);
 }
 
+// A7
 TEST(AbsorbedSolve, FindsTheStreamedPlan) {
   for (const auto& mix : testing::mixtures())
     for (const int dim : {2, 20}) {
@@ -205,6 +206,7 @@ TEST(AbsorbedSolve, BeginsInFloatWhereDoubleDoesNotFit) {
   SinkhornOptions short_one = tight(0.02, 1e-11);
   short_one.max_iterations = 60;
   short_one.annealing = Annealing::off;
+  short_one.acceleration = Acceleration::anderson;
   const auto problem = clouds.problem(Balanced{}, Balanced{});
   const auto rough = solve(problem, short_one, 4 * values);
   EXPECT_EQ(rough.report.status, Status::max_iterations);

@@ -306,8 +306,8 @@ TYPED_TEST(DenseNewton, AnswersAsTheDensePlanDoes) {
                    .q = q.data(),
                    .slope = {side.weight, g.data(), q.data(), side.penalty, eps, slopes.data(),
                              slopes.data() + side.size, slopes.data() + 2 * side.size, &sums}},
-                  exec);
-    const double rows = model.dual(exec);
+                  nullptr, exec);
+    const double rows = model.dual({});
     for (std::int64_t j = 0; j < v.size(); ++j) v[j] = std::cos(static_cast<double>(j));
     model.product(v.data(), got.data(), exec);
     model.squares(squares.data(), exec);

@@ -146,6 +146,7 @@ struct Ragged {
   }
 };
 
+// A1 of batches.
 TYPED_TEST(BatchOnDevice, IsItsEntriesAloneInAnyOrderAndSplit) {
   using T = TypeParam;
   testing::on_every_gpu([] {
@@ -239,6 +240,7 @@ TYPED_TEST(BatchOnDevice, LaunchesAsOftenAsOneEntry) {
         std::vector<BatchEntry<T>> entries;
         for (std::size_t i = 0; i < count; ++i) entries.push_back({&problems[i], options});
         Exec exec = exec_there();
+        exec.threads = 1;  // each has launches of its own
         const std::int64_t before = cuda::launches();
         sinkhorn<T>(entries, exec);
         return cuda::launches() - before;

@@ -101,6 +101,7 @@ class Batches : public ::testing::Test {};
 using Scalars = ::testing::Types<float, double>;
 TYPED_TEST_SUITE(Batches, Scalars);
 
+// A1 of batches: any order and split; fast entries beside a slow one.
 TYPED_TEST(Batches, AreTheirEntriesAloneInAnyOrderAndSplit) {
   using T = TypeParam;
   const Ragged<T> ragged(64);

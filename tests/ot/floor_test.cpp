@@ -13,7 +13,7 @@
 #include "support/devices.hpp"
 #include "support/exact_pair.hpp"
 #include "support/placed_clouds.hpp"
-#include "support/problems.hpp"
+#include "support/small_epsilon.hpp"
 
 namespace monge {
 namespace {
@@ -79,6 +79,7 @@ Floor floor_of(const Clouds<float>& clouds, double relative, bool kernel) {
 
 constexpr double kEpsilons[] = {1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6};
 
+// A7
 TEST(Floor, OfAKernelInFloatDoesNotDependOnEpsilon) {
   testing::on_every_device([] {
     for (const int d : {1, 3, 64})
@@ -95,6 +96,56 @@ TEST(Floor, OfStreamedSweepsIsPredicted) {
       for (const double relative : kEpsilons) {
         const auto [predicted, error] = floor_of(balanced(200, 160, d), relative, false);
         EXPECT_LE(error, 2 * predicted) << "d " << d << ", epsilon " << relative;
+      }
+  });
+}
+
+// P1: the worst relative error of the weights that one half-step makes, on the data of the
+// specification, within twice that of the best arithmetic it measured; in 64 dimensions, where that
+// sums squares of differences pairwise and products sum norms in order, within three times.
+TEST(Floor, OfOneHalfStep) {
+  struct Data {
+    const char* name;
+    int d;
+    double eps, offset, best;
+    bool normal;
+    double times = 2;
+  };
+  constexpr Data kData[] = {{"unit cube", 3, 1e-2, 0, 6.8e-7, false},
+                            {"unit cube", 3, 1e-3, 0, 1.3e-5, false},
+                            {"about 50", 2, 0.1, 50, 9.7e-6, true},
+                            {"normal", 64, 0.1, 0, 1.7e-4, true, 3}};
+  constexpr std::int64_t n = 500;
+  testing::on_every_device([&] {
+    for (const Data& data : kData)
+      for (const std::uint64_t seed : {1, 2, 3}) {
+        SCOPED_TRACE(data.name);
+        auto clouds = random_clouds<float>(n, n, data.d, seed, 1, 1);
+        std::uint64_t stream = 20;
+        for (auto* points : {&clouds.x, &clouds.y}) {
+          const auto values = data.normal
+                                  ? testing::normal_vector(n * data.d, seed, stream++)
+                                  : testing::random_vector<double>(n * data.d, seed, stream++);
+          for (std::size_t e = 0; e < values.size(); ++e)
+            (*points)[e] = static_cast<float>(values[e] + data.offset);
+        }
+        const auto wide = in_double(clouds);
+        auto in = here(clouds);
+        std::vector<double> h(kernels::padded(n), -std::numeric_limits<double>::infinity());
+        for (std::int64_t j = 0; j < n; ++j) h[j] = data.eps * std::log(wide.b[j]);
+        Exec host;
+        const auto bias = testing::placed(h);
+        Buffer<double> out(n, in.exec.device);
+        Operator<float>(in.problem)
+            .softmin(Side::source, bias.data(), nullptr, out.data(), data.eps, in.exec);
+        const auto got = testing::back(out);
+        std::vector<double> want(n);
+        Operator<double>(wide.problem(KL{1}, KL{1}))
+            .softmin(Side::source, h.data(), nullptr, want.data(), data.eps, host);
+        double worst = 0;
+        for (std::int64_t i = 0; i < n; ++i)
+          worst = std::max(worst, std::expm1(std::abs(got[i] - want[i]) / data.eps));
+        EXPECT_LE(worst, data.times * data.best) << data.eps;
       }
   });
 }
@@ -126,7 +177,8 @@ TEST(Floor, ConvergedMeansTheExactPair) {
       const auto streamed = sinkhorn(in.problem, options, in.exec);
       EXPECT_EQ(streamed.report.status, Status::precision_floor);
       EXPECT_GT(streamed.report.predicted_floor, options.tolerance);
-      EXPECT_LE(error(streamed), 2 * streamed.report.predicted_floor);
+      // Which is told of a residual that three checks in a row found no lower than 4 predictions.
+      EXPECT_LE(error(streamed), 4 * streamed.report.predicted_floor);
     }
   });
 }

@@ -12,8 +12,8 @@
 #include "monge/ot/plan.hpp"
 #include "ot/operator.hpp"
 #include "reference/gaussian.hpp"
-#include "support/devices.hpp"
 #include "support/grids.hpp"
+#include "support/placed_clouds.hpp"
 #include "support/solved.hpp"
 
 namespace monge {
@@ -52,23 +52,83 @@ std::vector<double> bias(const std::vector<double>& weights, double eps) {
   return h;
 }
 
+/// The lattice's problem where the test runs.
+struct There {
+  Buffer<double> a, b;
+  Exec exec;
+  Problem<double> problem;
+
+  There(const Grids<double>& grids, Marginal A, Marginal B)
+      : a(testing::placed(grids.a)),
+        b(testing::placed(grids.b)),
+        exec(testing::Placed().exec()),
+        problem(on_device(grids.lattice), a.view(), b.view(), A, B) {}
+
+  static Lattice<double> on_device(Lattice<double> lattice) {
+    lattice.device = testing::current_device();
+    return lattice;
+  }
+};
+
 // G2. Rounding of costs and scores of size 1 moves a softmin by a few of it; the last term is the
 // rounding of eps in sums of up to eps log m.
 TEST(Lattice, SoftminMatchesTheMatrixAtEveryEpsilon) {
   for (const std::uint64_t seed : {1, 2, 3})
     for (const auto& grids : all_grids<double>(1.5, 1, seed)) {
       SCOPED_TRACE(name(grids.lattice));
-      const auto lattice = grids.on_lattice(KL{1}, KL{1}), matrix = grids.on_matrix(KL{1}, KL{1});
-      const Operator<double> by_axes(lattice), dense(matrix);
+      const auto matrix = grids.on_matrix(KL{1}, KL{1});
+      const Operator<double> dense(matrix);
       for (const double eps : {1e-6, 1e-4, 1e-2, 1.0, 1e2})
         for (const Side rows : {Side::source, Side::target}) {
           const auto h = bias(rows == Side::source ? grids.b : grids.a, eps);
-          std::vector<double> got(by_axes.size(rows)), want(got.size());
-          Exec exec;
-          by_axes.softmin(rows, h.data(), nullptr, got.data(), eps, exec);
-          dense.softmin(rows, h.data(), nullptr, want.data(), eps, exec);
-          expect_near(got, want, 4e-15 * (4 + 8 * eps), "eps " + std::to_string(eps));
+          std::vector<double> want(dense.size(rows));
+          Exec host;
+          dense.softmin(rows, h.data(), nullptr, want.data(), eps, host);
+          testing::on_every_device([&] {
+            There in(grids, KL{1}, KL{1});
+            const auto placed = testing::placed(h);
+            Buffer<double> got(std::ssize(want), in.exec.device);
+            Operator<double>(in.problem)
+                .softmin(rows, placed.data(), nullptr, got.data(), eps, in.exec);
+            expect_near(testing::back(got), want, 4e-15 * (4 + 8 * eps),
+                        "eps " + std::to_string(eps));
+          });
         }
+    }
+}
+
+// G1 on every device.
+TEST(Lattice, SolvesLikeTheMatrixOnEveryDevice) {
+  const std::pair<Marginal, Marginal> kSides[] = {
+      {KL{0.7}, KL{0.4}}, {Balanced{}, KL{0.4}}, {TV{0.2}, KL{0.4}}};
+  for (int seed = 0; seed < 3; ++seed)
+    for (const auto& grids : all_grids<double>(1.5, 1, 1 + seed)) {
+      SCOPED_TRACE(name(grids.lattice));
+      const auto& [A, B] = kSides[seed];
+      Exec host;
+      const auto on_matrix = grids.on_matrix(A, B);
+      const auto want = sinkhorn(on_matrix, tight(0.05), host);
+      const Plan<double> matrix(on_matrix, want);
+      const double tolerance = 1e-11 * largest_cost(grids);
+      testing::on_every_device([&, A = A, B = B] {
+        There in(grids, A, B);
+        const auto got = sinkhorn(in.problem, tight(0.05), in.exec);
+        const Plan<double> plan(in.problem, got);
+        expect_near(testing::back(got.f), testing::to_double(want.f), tolerance, "f");
+        expect_near(testing::back(got.g), testing::to_double(want.g), tolerance, "g");
+        EXPECT_NEAR(plan.value(in.exec), matrix.value(host), tolerance);
+        for (const Side side : {Side::source, Side::target}) {
+          const std::int64_t others = plan.op().size(other(side));
+          const auto v = testing::random_vector<double>(others * 3, 3, 0, -1, 1);
+          const auto there = testing::placed(v);
+          expect_near(testing::back(plan.marginal(side, in.exec)),
+                      testing::to_double(matrix.marginal(side, host)), tolerance, "marginal");
+          expect_near(testing::back(plan.apply(
+                          side, {there.data(), others, 3, 3, 1, in.exec.device}, in.exec)),
+                      testing::to_double(matrix.apply(side, {v.data(), others, 3}, host)),
+                      tolerance, "apply");
+        }
+      });
     }
 }
 

@@ -1,16 +1,13 @@
 // G3: nothing of size n x m exists beyond kernel_cache. A solve runs in a fresh process whose data
 // segment may grow by what is promised and no more.
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
-#include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <string>
 #include <vector>
 
 #include "monge/core/random.hpp"
 #include "monge/ot/sinkhorn.hpp"
+#include "support/data_limit.hpp"
 
 namespace monge {
 namespace {
@@ -19,24 +16,13 @@ constexpr int kDimension = 3;
 constexpr std::int64_t kSide = 4'000, kKernelBytes = kSide * kSide * 4;
 constexpr int kManyDimensions = 64;  // where a kernel repays itself
 
-// Bytes of private writable memory, as RLIMIT_DATA counts them.
-std::int64_t data_bytes() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.rfind("VmData:", 0) == 0) return std::strtoll(line.c_str() + 7, nullptr, 10) * 1024;
-  return 0;
-}
-
 // Exits with 0 when one iteration fits `allowed` bytes above its inputs.
 [[noreturn]] void solve_within(std::int64_t allowed) {
   std::vector<float> x(kSources * kDimension), y(kTargets * kDimension);
   for (std::size_t k = 0; k < x.size(); ++k) x[k] = static_cast<float>(philox_uniform(1, 0, k));
   for (std::size_t k = 0; k < y.size(); ++k) y[k] = static_cast<float>(philox_uniform(1, 1, k));
   const std::vector<float> a(kSources, 1e-6F), b(kTargets, 2.5e-4F);
-  const auto limit = static_cast<rlim_t>(data_bytes() + allowed);
-  const rlimit bounds{limit, limit};
-  if (setrlimit(RLIMIT_DATA, &bounds) != 0) std::_Exit(3);
-  try {
+  testing::exit_within(allowed, [&] {
     const Problem<float> problem(
         PointCloud<float>{{x.data(), kSources, kDimension}, {y.data(), kTargets, kDimension}},
         {a.data(), kSources}, {b.data(), kTargets}, KL{1}, KL{1});
@@ -47,11 +33,8 @@ std::int64_t data_bytes() {
     Exec exec;
     exec.threads = 1;
     sinkhorn(problem, options, exec);
-  } catch (const OutOfMemory& error) {
-    std::fputs(error.what(), stderr);
-    std::_Exit(2);
-  }
-  std::_Exit(0);
+    return 0;
+  });
 }
 
 // Exits with 0 when a solve whose kernel takes `bytes` fits `allowed` bytes above its inputs, and 4
@@ -60,11 +43,7 @@ std::int64_t data_bytes() {
   std::vector<float> x(kSide * kManyDimensions), y(kSide * kManyDimensions);
   for (std::size_t k = 0; k < x.size(); ++k) x[k] = static_cast<float>(philox_uniform(1, 0, k));
   for (std::size_t k = 0; k < y.size(); ++k) y[k] = static_cast<float>(philox_uniform(1, 1, k));
-  const auto limit = static_cast<rlim_t>(data_bytes() + allowed);
-  const rlimit bounds{limit, limit};
-  if (setrlimit(RLIMIT_DATA, &bounds) != 0) std::_Exit(3);
-  bool kept = false;
-  try {
+  testing::exit_within(allowed, [&] {
     const Problem<float> problem(PointCloud<float>{{x.data(), kSide, kManyDimensions},
                                                    {y.data(), kSide, kManyDimensions},
                                                    SquaredEuclidean{}},
@@ -80,12 +59,9 @@ std::int64_t data_bytes() {
     options.on_check = [&](const SinkhornReport& report) { return report.iterations < 40; };
     Exec exec;
     exec.threads = 1;
-    kept = sinkhorn(problem, options, exec).report.absorbed > 0;
-  } catch (const OutOfMemory& error) {
-    std::fputs(error.what(), stderr);
-    std::_Exit(2);
-  }
-  std::_Exit(kept == (granted >= kKernelBytes) ? 0 : 4);
+    const bool kept = sinkhorn(problem, options, exec).report.absorbed > 0;
+    return kept == (granted >= kKernelBytes) ? 0 : 4;
+  });
 }
 
 TEST(MemorySlow, AKernelStaysWithinItsBudget) {
@@ -113,10 +89,7 @@ TEST(MemorySlow, AKernelStaysWithinItsBudget) {
     a[k] = static_cast<float>(philox_uniform(1, 0, k)) / static_cast<float>(a.size());
     b[k] = static_cast<float>(philox_uniform(1, 1, k)) / static_cast<float>(a.size());
   }
-  const auto limit = static_cast<rlim_t>(data_bytes() + allowed);
-  const rlimit bounds{limit, limit};
-  if (setrlimit(RLIMIT_DATA, &bounds) != 0) std::_Exit(3);
-  try {
+  testing::exit_within(allowed, [&] {
     Grid grid;
     grid.dim = 2;
     grid.shape = {side, side, 1};
@@ -130,11 +103,8 @@ TEST(MemorySlow, AKernelStaysWithinItsBudget) {
     Exec exec;
     exec.threads = 1;
     sinkhorn(problem, options, exec);
-  } catch (const OutOfMemory& error) {
-    std::fputs(error.what(), stderr);
-    std::_Exit(2);
-  }
-  std::_Exit(0);
+    return 0;
+  });
 }
 
 // Of 16 values a point, potentials, softmins, logarithms, biases, the kept pair and an array

@@ -20,7 +20,8 @@ struct DenseModel {
         B(penalty_of<double>(b)) {}
 
   NewtonSide side() const { return {pair.b.data(), static_cast<std::int64_t>(pair.m()), B}; }
-  void respond(const kernels::ResponseArgs& args, Exec& exec) {
+  struct Totals {};
+  void respond(const kernels::ResponseArgs& args, Totals*, Exec& exec) {
     kernels::make_trial(args, exec);
     pair.g.assign(args.g, args.g + pair.m());
     curvature.assign(pair.n(), 0);
@@ -46,7 +47,7 @@ struct DenseModel {
     dual_ = reference::DensePair::conjugate(pair.a, pair.f, pair.A) +
             pair.eps * reference::DensePair::sum(pair.a) * reference::DensePair::sum(pair.b);
   }
-  double dual(Exec&) const { return dual_; }
+  double dual(const Totals&) const { return dual_; }
   void product(const double* v, double* out) const {
     std::fill_n(out, pair.m(), 0.0);
     for (std::size_t i = 0; i < pair.n(); ++i) {

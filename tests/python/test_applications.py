@@ -43,6 +43,18 @@ def test_shuffled_regression_is_solved_with_and_without_gradient_steps(example):
     assert regression.picture(data, [steps, path]).height == 480
 
 
+def test_newtons_path_in_shuffled_regression_is_the_papers(example):
+    """Where its gradient steps end, by its own solves, which stop early: to the digits that it reports, and one step on."""
+    regression = example("shuffled_regression")
+    data = regression.load()
+    path = regression.until_still(regression.half_newton(data, regression.plain, data.descended))
+    reported = "47.6222 12.5706 3.3627 1.0384 0.4968 0.3028 0.2520 0.2404 0.2374 0.2367 0.2365"
+    assert [f"{point.loss:.4f}" for point in path[:11]] == reported.split()
+    assert len(path) == 12 and np.linalg.norm(path[-1].w - data.w) == pytest.approx(
+        0.1327, abs=5e-5
+    )
+
+
 def test_a_hessian_in_parameters_is_that_of_the_loss(example):
     """Central differences of gradients, each wrong by at most what solves leave, 1e-6 of it; their own error, of the third
     order in the step, is a tenth of that."""

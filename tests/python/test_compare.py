@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 from pathlib import Path
 
 import compare
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import solvers
 
-LIMIT = {"limit": 60.0, "each": 0.0}
+LIMIT = {"limit": 60.0}
 
 
 def sinkhorn(x, y, a, b, epsilon, iterations):
@@ -50,8 +51,10 @@ def test_residual_from_sampled_rows():
 
 def test_a_peer_is_given_the_iterations_it_needs(points):
     peer = solvers.Solver("peer", (), sinkhorn)
-    answer = solvers.solve(peer, points, 0.05, 1e-6, guess=4, **LIMIT)
-    assert answer["residual"] <= 1e-6 and answer["seconds"]
+    answer = solvers.search(peer, points, 0.05, 1e-6, guess=4, **LIMIT)
+    assert answer["residual"] <= 1e-6
+    assert answer["knob"] == answer["iterations"]
+    assert solvers.timed(peer, points, 0.05, answer["knob"])["seconds"] > 0
     f, g, _ = sinkhorn(*points, 0.05, answer["iterations"] * 9 // 10 - 2)
     assert solvers.residual(*points, f, g, 0.05) > 1e-6  # and hardly more
 
@@ -63,25 +66,40 @@ def test_a_solver_with_a_stopping_rule_is_told_to_be_stricter(points):
         asked.append(tolerance)
         return sinkhorn(x, y, a, b, epsilon, int(-4 * np.log10(tolerance)))
 
-    answer = solvers.solve(
+    answer = solvers.search(
         solvers.Solver("monge", (), sinkhorn, until=until), points, 0.05, 1e-4, guess=0, **LIMIT
     )
     assert answer["residual"] <= 1e-4
-    assert asked[0] == 1e-4 and asked[-1] < 1e-4
+    assert asked[0] == 1e-4 and answer["knob"] == asked[-1] < 1e-4
 
 
 def test_what_cannot_be_timed_says_why(points):
     nothing = solvers.Solver("nan", (), lambda x, y, *_: (np.full(40, np.nan), np.zeros(40), 1))
-    assert solvers.solve(nothing, points, 1, 1e-6, guess=4, **LIMIT) == {
+    assert solvers.search(nothing, points, 1, 1e-6, guess=4, **LIMIT) == {
         "note": "non-finite potentials"
     }
     floored = solvers.Solver("stuck", (), lambda *problem: sinkhorn(*problem[:-1], 2))
-    stuck = solvers.solve(floored, points, 0.05, 1e-6, guess=4, **LIMIT)
-    assert stuck["note"].startswith("stays at") and "seconds" not in stuck
-    slow = solvers.Solver("slow", (), sinkhorn)
-    assert solvers.solve(slow, points, 1, 1e-6, guess=50, limit=60, each=2.0) == {
-        "note": "100 s a repeat predicted"
-    }
+    stuck = solvers.search(floored, points, 0.05, 1e-6, guess=4, **LIMIT)
+    assert stuck["note"].startswith("stays at") and "knob" not in stuck
+
+    def at_leisure(*problem):
+        time.sleep(0.01 * problem[-1])
+        return sinkhorn(*problem)
+
+    slow = solvers.search(solvers.Solver("slow", (), at_leisure), points, 1, 1e-6, 0.2, guess=500)
+    assert slow["note"].endswith("s a repeat predicted")
+
+
+def test_plain_iterations_are_counted_to_the_end(points):
+    counts = []
+
+    def run(x, y, a, b, epsilon, iterations, tolerance, check_every):
+        counts.append(iterations)
+        return x, y, min(iterations, 300)
+
+    peer = solvers.Solver("monge", (), run)
+    assert solvers.plain(peer, points, 0.05, 1e-6, **LIMIT) == {"iterations": 300}
+    assert counts == [64, 256, 1024]
 
 
 def test_mean_cost():
@@ -119,6 +137,18 @@ def test_table(results):
     ]
 
 
+def test_grid(results):
+    fewer = dataclasses.replace(SOLVE, epsilon=0.1)
+    results.add("monge", fewer, {"seconds": [0.1], "iterations": 10, "residual": 9e-5})
+    results.add("pot", fewer, {"seconds": [0.35], "iterations": 50, "residual": 9e-5})
+    results.add("ott", fewer, {"seconds": [0.25], "iterations": 50, "residual": 9e-5})
+    assert list(compare.grid(results, [RATE, SOLVE, fewer])) == [
+        "| n | d | type | eps = 0.1 | eps = 0.01 |",
+        "|---|---|---|---|---|",
+        "| 2 000 | 3 | float32 | 100 ms, **2.5x** ott | 500 ms, no peer in 4 times that |",
+    ]
+
+
 def test_report_says_what_was_run(results):
     text = compare.report(results, [RATE, SOLVE], compare.parsed(["--quick"]))
     for part in ("2 threads", "POT 1.0", "monge 0.1.0", "bench/compare.py", "1e-04 (float32)"):
@@ -132,20 +162,41 @@ def test_a_stopped_run_goes_on(results):
     assert json.loads(results.path.read_text().splitlines()[0])["seconds"] == [9.0]
 
 
-def test_cases_are_timed_before_they_are_predicted():
-    planned = compare.cases([10000, 2000], [3], [0.01, 0.1])
+def test_small_cases_come_first():
+    planned = compare.cases([10000, 2000], [3], [0.01, 0.1], ["rate", "solve"])
     assert [c.n for c in planned] == sorted(c.n for c in planned)
-    first = dataclasses.replace(SOLVE, kind="rate", epsilon=compare.RATE_EPSILON)
-    assert planned.index(first) < planned.index(SOLVE)
+    assert {c.kind for c in compare.cases([20], [3], [0.1], ["solve"])} == {"solve"}
+
+
+class Answers:
+    """A worker of known seconds."""
+
+    def __init__(self, seconds: list[float]) -> None:
+        self.seconds = iter(seconds)
+        self.limits: list[float] = []
+
+    def ask(self, patience, job, **given):
+        if job == "search":
+            self.limits.append(given["limit"])
+        return {
+            "plain": {"iterations": 50},
+            "search": {"knob": 7, "iterations": 7, "residual": 1e-5},
+            "timed": {"seconds": next(self.seconds) if job == "timed" else 0},
+        }[job]
+
+
+def test_solvers_take_turns(tmp_path):
+    workers = {"monge": Answers([0.5, 1, 2, 3, 4, 5]), "pot": Answers([2, 4, 6, 8, 10])}
+    rows = compare.measure_solves(["monge", "pot"], SOLVE, workers, tmp_path, 60)
+    assert rows["monge"]["seconds"] == [1, 2, 3, 4, 5]
+    assert rows["pot"]["seconds"] == [2, 4, 6, 8, 10]
+    assert workers["pot"].limits == [compare.BEHIND * 0.5]
 
 
 def test_cells_too_large_or_not_installed(tmp_path, monkeypatch):
     monkeypatch.setattr(compare, "PEERS", tmp_path)
     worker = compare.Worker("ott", 2, tmp_path / "log")
-    results = compare.Results(tmp_path / "results.jsonl")
     small = compare.Case(10, 2, "float32", "rate", 0.1)
     large = dataclasses.replace(small, n=10**5)
-    notes = [
-        compare.measure("ott", c, worker, results, tmp_path, 1)["note"] for c in (small, large)
-    ]
+    notes = [compare.measure_rate("ott", c, worker, tmp_path, 1)["note"] for c in (small, large)]
     assert notes == ["not installed: run tools/peers.sh", "112 GiB predicted"]

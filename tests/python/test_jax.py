@@ -159,7 +159,14 @@ def test_products_in_every_order_are_those_of_the_core(name):
     _, forward = jax.jvp(lambda x: slope(x, *at[1:]), at[:1], (along,))
     reverse = jax.grad(lambda x: jnp.vdot(slope(x, *at[1:]), along))(at[0])
     dense = jax.jit(jax.hessian(loss))(*at)
-    for product in (forward, reverse, jnp.tensordot(dense, along, 2)):
+    products = [forward, reverse, jnp.tensordot(dense, along, 2)]
+    if (
+        name == "divergence"
+    ):  # of transport the inner derivative would be that of its potentials too
+        products.append(
+            jax.grad(lambda x: jax.jvp(lambda x: loss(x, *at[1:]), [x], [along])[1])(at[0])
+        )
+    for product in products:
         np.testing.assert_allclose(product, want, rtol=1e-7, atol=1e-9)
     flat = dense.reshape(12, 12)
     np.testing.assert_allclose(flat, flat.T, rtol=1e-7, atol=1e-9)
@@ -224,6 +231,17 @@ def test_vmap_and_batches_are_the_loop(name):
         np.testing.assert_allclose(got, want, rtol=1e-7, atol=1e-9)
 
 
+def test_steps_of_a_flow_within_a_loop():
+    x, y, *_ = measures()
+    slope = jax.grad(lambda x: mj.sinkhorn_divergence(x, y, blur=0.4))
+
+    def step(x):
+        return x - slope(x)
+
+    by_hand = step(step(step(x)))
+    np.testing.assert_array_equal(jax.lax.fori_loop(0, 3, lambda _, x: step(x), x), by_hand)
+
+
 def test_zero_weights_have_derivatives():
     x, y, a, b = measures()
     a = a.at[2].set(0.0)
@@ -276,7 +294,7 @@ def test_values_are_checked_where_they_are_known(wrap):
     x, y, a, b = measures()
     loss = wrap(losses(**OPTIONS)["transport"])
     for at, message in (
-        ((x.at[1, 0].set(jnp.nan), y, a, b), r"x\[1, 0\] is nan"),
+        ((x.at[1, 0].set(jnp.nan), y, a, b), r": \[problem\] x\[1, 0\] is nan"),
         ((x, y, a.at[3].set(-1.0), b), r"a\[3\]"),
     ):
         with pytest.raises((ValueError, jax.errors.JaxRuntimeError), match=message):
@@ -307,6 +325,14 @@ def test_what_has_no_derivative_says_so():
     euclidean = losses(**OPTIONS, cost="euclidean")["transport"]
     with pytest.raises((ValueError, jax.errors.JaxRuntimeError), match="coincide"):
         jax.block_until_ready(jax.hessian(euclidean)(x.at[0].set(y[0]), y, a, b))
+
+
+def test_other_devices_are_named():
+    x, y, *_ = measures()
+    platform = "rocm" if any(part.startswith("cuda") for part in _core.components()) else "cuda"
+    traced = jax.jit(lambda x: mj.solve(x, y, epsilon=0.1).value).trace(x)
+    with pytest.raises(monge.NotAvailable, match=f"arrays are on {platform}, and this build"):
+        traced.lower(lowering_platforms=(platform,))
 
 
 @pytest.mark.parametrize(

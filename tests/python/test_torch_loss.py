@@ -186,6 +186,18 @@ def test_labels_add_costs():
     )
     with pytest.raises(ValueError, match="label_x"):
         loss(a, x, b, y)
+    for wrong, said in (
+        (s + 1, "label of the table, 0 to 1"),
+        (s[:3], "shape"),
+        (s / 2, "integers"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            loss(a, x, b, y, label_x=wrong, label_y=t)
+    single = mt.SamplesLoss(**options, debias=False, label_cost_matrix=table[:, :1], lambda_y=0.5)
+    twice = torch.stack([x, x + 0.1]), torch.stack([y, y])
+    got = single(*twice, label_x=s, label_y=0 * t)
+    for i, (u, v) in enumerate(zip(*twice, strict=True)):
+        assert got[i] == pytest.approx(float(single(u, v, label_x=s, label_y=0 * t)), rel=1e-12)
 
 
 def test_geomloss_agrees_where_it_has_converged():
@@ -324,7 +336,7 @@ def test_the_operator_tells_torch_the_truth(options, gradients):
     x, y, *_ = measures()
     torch.library.opcheck(
         torch.ops.monge.transport,
-        (torch.stack([x, x]), torch.stack([y, y]), *[None] * 5, options, gradients),
+        (torch.stack([x, x]), torch.stack([y, y]), None, None, options, gradients),
         test_utils=("test_schema", "test_faketensor", "test_autograd_registration"),
     )
 

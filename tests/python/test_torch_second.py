@@ -120,17 +120,28 @@ def test_what_has_no_second_derivative_says_so():
 
     with pytest.raises(monge.Error, match="coincide"):
         hessian_product(euclidean, point, torch.ones_like(x))
-    table, labels = (
-        torch.ones(1, 1, **DOUBLE),
-        {n: torch.zeros(k).long() for n, k in (("label_x", 6), ("label_y", 5))},
-    )
-    labelled = mt.SamplesLoss(reach=1.0, label_cost_matrix=table, lambda_y=1.0, debias=False)
-    with pytest.raises(monge.NotAvailable, match="label"):
-        hessian_product(lambda x: labelled(a, x, b, y, **labels), point, torch.ones_like(x))
     (slope,) = torch.autograd.grad(mt.SamplesLoss(blur=0.5)(point, y), point, create_graph=True)
     (second,) = torch.autograd.grad(slope[0, 0], point, create_graph=True)
     with pytest.raises(RuntimeError, match="no autograd formula"):
         torch.autograd.grad(second.sum(), point)
+
+
+@pytest.mark.parametrize("options", [{"debias": False}, {}, {"half_cost": True}], ids=str)
+def test_second_derivatives_with_label_costs(options):
+    x, y, a, b = measures()
+    table = torch.tensor([[0.0, 1.0], [0.7, -0.2], [0.3, 0.5]], **DOUBLE)
+    if options.get("debias", True):
+        table = table[:2]
+    labels = {
+        "label_x": torch.arange(6) % table.shape[0],
+        "label_y": torch.arange(5) % table.shape[1],
+    }
+    loss = mt.SamplesLoss(
+        eps=0.2, reach=0.8, threshold=1e-13, label_cost_matrix=table, lambda_x=0.8, lambda_y=0.5,
+        **options,
+    )  # fmt: skip
+    labelled = lambda x, y, a, b: loss(a, x, b, y, **labels)  # noqa: E731
+    assert torch.autograd.gradgradcheck(labelled, leaves(x, y, a, b))
 
 
 # ---- potentials

@@ -26,7 +26,7 @@ struct ProblemOptions {
   /// Of arrays on a GPU: the cudaStream_t in whose order they are ready; null: the legacy default
   /// stream. The problem is inspected on it, and so is what no Exec is given to.
   void* stream = nullptr;
-  /// P >= L. On the CPU, without a total mass; else NotAvailable. A hard row or column must have
+  /// P >= L. Of no lattice, without a total mass; else NotAvailable. A hard row or column must have
   /// room: sum_j L_ij <= a_i. Entries belong to allowed pairs of positive weight.
   LowerBounds bounds = {};
 };

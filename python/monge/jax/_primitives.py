@@ -11,7 +11,7 @@ parameters. It is linear in the directions, and its transpose is itself with `mo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -27,6 +27,7 @@ from .._errors import NotAvailable
 
 PARAMETERS = "xyab"
 POTENTIALS = "fg"
+_PLATFORMS = ("cpu", "cuda") if has_cuda() else ("cpu",)
 _POINT = 6  # operands of `derivative` before the directions: x, y, a, b, f, g
 
 transport = Primitive("monge_transport")
@@ -195,7 +196,7 @@ batching.primitive_batchers[derivative] = _derivative_batch
 # ---- execution
 
 
-@cache
+@lru_cache(maxsize=256)
 def _compiled(primitive: Primitive, parameters: tuple[tuple[str, Any], ...]) -> Any:
     return jax.jit(partial(primitive.bind, **dict(parameters)))
 
@@ -221,8 +222,11 @@ def _lowering(name: str) -> Any:
     return rule
 
 
-def _no_cuda(*_: Any, **__: Any) -> Any:
-    raise NotAvailable("[jax] this build of monge has no CUDA backend: move arrays to the CPU")
+def _elsewhere(context: Any, *_: Any, **__: Any) -> Any:
+    where = ", ".join(context.module_context.platforms)
+    raise NotAvailable(
+        f"[jax] arrays are on {where}, and this build of monge runs on {' and '.join(_PLATFORMS)}: move them"
+    )
 
 
 _targets = _core.xla_targets()
@@ -235,6 +239,6 @@ for _name, _platform, _target in _targets:
     jax.ffi.register_ffi_target(_name, _target, platform=_platform)
 for _primitive in (transport, derivative):
     _primitive.def_impl(partial(_run, _primitive))
-    _rule = _lowering(_primitive.name)
-    mlir.register_lowering(_primitive, _rule, platform="cpu")
-    mlir.register_lowering(_primitive, _rule if has_cuda() else _no_cuda, platform="cuda")
+    mlir.register_lowering(_primitive, _elsewhere)
+    for _platform in _PLATFORMS:
+        mlir.register_lowering(_primitive, _lowering(_primitive.name), platform=_platform)

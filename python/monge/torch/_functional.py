@@ -16,20 +16,16 @@ from . import _inputs
 from ._ops import product_along, transport
 from ._text import encode
 
-_UNLABELLED = (None, None, None)
-
 
 def taped(*tensors: Any) -> bool:
     """Whether torch records what is done with them."""
     return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
-def solve(clouds: Clouds, options: str, labels: Any = None) -> Any:
+def solve(clouds: Clouds, options: str) -> Any:
     """What the operator returns for the clouds."""
     needed = taped(clouds.x, clouds.y, clouds.a, clouds.b)
-    return transport(
-        clouds.x, clouds.y, clouds.a, clouds.b, *(labels or _UNLABELLED), options, needed
-    )
+    return transport(clouds.x, clouds.y, clouds.a, clouds.b, options, needed)
 
 
 @documented
@@ -238,5 +234,5 @@ def hvp(
         along.append(part)
     with torch.no_grad():
         _, f, g, *_ = solve(clouds, options)
-        found = product_along(*clouds[:4], *_UNLABELLED, f, g, *along, options, "xyab")
+        found = product_along(*clouds[:4], f, g, *along, options, "xyab")
     return Product(*(clouds.points(part) for part in found))

@@ -13,6 +13,7 @@ from .._keywords import integer, number
 from .._marginals import KL, Balanced, Marginal
 from . import _inputs
 from ._functional import solve
+from ._labels import with_labels
 from ._text import encode
 
 _BACKENDS = ("symmetric", "alternating", "multiscale", "auto", "triton")
@@ -136,6 +137,7 @@ class SamplesLoss(torch.nn.Module):
             )
         _positive(scaling=scaling, diameter=diameter, num_stages=num_stages)
         _not_negative(
+            lambda_x=lambda_x,
             hvp_tau2=hvp_tau2,
             hvp_cg_atol=hvp_cg_atol,
             hvp_cg_stabilise_every=hvp_cg_stabilise_every,
@@ -176,17 +178,24 @@ class SamplesLoss(torch.nn.Module):
             return self.eps_list[-1]
         return self.blur**2 if self.eps is None else self.eps
 
+    @property
+    def cost_scale(self) -> float:
+        """What the cost multiplies ``|x - y|^2`` with."""
+        return 0.5 if self.half_cost else 1.0
+
     def _options(self, dtype: Any, debias: bool, labelled: bool) -> str:
         sides: list[Marginal] = [
             Balanced() if reach is None else KL(reach**2) for reach in (self.reach_x, self.reach_y)
         ]
+        cost = "half_sqeuclidean" if self.half_cost else "sqeuclidean"
+        if labelled:
+            cost = "dot"
         threshold = self.threshold
         if threshold is None:
             threshold = 1e-5 if dtype == torch.float32 else 1e-6
-        scale = 0.5 if self.half_cost else 1.0
         return encode(
             debias=debias or None,
-            cost="half_sqeuclidean" if self.half_cost and not labelled else "sqeuclidean",
+            cost=cost,
             epsilon=self.epsilon,
             marginals=(sides[0], sides[1]),
             tolerance=threshold,
@@ -195,8 +204,6 @@ class SamplesLoss(torch.nn.Module):
             annealing="automatic" if self.use_epsilon_scaling else "off",
             precision="fast" if self.allow_tf32 else "automatic",
             geometry="tree" if self.backend == "multiscale" else "automatic",
-            lambda_x=scale * self.lambda_x if labelled else None,
-            lambda_y=scale * self.lambda_y if labelled else None,
             hvp_tolerance=self.hvp_cg_rtol,
             hvp_max_iterations=self.hvp_max_cg_iter,
         )
@@ -209,17 +216,17 @@ class SamplesLoss(torch.nn.Module):
         if self.normalize:
             clouds = clouds._replace(a=_normalized(clouds.a), b=_normalized(clouds.b))
         labels = self._labels(label_x, label_y)
-        if self.potentials:
-            _, f, g, *_ = solve(
-                clouds, self._options(clouds.x.dtype, False, labels is not None), labels
-            )
-            f, g = clouds.points(f[:, 0]), clouds.points(g[:, 0])
-            return _shaped(f, a), _shaped(g, b)
-        if labels is None:
-            return clouds.points(
-                solve(clouds, self._options(clouds.x.dtype, self.debias, False))[0]
-            )
-        return clouds.points(self._labelled(clouds, labels))
+        if labels is not None and self.debias and not self.potentials:
+            return clouds.points(self._labelled_divergence(clouds, *labels))
+        options = self._options(
+            clouds.x.dtype, self.debias and not self.potentials, labels is not None
+        )
+        value, f, g, *_ = solve(
+            clouds if labels is None else self._longer(clouds, *labels), options
+        )
+        if not self.potentials:
+            return clouds.points(value)
+        return _shaped(clouds.points(f[:, 0]), a), _shaped(clouds.points(g[:, 0]), b)
 
     def _labels(self, label_x: Any, label_y: Any) -> Any:
         given = (self.label_cost_matrix, label_x, label_y)
@@ -230,20 +237,25 @@ class SamplesLoss(torch.nn.Module):
                 "[torch] label costs want label_cost_matrix, and label_x and label_y in the call",
                 "label_x",
             )
-        return label_x, label_y, self.label_cost_matrix
+        return label_x, label_y
 
-    def _labelled(self, clouds: Clouds, labels: Any) -> Any:
-        """The divergence of labelled points by its definition, each self term with its labels on both sides."""
-        options = self._options(clouds.x.dtype, False, True)
-        value = solve(clouds, options, labels)[0]
-        if not self.debias:
-            return value
-        label_x, label_y, table = labels
+    def _longer(self, clouds: Clouds, label_x: Any, label_y: Any) -> Clouds:
+        scales = self.cost_scale * self.lambda_x, self.cost_scale * self.lambda_y
+        return with_labels(clouds, label_x, label_y, self.label_cost_matrix, *scales)
+
+    def _labelled_divergence(self, clouds: Clouds, label_x: Any, label_y: Any) -> Any:
+        """By its definition, each self term with its labels on both sides."""
         x, y, a, b, _ = clouds
-        source = clouds._replace(y=x, b=a)
-        target = clouds._replace(x=y, a=b)
-        value = value - solve(source, options, (label_x, label_x, table))[0] / 2
-        value = value - solve(target, options, (label_y, label_y, table))[0] / 2
+        options = self._options(x.dtype, False, True)
+        terms = (
+            (1.0, clouds, label_x, label_y),
+            (-0.5, clouds._replace(y=x, b=a), label_x, label_x),
+            (-0.5, clouds._replace(x=y, a=b), label_y, label_y),
+        )
+        value = sum(
+            factor * solve(self._longer(pair, *labels), options)[0]
+            for factor, pair, *labels in terms
+        )
         masses = [1.0 if w is None else w.sum(-1) for w in (a, b)]
         return value + self.epsilon / 2 * (masses[0] - masses[1]) ** 2
 

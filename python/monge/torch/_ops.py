@@ -13,8 +13,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from .. import Labels, Solution, solve_sample, solve_sample_batch
-from .._errors import NotAvailable
+from .. import Solution, solve_sample, solve_sample_batch
 from . import _second
 from ._batch import divergences
 from ._text import decode, of_solves
@@ -30,9 +29,6 @@ def transport(
     y: Tensor,
     a: Weights,
     b: Weights,
-    label_x: Weights,
-    label_y: Weights,
-    table: Weights,
     options: str,
     gradients: bool,
 ) -> Parts:
@@ -45,14 +41,7 @@ def transport(
         found = divergences(x, y, a, b, options, gradients)
         return found[0], found[1], found[2], found[3], found[4], found[5], found[6]
     solutions: Sequence[Solution]
-    if table is not None:
-        assert label_x is not None and label_y is not None
-        scale = {name: keywords.pop(name) for name in ("lambda_x", "lambda_y")}
-        labels = Labels(label_x.cpu(), label_y.cpu(), table.cpu(), **scale)
-        solutions = [
-            solve_sample(*entry, labels=labels, **keywords) for entry in _entries(x, y, a, b)
-        ]
-    elif len(x) == 1:
+    if len(x) == 1:
         solutions = [solve_sample(*entry, **keywords) for entry in _entries(x, y, a, b)]
     else:
         solutions = list(solve_sample_batch(x, y, a, b, **keywords))
@@ -90,9 +79,6 @@ def _(
     y: Tensor,
     a: Weights,
     b: Weights,
-    label_x: Weights,
-    label_y: Weights,
-    table: Weights,
     options: str,
     gradients: bool,
 ) -> Parts:
@@ -127,9 +113,9 @@ def _backward(
     ctx: Any, value: Any, f: Any, g: Any, dx: Any, dy: Any, da: Any, db: Any
 ) -> tuple[Any, ...]:
     saved = ctx.saved_tensors  # refuses what was written to since
-    point, slopes = saved[:9], saved[9:]
+    point, slopes = saved[:6], saved[6:]
     needed = [i for i in range(4) if ctx.needs_input_grad[i]]
-    out: list[Any] = [None] * 9
+    out: list[Any] = [None] * 6
     if value is not None:
         for i in needed:
             out[i] = value.reshape(-1, *[1] * (slopes[i].ndim - 1)) * slopes[i]
@@ -151,9 +137,6 @@ def product_along(
     y: Tensor,
     a: Weights,
     b: Weights,
-    label_x: Weights,
-    label_y: Weights,
-    table: Weights,
     f: Tensor,
     g: Tensor,
     dx: Weights,
@@ -164,7 +147,6 @@ def product_along(
     wrt: str,
 ) -> Slopes:
     """The gradient's derivative along (dx, dy, da, db), in the inputs that `wrt` names by letters."""
-    _second.unlabelled(table)
     entries = _entries(x, y, a, b, f, g, dx, dy, da, db)
     return _joined(
         [_second.product(entry[:6], entry[6:], options, wrt) for entry in entries], x, y, wrt
@@ -177,9 +159,6 @@ def pulled_back(
     y: Tensor,
     a: Weights,
     b: Weights,
-    label_x: Weights,
-    label_y: Weights,
-    table: Weights,
     f: Tensor,
     g: Tensor,
     of_f: Weights,
@@ -188,7 +167,6 @@ def pulled_back(
     wrt: str,
 ) -> Slopes:
     """The derivative of <of_f, f> + <of_g, g>, f and g the potentials, in the inputs that `wrt` names."""
-    _second.unlabelled(table)
     entries = _entries(x, y, a, b, f, g, of_f, of_g)
     return _joined(
         [_second.pullback(entry[:6], entry[6:], options, wrt) for entry in entries], x, y, wrt
@@ -223,8 +201,6 @@ def _vmapped(operator: Any, tensors: int) -> None:
     """torch.vmap over an operator: its own axis, which counts entries, takes the mapped one in."""
 
     def rule(info: Any, dims: tuple[Any, ...], *given: Any) -> tuple[Any, Any]:
-        if any(given[i] is not None for i in _LABELS):
-            raise NotAvailable("[torch] torch.vmap with label costs is not provided")
         size = info.batch_size
 
         def merged(tensor: Any, dim: Any) -> Any:
@@ -241,7 +217,6 @@ def _vmapped(operator: Any, tensors: int) -> None:
     operator.register_vmap(rule)
 
 
-_LABELS = (4, 5, 6)  # places among the inputs of every operator
-_vmapped(transport, 7)
-_vmapped(product_along, 13)
-_vmapped(pulled_back, 11)
+_vmapped(transport, 4)
+_vmapped(product_along, 10)
+_vmapped(pulled_back, 8)

@@ -11,16 +11,11 @@ from .._arrays import framework_of, points, vector
 from .._derivatives import DivergenceLinearization, Linearization
 from .._device import current_stream, device_of
 from .._divergence import linearize_divergence
-from .._errors import ConvergenceWarning, NotAvailable
+from .._errors import ConvergenceWarning
 from .._keywords import Ground, mass_tolerance, thread_count
 from .._marginals import Marginal, to_spec
 from .._terms import Terms
 from ._text import of_products, of_solves
-
-
-def unlabelled(table: Any) -> None:
-    if table is not None:
-        raise NotAvailable("[torch] second derivatives with label costs are not provided")
 
 
 def plan_of(

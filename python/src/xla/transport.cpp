@@ -82,7 +82,18 @@ struct Clouds {
   VectorView<const S> b(std::int64_t entry) const { return weights('b', b_, entry); }
 
   std::size_t size() const { return static_cast<std::size_t>(x.entries); }
-  ProblemArgs<S> problem(std::size_t i, const DivergenceOptions& options, void* stream) const {
+  Problem<S> problem(std::size_t i, const DivergenceOptions& options, void* stream) const {
+    const auto [geometry, on_a, on_b, side_a, side_b, more] = arguments(i, options, stream);
+    return {geometry, on_a, on_b, side_a, side_b, more};
+  }
+  std::vector<Problem<S>> problems(const DivergenceOptions& options, Exec& exec) const {
+    std::vector<ProblemArgs<S>> all;
+    for (std::size_t i = 0; i < size(); ++i) all.push_back(arguments(i, options, exec.stream));
+    return monge::problems<S>(all, exec);
+  }
+
+ private:
+  ProblemArgs<S> arguments(std::size_t i, const DivergenceOptions& options, void* stream) const {
     const auto entry = static_cast<std::int64_t>(i);
     return {PointCloud<S>{x.points(entry), y.points(entry), options.cost},
             a(entry),
@@ -91,8 +102,6 @@ struct Clouds {
             options.marginal_b,
             {std::nullopt, options.mass_tolerance, stream}};
   }
-
- private:
   VectorView<const S> weights(char name, const Given<S>& given, std::int64_t entry) const {
     return uniform_.find(name) == std::string::npos ? given.weights(entry) : VectorView<const S>{};
   }
@@ -105,13 +114,18 @@ void between(const Call& call, const DivergenceOptions& options) {
   Exec exec = call.exec();
   const Clouds<S> clouds(call);
   const Results<T> results(call);
-  std::vector<ProblemArgs<S>> args;
-  for (std::size_t i = 0; i < clouds.size(); ++i)
-    args.push_back(clouds.problem(i, options, call.stream));
-  const std::vector<Problem<S>> posed = problems<S>(args, exec);
-  std::vector<BatchEntry<S>> entries;
-  for (const Problem<S>& problem : posed) entries.push_back({&problem, options});
-  const std::vector<SinkhornResult<S>> solved = sinkhorn<S>(entries, exec);
+  // One entry is a call of its own: its errors name no entry.
+  std::vector<Problem<S>> posed;
+  std::vector<SinkhornResult<S>> solved;
+  if (clouds.size() == 1) {
+    posed.push_back(clouds.problem(0, options, call.stream));
+    solved.push_back(sinkhorn(posed.front(), options, exec));
+  } else {
+    posed = clouds.problems(options, exec);
+    std::vector<BatchEntry<S>> entries;
+    for (const Problem<S>& problem : posed) entries.push_back({&problem, options});
+    solved = sinkhorn<S>(entries, exec);
+  }
 
   std::vector<double> values;
   Unmet unmet;
@@ -128,8 +142,7 @@ void between(const Call& call, const DivergenceOptions& options) {
     if constexpr (std::is_same_v<S, float>) {
       if (goes_on(options, solved[i].report)) {
         if (!wide) wide.emplace(call);
-        const auto [geometry, a, b, on_a, on_b, more] = wide->problem(i, options, call.stream);
-        const Problem<double> problem(geometry, a, b, on_a, on_b, more);
+        const Problem<double> problem = wide->problem(i, options, call.stream);
         put(problem, sinkhorn(problem, options, exec, solved[i]));
         continue;
       }
@@ -150,9 +163,14 @@ void debiased(const Call& call, DivergenceOptions options) {
   for (std::int64_t i = 0; i < clouds.x.entries; ++i)
     entries.push_back(
         {{clouds.x.points(i), clouds.a(i)}, {clouds.y.points(i), clouds.b(i)}, options});
+  std::vector<Divergence<S>> solved;
+  if (const auto& [source, target, own] = entries.front(); entries.size() == 1)
+    solved.push_back(divergence(source, target, own, exec));
+  else
+    solved = divergence<S>(entries, exec);
   std::vector<double> values;
   Unmet unmet;
-  for (const Divergence<S>& one : divergence<S>(entries, exec)) {
+  for (const Divergence<S>& one : solved) {
     const auto entry = static_cast<std::int64_t>(values.size());
     for (const auto* term : {&one.ab, &one.aa, &one.bb}) unmet.look(values.size(), term->report);
     values.push_back(one.value);
