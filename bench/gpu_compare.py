@@ -239,6 +239,7 @@ def cell(row: Row) -> str:
         ("status", "{}"),
         ("reported", "L1 {:.1e} as reported"),
         ("l1", "L1 {:.1e} in float64"),
+        ("relative", "error {:.1e} against float64"),
         ("rms", "rms {:.1e}"),
         ("max", "max {:.1e}"),
         ("levels_max", "at most {:.0f} of 255 levels from the CPU's pictures"),
@@ -336,6 +337,49 @@ def flash_gradients(bench: Bench) -> None:
 
         name = f"FlashSinkhorn {'TF32' if tf32 else 'strict'} (in x)"
         bench.row(case, name, theirs, needs=20)
+
+
+HVP_SHAPES = ((10_000, 3, 0.3), (10_000, 64, 10.0), (50_000, 64, 10.0))
+
+
+def hessian_products(bench: Bench, solver: str, needs: float, **how: Any) -> None:
+    """H A for a random A in x, at potentials of L1 1e-6, to a relative residual of 1e-6; everything that follows
+    the solve is in the time. FlashSinkhorn without its ridge and its absolute tolerance, which would end it early."""
+    import monge
+
+    for n, d, epsilon in HVP_SHAPES:
+
+        def measure(n: int = n, d: int = d, epsilon: float = epsilon) -> Row:
+            x, y, a, b = normal_points(n, d)
+            solved = monge.solve_sample(x, y, a, b, epsilon=epsilon, tolerance=1e-6)
+            direction = torch.randn_like(x)
+            exact = monge.solve_sample(
+                *(v.double() for v in (x, y, a, b)), epsilon=epsilon, start=solved, tolerance=1e-9
+            )
+            want = exact.linearize().hvp(direction.double(), wrt=["x"]).dx
+            if solver == "monge":
+                product = lambda: solved.linearize().hvp(direction, wrt=["x"], tolerance=1e-6)  # noqa: E731
+                got, report = (found := product()).dx, found.report
+                row = {"iterations": report.iterations, "passes": report.passes}
+            else:
+                try:
+                    from flash_sinkhorn import hvp_x_sqeuclid_from_potentials
+                except ImportError as error:
+                    raise Missing(f"not here: {error}") from error
+                hats = [
+                    v.float() + epsilon * w.log()
+                    for v, w in zip(solved.potentials, (a, b), strict=True)
+                ]
+                product = lambda: hvp_x_sqeuclid_from_potentials(  # noqa: E731
+                    x, y, *hats, direction, eps=epsilon, tau2=0.0, cg_rtol=1e-6, cg_atol=0.0, **how
+                )
+                got, info = product()
+                row = {"iterations": info.cg_iters}
+            error = (got.double() - want).norm() / want.norm()
+            return timed(product) | row | {"relative": float(error)}
+
+        case = f"Hessian product, n = {n}, d = {d}, eps = {epsilon:g}, linearised each time"
+        bench.row(case, solver, measure, needs)
 
 
 def small_epsilon(bench: Bench) -> None:
@@ -580,6 +624,7 @@ def main() -> None:
     for mode in MODES:
         errors(bench, f"monge {mode}", lambda p, e, m=mode: monge_fixed(p, e, **monge_mode(m)).potential_a, 3)  # fmt: skip
     gradients(bench)
+    hessian_products(bench, "monge", 5)
     small_epsilon(bench)
     tiny_epsilon(bench)
     photographs(bench)
@@ -592,6 +637,9 @@ def main() -> None:
         name = "FlashSinkhorn " + ("TF32" if tf32 else "strict")
         errors(bench, name, lambda p, e, t=tf32: flash_potentials(p, e, HALF_STEPS // 2, t)[0], 20)
     flash_gradients(bench)
+    for tf32 in (True, False):
+        name = "FlashSinkhorn " + ("TF32" if tf32 else "strict")
+        hessian_products(bench, name, 30, allow_tf32=tf32)
     ours = [row for row in bench.rows if row["solver"].startswith("monge accurate")]
     failed = [row for row in ours if "note" in row]
     print(f"{len(bench.rows)} rows, {len(failed)} of monge without a figure")

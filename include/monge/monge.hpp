@@ -8,6 +8,7 @@
 #include "monge/ot/divergence_derivatives.hpp"
 #include "monge/ot/labels.hpp"
 #include "monge/ot/reference.hpp"
+#include "monge/ot/second_order.hpp"
 #include "monge/ot/semi_dual.hpp"
 #include "monge/ot/sparsify.hpp"
 #include "monge/store/solution.hpp"

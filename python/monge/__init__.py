@@ -11,7 +11,7 @@ import logging
 
 from ._batch import Solutions, solve_batch, solve_sample_batch
 from ._core import DerivativeReport, SinkhornCheck, SinkhornPhase, SinkhornReport, version
-from ._derivatives import DivergenceLinearization, Hvp, Jvp, Linearization, Vjp
+from ._derivatives import DivergenceLinearization, Hvp, InverseHvp, Jvp, Linearization, Vjp
 from ._divergence import Divergence, DivergenceGradient, divergence
 from ._divergence_batch import Divergences, divergence_batch
 from ._errors import (
@@ -55,6 +55,7 @@ __all__ = [
     "Hvp",
     "Images",
     "InvalidArgument",
+    "InverseHvp",
     "IoError",
     "Jvp",
     "Labels",

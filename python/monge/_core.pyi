@@ -568,6 +568,42 @@ class CompositionF64:
 class SolveOptions:
     def __init__(self, tolerance: float, max_iterations: int, strict: bool) -> None: ...
 
+class InverseOptions:
+    def __init__(self, tolerance: float, max_iterations: int, radius: float, inner: SolveOptions) -> None: ...
+
+class InverseReport:
+    """How far conjugate gradients on a Hessian went."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether the residual met the tolerance."""
+
+    @property
+    def iterations(self) -> int:
+        """Hessian products."""
+
+    @property
+    def passes(self) -> int:
+        """Sweeps over all pairs, of all products."""
+
+    @property
+    def residual(self) -> float:
+        """Relative."""
+
+    @property
+    def condition(self) -> float:
+        """
+        Ratio of the extreme Ritz values: the condition number that the right-hand side saw.
+        """
+
+    @property
+    def negative_curvature(self) -> bool:
+        """Whether it ended on a direction of curvature <= 0."""
+
+    @property
+    def boundary(self) -> bool:
+        """Whether it ended on the radius."""
+
 class DerivativeReport:
     """How far a derivative's linear solve went."""
 
@@ -599,6 +635,12 @@ class DerivativeReport:
     def gap(self) -> float:
         """
         Least eigenvalue of the scaled Schur complement; 0: not estimated, as with several directions.
+        """
+
+    @property
+    def deflated(self) -> int:
+        """
+        Smooth functions that were solved for directly: two-level conjugate gradients.
         """
 
     @property
@@ -636,11 +678,13 @@ class LinearizationF32:
     @property
     def tv_margin(self) -> float: ...
 
-    def hvp(self, count: int, dx: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, DerivativeReport]: ...
+    def hvp(self, count: int, dx: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, list[float], list[float], list[float], DerivativeReport]: ...
 
     def jvp(self, count: int, dx: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, list[float], DerivativeReport]: ...
 
     def vjp(self, count: int, f: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, g: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, source: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, target: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, map: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, transport_cost: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, list[float], list[float], list[float], DerivativeReport]: ...
+
+    def inverse_hvp(self, side: Side, right: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, options: InverseOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, InverseReport]: ...
 
     def hessian(self, side: Side, limit: int, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None, None, None))], int]: ...
 
@@ -663,11 +707,13 @@ class LinearizationF64:
     @property
     def tv_margin(self) -> float: ...
 
-    def hvp(self, count: int, dx: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, DerivativeReport]: ...
+    def hvp(self, count: int, dx: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, list[float], list[float], list[float], DerivativeReport]: ...
 
     def jvp(self, count: int, dx: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, list[float], DerivativeReport]: ...
 
     def vjp(self, count: int, f: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, g: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, source: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, target: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, map: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, transport_cost: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, list[float], list[float], list[float], DerivativeReport]: ...
+
+    def inverse_hvp(self, side: Side, right: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, options: InverseOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, InverseReport]: ...
 
     def hessian(self, side: Side, limit: int, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None, None, None))], int]: ...
 
@@ -770,7 +816,7 @@ class DivergenceLinearizationF32:
     @property
     def device(self) -> str: ...
 
-    def hvp(self, count: int, dx: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, DerivativeReport]: ...
+    def hvp(self, count: int, dx: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float32], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float32], dict(shape=(None, None))] | None, list[float], list[float], list[float], DerivativeReport]: ...
 
 @overload
 def linearize_divergence(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)], a: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, y: Annotated[NDArray[numpy.float32], dict(shape=(None, None), writable=False)], b: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, options: DivergenceOptions, f_ab: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], g_ab: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], f_aa: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], g_aa: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], f_bb: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], g_bb: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', writable=False)], call: Call) -> DivergenceLinearizationF32: ...
@@ -788,7 +834,7 @@ class DivergenceLinearizationF64:
     @property
     def device(self) -> str: ...
 
-    def hvp(self, count: int, dx: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, DerivativeReport]: ...
+    def hvp(self, count: int, dx: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, dy: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), order='C', writable=False)] | None, da: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, db: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', writable=False)] | None, depsilon: Sequence[float], drho_a: Sequence[float], drho_b: Sequence[float], wrt: Sequence[str], options: SolveOptions, call: Call) -> tuple[Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, Annotated[NDArray[numpy.float64], dict(shape=(None, None))] | None, list[float], list[float], list[float], DerivativeReport]: ...
 
 class LabelledCloudsF32:
     def problem(self, a: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, b: Annotated[NDArray[numpy.float32], dict(shape=(None,), writable=False)] | None, marginal_a: tuple[str, float], marginal_b: tuple[str, float], total_mass: float | None, mass_tolerance: float, stream: int, bounds: tuple[Annotated[NDArray[numpy.int64], dict(shape=(None,), writable=False)], Annotated[NDArray[numpy.int64], dict(shape=(None,), writable=False)], Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)]] | None = None) -> ProblemF32: ...

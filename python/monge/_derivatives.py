@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -26,7 +27,17 @@ class Hvp(NamedTuple):
     db: Any  #: (m,)
     df: Any  #: (n,) of the potentials, in their gauge
     dg: Any  #: (m,)
+    depsilon: Any  #: a float, or one for each direction
+    drho_a: Any
+    drho_b: Any
     report: _core.DerivativeReport
+
+
+class InverseHvp(NamedTuple):
+    """A solution of a system with the Hessian."""
+
+    z: Any  #: (n, d)
+    report: _core.InverseReport
 
 
 class Jvp(NamedTuple):
@@ -99,7 +110,7 @@ class _Products:
             db: (m,).
             depsilon: of epsilon.
             drho_a, drho_b: of rho or lambda of a soft side.
-            wrt: what to return: some of 'x', 'y', 'a', 'b'.
+            wrt: what to return: some of 'x', 'y', 'a', 'b', 'epsilon', 'rho'.
             tolerance: of the linear solve, purely relative. In float32 about 5e-7 is reached.
             max_iterations: of the linear solve.
             strict: a ValueError where the solve does not converge, or where the solution is less exact
@@ -107,7 +118,7 @@ class _Products:
         """
         directions = _Directions(self._dtype, dx=(dx, 3), dy=(dy, 3), da=(da, 2), db=(db, 2))
         numbers = directions.numbers(depsilon=depsilon, drho_a=drho_a, drho_b=drho_b)
-        *parts, report = self._core.hvp(
+        *parts, depsilon, drho_a, drho_b, report = self._core.hvp(
             directions.count,
             *directions.arrays,
             *numbers,
@@ -116,7 +127,8 @@ class _Products:
             self._call(),
         )
         arrays = (self._answer(part, directions) for part in parts)
-        return Hvp._make([*arrays, report])
+        strengths = (directions.number(part) for part in (depsilon, drho_a, drho_b))
+        return Hvp._make([*arrays, *strengths, report])
 
     def _answer(self, part: Any, directions: _Directions) -> Any:
         if part is None:
@@ -207,19 +219,57 @@ class Linearization(_Products):
         numbers = (given.number(part) for part in (depsilon, drho_a, drho_b))
         return Vjp._make([*arrays, *numbers, report])
 
+    def inverse_hvp(
+        self,
+        right: Any,
+        of: str = "x",
+        *,
+        tolerance: float = 1e-6,
+        max_iterations: int = 100,
+        radius: float = math.inf,
+        inner_tolerance: float = 1e-8,
+        inner_iterations: int = 2000,
+    ) -> InverseHvp:
+        """z with ``H z = right``, H the Hessian of the value in the points of one side, 'x' or 'y', by
+        conjugate gradients on Hessian products.
+
+        H need not be positive: where conjugate gradients meet a direction of curvature <= 0 they end
+        with the iterate before it (``right`` itself at the first), so that -z descends for a gradient.
+        With a ``radius`` z stays within it (Steihaug), and such a direction leads to its boundary.
+
+        Args:
+            right: (n, d), for a Newton direction the gradient.
+            of: 'x' or 'y'.
+            tolerance: of the residual over the right-hand side.
+            max_iterations: products.
+            radius: of the Euclidean norm of z.
+            inner_tolerance, inner_iterations: of the linear solve in each product.
+        """
+        side = _side(of)
+        arrays = _Directions(self._dtype, right=(right, 3)).arrays
+        if arrays[0].shape[0] != 1:
+            raise InvalidArgument("[inverse_hvp] right holds several, wanted one", "right")
+        inner = _core.SolveOptions(inner_tolerance, inner_iterations, False)
+        options = _core.InverseOptions(tolerance, max_iterations, radius, inner)
+        z, report = self._core.inverse_hvp(side, arrays[0], options, self._call())
+        return InverseHvp(self._to(z)[0], report)
+
     def hessian(self, of: str = "x", *, limit: int = _core.DENSE_LIMIT) -> Any:
         """The dense Hessian of the value in the points of one side, (n, d, n, d): 'x' or 'y'. A
         ValueError above ``limit`` entries, before anything is allocated: then take ``hvp``."""
-        if of not in ("x", "y"):
-            raise InvalidArgument(f"[derivatives] of is {of!r}, wanted 'x' or 'y'", "of")
-        side = _core.Side.source if of == "x" else _core.Side.target
-        value, _ = self._core.hessian(side, limit, self._call())
+        value, _ = self._core.hessian(_side(of), limit, self._call())
         return self._to(value)
 
 
 class DivergenceLinearization(_Products):
     """A divergence and its first derivatives: see ``Divergence.linearize``. Of its products ``df`` and
     ``dg`` are those of the plan's potentials."""
+
+
+def _side(of: str) -> _core.Side:
+    if of not in ("x", "y"):
+        raise InvalidArgument(f"[derivatives] of is {of!r}, wanted 'x' or 'y'", "of")
+    return _core.Side.source if of == "x" else _core.Side.target
 
 
 class _Directions:

@@ -1,4 +1,5 @@
 #include "monge/ot/derivatives.hpp"
+#include "monge/ot/second_order.hpp"
 
 #include "bindings.hpp"
 #include "casts.hpp"
@@ -81,6 +82,16 @@ void bind(nb::module_& m, const char* name) {
           "count"_a, "f"_a.none(), "g"_a.none(), "source"_a.none(), "target"_a.none(),
           "map"_a.none(), "transport_cost"_a, "wrt"_a, "options"_a, "call"_a)
       .def(
+          "inverse_hvp",
+          [](const L& l, Side side, const Points<T>& right, const InverseOptions& options,
+             const Call& call) {
+            auto out = run(call, l.device(), [&](Exec& exec) {
+              return inverse_hvp(l, side, view<T>(right), options, exec);
+            });
+            return std::pair(to_points(std::move(out.z), 1, l.dim()), out.report);
+          },
+          "side"_a, "right"_a, "options"_a, "call"_a)
+      .def(
           "hessian",
           [](const L& l, Side side, std::int64_t limit, const Call& call) {
             auto out = run(call, l.device(), [&](Exec& exec) {
@@ -102,6 +113,25 @@ void bind_derivatives(nb::module_& m) {
             new (o) SolveOptions{tolerance, max_iterations, strict};
           },
           "tolerance"_a, "max_iterations"_a, "strict"_a);
+  nb::class_<InverseOptions>(m, "InverseOptions")
+      .def(
+          "__init__",
+          [](InverseOptions* o, double tolerance, int max_iterations, double radius,
+             const SolveOptions& inner) {
+            new (o) InverseOptions{tolerance, max_iterations, radius, inner};
+          },
+          "tolerance"_a, "max_iterations"_a, "radius"_a, "inner"_a);
+  nb::class_<InverseReport>(m, "InverseReport", "How far conjugate gradients on a Hessian went.")
+      .def_ro("converged", &InverseReport::converged, "Whether the residual met the tolerance.")
+      .def_ro("iterations", &InverseReport::iterations, "Hessian products.")
+      .def_ro("passes", &InverseReport::passes, "Sweeps over all pairs, of all products.")
+      .def_ro("residual", &InverseReport::residual, "Relative.")
+      .def_ro(
+          "condition", &InverseReport::condition,
+          "Ratio of the extreme Ritz values: the condition number that the right-hand side saw.")
+      .def_ro("negative_curvature", &InverseReport::negative_curvature,
+              "Whether it ended on a direction of curvature <= 0.")
+      .def_ro("boundary", &InverseReport::boundary, "Whether it ended on the radius.");
   using R = DerivativeReport;
   nb::class_<R>(m, "DerivativeReport", "How far a derivative's linear solve went.")
       .def_ro("converged", &R::converged, "Whether the residual met the tolerance.")
@@ -113,6 +143,8 @@ void bind_derivatives(nb::module_& m) {
       .def_ro("gap", &R::gap,
               "Least eigenvalue of the scaled Schur complement; 0: not estimated, as with several "
               "directions.")
+      .def_ro("deflated", &R::deflated,
+              "Smooth functions that were solved for directly: two-level conjugate gradients.")
       .def_ro("diagonal_ratio", &R::diagonal_ratio,
               "Least of the Schur complement's diagonal over the marginals'.")
       .def_ro("tv_margin", &R::tv_margin,

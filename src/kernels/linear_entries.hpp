@@ -81,8 +81,9 @@ struct LinearReportArgs {
     out.error = penalty.optimality(a, f[i], z, 0).residual;
     out.step = std::fabs(penalty.prox(s, eps) - f[i]);
     out.relaxed = tau[i] < 1;
-    if (penalty.kind == Penalty::Kind::tv) {
-      out.margin = std::fabs(std::fabs(s) - penalty.strength);
+    if (penalty.kind == Penalty::Kind::tv || penalty.kind == Penalty::Kind::capped) {
+      out.margin = penalty.kind == Penalty::Kind::tv ? std::fabs(std::fabs(s) - penalty.strength)
+                                                     : std::fabs(s - penalty.level);
       out.point = i;
     }
     return out;

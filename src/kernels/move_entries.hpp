@@ -52,6 +52,27 @@ struct BoundMoveArgs {
   }
 };
 
+/// out = 1 where a potential is at the level of a total mass.
+struct LevelMoveArgs {
+  const double* tau;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t i) const { out[i] = tau[i] > 0 ? 0 : 1; }
+};
+
+/// out [count, size] += by_r level [size]
+template <class T>
+struct AddLevelArgs {
+  const T* level;
+  const double* by;  // [count]
+  std::int64_t size;
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    out[e] = static_cast<T>(out[e] + by[e / size] * level[e % size]);
+  }
+};
+
 /// out = tau_i (mean + eps f_i c_r - sum / ratio_i) + bound: df where the other side's moves are in
 /// `sum`; c = drho / rho^2.
 template <class T>
@@ -240,6 +261,28 @@ struct WeightedRowsArgs {
   }
 };
 
+/// Of direction r over rows of positive weight: sum_i f_i dr_i, sum_i r_i da_i / a_i, and how the
+/// derivative of the penalty in its strength moves (kl: of KL(r | a), tv: of |r - a|_1).
+template <class T>
+struct StrengthMoveArgs {
+  using Result = Sums<3>;
+  VectorView<const T> weight;
+  const T *f, *moved;                 // moved [count, n]: dr
+  const double *ratio, *tau, *alpha;  // alpha [n, count] da / a, null: 0
+  Penalty penalty;
+  std::int64_t n, count, r;
+
+  MONGE_HOST_DEVICE Result operator()(std::int64_t i) const {
+    const double a = weight[i], p = ratio[i];
+    if (!(a > 0 && p > 0)) return {};
+    const double by = moved[r * n + i], da = alpha ? a * alpha[i * count + r] : 0;
+    double strength = 0;
+    if (penalty.kind == Penalty::Kind::kl) strength = std::log(p) * by + (1 - p) * da;
+    if (penalty.kind == Penalty::Kind::tv && tau[i] == 0) strength = f[i] > 0 ? da - by : by - da;
+    return {{f[i] * by, p * da, strength}};
+  }
+};
+
 /// out = sum of k x over what is there, with x in double and s in T.
 template <class T>
 struct CombinationArgs {
@@ -267,11 +310,13 @@ struct CombinationArgs {
   X(RelativeArgs<T>)                    \
   X(ImageMoveArgs<T>)                   \
   X(MarginalMoveArgs<T>)                \
-  X(CombinationArgs<T>)
-#define MONGE_MOVE_EACH_BODIES(X)     \
-  MONGE_MOVE_EACH_BODIES_OF(X, float) \
-  MONGE_MOVE_EACH_BODIES_OF(X, double)
-#define MONGE_MOVE_SUM_BODIES_OF(X, T) X(WeightedRowsArgs<T>)
+  X(CombinationArgs<T>)                 \
+  X(AddLevelArgs<T>)
+#define MONGE_MOVE_EACH_BODIES(X)      \
+  MONGE_MOVE_EACH_BODIES_OF(X, float)  \
+  MONGE_MOVE_EACH_BODIES_OF(X, double) \
+  X(LevelMoveArgs)
+#define MONGE_MOVE_SUM_BODIES_OF(X, T) X(WeightedRowsArgs<T>) X(StrengthMoveArgs<T>)
 #define MONGE_MOVE_SUM_BODIES(X)     \
   MONGE_MOVE_SUM_BODIES_OF(X, float) \
   MONGE_MOVE_SUM_BODIES_OF(X, double)

@@ -19,18 +19,19 @@ struct TurnArgs {
   }
 };
 
-/// out [rows, 16 columns at a time] = sum_i x_ia y_ib for 4 columns a from `a` and b from `b` on.
+/// sum_i x_ia y_ib for `rows` columns a from `a` and `cols` columns b from `b` on, at most kMost
+/// products in all: value[(a' - a) cols + b' - b].
 struct GramArgs {
-  static constexpr int kSide = 4;
-  using Result = Sums<kSide * kSide>;
+  static constexpr std::int64_t kMost = 16;
+  using Result = Sums<kMost>;
   const double *x, *y;
-  std::int64_t x_cols, y_cols, a, b;
+  std::int64_t x_cols, y_cols, a, b, rows, cols;
 
   MONGE_HOST_DEVICE Result operator()(std::int64_t i) const {
     Result out;
-    for (int s = 0; s < kSide && a + s < x_cols; ++s)
-      for (int t = 0; t < kSide && b + t < y_cols; ++t)
-        out.value[s * kSide + t] = x[i * x_cols + a + s] * y[i * y_cols + b + t];
+    for (std::int64_t s = 0; s < rows; ++s)
+      for (std::int64_t t = 0; t < cols; ++t)
+        out.value[s * cols + t] = x[i * x_cols + a + s] * y[i * y_cols + b + t];
     return out;
   }
 };
@@ -137,6 +138,14 @@ struct ResidualArgs {
   MONGE_HOST_DEVICE void operator()(std::int64_t j) const { r[j] = start[j] - r[j]; }
 };
 
+/// p = r + beta p
+struct TurnDirectionArgs {
+  const double* r;
+  double beta;
+  double* p;
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const { p[e] = r[e] + beta * p[e]; }
+};
+
 /// The largest of numbers >= 0, as a result of sum().
 struct Largest {
   double value = 0;
@@ -211,6 +220,7 @@ struct GaugeShiftArgs {
   MONGE_SCHUR_EACH_BODIES_OF(X, double) \
   X(CombineArgs)                        \
   X(ResidualArgs)                       \
+  X(TurnDirectionArgs)                  \
   X(GaugeShiftArgs)
 #define MONGE_SCHUR_SUM_BODIES_OF(X, T) X(GaugeArgs<T>)
 #define MONGE_SCHUR_SUM_BODIES(X)      \

@@ -39,15 +39,13 @@ void split(const Buffer<T>& points, std::int64_t dim, const Cell& cell, std::vec
 }
 }  // namespace
 
-// A column of ones on each cell, and one for each coordinate about the cell's middle. On the host,
-// once a solve.
+// On the host, once.
 template <class T>
-Coarse<T>::Coarse(MatrixView<const T> points, VectorView<const T> weights, Exec& exec)
-    : size_(points.rows), residual_(size_, exec.device), curvature_(size_, exec.device) {
-  const std::int64_t dim = points.cols;
+CellBasis<T> cell_basis(MatrixView<const T> points, VectorView<const T> weights, Exec& exec) {
+  const std::int64_t dim = points.cols, size = points.rows;
   const auto at = on_host(points, exec), weight = on_host(weights, exec);
   std::vector<Cell> cells(1);
-  for (std::int64_t j = 0; j < size_; ++j)
+  for (std::int64_t j = 0; j < size; ++j)
     if (weight[j] > 0) cells[0].push_back(j);
   while (2 * static_cast<std::int64_t>(cells.size()) * (1 + dim) <= kernels::kCoarseColumns &&
          cells[0].size() > 16) {
@@ -55,8 +53,8 @@ Coarse<T>::Coarse(MatrixView<const T> points, VectorView<const T> weights, Exec&
     for (const Cell& cell : cells) split(at, dim, cell, halves);
     cells = std::move(halves);
   }
-  columns_ = static_cast<int>(static_cast<std::int64_t>(cells.size()) * (1 + dim));
-  Buffer<T> basis(size_ * columns_, T(0));
+  const auto columns = static_cast<int>(static_cast<std::int64_t>(cells.size()) * (1 + dim));
+  Buffer<T> basis(size * columns, T(0));
   for (std::size_t c = 0; c < cells.size(); ++c)
     for (std::int64_t k = -1; k < dim; ++k) {
       const std::int64_t column = static_cast<std::int64_t>(c) * (1 + dim) + 1 + k;
@@ -66,11 +64,21 @@ Coarse<T>::Coarse(MatrixView<const T> points, VectorView<const T> weights, Exec&
       for (const std::int64_t j : cells[c])
         most = std::max(most, k < 0 ? 1 : std::abs(at[j * dim + k] - mean));
       for (const std::int64_t j : cells[c])
-        basis[j * columns_ + column] = k < 0      ? T(1)
-                                       : most > 0 ? static_cast<T>((at[j * dim + k] - mean) / most)
-                                                  : T(0);
+        basis[j * columns + column] = k < 0      ? T(1)
+                                      : most > 0 ? static_cast<T>((at[j * dim + k] - mean) / most)
+                                                 : T(0);
     }
-  basis_ = std::move(basis).to(exec.device, exec.stream);
+  return {std::move(basis).to(exec.device, exec.stream), columns};
+}
+template CellBasis<float> cell_basis(MatrixView<const float>, VectorView<const float>, Exec&);
+template CellBasis<double> cell_basis(MatrixView<const double>, VectorView<const double>, Exec&);
+
+template <class T>
+Coarse<T>::Coarse(MatrixView<const T> points, VectorView<const T> weights, Exec& exec)
+    : size_(points.rows), residual_(size_, exec.device), curvature_(size_, exec.device) {
+  auto cells = cell_basis(points, weights, exec);
+  columns_ = cells.columns;
+  basis_ = std::move(cells.values);
 }
 
 template <class T>

@@ -11,6 +11,16 @@
 #include "ot/small_matrix.hpp"
 
 namespace monge {
+/// On each cell of a kd-tree of the points that have weight a column of ones, and one for each
+/// coordinate about the cell's middle; at most kernels::kCoarseColumns in all.
+template <class T>
+struct CellBasis {
+  Buffer<T> values;  // [size, columns]
+  int columns;
+};
+template <class T>
+CellBasis<T> cell_basis(MatrixView<const T> points, VectorView<const T> weights, Exec& exec);
+
 template <class T>
 class Coarse {
  public:

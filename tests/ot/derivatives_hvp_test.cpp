@@ -357,7 +357,7 @@ TEST(Hvp, RefusesWhatItCannotAnswer) {
   EXPECT_EQ(refusal([&] { c({.da = {v.data(), 1, 6}}); }).argument, "da");  // mass alone
   EXPECT_EQ(refusal([&] { c({.drho_a = {1}}); }).argument, "drho_a");
   EXPECT_EQ(refusal([&] { c({.count = 0}); }).argument, "count");
-  EXPECT_THROW(c({.dx = {v.data(), 6, 2}}, Wrt::epsilon), NotAvailable);
+  EXPECT_THROW(c({.dx = {v.data(), 6, 2}}, Wrt::cost), NotAvailable);
   SolveOptions strict{.tolerance = 1e-8, .max_iterations = 1, .strict = true};
   const auto said = refusal([&] {
     hvp(c.at, {.dx = {v.data(), 6, 2}}, Wrt::source, strict, c.exec);

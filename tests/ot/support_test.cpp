@@ -169,25 +169,25 @@ TEST(Restricted, AgreesWithAllPairsWhereItWasMade) {
 struct Case {
   const char* name;
   double eps;
-  std::uint64_t seed;
 };
 
 // A2: what one solve on the support brings.
 TEST(SupportSlow, AVisitTakesTheResidualDownAHundredfold) {
-  for (const auto& [name, eps, seed] : {Case{"cube3d", 1e-3, 1}, Case{"clusters3d", 4e-4, 2},
-                                        Case{"gauss16d", 1e-3, 3}, Case{"gauss64d", 1e-3, 4}}) {
-    SCOPED_TRACE(name);
-    testing::on_every_device([&, name = name, eps = eps, seed = seed] {
-      Begun<double> begun(testing::small_epsilon<double>(name, 512, seed), Balanced{}, Balanced{},
-                          eps);
-      begun.run(eps, 1e-4);  // where the residual is a small one
-      ASSERT_TRUE(begun.outcome.ended) << begun.outcome.why;
-      const auto errors = begun.run(eps, 1e-14, 2);
-      ASSERT_EQ(errors.size(), 2U) << begun.outcome.why;
-      EXPECT_LE(begun.outcome.lost, 0.01);
-      EXPECT_LE(errors[1], std::max(errors[0] / 100, 1e-11)) << errors[0];
-    });
-  }
+  for (const auto& [name, eps] : {Case{"cube3d", 1e-3}, Case{"clusters3d", 1e-4},
+                                  Case{"gauss16d", 1e-3}, Case{"gauss64d", 1e-3}})
+    for (const std::uint64_t seed : {1, 2, 3}) {
+      SCOPED_TRACE(name);
+      testing::on_every_device([&, name = name, eps = eps] {
+        Begun<double> begun(testing::small_epsilon<double>(name, 512, seed), Balanced{}, Balanced{},
+                            std::max(eps, 4e-4));
+        begun.run(eps, 1e-4);  // where the residual is a small one
+        ASSERT_TRUE(begun.outcome.ended) << begun.outcome.why;
+        const auto errors = begun.run(eps, 1e-14, 2);
+        ASSERT_EQ(errors.size(), 2U) << begun.outcome.why;
+        EXPECT_LE(begun.outcome.lost, 0.01);
+        EXPECT_LE(errors[1], std::max(errors[0] / 100, 1e-11)) << errors[0];
+      });
+    }
 }
 
 // A path over four orders of magnitude, in a few full passes: without the path, the boundary of a

@@ -124,11 +124,46 @@ def test_what_is_refused(clouds, solution):
         at.hvp(along["dx"], max_iterations=1, strict=True)
     x, y, a, b = clouds
     half = min(a.sum(), b.sum()) / 2
+    partial = monge.solve_sample(x, y, a, b, epsilon=0.1, total_mass=half).linearize()
+    assert np.isfinite(partial.hvp(along["dx"]).dx).all()
     with pytest.raises(monge.NotAvailable, match="total mass"):
-        monge.solve_sample(x, y, a, b, epsilon=0.1, total_mass=half).linearize()
+        partial.vjp(np.ones(len(a)))
     matrix = monge.solve(np.ones((2, 3)), epsilon=0.1).linearize()
     with pytest.raises(monge.NotAvailable, match="no points"):
         matrix.hvp(np.ones((2, 2)))
+
+
+def test_products_in_epsilon_and_strengths(solution):
+    at = solution.linearize()
+    along = directions(solution)
+    got = at.hvp(along["dx"], wrt=("epsilon", "rho"))
+    assert got.dx is None and got.da is None
+    # The Hessian is symmetric: the gradient in x along epsilon, paired with the direction.
+    back = at.hvp(depsilon=1.0, wrt=("x",)).dx
+    np.testing.assert_allclose(got.depsilon, (back * along["dx"]).sum(), rtol=1e-6)
+    back = at.hvp(drho_b=1.0, wrt=("x",)).dx
+    np.testing.assert_allclose(got.drho_b, (back * along["dx"]).sum(), rtol=1e-6)
+    several = at.hvp(np.stack([along["dx"], 2 * along["dx"]]), wrt=("epsilon",))
+    np.testing.assert_allclose(several.depsilon, [got.depsilon, 2 * got.depsilon], rtol=1e-6)
+    assert several.drho_a is None
+
+
+def test_inverse_hvp_undoes_the_product(clouds):
+    x, y, a, b = clouds
+    at = monge.solve_sample(x, y, a, b, epsilon=5.0, marginals=monge.KL(1.0)).linearize()
+    right = np.random.default_rng(2).standard_normal(x.shape)
+    z, report = at.inverse_hvp(right, tolerance=1e-10)
+    assert report.converged and report.condition >= 1 and not report.negative_curvature
+    np.testing.assert_allclose(at.hvp(z).dx, right, atol=1e-7)
+    step, report = at.inverse_hvp(right, radius=1e-2)
+    assert report.boundary
+    np.testing.assert_allclose(np.linalg.norm(step), 1e-2)
+    with pytest.raises(monge.InvalidArgument, match="radius"):
+        at.inverse_hvp(right, radius=0.0)
+    with pytest.raises(monge.InvalidArgument, match="wanted 'x' or 'y'"):
+        at.inverse_hvp(right, "z")
+    with pytest.raises(monge.InvalidArgument, match="several, wanted one"):
+        at.inverse_hvp(np.stack([right, right]))
 
 
 def test_hessian_is_what_products_are(solution):

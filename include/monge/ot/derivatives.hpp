@@ -37,11 +37,17 @@ struct Gradient {
   Buffer<T> da, db;  ///< [n], [m]; with two Balanced sides defined up to (c, -c)
   double depsilon = 0;            ///< KL(P | a b^T)
   double drho_a = 0, drho_b = 0;  ///< KL(p | a) of a KL side, |p - a|_1 of a TV side, else 0
+  Buffer<T> dcost;                ///< [n, m], of a CostMatrix where asked for: the plan
 };
 
-/// Gradient of Plan::value in points, weights, epsilon and strengths, the total mass being fixed
-/// where there is one; two passes on tensor cores, else five. Finite at zero weights too. A TV side
-/// is differentiable away from potentials that just reach its bounds.
+/// Gradient of Plan::value in what `wrt` names, the total mass being fixed where there is one; of
+/// all together two passes on tensor cores, else five. Finite at zero weights too. A TV side is
+/// differentiable away from potentials that just reach its bounds. Throws NotAvailable for points
+/// of a CostMatrix and for costs of anything else, whose derivative is the plan as an operator;
+/// InvalidArgument for more costs than Plan::dense() makes.
+template <class T>
+Gradient<T> gradient(const Plan<T>& plan, Wrt wrt, Exec& exec);
+/// In all but costs.
 template <class T>
 Gradient<T> gradient(const Plan<T>& plan, Exec& exec);
 
@@ -62,8 +68,8 @@ class Linearization {
   /// L1 distance of the plan's marginals from what optimality asks for, over the mass. Derivatives
   /// are wrong by one to eleven times as much, relative.
   double marginal_error() const;
-  /// How far the nearest potential of a TV side is from where it meets its bound, in units of cost;
-  /// infinite without such a side.
+  /// How far the nearest potential of a TV side is from where it meets its bound, or with a total
+  /// mass from its level, in units of cost; infinite without either.
   double tv_margin() const;
   const Linear<T>& linear() const { return *linear_; }
 
@@ -71,9 +77,9 @@ class Linearization {
   std::shared_ptr<const Linear<T>> linear_;
 };
 
-/// The problem must outlive it. Throws NotAvailable for a total mass, lower bounds and
-/// lattices; InvalidArgument where a potential of a TV side is on its kink, or nearer to it than
-/// ten times its distance from convergence.
+/// The problem must outlive it. Throws NotAvailable for lower bounds and lattices, and later, from
+/// jvp(), vjp() and hessian(), for a total mass; InvalidArgument where a potential of a TV side is
+/// on its kink, or nearer to it than ten times its distance from convergence.
 template <class T>
 Linearization<T> linearize(const Plan<T>& plan, Exec& exec);
 
@@ -85,6 +91,15 @@ struct Tangent {
   MatrixView<const T> da = {}, db = {};  ///< [count, n], [count, m]; 0 at points of weight 0
   /// [count], or empty; of rho or lambda, whatever the side has.
   std::vector<double> depsilon = {}, drho_a = {}, drho_b = {};
+  std::vector<double> dmass = {};  ///< [count], or empty; of the total mass where there is one
+};
+
+/// What conjugate gradients are helped by, beside the exact diagonal of the Schur complement.
+enum class Preconditioner : std::uint8_t {
+  automatic,  ///< two_level where the diagonal alone turns out slow and the points allow it
+  diagonal,   ///< nothing
+  two_level   ///< functions affine on the cells of a tree are solved for directly: for clouds of up
+              ///< to three dimensions whose plan is spread out; made once a linearization
 };
 
 struct SolveOptions {
@@ -95,6 +110,8 @@ struct SolveOptions {
   /// Throws InvalidArgument where the iteration does not converge, or where the marginal error of
   /// the plan promises a larger error than the tolerance.
   bool strict = false;
+  /// Throws NotAvailable for two_level where there are no such functions.
+  Preconditioner preconditioner = Preconditioner::automatic;
 };
 
 struct DerivativeReport {
@@ -105,6 +122,7 @@ struct DerivativeReport {
   double marginal_error = 0;  ///< of the plan
   double error_estimate = 0;  ///< relative, from both
   double gap = 0;             ///< least eigenvalue of the scaled Schur complement; 0: not estimated
+  int deflated = 0;           ///< functions that were solved for directly
   double diagonal_ratio = 1;  ///< least of its diagonal over that of D
   double tv_margin = std::numeric_limits<double>::infinity();
 };
@@ -113,12 +131,15 @@ template <class T>
 struct HvpResult {
   Buffer<T> dx, dy;  ///< [count, n, d], [count, m, d]: the gradients' derivatives along the tangent
   Buffer<T> da, db;  ///< [count, n], [count, m]
+  std::vector<double> depsilon, drho_a, drho_b;  ///< [count], those asked for
+  std::vector<double>
+      dlevel;        ///< [count] with a total mass: of its level, half the derivative in it
   Buffer<T> df, dg;  ///< [count, n], [count, m]: of the potentials, balanced ones in their gauge
   DerivativeReport report;
 };
 
-/// The derivative of `gradient` along a tangent, in the parts that `wrt` names (points and
-/// weights); all directions at once, 2 k + 2 passes for k iterations and points of one side. With
+/// The derivative of `gradient` along a tangent, in the parts that `wrt` names, but for costs; all
+/// directions at once, 2 k + 2 passes for k iterations and points of one side. With
 /// two Balanced sides weights move within their common mass. Throws InvalidArgument for shapes and
 /// devices, NotAvailable for points of a CostMatrix and coincident points of a cost whose second
 /// derivative is infinite there.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
-
-import torch
 
 from . import _inputs
 from ._flash import CG_ARGUMENTS, linearized_at, penalty
@@ -53,54 +50,17 @@ def inverse_hvp_x_sqeuclid_from_potentials(
     sides = penalty(rho_x), penalty(rho_y)
     at = linearized_at(x, y, f_hat, g_hat, eps, cost_scale, sides)
 
-    def hessian(direction: Any) -> Any:
-        found = at.hvp(direction, wrt=["x"], tolerance=inner_rtol, max_iterations=max_inner_iter)
-        return found.dx
-
-    return _conjugate_gradients(hessian, gr.detach(), max_outer_iter, outer_rtol)
-
-
-def _conjugate_gradients(
-    product: Callable[[Any], Any], right: Any, budget: int, tolerance: float
-) -> tuple[Any, InverseHvpInfo]:
-    solution = torch.zeros_like(right)
-    residual, direction = right, right
-    square = first = float(residual.square().sum())
-    steps: list[float] = []
-    ratios: list[float] = []
-    negative = False
-    while len(steps) < budget and square > tolerance**2 * first:
-        image = product(direction)
-        curvature = float((direction * image).sum())
-        if curvature <= 0:
-            negative = True
-            solution = solution if steps else right
-            break
-        steps.append(square / curvature)
-        solution = solution + steps[-1] * direction
-        residual = residual - steps[-1] * image
-        before, square = square, float(residual.square().sum())
-        ratios.append(square / before)
-        direction = residual + ratios[-1] * direction
-    relative = (square / first) ** 0.5 if first > 0 else 0.0
-    converged = not negative and relative <= tolerance
-    return solution, InverseHvpInfo(
-        converged, len(steps), relative, _condition(steps, ratios), negative
+    z, report = at.inverse_hvp(
+        gr.detach(),
+        tolerance=outer_rtol,
+        max_iterations=max_outer_iter,
+        inner_tolerance=inner_rtol,
+        inner_iterations=max_inner_iter,
     )
-
-
-def _condition(steps: list[float], ratios: list[float]) -> float:
-    """Of the tridiagonal matrix that conjugate gradients build, whose eigenvalues are Ritz values."""
-    if not steps:
-        return 1.0
-    diagonal = [1 / step for step in steps]
-    for k in range(1, len(steps)):
-        diagonal[k] += ratios[k - 1] / steps[k - 1]
-    beside = torch.tensor(
-        [ratio**0.5 / step for ratio, step in zip(ratios[:-1], steps[:-1], strict=True)],
-        dtype=torch.float64,
+    return z, InverseHvpInfo(
+        report.converged,
+        report.iterations,
+        report.residual,
+        report.condition,
+        report.negative_curvature,
     )
-    matrix = torch.diag(torch.tensor(diagonal, dtype=torch.float64))
-    matrix += torch.diag(beside, 1) + torch.diag(beside, -1)
-    values = torch.linalg.eigvalsh(matrix)
-    return float(values[-1] / values[0])

@@ -140,20 +140,25 @@ class Spectrum {
 std::vector<double> gram(const Buffer<double>& x, std::int64_t k, const Buffer<double>& y,
                          std::int64_t l, Exec& exec) {
   using Part = kernels::GramArgs;
+  // As square as few columns allow.
+  const std::int64_t most_cols = std::min(l, k < 4 ? Part::kMost / k : 4),
+                     most_rows = std::min(k, Part::kMost / most_cols);
   Matrix out(k * l);
-  for (std::int64_t a = 0; a < k; a += Part::kSide)
-    for (std::int64_t b = 0; b < l; b += Part::kSide) {
-      const auto part = kernels::sum(Part{x.data(), y.data(), k, l, a, b}, x.size() / k, exec);
-      for (std::int64_t s = a; s < std::min(k, a + Part::kSide); ++s)
-        for (std::int64_t t = b; t < std::min(l, b + Part::kSide); ++t)
-          out[s * l + t] = part.value[(s - a) * Part::kSide + t - b];
+  for (std::int64_t a = 0; a < k; a += most_rows)
+    for (std::int64_t b = 0; b < l; b += most_cols) {
+      const std::int64_t rows = std::min(k - a, most_rows), cols = std::min(l - b, most_cols);
+      const auto part =
+          kernels::sum(Part{x.data(), y.data(), k, l, a, b, rows, cols}, x.size() / k, exec);
+      for (std::int64_t s = 0; s < rows; ++s)
+        for (std::int64_t t = 0; t < cols; ++t) out[(a + s) * l + b + t] = part.value[s * cols + t];
     }
   return out;
 }
 
 BlockReport block_cg(const BlockProduct& product, const BlockProjection& project,
-                     const std::vector<double>& size, Buffer<double>& x, Buffer<double>& r,
-                     const BlockOptions& options, Exec& exec) {
+                     const BlockProjection& turn, const std::vector<double>& size,
+                     Buffer<double>& x, Buffer<double>& r, const BlockOptions& options,
+                     Exec& exec) {
   const auto cols = static_cast<std::int64_t>(size.size());
   const std::int64_t n = r.size() / cols;
   Combiner combine(n, cols, exec);
@@ -172,9 +177,22 @@ BlockReport block_cg(const BlockProduct& product, const BlockProjection& project
   };
   Matrix rr = gram(r, cols, r, cols, exec);
   judge(rr);
+  const double first = report.residual;
+  // Whether the residual falls so slowly that more than `patience` iterations are to come.
+  const auto slow = [&] {
+    constexpr int kSeen = 6;
+    if (options.patience == 0 || report.iterations < kSeen) return false;
+    const double fallen = std::log(first / report.residual),
+                 to_fall = std::log(report.residual / options.tolerance);
+    return to_fall * report.iterations > options.patience * fallen;
+  };
   Buffer<double> candidates = r.copy(exec.stream);
   Matrix products = rr;  // of the candidates
-  while (!report.converged && report.iterations < options.max_iterations) {
+  if (turn) {
+    turn(candidates, cols);
+    products = gram(candidates, cols, candidates, cols, exec);
+  }
+  while (!report.converged && report.iterations < options.max_iterations && !slow()) {
     const Basis next = basis(products, cols, open);
     const std::int64_t k = next.rank;
     if (k == 0) break;
@@ -206,6 +224,7 @@ BlockReport block_cg(const BlockProduct& product, const BlockProjection& project
          r.size() * static_cast<std::int64_t>(sizeof(double)), exec.stream);
     combine(p, beta, k, cols, 1, candidates);
     project(candidates, cols);
+    if (turn) turn(candidates, cols);
     products = gram(candidates, cols, candidates, cols, exec);
   }
   report.gap = spectrum.least();

@@ -18,6 +18,7 @@ constexpr double residual_floor() {
 struct BlockOptions {
   double tolerance;  // of each column's residual over its right-hand side
   int max_iterations;
+  int patience = 0;  // ends where more iterations than that seem left; 0: goes on
 };
 struct BlockReport {
   int iterations = 0;
@@ -32,11 +33,12 @@ using BlockProduct =
 /// Takes out of v what A does not see.
 using BlockProjection = std::function<void(Buffer<double>& v, std::int64_t columns)>;
 
-/// x += A^-1 r, where r becomes the residual as it is updated. `size`: norms [columns] on the host
+/// x += A^-1 r, where r becomes the residual as it is updated. `turn`: makes directions conjugate
+/// to what r has nothing of any more; empty: there is nothing. `size`: norms [columns] on the host
 /// that residuals are relative to.
 BlockReport block_cg(const BlockProduct& product, const BlockProjection& project,
-                     const std::vector<double>& size, Buffer<double>& x, Buffer<double>& r,
-                     const BlockOptions& options, Exec& exec);
+                     const BlockProjection& turn, const std::vector<double>& size,
+                     Buffer<double>& x, Buffer<double>& r, const BlockOptions& options, Exec& exec);
 
 /// x^T y of arrays with k and l columns, [k, l] row-major on the host.
 std::vector<double> gram(const Buffer<double>& x, std::int64_t k, const Buffer<double>& y,

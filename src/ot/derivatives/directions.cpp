@@ -101,6 +101,9 @@ Directions<T>::Directions(const Linear<T>& linear, const Tangent<T>& tangent, Ex
   check_device("derivatives", "the linearization", linear.device, exec);
   if (count < 1)
     throw InvalidArgument(fmt::format("[derivatives] count is {}, wanted >= 1", count), "count");
+  if (!linear.fixed_mass && !tangent.dmass.empty())
+    throw InvalidArgument("[derivatives] dmass was given, and the problem has no total mass",
+                          "dmass");
   source =
       directions_of<T>(linear, Side::source,
                        {tangent.dx, tangent.da, tangent.drho_a, "dx", "da", "drho_a"}, count, exec);

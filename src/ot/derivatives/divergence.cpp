@@ -113,6 +113,9 @@ template <class T>
 HvpResult<T> hvp(const DivergenceLinearization<T>& at, const Tangent<T>& along, Wrt wrt,
                  const SolveOptions& options, Exec& exec) {
   const LinearDivergence<T>& linear = at.linear();
+  if (has(wrt, Wrt::epsilon | Wrt::penalty | Wrt::cost))
+    throw NotAvailable(
+        "[derivatives] a divergence's Hessian product is available in points and weights");
   SolveOptions each = options;
   each.strict = false;  // of the whole, below
   auto out = hvp(*linear.ab.at, along, wrt, each, exec);

@@ -18,32 +18,57 @@ Buffer<T> weight_gradient(const Plan<T>& plan, Side side, const Buffer<T>& ratio
 }  // namespace
 
 template <class T>
-Gradient<T> gradient(const Plan<T>& plan, Exec& exec) {
+Gradient<T> gradient(const Plan<T>& plan, Wrt wrt, Exec& exec) {
+  constexpr Wrt kPoints = Wrt::source | Wrt::target, kScalars = Wrt::epsilon | Wrt::penalty;
+  const bool matrix = std::holds_alternative<CostMatrix<T>>(plan.problem().geometry());
+  if (has(wrt, kPoints) && !plan.op().has_points())
+    throw NotAvailable("[gradient] a cost matrix has no points to differentiate in");
+  if (has(wrt, Wrt::cost) && !matrix)
+    throw NotAvailable(
+        "[gradient] costs of points are not the caller's: the derivative in them is the plan, "
+        "which "
+        "is applied as an operator");
   Gradient<T> out;
   Buffer<T> ratio_a, ratio_b, costs;
-  if (plan.op().has_points()) {
-    auto source = point_gradient(plan, Side::source, /*costs=*/true, exec);
-    auto target = point_gradient(plan, Side::target, /*costs=*/false, exec);
-    out.dx = std::move(source.points);
-    out.dy = std::move(target.points);
-    ratio_a = std::move(source.ratio);
-    ratio_b = std::move(target.ratio);
-    costs = std::move(source.cost);
-  } else {
-    ratio_a = marginal_ratio(plan, Side::source, exec);
-    ratio_b = marginal_ratio(plan, Side::target, exec);
-    costs = cost_ratio(plan, Side::source, exec);
-  }
-  out.da = weight_gradient(plan, Side::source, ratio_a, exec);
-  out.db = weight_gradient(plan, Side::target, ratio_b, exec);
+  const auto side = [&](Side of, bool points, bool sums, bool costed, Buffer<T>& gradient,
+                        Buffer<T>& ratio) {
+    if (points) {
+      auto found = point_gradient(plan, of, costed, exec);
+      gradient = std::move(found.points);
+      ratio = std::move(found.ratio);
+      if (costed) costs = std::move(found.cost);
+    } else {
+      if (sums) ratio = marginal_ratio(plan, of, exec);
+      if (costed) costs = cost_ratio(plan, of, exec);
+    }
+  };
+  side(Side::source, has(wrt, Wrt::source), has(wrt, Wrt::source_weights | kScalars),
+       has(wrt, Wrt::epsilon), out.dx, ratio_a);
+  side(Side::target, has(wrt, Wrt::target), has(wrt, Wrt::target_weights | kScalars), false, out.dy,
+       ratio_b);
+  if (has(wrt, Wrt::source_weights)) out.da = weight_gradient(plan, Side::source, ratio_a, exec);
+  if (has(wrt, Wrt::target_weights)) out.db = weight_gradient(plan, Side::target, ratio_b, exec);
+  if (has(wrt, Wrt::cost)) out.dcost = plan.dense(exec);
+  if (!has(wrt, kScalars)) return out;
   const RatioSums a = ratio_sums(plan, Side::source, ratio_a, exec);
   const RatioSums b = ratio_sums(plan, Side::target, ratio_b, exec);
-  out.depsilon = plan_entropy(plan, a, b, costs, exec).entropy;
-  out.drho_a = a.divergence;
-  out.drho_b = b.divergence;
+  if (has(wrt, Wrt::epsilon)) out.depsilon = plan_entropy(plan, a, b, costs, exec).entropy;
+  if (has(wrt, Wrt::penalty)) {
+    out.drho_a = a.divergence;
+    out.drho_b = b.divergence;
+  }
   return out;
 }
 
+template <class T>
+Gradient<T> gradient(const Plan<T>& plan, Exec& exec) {
+  Wrt all = Wrt::source_weights | Wrt::target_weights | Wrt::epsilon | Wrt::penalty;
+  if (plan.op().has_points()) all = all | Wrt::source | Wrt::target;
+  return gradient(plan, all, exec);
+}
+
+template Gradient<float> gradient(const Plan<float>&, Wrt, Exec&);
+template Gradient<double> gradient(const Plan<double>&, Wrt, Exec&);
 template Gradient<float> gradient(const Plan<float>&, Exec&);
 template Gradient<double> gradient(const Plan<double>&, Exec&);
 }  // namespace monge

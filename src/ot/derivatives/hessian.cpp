@@ -202,6 +202,8 @@ HessianResult<T> hessian(const Linearization<T>& at, Side side, const HessianOpt
                      m = side == Side::source ? at.m() : at.n();
   if (at.dim() == 0)
     throw NotAvailable("[derivatives] a cost matrix has no points to differentiate in");
+  if (linear.fixed_mass)
+    throw NotAvailable("[derivatives] with a total mass there are hvp() and its products alone");
   check_device("derivatives", "the linearization", at.device(), exec);
   const double size = static_cast<double>(n) * static_cast<double>(at.dim());
   const double entries = std::max(size * size, size * static_cast<double>(m));

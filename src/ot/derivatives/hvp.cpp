@@ -1,6 +1,7 @@
 // Products of the Hessian of the value with tangents: the gradients' own derivatives.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -9,6 +10,8 @@
 #include "ot/arrays.hpp"
 #include "ot/derivatives/directions.hpp"
 #include "ot/derivatives/gauge.hpp"
+#include "ot/derivatives/level.hpp"
+#include "ot/derivatives/plan_move.hpp"
 #include "ot/derivatives/products.hpp"
 
 namespace monge {
@@ -76,26 +79,21 @@ Buffer<T> own_blocks(const Linear<T>& linear, Side side, Exec& exec) {
   return point_product(linear, along, moves, side, exec);
 }
 
+namespace {
+/// The products along directions at a level that stands still; `mass` [count]: how the plan's moves
+/// with them, null: not wanted.
 template <class T>
-HvpResult<T> hvp(const Linearization<T>& at, const Tangent<T>& tangent, Wrt wrt,
-                 const SolveOptions& options, Exec& exec) {
-  const Linear<T>& linear = at.linear();
-  constexpr Wrt kPoints = Wrt::source | Wrt::target;
-  if (has(wrt, Wrt::epsilon | Wrt::penalty | Wrt::cost))
-    throw NotAvailable(
-        "[derivatives] a Hessian product is available in points and weights; of epsilon, strengths "
-        "and costs take differences of gradient()");
-  if (has(wrt, kPoints) && linear.op->dim() == 0)
-    throw NotAvailable("[derivatives] a cost matrix has no points to differentiate in");
-  const Directions<T> along(linear, tangent, exec);
+HvpResult<T> products(const Linear<T>& linear, const Directions<T>& along, Wrt wrt,
+                      const SolveOptions& options, std::vector<double>* mass,
+                      DerivativeReport& report, Exec& exec) {
+  const bool strengths = has(wrt, Wrt::epsilon | Wrt::penalty);
   HvpResult<T> out;
-  out.report = begin_report(linear);
   auto moves = solve_moves(linear, along,
                            {.source_points = has(wrt, Wrt::source),
                             .target_points = has(wrt, Wrt::target),
-                            .source_flow = has(wrt, Wrt::source_weights),
-                            .target_flow = has(wrt, Wrt::target_weights)},
-                           options, out.report, exec);
+                            .source_flow = has(wrt, Wrt::source_weights) || strengths || mass,
+                            .target_flow = has(wrt, Wrt::target_weights) || strengths},
+                           options, report, exec);
   fix_gauge(linear, along, moves, exec);
   if (has(wrt, Wrt::source)) out.dx = point_product(linear, along, moves, Side::source, exec);
   if (has(wrt, Wrt::target)) out.dy = point_product(linear, along, moves, Side::target, exec);
@@ -103,8 +101,63 @@ HvpResult<T> hvp(const Linearization<T>& at, const Tangent<T>& tangent, Wrt wrt,
     out.da = weight_product(linear, along, moves, Side::source, exec);
   if (has(wrt, Wrt::target_weights))
     out.db = weight_product(linear, along, moves, Side::target, exec);
+  if (strengths) {
+    auto move = strength_moves(linear, along, moves, has(wrt, Wrt::epsilon), exec);
+    if (has(wrt, Wrt::epsilon)) {
+      out.depsilon = std::move(move.epsilon);
+      ++report.passes;
+    }
+    if (has(wrt, Wrt::penalty)) {
+      out.drho_a = std::move(move.source);
+      out.drho_b = std::move(move.target);
+    }
+  }
+  if (mass)
+    *mass = mass_moves(marginal_move(linear, along, moves, Side::source, exec), along.count, exec);
   out.df = turned<T>(moves.df, along.count, exec);
   out.dg = turned<T>(moves.dg, along.count, exec);
+  return out;
+}
+}  // namespace
+
+template <class T>
+HvpResult<T> hvp(const Linearization<T>& at, const Tangent<T>& tangent, Wrt wrt,
+                 const SolveOptions& options, Exec& exec) {
+  const Linear<T>& linear = at.linear();
+  constexpr Wrt kPoints = Wrt::source | Wrt::target;
+  if (has(wrt, Wrt::cost))
+    throw NotAvailable(
+        "[derivatives] the derivative in costs is the plan: how it moves, P (df + dg - dc) / "
+        "epsilon and so on, is for the caller to apply");
+  if (has(wrt, kPoints) && linear.op->dim() == 0)
+    throw NotAvailable("[derivatives] a cost matrix has no points to differentiate in");
+  const Directions<T> along(linear, tangent, exec);
+  DerivativeReport report = begin_report(linear);
+  std::vector<double> moved, of_level;
+  auto out =
+      products(linear, along, wrt, options, linear.fixed_mass ? &moved : nullptr, report, exec);
+  if (linear.fixed_mass) {
+    DerivativeReport alone = begin_report(linear);
+    const auto level =
+        products(linear, level_directions(linear, exec), wrt, options, &of_level, alone, exec);
+    out.dlevel = level_moves(tangent.dmass, moved, of_level[0]);
+    for (const auto part : {&HvpResult<T>::dx, &HvpResult<T>::dy, &HvpResult<T>::da,
+                            &HvpResult<T>::db, &HvpResult<T>::df, &HvpResult<T>::dg})
+      add_level(level.*part, out.dlevel, out.*part, exec);
+    for (const auto part : {&HvpResult<T>::depsilon, &HvpResult<T>::drho_a, &HvpResult<T>::drho_b})
+      add_level(level.*part, out.dlevel, out.*part);
+    // Derivatives in weights are relative to the level.
+    for (Buffer<T>* weights : {&out.da, &out.db}) {
+      const std::int64_t n = weights->size() / along.count;
+      for (std::int64_t r = 0; n > 0 && r < along.count; ++r)
+        kernels::shift<T>(weights->data() + r * n, n, -out.dlevel[r], exec);
+    }
+    report.passes += alone.passes;
+    report.iterations += alone.iterations;
+    report.residual = std::max(report.residual, alone.residual);
+    report.converged = report.converged && alone.converged;
+  }
+  out.report = report;
   finish_report(options, out.report);
   return out;
 }

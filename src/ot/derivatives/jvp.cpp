@@ -5,23 +5,10 @@
 #include "ot/arrays.hpp"
 #include "ot/derivatives/directions.hpp"
 #include "ot/derivatives/gauge.hpp"
+#include "ot/derivatives/plan_move.hpp"
 
 namespace monge {
 namespace {
-const double* data_of(const Buffer<double>& v) { return v.size() > 0 ? v.data() : nullptr; }
-
-template <class T>
-Buffer<T> marginal_move(const Linear<T>& linear, const Directions<T>& along, Moves<T>& moves,
-                        Side side, Exec& exec) {
-  const LinearSide<T>& at = linear.side(side);
-  Buffer<T> out(at.weight.size * along.count, exec.device);
-  kernels::each(kernels::MarginalMoveArgs<T>{at.weight, at.ratio.data(), moves.flow(side).data(),
-                                             data_of(along.side(side).alpha), linear.eps,
-                                             at.weight.size, along.count, out.data()},
-                out.size(), exec);
-  return out;
-}
-
 /// sum_ij P_ij dc_ij of direction r.
 template <class T>
 double cost_change(const Linear<T>& linear, const Directions<T>& along, std::int64_t r,
@@ -48,6 +35,8 @@ template <class T>
 JvpResult<T> jvp(const Linearization<T>& at, const Tangent<T>& tangent, const SolveOptions& options,
                  Exec& exec) {
   const Linear<T>& linear = at.linear();
+  if (linear.fixed_mass)
+    throw NotAvailable("[derivatives] with a total mass there are hvp() and its products alone");
   const Directions<T> along(linear, tangent, exec);
   const std::int64_t count = along.count, d = linear.op->dim(), n = at.n();
   JvpResult<T> out;
@@ -60,29 +49,13 @@ JvpResult<T> jvp(const Linearization<T>& at, const Tangent<T>& tangent, const So
   out.source = marginal_move(linear, along, moves, Side::source, exec);
   out.target = marginal_move(linear, along, moves, Side::target, exec);
 
-  // One sweep of dP / P: with the costs, and with the values of the images.
-  Buffer<double> row(n * count, exec.device);
-  kernels::each(kernels::CombinationArgs<T>{moves.df.data(), data_of(along.source.alpha), nullptr,
-                                            1, linear.eps, 0, row.data()},
-                row.size(), exec);
   CentredImages<T> images;
   if (d > 0) images = centred_images(linear, Side::source, exec);
-  const auto sums = sweep(linear, along,
-                          {.rows = Side::source,
-                           .scale = linear.eps,
-                           .row = &row,
-                           .col = &moves.dg,
-                           .costs = true,
-                           .values = d > 0 ? &images.values : nullptr},
-                          exec);
+  const auto sums = plan_move(linear, along, moves, d > 0 ? &images.values : nullptr, exec);
   out.report.passes += d > 0 ? 2 : 1;
   for (std::int64_t r = 0; r < count; ++r)
-    out.transport_cost.push_back(
-        kernels::sum(kernels::WeightedRowsArgs<T>{linear.source.weight, sums.costs.data(), nullptr,
-                                                  nullptr, count, r},
-                     n, exec)
-            .value[0] +
-        cost_change(linear, along, r, exec));
+    out.transport_cost.push_back(cost_sum(linear, sums, count, r, exec) +
+                                 cost_change(linear, along, r, exec));
   if (d > 0) {
     Buffer<T> carried;
     if (tangent.dy.data) {

@@ -55,7 +55,9 @@ kernels::LinearReport sweep(LinearSide<T>& side, Side rows, const Linear<T>& lin
                                    side.tau.data(), side.penalty, linear.eps},
       n, exec);
   side.zeros = report.zeros;
-  side.clipped = side.penalty.kind == kernels::Penalty::Kind::tv ? report.relaxed : 0;
+  using Kind = kernels::Penalty::Kind;
+  const bool clips = side.penalty.kind == Kind::tv || side.penalty.kind == Kind::capped;
+  side.clipped = clips ? report.relaxed : 0;
   const auto potential = in_double<T>(side.potential.view(), exec);
   side.paired = kernels::sum(kernels::GaugeArgs<T>{side.weight, side.potential.data(),
                                                    potential.data(), nullptr, 1, 0},
@@ -64,15 +66,16 @@ kernels::LinearReport sweep(LinearSide<T>& side, Side rows, const Linear<T>& lin
   return report;
 }
 
-/// Throws where a potential of a TV side is as near to its kink as it is to convergence.
+/// Throws where a potential is as near to its bound, a kink, as it is to convergence.
 void check_margin(const kernels::LinearReport& side, const char* name, double step,
                   double rounding) {
   if (side.point < 0 || side.margin > 10 * std::max(step, rounding)) return;
   throw InvalidArgument(
-      fmt::format("[derivatives] the potential of {} point {} is {} from where its TV side meets "
-                  "its bound, and {} from convergence: on a kink there is no derivative; move "
-                  "lambda, or solve to a smaller tolerance",
-                  name, side.point, side.margin, step),
+      fmt::format(
+          "[derivatives] the potential of {} point {} is {} from its bound (of a TV side, or "
+          "the level of a total mass), and {} from convergence: on a kink there is no "
+          "derivative; move lambda or the mass, or solve to a smaller tolerance",
+          name, side.point, side.margin, step),
       "plan", side.point);
 }
 }  // namespace
@@ -133,7 +136,6 @@ Linearization<T> linearize(const Plan<T>& plan, Exec& exec) {
   const auto refuse = [](const char* what) {
     throw NotAvailable(std::string("[derivatives] second derivatives are not available ") + what);
   };
-  if (problem.total_mass()) refuse("with a total mass");
   if (problem.bounds()) refuse("with lower bounds");
   if (std::holds_alternative<Lattice<T>>(problem.geometry())) refuse("on a lattice");
   check_device("derivatives", "the problem", problem.device(), exec);
@@ -147,6 +149,7 @@ Linearization<T> linearize(const Plan<T>& plan, Exec& exec) {
   const auto a = sweep(linear->source, Side::source, *linear, exec);
   const auto b = sweep(linear->target, Side::target, *linear, exec);
   linear->singular = a.relaxed + b.relaxed == 0;
+  linear->fixed_mass = problem.total_mass().has_value();
   const double mass = a.mass;
   if (!(mass > 0 && std::isfinite(mass)))
     throw InvalidArgument(fmt::format("[derivatives] the plan carries a mass of {}", mass), "plan");

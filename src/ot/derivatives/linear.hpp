@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "monge/ot/derivatives.hpp"
+#include "ot/derivatives/deflation.hpp"
 #include "ot/operator.hpp"
 #include "ot/penalty.hpp"
 
@@ -31,7 +32,8 @@ struct Linear {
   Device device;
   double eps;
   LinearSide<T> source, target;
-  bool singular;  // no point moves its marginal: K (1, -1) = 0
+  bool singular;    // no point moves its marginal: K (1, -1) = 0
+  bool fixed_mass;  // potentials are min(softmin, level), see level.hpp
   double marginal_error, tv_margin;
 
   const LinearSide<T>& side(Side of) const { return of == Side::source ? source : target; }
@@ -50,6 +52,14 @@ struct Linear {
   }
   /// The diagonal of the Schur complement on `unknown`; one pass, once.
   const Buffer<double>& diagonal(Side unknown, Exec& exec) const;
+  /// That of the scaled Schur complement on `unknown`, made by make() once; null where the geometry
+  /// has no few smooth functions.
+  template <class Make>
+  const Deflation* deflation(Side unknown, const Make& make) const {
+    auto& kept = deflations_[unknown == Side::source ? 0 : 1];
+    std::call_once(kept.asked, [&] { kept.value = make(); });
+    return kept.value.get();
+  }
   /// Throws InvalidArgument where points coincide and the cost has no second derivative there; a
   /// pass for such costs, once.
   void check_curvature(Exec& exec) const;
@@ -59,7 +69,12 @@ struct Linear {
     std::once_flag asked;
     Buffer<double> value;
   };
+  struct Deflations {
+    std::once_flag asked;
+    std::unique_ptr<const Deflation> value;
+  };
   mutable Diagonal diagonals_[2];
+  mutable Deflations deflations_[2];
   mutable std::once_flag checked_;
   mutable std::int64_t coincident_ = -1;
 };

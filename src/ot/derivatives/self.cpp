@@ -33,7 +33,7 @@ class SelfTerm {
                              options.max_iterations};
     const auto found = block_cg(
         [&](const Buffer<double>& v, std::int64_t k, Buffer<double>& out) { product(v, k, out); },
-        [](Buffer<double>&, std::int64_t) {}, size, x, r, block, exec_);
+        [](Buffer<double>&, std::int64_t) {}, {}, size, x, r, block, exec_);
     report_.iterations += found.iterations;
     report_.residual = std::max(report_.residual, found.residual);
     report_.converged = report_.converged && found.converged;

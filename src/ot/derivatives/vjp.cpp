@@ -435,6 +435,8 @@ VjpResult<T> vjp(const Linearization<T>& at, const Cotangent<T>& cotangent, Wrt 
     throw NotAvailable("[derivatives] a cost matrix has no points to differentiate in");
   if (has(wrt, Wrt::cost))
     throw NotAvailable("[derivatives] cotangents of the entries of a cost matrix are not formed");
+  if (at.linear().fixed_mass)
+    throw NotAvailable("[derivatives] with a total mass there are hvp() and its products alone");
   return Adjoint<T>(at.linear(), cotangent, exec).run(wrt, options);
 }
 
