@@ -225,8 +225,8 @@ TEST_P(Identities, EmptyPointsAreAsIfRemoved) {
   on_mixtures(23, 37, [](const testing::Mixture& mix, const Clouds<double>& clouds) {
     for (const double eps : {kEpsilon, 1e-6}) {
       SinkhornOptions options = tight(eps);
-      if (eps < 1e-3) {  // a few half-steps of each
-        options.max_iterations = 3;
+      if (eps < 1e-3) {  // one iteration: the best pair of several is rounding's choice
+        options.max_iterations = 1;
         options.annealing = Annealing::off;
         options.acceleration = Acceleration::none;
       }
