@@ -118,7 +118,7 @@ class _Products:
         """
         directions = _Directions(self._dtype, dx=(dx, 3), dy=(dy, 3), da=(da, 2), db=(db, 2))
         numbers = directions.numbers(depsilon=depsilon, drho_a=drho_a, drho_b=drho_b)
-        *parts, depsilon, drho_a, drho_b, report = self._core.hvp(
+        *parts, in_epsilon, in_rho_a, in_rho_b, report = self._core.hvp(
             directions.count,
             *directions.arrays,
             *numbers,
@@ -127,7 +127,7 @@ class _Products:
             self._call(),
         )
         arrays = (self._answer(part, directions) for part in parts)
-        strengths = (directions.number(part) for part in (depsilon, drho_a, drho_b))
+        strengths = (directions.number(part) for part in (in_epsilon, in_rho_a, in_rho_b))
         return Hvp._make([*arrays, *strengths, report])
 
     def _answer(self, part: Any, directions: _Directions) -> Any:
@@ -246,12 +246,12 @@ class Linearization(_Products):
             inner_tolerance, inner_iterations: of the linear solve in each product.
         """
         side = _side(of)
-        arrays = _Directions(self._dtype, right=(right, 3)).arrays
-        if arrays[0].shape[0] != 1:
+        given = _Directions(self._dtype, right=(right, 3))
+        if given.count != 1:
             raise InvalidArgument("[inverse_hvp] right holds several, wanted one", "right")
         inner = _core.SolveOptions(inner_tolerance, inner_iterations, False)
         options = _core.InverseOptions(tolerance, max_iterations, radius, inner)
-        z, report = self._core.inverse_hvp(side, arrays[0], options, self._call())
+        z, report = self._core.inverse_hvp(side, given.arrays[0], options, self._call())
         return InverseHvp(self._to(z)[0], report)
 
     def hessian(self, of: str = "x", *, limit: int = _core.DENSE_LIMIT) -> Any:
