@@ -50,9 +50,10 @@ fi
 export PYTHONPATH=$ready/site${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1 XLA_PYTHON_CLIENT_PREALLOCATE=false
 program() { LD_LIBRARY_PATH=$ready/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$ready/bin/$@"; }
 
+declare -A began
 # step NAME SECONDS COMMAND...: its output in the log, its last lines here.
 step() {
-  local name=$1 limit=$2 start=$SECONDS status
+  local name=$1 limit=$2 start=${began[$1]:-$SECONDS} status
   shift 2
   printf '== %s\n' "$name"
   printf '== %s\n' "$name" >>"$log"
@@ -61,6 +62,25 @@ step() {
   printf '== %s: %s in %d s\n' "$name" "$([ $status = 0 ] && echo passed || echo "FAILED ($status)")" $((SECONDS - start)) |
     tee -a "$log"
   [ $status = 0 ] || failed+=("$name")
+}
+# begin NAME SECONDS COMMAND...: beside what follows, until `finish NAME...` has its output.
+declare -A running
+begin() {
+  began[$1]=$SECONDS
+  timeout_s=$2 "${@:3}" >"$results/$1.log" 2>&1 &
+  running[$1]=$!
+}
+finish() {
+  local name
+  for name in "$@"; do
+    wait "${running[$name]}"
+    ended=$?
+    step "$name" 0 ended_as "$results/$name.log"
+  done
+}
+ended_as() {
+  cat "$1"
+  return $ended
 }
 limited() { timeout -k 5 "$timeout_s" "$@"; }
 limited_program() {
@@ -115,16 +135,23 @@ flash_suite() {
 step about 60 about
 case $what in
   tests)
-    lines=12 step cpp 240 limited_program monge_tests --gtest_brief=1
-    # The code for GPUs that are not of Hopper's kind, compiled by the driver.
-    CUDA_FORCE_PTX_JIT=1 lines=12 step cpp-ptx 120 limited_program monge_tests --gtest_brief=1 \
+    # Processes side by side: a test seldom fills the GPU. One has the code for GPUs that are not
+    # of Hopper's kind, compiled by the driver.
+    lines=12
+    for shard in 0 1 2 3; do
+      GTEST_TOTAL_SHARDS=4 GTEST_SHARD_INDEX=$shard begin "cpp-$shard" 240 \
+        limited_program monge_tests --gtest_brief=1
+    done
+    CUDA_FORCE_PTX_JIT=1 begin cpp-ptx 240 limited_program monge_tests --gtest_brief=1 \
       --gtest_filter='OnDevice*:Softmin*:Apply*:Pull*:Moments*:TopK*:Draw*:Update*'
-    lines=12 step gpu-python 120 python_tests tests/test_gpu.py
-    lines=12 step python 120 python_tests tests --ignore tests/test_gpu.py \
+    finish cpp-{0..3} cpp-ptx
+    begin gpu-python 120 python_tests tests/test_gpu.py
+    begin python 150 python_tests tests --ignore tests/test_gpu.py \
       --ignore tests/test_types.py --ignore tests/test_compare.py
     # What is left out has a reference that takes as long as all the rest, and runs without a GPU.
-    lines=12 step flash-suite 120 flash_suite -k 'not semi_unbalanced_epsilon_scaling'
-    lines=12 step command-line 60 command_line
+    begin flash-suite 150 flash_suite -k 'not semi_unbalanced_epsilon_scaling'
+    finish gpu-python python flash-suite
+    step command-line 60 command_line
     ;;
   bench)
     lines=99 step kernels 40 limited_program bench_kernels --device cuda --quick --n 10000,50000 \
@@ -146,16 +173,13 @@ case $what in
     memory='OnDevice*:Softmin*:Apply*:Pull*:Moments*:TopK*:Draw*:Update*:Axis*:Absorbed/*:Hard*:Inspect*:Select*'
     memory+=':BatchOnDevice*:-*Slow*:*Large*'
     sanitized() {
-      LD_LIBRARY_PATH=$ready/lib timeout -k 5 280 "$sanitizer" --tool "$1" --error-exitcode 9 \
+      LD_LIBRARY_PATH=$ready/lib timeout -k 5 "$timeout_s" "$sanitizer" --tool "$1" --error-exitcode 9 \
         "$ready/bin/monge_tests" --gtest_brief=1 --gtest_filter="$2"
     }
-    sanitized racecheck "$race" >"$results/racecheck.log" 2>&1 &
-    racing=$!
-    lines=6 step memcheck 290 sanitized memcheck "$memory"
-    wait "$racing"
-    raced=$?
-    verdict() { cat "$results/racecheck.log"; return $raced; }
-    lines=6 step racecheck 290 verdict
+    lines=6
+    begin racecheck 280 sanitized racecheck "$race"
+    begin memcheck 280 sanitized memcheck "$memory"
+    finish memcheck racecheck
     ;;
 esac
 if [ ${#failed[@]} -eq 0 ]; then

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -14,16 +15,23 @@ constexpr std::size_t kAlignment = 64;
 // Pages of 4 KiB cost 0.4 to 0.9 ns a byte when they are first touched, more than a solve of many
 // a size does with them, and these 0.03 to 0.1. malloc keeps what is small.
 constexpr std::size_t kHugePage = std::size_t{1} << 21, kLarge = 2 * kHugePage;
+// What begins with a huge page may take one more of addresses.
+constexpr std::size_t kAligned = 8 * kHugePage;
 }  // namespace
 
 void* allocate(std::int64_t bytes, Device) {
   const auto wanted = static_cast<std::size_t>(bytes);
-  const std::size_t alignment = wanted < kLarge ? kAlignment : kHugePage;
+  const std::size_t alignment = wanted < kAligned ? kAlignment : kHugePage;
   void* const data =
       std::aligned_alloc(alignment, (wanted + alignment - 1) / alignment * alignment);
   if (!data) throw OutOfMemory("[buffer] no memory for " + std::to_string(bytes) + " bytes");
-  // The whole ones alone, so that no more memory is taken; where the system has none that is all.
-  if (wanted >= kLarge) madvise(data, wanted / kHugePage * kHugePage, MADV_HUGEPAGE);
+  if (wanted >= kLarge) {
+    // The whole ones alone, so that no more memory is taken; where the system has none that is all.
+    const auto begin = reinterpret_cast<std::uintptr_t>(data), end = begin + wanted;
+    const std::uintptr_t first = (begin + kHugePage - 1) / kHugePage * kHugePage,
+                         last = end / kHugePage * kHugePage;
+    if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+  }
   return data;
 }
 

@@ -19,7 +19,7 @@ TEST(Buffer, IsAlignedToCacheLines) {
 
 TEST(Buffer, OfManyBytesIsOfWholeHugePages) {
   constexpr std::uintptr_t kHugePage = std::uintptr_t{1} << 21;
-  const Buffer<char> buffer(3 * std::int64_t{kHugePage} + 5, 'x');
+  const Buffer<char> buffer(9 * std::int64_t{kHugePage} + 5, 'x');
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer.data()) % kHugePage, 0U);
   EXPECT_EQ(buffer[buffer.size() - 1], 'x');
 }

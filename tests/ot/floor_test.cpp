@@ -102,19 +102,20 @@ TEST(Floor, OfStreamedSweepsIsPredicted) {
 
 // P1: the worst relative error of the weights that one half-step makes, on the data of the
 // specification, within twice that of the best arithmetic it measured; in 64 dimensions, where that
-// sums squares of differences pairwise and products sum norms in order, within three times.
+// sums squares of differences pairwise and products sum norms in order, within three times. A GPU's
+// tensor cores expand squares in few dimensions: half an ulp of |x|^2 and |y|^2 over epsilon more.
 TEST(Floor, OfOneHalfStep) {
   struct Data {
     const char* name;
     int d;
-    double eps, offset, best;
+    double eps, offset, middle, best;
     bool normal;
     double times = 2;
   };
-  constexpr Data kData[] = {{"unit cube", 3, 1e-2, 0, 6.8e-7, false},
-                            {"unit cube", 3, 1e-3, 0, 1.3e-5, false},
-                            {"about 50", 2, 0.1, 50, 9.7e-6, true},
-                            {"normal", 64, 0.1, 0, 1.7e-4, true, 3}};
+  constexpr Data kData[] = {{"unit cube", 3, 1e-2, 0, 0.5, 6.8e-7, false},
+                            {"unit cube", 3, 1e-3, 0, 0.5, 1.3e-5, false},
+                            {"about 50", 2, 0.1, 50, 50, 9.7e-6, true},
+                            {"normal", 64, 0.1, 0, 0, 1.7e-4, true, 3}};
   constexpr std::int64_t n = 500;
   testing::on_every_device([&] {
     for (const Data& data : kData)
@@ -145,7 +146,18 @@ TEST(Floor, OfOneHalfStep) {
         double worst = 0;
         for (std::int64_t i = 0; i < n; ++i)
           worst = std::max(worst, std::expm1(std::abs(got[i] - want[i]) / data.eps));
-        EXPECT_LE(worst, data.times * data.best) << data.eps;
+        double squared = 0;  // of a point from the middle
+        for (const auto* points : {&wide.x, &wide.y})
+          for (std::int64_t i = 0; i < n && in.exec.device.is_cuda() && data.d <= 3; ++i) {
+            double sum = 0;
+            for (int k = 0; k < data.d; ++k) {
+              const double from = (*points)[i * data.d + k] - data.middle;
+              sum += from * from;
+            }
+            squared = std::max(squared, sum);
+          }
+        const double expanded = std::numeric_limits<float>::epsilon() / 2 * 2 * squared / data.eps;
+        EXPECT_LE(worst, data.times * data.best + expanded) << data.eps;
       }
   });
 }
