@@ -1,0 +1,107 @@
+// The automatic choice against every single method.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "monge/ot/sinkhorn.hpp"
+#include "support/grids.hpp"
+
+namespace monge {
+namespace {
+using testing::grid_of;
+using testing::Grids;
+
+/// Passes, subsamples and coarse grids by their share. A step on a support reads its entries twice,
+/// of which a row has at most 2 k; a pass has `terms` a row.
+double work(const SinkhornReport& report, std::int64_t terms) {
+  double passes = 0;
+  for (const SinkhornPhase& phase : report.phases) {
+    passes += phase.passes;
+    int k = 0;
+    if (const auto at = phase.why.find("; k "); at != std::string::npos)
+      std::sscanf(phase.why.c_str() + at, "; k %d", &k);
+    if (k > 0) passes += static_cast<double>(phase.steps) * 4 * k / static_cast<double>(terms);
+  }
+  return passes;
+}
+
+constexpr double kHardly = 1.3;
+
+/// How many times the work of the best single method the automatic choice takes, as far as that is
+/// beyond kHardly; each may try that long.
+double excess(const Problem<double>& problem, double eps, std::int64_t terms) {
+  Exec exec;
+  SinkhornOptions options;
+  options.epsilon = eps;
+  options.max_iterations = 4000;
+  const auto chosen = sinkhorn(problem, options, exec).report;
+  EXPECT_TRUE(chosen.converged) << chosen.marginal_error;
+  const double all = work(chosen, terms);
+  double best = all / kHardly;
+  for (const Acceleration method :
+       {Acceleration::none, Acceleration::over_relaxation, Acceleration::anderson,
+        Acceleration::newton, Acceleration::support}) {
+    options.acceleration = method;
+    options.max_iterations = std::max(1, static_cast<int>(best / 2) + 1);
+    const auto single = sinkhorn(problem, options, exec).report;
+    if (single.converged) best = std::min(best, work(single, terms));
+  }
+  return all / best;
+}
+
+struct Kind {
+  const char* name;
+  double mass;
+  double rho_a, rho_b;  // of the mean cost; 0: Balanced
+};
+constexpr Kind kKinds[] = {{"balanced", 1, 0, 0}, {"kl", 1.3, 0.3, 0.3}, {"semi", 1.3, 0.3, 0}};
+
+Marginal side(double rho, double mean) {
+  return rho > 0 ? Marginal{KL{rho * mean}} : Marginal{Balanced{}};
+}
+
+// Blobs on grids of one to three dimensions.
+TEST(ChoiceSlow, IsHardlyWorseThanTheBestMethodOnLattices) {
+  const std::vector<std::vector<std::int64_t>> shapes = {{200}, {20, 24}, {8, 9, 10}};
+  int turn = 0;
+  for (const auto& shape : shapes) {
+    int number = turn++;
+    for (const double eps : {1e-1, 1e-2, 1e-3}) {
+      const Kind& kind = kKinds[number++ % 3];
+      const auto grid = grid_of(shape, std::vector<double>(shape.size(), 1.0 / shape.back()),
+                                std::vector<double>(shape.size(), 0));
+      const auto blob = [&](double centre, double width, double mass) {
+        std::vector<double> out;
+        double sum = 0;
+        for (std::int64_t i = 0; i < grid.size(); ++i) {
+          double squared = 0;
+          std::int64_t rest = i;
+          for (int l = grid.dim - 1; l >= 0; --l, rest /= grid.shape[l + 1]) {
+            const double u = static_cast<double>(rest % grid.shape[l]) * grid.spacing[l] - centre;
+            squared += u * u;
+          }
+          out.push_back(std::exp(-squared / (2 * width * width)) + 1e-3);
+          sum += out.back();
+        }
+        for (auto& w : out) w *= mass / sum;
+        return out;
+      };
+      const Grids<double> in({.source = grid, .target = grid}, blob(0.3, 0.12, kind.mass),
+                             blob(0.65, 0.08, 1));
+      double mean = 0;
+      for (const double c : in.C) mean += c / static_cast<double>(in.C.size());
+      SCOPED_TRACE("lattice " + std::to_string(shape.size()) + "d " + kind.name + " eps " +
+                   std::to_string(eps));
+      EXPECT_LE(excess(in.on_lattice(side(kind.rho_a, mean), side(kind.rho_b, mean)), eps * mean,
+                       std::accumulate(shape.begin(), shape.end(), std::int64_t{0})),
+                kHardly * (1 + 1e-9));
+    }
+  }
+}
+}  // namespace
+}  // namespace monge
