@@ -41,6 +41,7 @@ constexpr double kRoughError = 5e-7;        // that a rough kernel may still sho
 constexpr double kRoughShare = 0.8;         // of the tolerance: exact passes then find it met
 constexpr double kNearFloor = 2;            // times what rounding hides: where a kernel lowers that
 constexpr int kKernelsForFloor = 3;         // that are tried for its sake alone
+constexpr const char* kSupportLeft = "the support phase left";
 constexpr double kAtAnyPrice = std::numeric_limits<double>::infinity();  // passes
 
 /// That of rounding; and two Balanced sides cannot agree better than their masses do.
@@ -164,7 +165,7 @@ bool Solve<T>::anneal(double first, int level_iterations) {
     if (cuda && !level(level_iterations)) return false;
     if (const int k = record_.last() ? 0 : wants_support()) {
       if (support(k, "a level of the annealing")) return false;
-      record_.phase("annealing", "the support phase left");
+      record_.phase("annealing", kSupportLeft);
       if (alternation_.epsilon() < eps) before = 0;
       eps = alternation_.epsilon();
       if (eps <= options_.epsilon) break;
@@ -214,8 +215,10 @@ void Solve<T>::target() {
   const bool met =
       begun_g_.size() > 0 &&
       op_.reach_in_float(options_.epsilon, false).meets(begun_error_, options_.tolerance);
-  if (const int k = record_.last() || met ? 0 : wants_support())
+  if (const int k = record_.last() || met ? 0 : wants_support()) {
     if (support(k, "at the target epsilon")) return;
+    record_.phase("plain", kSupportLeft);
+  }
   for (int at_target = 1;; ++at_target) {
     const bool last = record_.last();
     if (fast_stage_ && record_.iterations + 1 > options_.max_iterations * (1 - kAccurateShare))
@@ -282,6 +285,7 @@ void Solve<T>::target() {
       if (!rough && (at_target == 1 || far)) {
         if (const int k = at_target > 1 || met ? wants_support(slow(at_target)) : 0) {
           if (support(k, "the target is slow to reach")) return;
+          record_.phase("plain", kSupportLeft);
           mixing_.end();
           checks_.restart();
           continue;

@@ -24,18 +24,26 @@ constexpr std::int64_t kWideOnGpu = 8000;
 constexpr double kTightTolerance = 4e-3;  // that float leaves to double, too
 
 // What a support phase takes, in passes of mixing that read a kernel of T: its visits with their
-// lists, and its steps in double, whose entries are many of the pairs of a small problem and read
-// by index.
+// lists, and its steps in double on k entries a row, which are many of the pairs of a small problem
+// and read by index.
 template <class T>
-double support_passes(std::int64_t points) {
-  return 90 + 65000 * 8 / sizeof(T) / static_cast<double>(points);
+double support_passes(std::int64_t points, int k) {
+  return 90 + 65000.0 * 8 / sizeof(T) / static_cast<double>(points) * k / SupportPhase<T>::kFirst;
 }
 
 // About what mixing takes, by clouds of 256 to 1024 points of `dim` coordinates (0: no points); up
-// to three it is corrected.
-double mixing_passes(double range_over_eps, double tolerance, std::int64_t dim) {
+// to three it is corrected. Soft sides bound it: `contraction` is what an iteration multiplies
+// errors by at most, and mixing does as conjugate gradients do.
+double mixing_passes(double range_over_eps, double tolerance, std::int64_t dim,
+                     double contraction) {
   const double slope = dim == 1 ? 0.2 : dim == 2 || dim == 3 ? 2.5 : 8;
-  return slope * std::sqrt(range_over_eps) * std::max(0.0, std::log10(tolerance) / -6);
+  const double spread = slope * std::sqrt(range_over_eps) * std::log10(tolerance) / -6,
+               soft = std::log(2 / tolerance) / std::sqrt(1 - contraction);
+  return std::max(0.0, std::min(spread, soft));
+}
+
+double contraction_of(const kernels::Penalty& penalty, double eps) {
+  return penalty.kind == kernels::Penalty::Kind::kl ? penalty.prox(1, eps) : 1;
 }
 }  // namespace
 
@@ -48,17 +56,22 @@ int Solve<T>::wants_support(bool slow) {
   // support costs as much as they do.
   const bool cuda = exec_.device.is_cuda();
   const std::int64_t points = std::min(problem_.n(), problem_.m());
-  const double support = support_passes<T>(points);
-  // Of many points it is counted in passes, half of what its time says.
-  const double worth = points >= kWideProblem ? support / 2 : support;
   const std::int64_t dim = op_.has_points() ? op_.dim() : 0;
-  const bool pays =
-      cuda ? points >= kWideOnGpu && options_.tolerance <= kTightTolerance &&
-                 options_.max_iterations >= kManyIterations
-           : mixing_passes(op_.range() / options_.epsilon, options_.tolerance, dim) > worth;
-  const bool late = slow && (cuda || 2 * checks_.to_go(record_.iterations) > support);
+  const auto pays = [&](int k) {
+    if (cuda)
+      return slow || (points >= kWideOnGpu && options_.tolerance <= kTightTolerance &&
+                      options_.max_iterations >= kManyIterations);
+    const double support = support_passes<T>(points, k);
+    // Of many points it is counted in passes, half of what its time says.
+    const double worth = points >= kWideProblem ? support / 2 : support;
+    const double contraction = contraction_of(alternation_.leading().penalty, options_.epsilon) *
+                               contraction_of(alternation_.following().penalty, options_.epsilon);
+    return mixing_passes(op_.range() / options_.epsilon, options_.tolerance, dim, contraction) >
+               worth ||
+           (slow && 2 * checks_.to_go(record_.iterations) > support);
+  };
   const bool automatic = options_.acceleration == Acceleration::automatic && !op_.has_images() &&
-                         (!op_.planted() || passes_are_many_) && (late || pays);
+                         (!op_.planted() || passes_are_many_) && pays(Phase::kFirst);
   const bool by_name = options_.acceleration == Acceleration::support;
   if (!(automatic || by_name) || alternation_.has_level() || fast_stage_ || kernel_cache_ <= 0 ||
       alternation_.epsilon() > support_below_ || (cuda && op_.planted() && !by_name))
@@ -81,7 +94,9 @@ int Solve<T>::wants_support(bool slow) {
   }
   int c = 0;
   while (kCounts[c] < Phase::kMost && lost[c] > kGathered) ++c;
-  return kCounts[c];
+  if (pays(kCounts[c])) return kCounts[c];
+  support_below_ = alternation_.epsilon() / 2;
+  return 0;
 }
 
 // From the pair in hand and its epsilon. True: the solve ends with it.
@@ -110,7 +125,8 @@ bool Solve<T>::support(int k, const char* why) {
                                                       outcome.lost, outcome.why));
   if (ended) return true;
   extrapolated_ = false;
-  support_below_ = alternation_.epsilon() / (outcome.lost > kFarFromSupport ? 4 : 2);
+  support_below_ =
+      outcome.costly ? 0 : alternation_.epsilon() / (outcome.lost > kFarFromSupport ? 4 : 2);
   alternation_.follow(1, exec_);
   return false;
 }

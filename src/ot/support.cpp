@@ -25,6 +25,7 @@ constexpr double kPathTolerance = 1e-3;
 constexpr double kFirstFactor = 0.6, kLeastFactor = 0.4, kMostFactor = 0.97, kFaster = 1.3;
 constexpr int kPathSteps = 60, kPathProducts = 3000;  // of one epsilon on the way
 constexpr int kSteps = 200, kProducts = 20000;        // of a solve before a visit
+constexpr double kMostPasses = 1000;  // over all pairs, that steps on the support may come to
 
 template <class T>
 int affordable(const Alternation<T>& alternation, std::int64_t budget, const Exec& exec) {
@@ -58,11 +59,27 @@ NewtonReport SupportPhase<T>::solve(Buffer<double>& g, double eps, double tolera
                               .tolerance = tolerance,
                               .rounding = 8 * std::numeric_limits<double>::epsilon(),
                               .max_steps = path ? kPathSteps : kSteps,
-                              .max_products = path ? kPathProducts : kProducts};
+                              .max_products = static_cast<int>(std::min<double>(
+                                  path ? kPathProducts : kProducts, steps_left()))};
   model_.set_epsilon(eps, exec_);
   const auto report = newton_.run(g, options);
-  outcome_.sparse_steps += report.responses + report.products;
+  const int steps = report.responses + report.products;
+  outcome_.sparse_steps += steps;
+  passes_ += steps * passes_of_step();
   return report;
+}
+
+// A step goes over the entries twice, of which both sides have named k for each of their points.
+template <class T>
+double SupportPhase<T>::passes_of_step() const {
+  const double points = 0.5 / static_cast<double>(alternation_.leading().weight.size) +
+                        0.5 / static_cast<double>(alternation_.following().weight.size);
+  return std::min(2.0, 4 * outcome_.k * points);
+}
+
+template <class T>
+double SupportPhase<T>::steps_left() const {
+  return std::max(1.0, (kMostPasses - passes_) / passes_of_step());
 }
 
 // Newton at every epsilon on the way, from g extrapolated linearly. Returns where it arrived.
@@ -99,6 +116,7 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
                                     int first) {
   outcome_ = {};
   outcome_.k = std::min(first, most_);
+  passes_ = 0;
   if (most_ < kLeast) {
     outcome_.why = "no support fits kernel_cache";
     return outcome_;
@@ -149,6 +167,11 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
     const int patience = exec_.device.is_cuda() && outcome_.lost > kLower ? 0 : kPatience;
     if (idle > patience || (idle > 0 && !(check.dual > dual))) {
       outcome_.why = fmt::format("a visit left {:.1e} of {:.1e}", check.marginal_error, before);
+      return outcome_;
+    }
+    outcome_.costly = passes_ >= kMostPasses;
+    if (outcome_.costly) {
+      outcome_.why = fmt::format("its steps have cost {:.0f} passes", passes_);
       return outcome_;
     }
     before = check.marginal_error;

@@ -11,6 +11,7 @@
 namespace monge {
 struct SupportOutcome {
   bool ended = false;             // a visit was told to be the last
+  bool costly = false;            // steps cost more than passes: another phase would, too
   int visits = 0;                 // each two full passes
   std::int64_t sparse_steps = 0;  // responses and products on the support, each about 2 n k pairs
   int k = 0;
@@ -39,6 +40,8 @@ class SupportPhase {
   void respond(Buffer<double>& g, double eps);
   NewtonReport solve(Buffer<double>& g, double eps, double tolerance);
   double follow_path(Buffer<double>& g, double from, double to);
+  double passes_of_step() const;
+  double steps_left() const;
 
   Alternation<T>& alternation_;
   const double tolerance_;
@@ -49,5 +52,6 @@ class SupportPhase {
   typename Alternation<T>::TopLists rows_, columns_;
   Buffer<double> before_, trial_;  // of the path in epsilon: the point before the last, the next
   SupportOutcome outcome_;
+  double passes_ = 0;  // over all pairs, that steps on the support come to
 };
 }  // namespace monge

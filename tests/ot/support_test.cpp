@@ -523,5 +523,40 @@ TEST(SupportHostileSlow, AThousandRandomProblems) { EXPECT_GE(random_problems(0,
 TEST(SupportHostileSlow, RandomProblemsOnAGpu) {
   testing::on_every_gpu([] { EXPECT_GE(random_problems(0, 100), 98); });
 }
+
+// Two TV sides of unequal masses at a tiny epsilon: which points give mass up is for Newton to find
+// one by one. A phase whose steps come to more than the passes of other methods leaves, for good.
+TEST(SupportPhase, LeavesWhereItsStepsCostMoreThanPasses) {
+  constexpr std::int64_t n = 256, d = 3;
+  auto y = testing::normal_vector(n * d, 1028, 1);
+  for (double& v : y) v = 0.7 * v + 0.3;
+  const testing::Clouds<double> in{n,
+                                   n,
+                                   d,
+                                   testing::normal_vector(n * d, 1028, 0),
+                                   y,
+                                   testing::random_weights<double>(n, 1.3, 1028, 3),
+                                   testing::random_weights<double>(n, 1, 1028, 4)};
+  double mean = 0;
+  for (const double c : in.costs()) mean += c / (n * n);
+  const auto problem = in.problem(TV{0.7 * mean}, TV{0.7 * mean});
+  SinkhornOptions options;
+  options.epsilon = 1e-5 * mean;
+  options.acceleration = Acceleration::support;
+  options.max_iterations = 300;
+  Exec exec;
+  const auto report = sinkhorn(problem, options, exec).report;
+  double most = 0;
+  int phases = 0;
+  for (const SinkhornPhase& phase : report.phases) {
+    if (phase.name != "support") continue;
+    ++phases;
+    most = std::max(most, static_cast<double>(phase.steps));
+  }
+  EXPECT_EQ(phases, 1);
+  EXPECT_GT(most, 0);
+  // 1000 passes of steps on 32 entries a row, and the solve in which they end.
+  EXPECT_LE(most, 1000 * 1.25 * n / (4 * 32));
+}
 }  // namespace
 }  // namespace monge
