@@ -33,7 +33,7 @@ nitpick_ignore_regex = [
     ),
     (r"py:.*", r"(numpy|np|collections|typing|monge\.(\w+\.)*_\w+)\..*"),
     # Of a named tuple's fields, and of torch.
-    (r"py:class", r"_core\.DerivativeReport|Module"),
+    (r"py:class", r"_core\.(Derivative|Inverse)Report|Module"),
 ]
 
 # Every header opens the namespace again, and is a section of its own.

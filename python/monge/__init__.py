@@ -10,7 +10,14 @@ the debiased distance. Numbers are in units of the cost; weights are never norma
 import logging
 
 from ._batch import Solutions, solve_batch, solve_sample_batch
-from ._core import DerivativeReport, SinkhornCheck, SinkhornPhase, SinkhornReport, version
+from ._core import (
+    DerivativeReport,
+    InverseReport,
+    SinkhornCheck,
+    SinkhornPhase,
+    SinkhornReport,
+    version,
+)
 from ._derivatives import DivergenceLinearization, Hvp, InverseHvp, Jvp, Linearization, Vjp
 from ._divergence import Divergence, DivergenceGradient, divergence
 from ._divergence_batch import Divergences, divergence_batch
@@ -56,6 +63,7 @@ __all__ = [
     "Images",
     "InvalidArgument",
     "InverseHvp",
+    "InverseReport",
     "IoError",
     "Jvp",
     "Labels",

@@ -27,10 +27,10 @@ void* allocate(std::int64_t bytes, Device) {
   if (!data) throw OutOfMemory("[buffer] no memory for " + std::to_string(bytes) + " bytes");
   if (wanted >= kLarge) {
     // The whole ones alone, so that no more memory is taken; where the system has none that is all.
-    const auto begin = reinterpret_cast<std::uintptr_t>(data), end = begin + wanted;
-    const std::uintptr_t first = (begin + kHugePage - 1) / kHugePage * kHugePage,
-                         last = end / kHugePage * kHugePage;
-    if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+    const std::size_t before =
+        (kHugePage - reinterpret_cast<std::uintptr_t>(data) % kHugePage) % kHugePage;
+    const std::size_t whole = (wanted - before) / kHugePage * kHugePage;
+    if (whole > 0) madvise(static_cast<char*>(data) + before, whole, MADV_HUGEPAGE);
   }
   return data;
 }

@@ -27,6 +27,7 @@ std::vector<BoundEntries::Line> lines_of(const std::vector<BoundEntry>& entries,
 /// One end of every entry.
 Places ends(const std::vector<BoundEntry>& entries, std::int64_t BoundEntry::*at, Exec& exec) {
   std::vector<std::int64_t> out;
+  out.reserve(entries.size());
   for (const BoundEntry& entry : entries) out.push_back(entry.*at);
   return {std::move(out), exec};
 }
