@@ -25,15 +25,7 @@ struct Partial {
   double mass = 0.7, epsilon = 0.2;
 
   testing::Solved<double> at(double t = 0, const Direction& along = {}, double dmass = 0) const {
-    auto moved = clouds;
-    const auto add = [&](std::vector<double>& to, const std::vector<double>& by) {
-      for (std::size_t e = 0; e < by.size(); ++e) to[e] += t * by[e];
-    };
-    add(moved.x, along.dx);
-    add(moved.y, along.dy);
-    add(moved.a, along.da);
-    add(moved.b, along.db);
-    return {moved,
+    return {testing::moved(clouds, t, along),
             TV{std::numeric_limits<double>::infinity()},
             TV{std::numeric_limits<double>::infinity()},
             testing::tight(epsilon + t * along.depsilon, 1e-15),

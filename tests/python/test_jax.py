@@ -16,16 +16,10 @@ if not _core.xla_targets():
 
 import jax.numpy as jnp  # noqa: E402
 from jax.test_util import check_grads  # noqa: E402
+from sides import SIDES  # noqa: E402
 
 import monge.jax as mj  # noqa: E402
 
-SIDES = {
-    "balanced": monge.Balanced(),
-    "kl": monge.KL(0.6),
-    "two strengths": (monge.KL(0.3), monge.KL(2.0)),
-    "semi": (monge.KL(0.5), monge.Balanced()),
-    "tv": monge.TV(0.9),
-}
 OPTIONS = {"epsilon": 0.2, "marginals": monge.KL(0.6), "tolerance": 1e-12}
 
 

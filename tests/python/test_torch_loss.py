@@ -11,7 +11,8 @@ from monge import _options
 
 torch = pytest.importorskip("torch")
 
-from torch_clouds import DOUBLE, SIDES, leaves, losses, measures, on_simplex  # noqa: E402
+from sides import SIDES  # noqa: E402
+from torch_clouds import DOUBLE, leaves, losses, measures, on_simplex  # noqa: E402
 
 import monge.torch as mt  # noqa: E402
 

@@ -6,13 +6,6 @@ import monge
 import monge.torch as mt
 
 DOUBLE = {"dtype": torch.float64}
-SIDES = {
-    "balanced": monge.Balanced(),
-    "kl": monge.KL(0.6),
-    "two strengths": (monge.KL(0.3), monge.KL(2.0)),
-    "semi": (monge.KL(0.5), monge.Balanced()),
-    "tv": monge.TV(0.9),
-}
 
 
 def measures(n=6, m=5, d=2, seed=0, masses=(1.3, 0.7)):

@@ -32,6 +32,18 @@ struct Direction {
   }
 };
 
+/// Points and weights t along a direction.
+inline Clouds<double> moved(Clouds<double> clouds, double t, const Direction& along) {
+  const auto add = [t](std::vector<double>& to, const std::vector<double>& by) {
+    for (std::size_t e = 0; e < by.size(); ++e) to[e] += t * by[e];
+  };
+  add(clouds.x, along.dx);
+  add(clouds.y, along.dy);
+  add(clouds.a, along.da);
+  add(clouds.b, along.db);
+  return clouds;
+}
+
 struct Moving {
   Clouds<double> clouds;
   Marginal a, b;
@@ -48,15 +60,7 @@ struct Moving {
 
   /// The problem t along a direction, solved to the last digits.
   Solved<double> at(double t = 0, const Direction& along = {}) const {
-    Clouds<double> moved = clouds;
-    const auto add = [&](std::vector<double>& to, const std::vector<double>& by) {
-      for (std::size_t e = 0; e < by.size(); ++e) to[e] += t * by[e];
-    };
-    add(moved.x, along.dx);
-    add(moved.y, along.dy);
-    add(moved.a, along.da);
-    add(moved.b, along.db);
-    return {moved, stronger(a, t * along.drho_a), stronger(b, t * along.drho_b),
+    return {moved(clouds, t, along), stronger(a, t * along.drho_a), stronger(b, t * along.drho_b),
             tight(epsilon + t * along.depsilon, 1e-15), cost};
   }
 
