@@ -76,12 +76,12 @@ class Kernels {
     f_ = padded(in_.softmin.data(), n_);
     g_ = padded(in_.bias.data(), m_);
     kernel_ = Buffer<T>(n_ * kernels::padded(m_), exec_.device);
-    kernels::absorb<T>({in_.op->pairs(Side::source), f_.data(), g_.data(), in_.eps, kernel_.data()},
-                       exec_);
+    kernels::absorb<T>(
+        {in_.op->pairs(Side::source, exec_), f_.data(), g_.data(), in_.eps, kernel_.data()}, exec_);
     softmin_ = Buffer<double>(source ? n_ : m_, exec_.device);
     return {source ? "absorbed(rows)" : "absorbed(columns)",
             [=, this] {
-              kernels::softmin<T>({.pairs = in_.op->pairs(rows),
+              kernels::softmin<T>({.pairs = in_.op->pairs(rows, exec_),
                                    .h = (source ? g_ : f_).data(),
                                    .shift = nullptr,
                                    .out = softmin_.data(),
@@ -138,10 +138,10 @@ class Kernels {
     first_ = Buffer<T>(n_ * dim_, exec_.device);
     return {"moments",
             [this] {
-              kernels::moments<T>({.pairs = in_.op->pairs(Side::source),
+              kernels::moments<T>({.pairs = in_.op->pairs(Side::source, exec_),
                                    .h = in_.h.data(),
                                    .shift = in_.shift.data(),
-                                   .values = values_.panels(),
+                                   .values = values_.swept(),
                                    .center = center_.data(),
                                    .mass = mass_.data(),
                                    .first = first_.data(),
@@ -179,7 +179,7 @@ class Kernels {
     counts_ = placed(std::vector<std::int64_t>(n_, 1), exec_);
     return {"draw(1)",
             [this] {
-              kernels::draw<T>({.pairs = in_.op->pairs(Side::source),
+              kernels::draw<T>({.pairs = in_.op->pairs(Side::source, exec_),
                                 .h = in_.h.data(),
                                 .shift = in_.shift.data(),
                                 .rows = rows_.data(),

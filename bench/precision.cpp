@@ -71,9 +71,12 @@ Buffer<double> potential(int dim, double eps, const Arithmetic& how, Exec& exec)
   const auto update = [&](Side rows, const Buffer<double>& h, Buffer<double>& out, bool first) {
     const double* const shift = first ? nullptr : out.data();
     if (how.direct)
-      kernels::softmin<T>(
-          {.pairs = op.pairs(rows), .h = h.data(), .shift = shift, .out = out.data(), .eps = eps},
-          exec);
+      kernels::softmin<T>({.pairs = op.pairs(rows, exec),
+                           .h = h.data(),
+                           .shift = shift,
+                           .out = out.data(),
+                           .eps = eps},
+                          exec);
     else
       op.softmin(rows, h.data(), shift, out.data(), eps, exec);
   };

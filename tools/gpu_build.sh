@@ -26,11 +26,12 @@ cmake --build "$tree" -j "$jobs" --target \
   monge_tests monge_cli bench_kernels bench_precision bench_batch monge_python
 
 say "Wheels: $wheels"
-# pytest and hypothesis with what they need, and the peer of bench/gpu_compare.py; the photographs
+# pytest and hypothesis with what they need, and the peers of bench/gpu_compare.py; the photographs
 # are those of examples/color_transfer.py.
 if [ ! -f "$wheels/done" ]; then
   "$environment/bin/pip" download --quiet --no-deps --dest "$wheels" pytest iniconfig pluggy \
-    packaging pygments hypothesis sortedcontainers flash-sinkhorn==0.4.1
+    packaging pygments hypothesis sortedcontainers flash-sinkhorn==0.4.1 \
+    "$(grep ^geomloss== tools/requirements/peers.txt)"
   "$environment/bin/pip" download --quiet --no-deps --dest "$wheels/images" scikit-learn
   "$environment/bin/python" - "$wheels"/images/*.whl "$wheels/images" <<'END'
 import sys, zipfile

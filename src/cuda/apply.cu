@@ -14,8 +14,6 @@ using namespace monge::cuda;         // NOLINT(google-build-using-namespace): th
 using namespace monge::cuda::verbs;  // NOLINT(google-build-using-namespace)
 
 namespace {
-constexpr int kMostSwept = 16;  // columns of V, of which sweeps on tensor cores take few
-
 template <class T>
 SweepArgs<T> sweep_of(const ApplyArgs<T>& a) {
   SweepArgs<T> sweep(a.pairs, a.h, a.shift, a.eps);
@@ -48,12 +46,13 @@ void apply(const ApplyArgs<T>& a, Exec& exec) {
   if (a.pairs.n == 0) return;
   const Current current(exec);
   if constexpr (sizeof(T) == 4)
-    if (!a.v && a.weighting != Weighting::squared && on_tensor_cores(a.pairs)) {
-      const bool plain = a.weighting == Weighting::plain;
-      return tensor_sums(
-          {a.pairs, a.h, a.shift, a.eps, nullptr, plain ? a.out : nullptr, plain ? nullptr : a.out},
-          exec);
-    } else if (a.weighting != Weighting::cost && a.k <= kMostSwept && on_tensor_cores(a.pairs)) {
+    if (kernels::reads_split(a) && on_tensor_cores(a.pairs)) {
+      if (!a.v && a.weighting != Weighting::squared) {
+        const bool plain = a.weighting == Weighting::plain;
+        return tensor_sums({a.pairs, a.h, a.shift, a.eps, nullptr, plain ? a.out : nullptr,
+                            plain ? nullptr : a.out},
+                           exec);
+      }
       for (int k0 = 0; k0 < a.k; k0 += kTensorColumns)
         tensor_apply(a, k0, std::min(kTensorColumns, a.k - k0), exec);
       return;

@@ -1,6 +1,7 @@
 // The end of softmin: parts combine in ascending order, in double. A block of rows in which a sum
 // left its range sweeps those rows again with a running maximum, eight at a time; a block in which
 // none did only adds a few numbers, so the test costs nothing.
+#include "cuda/coordinate.cuh"
 #include "cuda/launch.cuh"
 #include "cuda/softmin_sweep.cuh"
 #include "kernels/absorbed.hpp"
@@ -21,24 +22,24 @@ __device__ void costs_of(const Pairs<T>& p, const std::int64_t (&rows)[kRedo], s
     return;
   }
   const bool product = p.form == Form::dot || (p.form == Form::squared && p.rows.norms);
-  const T* const y = coordinates(p.cols, j);
-  const T* x[kRedo];
   T sum[kRedo] = {};
-#pragma unroll
-  for (int r = 0; r < kRedo; ++r) x[r] = coordinates(p.rows, rows[r]);
-  if (product) {
+  if (product && !(p.rows.data && p.cols.data)) {
     for (int k = 0; k < p.rows.dim; ++k) {
-      const T yk = y[k * kPanel];
+      const T yk = coordinate(p.cols, j, k);
 #pragma unroll
-      for (int r = 0; r < kRedo; ++r) sum[r] = fma(x[r][k * kPanel], yk, sum[r]);
+      for (int r = 0; r < kRedo; ++r) sum[r] = fma(coordinate(p.rows, rows[r], k), yk, sum[r]);
     }
   } else {
+    const T* const y = coordinates(p.cols, j);
+    const T* x[kRedo];
+#pragma unroll
+    for (int r = 0; r < kRedo; ++r) x[r] = coordinates(p.rows, rows[r]);
     for (int k = 0; k < p.rows.dim; ++k) {
       const T yk = y[k * kPanel];
 #pragma unroll
       for (int r = 0; r < kRedo; ++r) {
-        const T difference = x[r][k * kPanel] - yk;
-        sum[r] = fma(difference, difference, sum[r]);
+        const T xk = x[r][k * kPanel], difference = xk - yk;
+        sum[r] = product ? fma(xk, yk, sum[r]) : fma(difference, difference, sum[r]);
       }
     }
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cuda/coordinate.cuh"
 #include "cuda/slices.cuh"
 #include "cuda/tensor_origins.cuh"
 #include "cuda/tensor_products.cuh"
@@ -65,8 +66,7 @@ struct SetResults {
     const double rescale = origins.rescale[local];
     if (r.gradient) {
       const double y = sum(a.sums, r.width, k) / a.cols.header->scale;
-      const double slope =
-          r.squared ? 2 * (mass * coordinates(r.x, i)[(r.k0 + k) * kPanel] - y) : -y;
+      const double slope = r.squared ? 2 * (mass * coordinate(r.x, i, r.k0 + k) - y) : -y;
       r.gradient[i * r.x.dim + r.k0 + k] = static_cast<float>(slope * r.scale * rescale);
     }
     if (r.k0 + k > 0) return;

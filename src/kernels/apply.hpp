@@ -22,6 +22,13 @@ struct ApplyArgs {
   double eps;
 };
 
+/// Whether split points are all that is read where both sides have them.
+template <class T>
+constexpr bool reads_split(const ApplyArgs<T>& a) {
+  constexpr int kMostSwept = 16;  // columns of V, of which sweeps on matrix units take few
+  return !a.v || (a.weighting != Weighting::cost && a.k <= kMostSwept);
+}
+
 namespace cpu {
 template <class T>
 void apply(const ApplyArgs<T>&, Exec&);

@@ -21,7 +21,7 @@ enum class Form : std::uint8_t {
 // Coordinate k of point i is data[(i / 16 * dim + k) * 16 + i % 16]; the padding repeats zeros.
 template <class T>
 struct Panels {
-  const T* data = nullptr;
+  const T* data = nullptr;   // null: split alone, for softmin, pull and what reads_split() says
   const T* norms = nullptr;  // [padded] |x|^2 summed by FMA in the order of k: product form of
                              // `squared`; null: direct differences
   std::int64_t count = 0;

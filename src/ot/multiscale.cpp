@@ -213,8 +213,8 @@ class Cascade {
     const auto list = lists.view();
     kernels::Pairs<T> pairs;
     pairs.scale = static_cast<T>(forest.scale);
-    pairs.rows = at.panels();
-    pairs.cols = from.panels();
+    pairs.rows = at.swept();
+    pairs.cols = from.swept();
     pairs.n = n;
     pairs.m = across.size();
     pairs.list = &list;

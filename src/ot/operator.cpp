@@ -310,8 +310,18 @@ typename Operator<T>::Losses Operator<T>::truncate(const double* of_source, cons
 }
 
 template <class T>
-kernels::Pairs<T> Operator<T>::pairs(Side rows) const {
-  if (lattice_) return cloud().pairs(rows);
+kernels::Pairs<T> Operator<T>::pairs(Side rows, Exec& exec) const {
+  if (lattice_) return cloud().pairs(rows, exec);
+  kernels::Pairs<T> pairs = swept(rows);
+  if (!has_points()) return pairs;
+  const bool source = rows == Side::source;
+  pairs.rows.data = (source ? source_ : target_)->panels(exec).data;
+  pairs.cols.data = (source ? target_ : source_)->panels(exec).data;
+  return pairs;
+}
+
+template <class T>
+kernels::Pairs<T> Operator<T>::swept(Side rows) const {
   const bool source = rows == Side::source;
   kernels::Pairs<T> pairs;
   pairs.form = form_.form;
@@ -320,8 +330,8 @@ kernels::Pairs<T> Operator<T>::pairs(Side rows) const {
   pairs.n = size(rows);
   pairs.m = size(other(rows));
   if (has_points()) {
-    pairs.rows = (source ? source_ : target_)->panels();
-    pairs.cols = (source ? target_ : source_)->panels();
+    pairs.rows = (source ? source_ : target_)->swept();
+    pairs.cols = (source ? target_ : source_)->swept();
     if (exponents_) pairs.rows.norms = pairs.cols.norms = nullptr;  // of softmin alone
     if (mask_) pairs.list = &mask_->wide_list(rows);
   } else {
@@ -345,7 +355,7 @@ bool Operator<T>::absorb(Side rows, const double* f, const double* g, double eps
   rough = rough && sizeof(T) == 8 && !fits(sizeof(T));
   const std::size_t bytes = rough ? sizeof(float) : sizeof(T);
   if (!fits(bytes)) return false;
-  const auto p = pairs(Side::source);
+  const auto p = pairs(Side::source, exec);
   const auto costs = kernels::absorbed_costs(p, precision_, static_cast<int>(bytes), exec);
   // Infinitely many: for what a kernel's sums resolve, also where they take longer.
   if (std::isfinite(passes) && passes * (costs.streamed - costs.absorbed) <= costs.absorb)
@@ -375,8 +385,8 @@ bool Operator<T>::absorb(Side rows, const double* f, const double* g, double eps
         wide.form = p.form;
         wide.scale = form_.scale;
         wide.power = form_.power;
-        wide.rows = x.panels();
-        wide.cols = y.panels();
+        wide.rows = x.swept();
+        wide.cols = y.swept();
         wide.n = p.n;
         wide.m = p.m;
         return kernels::absorb(
@@ -405,7 +415,7 @@ template <class T>
 bool Operator<T>::softmin(Side rows, const double* h, const double* shift, double* out, double eps,
                           Exec& exec) const {
   if (lattice_) return lattice_->sweep.softmin(rows, h, out, eps, precision_, exec), false;
-  auto p = pairs(rows);
+  auto p = kernel_ ? pairs(rows, exec) : swept(rows);
   const bool source = rows == Side::source;
   if (kernel_ && kernel_->eps == eps) {
     const auto read = [&](const auto* entries) {
@@ -446,22 +456,23 @@ template <class T>
 void Operator<T>::apply(Side rows, const T* h, const T* shift, kernels::Weighting weighting,
                         MatrixView<const T> v, T* out, double eps, Exec& exec) const {
   if (lattice_) return lattice_->sweep.apply(rows, h, shift, weighting, v, out, eps, exec);
-  const auto p = pairs(rows);
   const int k = v.data ? static_cast<int>(v.cols) : 1;
+  const auto p = swept(rows);
   const Ordered<T> columns(order(other(rows)), h, kernels::padded(p.m), exec);
   const Ordered<T> shifts(order(rows), shift, p.n, exec), values(order(other(rows)), v, exec);
   Unordered<T> result(order(rows), out, p.n, k, exec);
-  kernels::apply<T>({.pairs = p,
-                     .h = columns.data(),
-                     .shift = shifts.data(),
-                     .weighting = weighting,
-                     .v = values.data(),
-                     .v_row = values.view().row_stride,
-                     .v_col = values.view().col_stride,
-                     .k = k,
-                     .out = result.data(),
-                     .eps = eps},
-                    exec);
+  kernels::ApplyArgs<T> args{.pairs = p,
+                             .h = columns.data(),
+                             .shift = shifts.data(),
+                             .weighting = weighting,
+                             .v = values.data(),
+                             .v_row = values.view().row_stride,
+                             .v_col = values.view().col_stride,
+                             .k = k,
+                             .out = result.data(),
+                             .eps = eps};
+  if (!kernels::reads_split(args)) args.pairs = pairs(rows, exec);
+  kernels::apply<T>(args, exec);
   result.put(exec);
 }
 
@@ -473,7 +484,7 @@ void Operator<T>::pull(Side rows, const T* h, const T* shift, T* out, double eps
         "[operator] a cost matrix has no coordinates to differentiate in; the "
         "derivative in the costs is the plan");
   if (lattice_) return lattice_->sweep.pull(rows, h, shift, out, eps, exec, mass, cost);
-  const auto p = pairs(rows);
+  const auto p = swept(rows);
   const Ordered<T> columns(order(other(rows)), h, kernels::padded(p.m), exec),
       shifts(order(rows), shift, p.n, exec);
   Unordered<T> gradient(order(rows), out, p.n, dim_, exec), masses(order(rows), mass, p.n, 1, exec),
@@ -499,7 +510,7 @@ template <class T>
 std::optional<kernels::UnitLengthChainArgs<T>> Operator<T>::chain(Side side) const {
   if (!form_.unit_length) return {};
   const PackedPoints<T>& points = side == Side::source ? *source_ : *target_;
-  return kernels::UnitLengthChainArgs<T>{points.panels(), points.inverse_length, how_.center,
+  return kernels::UnitLengthChainArgs<T>{points.swept(), points.inverse_length, how_.center,
                                          nullptr};
 }
 
@@ -507,7 +518,7 @@ template <class T>
 void Operator<T>::tangent(Side rows, kernels::TangentArgs<T> args, Exec& exec) const {
   if (lattice_)
     throw NotAvailable("[operator] a lattice is swept along its axes, where no tangent is taken");
-  args.pairs = pairs(rows);
+  args.pairs = pairs(rows, exec);
   const std::int64_t n = args.pairs.n, m = args.pairs.m, count = args.count;
   const auto [own, opposite] = std::pair(order(rows), order(other(rows)));
   const auto arranged = [&](const std::int32_t* order, const T*& from, std::int64_t size,
@@ -542,7 +553,7 @@ template <class T>
 void Operator<T>::moments(Side rows, const T* h, const T* shift, MatrixView<const T> values,
                           const T* center, T* mass, T* first, T* second, double eps,
                           Exec& exec) const {
-  const auto p = pairs(rows);
+  const auto p = pairs(rows, exec);
   const std::int64_t k = values.cols;
   const Ordered<T> columns(order(other(rows)), h, kernels::padded(p.m), exec),
       shifts(order(rows), shift, p.n, exec), ordered(order(other(rows)), values, exec),
@@ -553,7 +564,7 @@ void Operator<T>::moments(Side rows, const T* h, const T* shift, MatrixView<cons
   kernels::moments<T>({.pairs = p,
                        .h = columns.data(),
                        .shift = shifts.data(),
-                       .values = packed.panels(),
+                       .values = packed.swept(),
                        .center = centers.data(),
                        .mass = masses.data(),
                        .first = firsts.data(),
@@ -593,7 +604,7 @@ void Operator<T>::draw(Side rows, const T* h, const T* shift,
     for (std::size_t r = 0; r < values.size(); ++r) values[r] = requests[r].*member;
     return placed(values, exec);
   };
-  const auto p = pairs(rows);
+  const auto p = pairs(rows, exec);
   const Ordered<T> columns(order(other(rows)), h, kernels::padded(p.m), exec),
       shifts(order(rows), shift, p.n, exec);
   const auto at_rows = column(&Request::row), at_counts = column(&Request::count),
@@ -618,7 +629,7 @@ void Operator<T>::top_k(Side rows, const T* h, const T* shift, int k, std::int64
                         T* weights, double* softmin, double eps, Exec& exec) const {
   if (lattice_)
     return lattice_->sweep.top_k(rows, h, shift, k, columns, weights, softmin, eps, exec);
-  const auto p = pairs(rows);
+  const auto p = pairs(rows, exec);
   const Ordered<T> biases(order(other(rows)), h, kernels::padded(p.m), exec),
       shifts(order(rows), shift, p.n, exec);
   Unordered<std::int64_t> places(order(rows), columns, p.n, k, exec);
@@ -647,7 +658,7 @@ void Operator<T>::select(Side rows, const T* h, const T* shift, const T* thresho
   if (lattice_)
     return lattice_->sweep.select(rows, h, shift, threshold, counts, offsets, columns, weights, eps,
                                   exec);
-  const auto p = pairs(rows);
+  const auto p = pairs(rows, exec);
   const Ordered<T> biases(order(other(rows)), h, kernels::padded(p.m), exec),
       shifts(order(rows), shift, p.n, exec), least(order(rows), threshold, p.n, exec);
   const Ordered<std::int64_t> starts(order(rows), offsets, p.n, exec);
@@ -671,7 +682,7 @@ void Operator<T>::select(Side rows, const T* h, const T* shift, const T* thresho
 template <class T>
 void Operator<T>::hard(Side rows, const T* h, T* out, std::int64_t* columns, Exec& exec) const {
   if (lattice_) return lattice_->sweep.hard(rows, h, out, columns, exec);
-  auto p = pairs(rows);
+  auto p = pairs(rows, exec);
   p.list = nullptr;  // a mask bounds sums, not the least
   const Ordered<T> biases(order(other(rows)), h, kernels::padded(p.m), exec);
   Unordered<T> least(order(rows), out, p.n, 1, exec);

@@ -142,12 +142,14 @@ class Operator {
               const std::int64_t* offsets, std::int64_t* columns, T* weights, double eps,
               Exec& exec) const;
   void hard(Side rows, const T* h, T* out, std::int64_t* columns, Exec& exec) const;
-  kernels::Pairs<T> pairs(Side rows) const;
+  kernels::Pairs<T> pairs(Side rows, Exec& exec) const;
 
  private:
   Operator() = default;
   void pack_cloud(const PointCloud<T>& cloud, const Inspection& seen, Exec& exec);
   void prepare_lattice(const Lattice<T>& lattice, const Inspection& seen, Exec& exec);
+  /// Of points or a matrix; panels may be late, see PackedPoints.
+  kernels::Pairs<T> swept(Side rows) const;
   /// The points of the lattice one by one: made by the first call, which waits for them.
   const Operator& cloud() const;
   void bound_costs();

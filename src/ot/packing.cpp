@@ -9,6 +9,7 @@
 #include "kernels/pack.hpp"
 #include "kernels/split.hpp"
 #include "monge/core/error.hpp"
+#include "monge/core/memory.hpp"
 #include "ot/overloaded.hpp"
 
 namespace monge {
@@ -110,33 +111,64 @@ std::vector<double> common_center(const kernels::PointsReport& x, const kernels:
 }
 
 namespace {
+// Bytes of panels from which on a set that is split does without.
+constexpr std::int64_t kLate = std::int64_t{64} << 20;
+
 template <class T, class From>
 PackedPoints<T> packed_in(MatrixView<const From> points, const Packing& how, Exec& exec) {
   const std::int64_t padded = kernels::padded(points.rows);
-  const std::int64_t norms_at = padded * points.cols,
-                     lengths_at = norms_at + (how.norms ? padded : 0);
   PackedPoints<T> packed;
   packed.count = points.rows;
   packed.dim = static_cast<int>(points.cols);
-  packed.memory = Buffer<T>(lengths_at + (how.unit_length ? points.rows : 0), exec.device);
-  T* const data = packed.memory.data();
-  T* const norms = how.norms ? data + norms_at : nullptr;
-  T* const lengths = how.unit_length ? data + lengths_at : nullptr;
+  packed.memory = Buffer<T>(padded * points.cols, exec.device);
+  packed.numbers =
+      Buffer<T>((how.norms ? padded : 0) + (how.unit_length ? points.rows : 0), exec.device);
+  T* const norms = how.norms ? packed.numbers.data() : nullptr;
+  T* const lengths = how.unit_length ? packed.numbers.data() + (how.norms ? padded : 0) : nullptr;
   packed.norms = norms;
   packed.inverse_length = lengths;
   kernels::pack<T, From>({.points = points,
                           .center = how.center,
                           .unit_length = how.unit_length,
-                          .data = data,
+                          .data = packed.memory.data(),
                           .norms = norms,
                           .inverse_length = lengths},
                          exec);
   if (!how.split) return packed;
-  packed.split = Buffer<std::byte>(kernels::split_size(packed.panels(), exec), exec.device);
-  if (packed.split.size()) kernels::split(packed.panels(), packed.split.data(), exec);
+  packed.split = Buffer<std::byte>(kernels::split_size(packed.swept(), exec), exec.device);
+  if (!packed.split.size()) return packed;
+  kernels::split(packed.swept(), packed.split.data(), exec);
+  if constexpr (std::is_same_v<T, From>) {
+    const std::int64_t bytes = packed.memory.size() * static_cast<std::int64_t>(sizeof(T));
+    if (bytes < kLate || how.unit_length) return packed;
+    packed.late = std::make_shared<typename PackedPoints<T>::Late>();
+    packed.late->points = points;
+    packed.late->center = how.center;
+    packed.memory = {};
+  }
   return packed;
 }
 }  // namespace
+
+template <class T>
+kernels::Panels<T> PackedPoints<T>::panels(Exec& exec) const {
+  kernels::Panels<T> all = swept();
+  if (!late) return all;
+  std::call_once(late->asked, [&] {
+    Buffer<T> panels(kernels::padded(count) * dim, exec.device);
+    kernels::pack<T, T>({.points = late->points,
+                         .center = late->center,
+                         .unit_length = false,
+                         .data = panels.data(),
+                         .norms = nullptr,
+                         .inverse_length = nullptr},
+                        exec);
+    synchronize(exec.device, exec.stream);
+    late->panels = std::move(panels);
+  });
+  all.data = late->panels.data();
+  return all;
+}
 
 template <class T>
 PackedPoints<T> pack(MatrixView<const T> points, const Packing& how, Exec& exec) {
@@ -150,6 +182,7 @@ PackedPoints<double> pack_wide(MatrixView<const T> points, Packing how, Exec& ex
 
 #define MONGE_INSTANTIATE(T)                                                              \
   template void check_overflow<T>(const CostForm&, const Box&, const char*, const char*); \
+  template struct PackedPoints<T>;                                                        \
   template PackedPoints<T> pack(MatrixView<const T>, const Packing&, Exec&);              \
   template PackedPoints<double> pack_wide(MatrixView<const T>, Packing, Exec&);
 MONGE_INSTANTIATE(float)

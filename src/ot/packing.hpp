@@ -3,6 +3,8 @@
 #pragma once
 #include <cstddef>
 #include <limits>
+#include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -53,17 +55,29 @@ double largest_intermediate(const CostForm& form, const Box& all);
 template <class T>
 void check_overflow(const CostForm& form, const Box& all, const char* room, const char* argument);
 
-/// Packed points of one side, owned.
+/// Packed points of one side, owned. Of a large set that is split the panels are made when they are
+/// first read: sweeps of a solver hardly ever do, and they take as much memory again.
 template <class T>
 struct PackedPoints {
-  Buffer<T> memory;          // panels, then norms, then lengths
+  struct Late {
+    MatrixView<const T> points;  // the caller's
+    const double* center;
+    std::once_flag asked;
+    Buffer<T> panels;
+  };
+  Buffer<T> memory;          // panels; empty: see late
+  Buffer<T> numbers;         // norms, then lengths
   const T* norms = nullptr;  // where wanted
   const T* inverse_length =
       nullptr;              // Cosine only: 1/|x|, to chain derivatives to the caller's points
   Buffer<std::byte> split;  // empty: the device has no use for it
+  std::shared_ptr<Late> late;
   std::int64_t count = 0;
   int dim = 0;
-  kernels::Panels<T> panels() const { return {memory.data(), norms, count, dim, split.data()}; }
+
+  /// For verbs that read split points alone: without panels where these are late.
+  kernels::Panels<T> swept() const { return {memory.data(), norms, count, dim, split.data()}; }
+  kernels::Panels<T> panels(Exec& exec) const;
 };
 
 /// Mean of the points that count of both sides, of their directions where the reports were made so.

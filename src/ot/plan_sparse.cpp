@@ -196,7 +196,7 @@ Buffer<T> Plan<T>::dense(Exec& exec, std::int64_t limit) const {
   Buffer<T> weights(rows * m(), exec.device);
   Buffer<std::int64_t> counts(rows, exec.device), columns(rows * m(), exec.device);
   for (std::int64_t begin = 0; begin < n(); begin += rows) {
-    kernels::SelectArgs<T> args{.pairs = op.pairs(Side::source),
+    kernels::SelectArgs<T> args{.pairs = op.pairs(Side::source, exec),
                                 .h = h.data(),
                                 .shift = f_.data() + begin,
                                 .threshold = least.data(),

@@ -110,7 +110,8 @@ TYPED_TEST(OperatorTest, FarCloudsKeepTheirDistances) {
   const auto problem = clouds.problem(KL{1}, KL{1});
   const Operator<T> op(problem);
   const auto want = clouds.costs(), got = seen_costs(op, Side::source);
-  const auto pairs = op.pairs(Side::source);
+  Exec exec;
+  const auto pairs = op.pairs(Side::source, exec);
   const double bound = 4 * (d + 8) * std::numeric_limits<T>::epsilon() / 2 * op.max_cost();
   for (std::int64_t i = 0; i < clouds.n; ++i)
     for (std::int64_t j = 0; j < clouds.m; ++j) {
@@ -126,7 +127,8 @@ TYPED_TEST(OperatorTest, IdenticalPointsCostExactlyNothing) {
   clouds.y = clouds.x;
   const auto problem = clouds.problem(KL{1}, KL{1});
   const Operator<T> op(problem);
-  const auto pairs = op.pairs(Side::source);
+  Exec exec;
+  const auto pairs = op.pairs(Side::source, exec);
   ASSERT_NE(pairs.rows.norms, nullptr);
   for (std::int64_t i = 0; i < clouds.n; ++i) EXPECT_EQ(product_form(pairs, i, i), 0) << i;
 }
@@ -135,7 +137,8 @@ TYPED_TEST(OperatorTest, SmallDimensionsStayRaw) {
   const auto clouds = random_clouds<TypeParam>(3, 2, 4, 7);
   const auto problem = clouds.problem(KL{1}, KL{1});
   const Operator<TypeParam> op(problem);
-  const auto pairs = op.pairs(Side::source);
+  Exec exec;
+  const auto pairs = op.pairs(Side::source, exec);
   EXPECT_EQ(pairs.rows.norms, nullptr);
   for (int i = 0; i < 3; ++i)
     for (int k = 0; k < 4; ++k) EXPECT_EQ(pairs.rows.data[k * 16 + i], clouds.x[i * 4 + k]);
@@ -162,7 +165,9 @@ TYPED_TEST(OperatorTest, FarPointsOfWeightZeroChangeNothing) {
       EXPECT_EQ(op.min_cost(), plain.min_cost());
       EXPECT_EQ(op.max_cost(), plain.max_cost());
       EXPECT_EQ(op.needed_cost(), plain.needed_cost());
-      const auto rows = op.pairs(Side::source).rows, plain_rows = plain.pairs(Side::source).rows;
+      Exec exec;
+      const auto rows = op.pairs(Side::source, exec).rows,
+                 plain_rows = plain.pairs(Side::source, exec).rows;
       for (int i = 0; i < 12; ++i)
         for (int k = 0; k < d; ++k)
           ASSERT_EQ(rows.data[k * 16 + i], plain_rows.data[k * 16 + i]) << cost_name(cost);
@@ -224,7 +229,8 @@ TEST(Operator, ReadsAMatrixInAnyLayout) {
     const auto problem = matrix_problem(view, a, b);
     const Operator<double> op(problem);
     for (const Side rows : {Side::source, Side::target}) {
-      const auto pairs = op.pairs(rows);
+      Exec exec;
+      const auto pairs = op.pairs(rows, exec);
       EXPECT_TRUE(pairs.row_stride == 1 || pairs.col_stride == 1);  // what kernels rely on
       const auto got = seen_costs(op, rows);
       for (std::int64_t i = 0; i < view.rows; ++i)

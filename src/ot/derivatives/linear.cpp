@@ -100,7 +100,7 @@ const Buffer<double>& Linear<T>::diagonal(Side unknown, Exec& exec) const {
 
 template <class T>
 void Linear<T>::check_curvature(Exec& exec) const {
-  const auto p = op->pairs(Side::source);
+  const auto p = op->pairs(Side::source, exec);
   const bool infinite =
       p.form == kernels::Form::distance || (p.form == kernels::Form::power && p.power < 2);
   if (!infinite) return;
