@@ -14,17 +14,11 @@ namespace {
 template <class T>
 Buffer<T> stacked(const std::vector<Divergence<T>>& all,
                   std::initializer_list<const Buffer<T>& (*)(const Divergence<T>&)> parts,
-                  const Exec& exec) {
-  const std::int64_t size = (*parts.begin())(all.front()).size();
-  Buffer<T> out(static_cast<std::int64_t>(all.size() * parts.size()) * size, exec.device);
-  T* to = out.data();
+                  Exec& exec) {
+  std::vector<const Buffer<T>*> buffers;
   for (const Divergence<T>& one : all)
-    for (const auto part : parts) {
-      copy(to, exec.device, part(one).data(), exec.device,
-           size * static_cast<std::int64_t>(sizeof(T)), exec.stream);
-      to += size;
-    }
-  return out;
+    for (const auto part : parts) buffers.push_back(&part(one));
+  return monge::stacked<T>(buffers, exec);
 }
 
 template <class T>

@@ -227,6 +227,16 @@ struct FiniteArgs {
   }
 };
 
+/// Parts of `size` values each, one after the other.
+template <class T>
+struct StackArgs {
+  const T* const* parts;
+  std::int64_t size;
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const { out[e] = parts[e / size][e % size]; }
+};
+
 template <class T>
 struct RoundArgs {
   const double* from;
@@ -523,6 +533,7 @@ struct DebiasedGradientArgs {
   X(GridPointsArgs<T>)             \
   X(RowSumsArgs<T>)                \
   X(AddArgs<T>)                    \
+  X(StackArgs<T>)                  \
   X(RoundArgs<T>)                  \
   X(RoundUpArgs<T>)                \
   X(SplitArgs<T>)                  \

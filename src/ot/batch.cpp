@@ -2,13 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <exception>
 #include <mutex>
 #include <optional>
 #include <utility>
 
+#include "kernels/entries.hpp"
 #include "kernels/fibers.hpp"
 #include "kernels/tasks.hpp"
+#include "ot/arrays.hpp"
 #include "ot/sinkhorn_options.hpp"
 
 namespace monge {
@@ -167,6 +170,31 @@ std::vector<Divergence<T>> divergence(std::span<const DivergenceEntry<T>> entrie
       },
       named, exec);
 }
+
+template <class T>
+Buffer<T> stacked(std::span<const Buffer<T>* const> parts, Exec& exec) {
+  const std::int64_t size = parts.empty() ? 0 : parts.front()->size();
+  Buffer<T> out(std::ssize(parts) * size, exec.device);
+  std::vector<const T*> from;
+  from.reserve(parts.size());
+  for (const Buffer<T>* part : parts) {
+    if (part->size() != size)
+      throw InvalidArgument(
+          fmt::format("[batch] parts of {} and {} values cannot be stacked", size, part->size()),
+          "parts", std::ssize(from));
+    from.push_back(part->data());
+  }
+  if (!exec.device.is_cuda()) {
+    for (std::size_t i = 0; i < from.size(); ++i)
+      std::copy_n(from[i], size, out.data() + static_cast<std::int64_t>(i) * size);
+    return out;
+  }
+  const auto table = placed(from, exec);  // one launch, where copies would be one each
+  kernels::each(kernels::StackArgs<T>{table.data(), size, out.data()}, out.size(), exec);
+  return out;
+}
+template Buffer<float> stacked(std::span<const Buffer<float>* const>, Exec&);
+template Buffer<double> stacked(std::span<const Buffer<double>* const>, Exec&);
 
 template std::vector<Problem<float>> problems(std::span<const ProblemArgs<float>>, Exec&);
 template std::vector<Problem<double>> problems(std::span<const ProblemArgs<double>>, Exec&);

@@ -271,6 +271,28 @@ TYPED_TEST(BatchOnDevice, ResultsOutliveTheBatchAndItsMemoryGoes) {
   });
 }
 
+TYPED_TEST(BatchOnDevice, PartsAreStacked) {
+  using T = TypeParam;
+  testing::on_every_device([] {
+    std::vector<Buffer<T>> parts;
+    std::vector<T> want;
+    for (int part = 0; part < 40; ++part) {
+      const auto values = testing::random_vector<T>(37, 5, part);
+      parts.push_back(there(values));
+      want.insert(want.end(), values.begin(), values.end());
+    }
+    std::vector<const Buffer<T>*> all;
+    for (const auto& part : parts) all.push_back(&part);
+    Exec exec = exec_there();
+    const auto got = stacked<T>(all, exec).to(Device{});
+    EXPECT_EQ(std::vector<T>(got.begin(), got.end()), want);
+    EXPECT_EQ(stacked<T>({}, exec).size(), 0);
+    const auto longer = there(std::vector<T>(38, T(1)));
+    all.push_back(&longer);
+    EXPECT_THROW(stacked<T>(all, exec), InvalidArgument);
+  });
+}
+
 TYPED_TEST(BatchOnDevice, StopsAndNamesTheEntryThatFails) {
   using T = TypeParam;
   testing::on_every_gpu([] {

@@ -55,4 +55,8 @@ struct DivergenceEntry {
 /// Throws as divergence does, the message naming the entry.
 template <class T>
 std::vector<Divergence<T>> divergence(std::span<const DivergenceEntry<T>> entries, Exec& exec);
+
+/// Parts of results, all of one size and on exec.device, one after the other.
+template <class T>
+Buffer<T> stacked(std::span<const Buffer<T>* const> parts, Exec& exec);
 }  // namespace monge
