@@ -25,6 +25,7 @@ struct Case {
   int dim;
   double epsilon;
   bool normal = false;  // standard normal points, else uniform in the unit cube
+  bool plain = false;   // solved by plain iterations
 };
 
 template <class T>
@@ -97,6 +98,7 @@ struct Solved {
     options.epsilon = c.epsilon;
     options.tolerance = sizeof(T) == 4 ? 1e-6 : 1e-10;
     options.max_iterations = 100000;
+    if (c.plain) options.acceleration = Acceleration::none, options.annealing = Annealing::off;
     solve = seconds([&] { result = sinkhorn(problem, options, exec); }, repeat, exec);
   }
 };
@@ -158,7 +160,7 @@ int main(int count, char** words) {
   std::vector<int> dims{2, 3};
   std::vector<double> epsilons{0.1, 0.01};
   int repeat = 5;
-  bool normal = false;
+  bool normal = false, plain = false;
   monge::SolveOptions options;
   const std::map<std::string, monge::Preconditioner> preconditioners{
       {"automatic", monge::Preconditioner::automatic},
@@ -176,6 +178,7 @@ int main(int count, char** words) {
       ->transform(CLI::CheckedTransformer(preconditioners));
   app.add_option("--repeat", repeat, "Runs of which the median is taken (default 5)");
   app.add_flag("--normal", normal, "Standard normal points instead of the unit cube");
+  app.add_flag("--plain", plain, "Solves by plain iterations, against which products are measured");
   add_device(app, exec);
   app.add_option("--threads", exec.threads, "0 (default): what the machine grants this process");
   return parse_and_run(app, count, words, [&] {
@@ -185,7 +188,7 @@ int main(int count, char** words) {
     for (const std::int64_t n : sizes)
       for (const int d : dims)
         for (const double eps : epsilons) {
-          const Case c{n, d, eps, normal};
+          const Case c{n, d, eps, normal, plain};
           if (wants("hvp")) products<float>(c, 1, options, exec, repeat);
           if (wants("hvp")) products<double>(c, 1, options, exec, repeat);
           if (wants("block")) products<float>(c, 10, options, exec, repeat);

@@ -115,33 +115,26 @@ class Schur {
       if (report_.gap == 0 && !deflation) report_.gap = found.gap;
     };
     using By = Preconditioner;
-    const bool concentrated = is_concentrated();
     By by = options.preconditioner;
     if (by == By::automatic) {
-      const bool helped = count <= kFewDirections && (concentrated || can_deflate());
+      const bool helped = count <= kFewDirections && (can_deflate() || is_concentrated());
       run(helped ? kPatience : 0);
-      if (!helped || report_.converged || report_.iterations >= options.max_iterations)
-        by = By::diagonal;
-      else if (concentrated && largest()->lost() <= kMostLost)
-        by = By::support;
-      else
-        by = can_deflate() ? By::two_level : By::diagonal;
-      if (by == By::diagonal && helped && !report_.converged) run(0);
-    } else if (by == By::diagonal) {
-      run(0);
+      if (helped && !report_.converged && report_.iterations < options.max_iterations)
+        by = is_concentrated() && largest()->lost() <= kMostLost ? By::support
+             : can_deflate()                                     ? By::two_level
+                                                                 : By::diagonal;
     }
     if (by == By::two_level) {
       deflation = deflated();
       report_.deflated = static_cast<int>(deflation->columns);
       report_.gap = report_.gap > 0 ? std::min(report_.gap, deflation->gap) : deflation->gap;
-      run(0);
     }
     if (by == By::support) {
       sparse = largest();
       report_.lost = sparse->lost();
       report_.gap = 0;  // a few iterations have not seen it
-      run(0);
     }
+    if (by != By::automatic) run(0);
     // In float the residual that is updated parts from the true one: once more from there.
     if (sizeof(T) == 4 && report_.converged && report_.iterations > 0) {
       renew(start, x, count, r);
@@ -168,15 +161,16 @@ class Schur {
   /// Points a side from which on a product of the entries is a small part of a pass.
   static constexpr std::int64_t kLeastWide = 32 * SparseSchur<T>::kEntries;
 
-  /// From the diagonal, at no cost.
+  /// From the diagonal, at no pass.
   bool is_concentrated() const {
+    if (std::min(rows_.weight.size, cols_.weight.size) < kLeastWide ||
+        SparseSchur<T>::bytes(linear_) > kMostBytes)
+      return false;
     const double squares =
         kernels::sum(kernels::SquaredShareArgs{cols_.curvature.data(), diagonal_.data()},
                      diagonal_.size(), exec_)
             .value[0];
-    return squares * kFewEntries >= static_cast<double>(diagonal_.size()) &&
-           std::min(rows_.weight.size, cols_.weight.size) >= kLeastWide &&
-           SparseSchur<T>::bytes(linear_) <= kMostBytes;
+    return squares * kFewEntries >= static_cast<double>(diagonal_.size());
   }
 
   const SparseSchur<T>* largest() {
