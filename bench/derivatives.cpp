@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <ctime>
 #include <functional>
+#include <map>
 #include <numbers>
 #include <string>
 #include <utility>
@@ -24,6 +25,7 @@ struct Case {
   int dim;
   double epsilon;
   bool normal = false;  // standard normal points, else uniform in the unit cube
+  bool plain = false;   // solved by plain iterations
 };
 
 template <class T>
@@ -96,12 +98,13 @@ struct Solved {
     options.epsilon = c.epsilon;
     options.tolerance = sizeof(T) == 4 ? 1e-6 : 1e-10;
     options.max_iterations = 100000;
+    if (c.plain) options.acceleration = Acceleration::none, options.annealing = Annealing::off;
     solve = seconds([&] { result = sinkhorn(problem, options, exec); }, repeat, exec);
   }
 };
 
 template <class T>
-void products(const Case& c, int count, double tolerance, Exec& exec, int repeat) {
+void products(const Case& c, int count, const SolveOptions& options, Exec& exec, int repeat) {
   const Solved<T> s(c, exec, repeat > 1 ? 1 : repeat);
   const Plan<T> plan(s.problem, s.result);
   const auto at = linearize(plan, exec);
@@ -109,7 +112,6 @@ void products(const Case& c, int count, double tolerance, Exec& exec, int repeat
   const auto v = uniform<T>(count * c.n * c.dim, 2, exec.device, -1);
   Tangent<T> along{.count = count};
   along.dx = {v.data(), count * c.n, c.dim, c.dim, 1, exec.device};
-  const SolveOptions options{.tolerance = tolerance};
   HvpResult<T> got;
   const double time =
       seconds([&] { got = hvp(at, along, Wrt::source, options, exec); }, repeat, exec);
@@ -117,10 +119,11 @@ void products(const Case& c, int count, double tolerance, Exec& exec, int repeat
   std::printf(
       "hvp %-7s n %7lld d %3d eps %-6g count %2d | %9.2f ms (linearize %.2f)  solve / hvp %6.1f | "
       "%4d "
-      "iterations %5d passes  residual %.1e  gap %.1e  error %.1e\n",
+      "iterations %5d passes  residual %.1e  gap %.1e  lost %.1e  error %.1e\n",
       sizeof(T) == 4 ? "float" : "double", static_cast<long long>(c.n), c.dim, c.epsilon, count,
       1e3 * time, 1e3 * linear, s.solve / time, got.report.iterations, got.report.passes,
-      got.report.residual, got.report.gap, relative_error(on_host(got.dx), on_host(exact.dx)));
+      got.report.residual, got.report.gap, got.report.lost,
+      relative_error(on_host(got.dx), on_host(exact.dx)));
   std::fflush(stdout);
 }
 
@@ -157,17 +160,25 @@ int main(int count, char** words) {
   std::vector<int> dims{2, 3};
   std::vector<double> epsilons{0.1, 0.01};
   int repeat = 5;
-  bool normal = false;
-  double tolerance = 1e-8;
+  bool normal = false, plain = false;
+  monge::SolveOptions options;
+  const std::map<std::string, monge::Preconditioner> preconditioners{
+      {"automatic", monge::Preconditioner::automatic},
+      {"diagonal", monge::Preconditioner::diagonal},
+      {"two_level", monge::Preconditioner::two_level},
+      {"support", monge::Preconditioner::support}};
   monge::Exec exec;
   app.add_option("--rows", rows, "hvp, block, hessian (default all)")->delimiter(',');
   app.add_option("--n", sizes, "n = m of products (default 1024,4096)")->delimiter(',');
   app.add_option("--d", dims, "Dimensions (default 2,3)")->delimiter(',');
   app.add_option("--epsilon", epsilons, "In units of the squared side (default .1,.01)")
       ->delimiter(',');
-  app.add_option("--tolerance", tolerance, "Of products (default 1e-8)");
+  app.add_option("--tolerance", options.tolerance, "Of products (default 1e-8)");
+  app.add_option("--preconditioner", options.preconditioner, "Of products (default automatic)")
+      ->transform(CLI::CheckedTransformer(preconditioners));
   app.add_option("--repeat", repeat, "Runs of which the median is taken (default 5)");
   app.add_flag("--normal", normal, "Standard normal points instead of the unit cube");
+  app.add_flag("--plain", plain, "Solves by plain iterations, against which products are measured");
   add_device(app, exec);
   app.add_option("--threads", exec.threads, "0 (default): what the machine grants this process");
   return parse_and_run(app, count, words, [&] {
@@ -177,11 +188,11 @@ int main(int count, char** words) {
     for (const std::int64_t n : sizes)
       for (const int d : dims)
         for (const double eps : epsilons) {
-          const Case c{n, d, eps, normal};
-          if (wants("hvp")) products<float>(c, 1, tolerance, exec, repeat);
-          if (wants("hvp")) products<double>(c, 1, tolerance, exec, repeat);
-          if (wants("block")) products<float>(c, 10, tolerance, exec, repeat);
-          if (wants("block")) products<double>(c, 10, tolerance, exec, repeat);
+          const Case c{n, d, eps, normal, plain};
+          if (wants("hvp")) products<float>(c, 1, options, exec, repeat);
+          if (wants("hvp")) products<double>(c, 1, options, exec, repeat);
+          if (wants("block")) products<float>(c, 10, options, exec, repeat);
+          if (wants("block")) products<double>(c, 10, options, exec, repeat);
         }
     for (const std::int64_t n : {100, 400, 800})
       if (wants("hessian")) dense({n, 2, 0.05}, exec, repeat);

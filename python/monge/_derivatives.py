@@ -30,6 +30,7 @@ class Hvp(NamedTuple):
     depsilon: Any  #: a float, or one for each direction
     drho_a: Any
     drho_b: Any
+    dlevel: Any  #: with a total mass: of its level, half the derivative in it
     report: _core.DerivativeReport
 
 
@@ -47,8 +48,11 @@ class Jvp(NamedTuple):
     potential_b: Any  #: (m,)
     marginal_a: Any  #: (n,)
     marginal_b: Any  #: (m,)
-    a_to_b: Any  #: (n, d) images of the source points; None on a cost matrix
+    a_to_b: (
+        Any  #: (n, d) images of the source points; None on a cost matrix and round periodic axes
+    )
     value_linear: Any  #: a float, or one for each direction
+    dlevel: Any  #: with a total mass: of its level
     report: _core.DerivativeReport
 
 
@@ -62,6 +66,7 @@ class Vjp(NamedTuple):
     depsilon: Any  #: a float, or one for each cotangent
     drho_a: Any
     drho_b: Any
+    dmass: Any  #: with a total mass
     report: _core.DerivativeReport
 
 
@@ -93,7 +98,9 @@ class _Products:
         depsilon: float | Sequence[float] = (),
         drho_a: float | Sequence[float] = (),
         drho_b: float | Sequence[float] = (),
+        dmass: float | Sequence[float] = (),
         wrt: Sequence[str] = ("x", "y", "a", "b"),
+        start: Hvp | Jvp | None = None,
         tolerance: float = 1e-8,
         max_iterations: int = 2000,
         strict: bool = False,
@@ -110,15 +117,17 @@ class _Products:
             db: (m,).
             depsilon: of epsilon.
             drho_a, drho_b: of rho or lambda of a soft side.
+            dmass: of the total mass, where there is one.
             wrt: what to return: some of 'x', 'y', 'a', 'b', 'epsilon', 'rho'.
+            start: what ``hvp`` or ``jvp`` gave for a direction nearby, from which the linear solve starts.
             tolerance: of the linear solve, purely relative. In float32 about 5e-7 is reached.
             max_iterations: of the linear solve.
             strict: a ValueError where the solve does not converge, or where the solution is less exact
                 than the tolerance asks.
         """
-        directions = _Directions(self._dtype, dx=(dx, 3), dy=(dy, 3), da=(da, 2), db=(db, 2))
-        numbers = directions.numbers(depsilon=depsilon, drho_a=drho_a, drho_b=drho_b)
-        *parts, in_epsilon, in_rho_a, in_rho_b, report = self._core.hvp(
+        directions = self._along(dx, dy, da, db, start)
+        numbers = directions.numbers(depsilon=depsilon, drho_a=drho_a, drho_b=drho_b, dmass=dmass)
+        *parts, in_epsilon, in_rho_a, in_rho_b, level, report = self._core.hvp(
             directions.count,
             *directions.arrays,
             *numbers,
@@ -127,8 +136,14 @@ class _Products:
             self._call(),
         )
         arrays = (self._answer(part, directions) for part in parts)
-        strengths = (directions.number(part) for part in (in_epsilon, in_rho_a, in_rho_b))
+        strengths = (directions.number(part) for part in (in_epsilon, in_rho_a, in_rho_b, level))
         return Hvp._make([*arrays, *strengths, report])
+
+    def _along(self, dx: Any, dy: Any, da: Any, db: Any, start: Hvp | Jvp | None) -> _Directions:
+        df, dg = (None, None) if start is None else _moves(start)
+        return _Directions(
+            self._dtype, dx=(dx, 3), dy=(dy, 3), da=(da, 2), db=(db, 2), df=(df, 2), dg=(dg, 2)
+        )
 
     def _answer(self, part: Any, directions: _Directions) -> Any:
         if part is None:
@@ -164,15 +179,17 @@ class Linearization(_Products):
         depsilon: float | Sequence[float] = (),
         drho_a: float | Sequence[float] = (),
         drho_b: float | Sequence[float] = (),
+        dmass: float | Sequence[float] = (),
+        start: Hvp | Jvp | None = None,
         tolerance: float = 1e-8,
         max_iterations: int = 2000,
         strict: bool = False,
     ) -> Jvp:
         """How potentials, marginals, images and transport cost move along a direction; arguments as in
         ``hvp``. Potentials plus t times theirs are a good ``start=`` for a problem moved by t."""
-        directions = _Directions(self._dtype, dx=(dx, 3), dy=(dy, 3), da=(da, 2), db=(db, 2))
-        numbers = directions.numbers(depsilon=depsilon, drho_a=drho_a, drho_b=drho_b)
-        *parts, cost, report = self._core.jvp(
+        directions = self._along(dx, dy, da, db, start)
+        numbers = directions.numbers(depsilon=depsilon, drho_a=drho_a, drho_b=drho_b, dmass=dmass)
+        *parts, cost, level, report = self._core.jvp(
             directions.count,
             *directions.arrays,
             *numbers,
@@ -180,7 +197,7 @@ class Linearization(_Products):
             self._call(),
         )
         arrays = (self._answer(part, directions) for part in parts)
-        return Jvp._make([*arrays, directions.number(cost), report])
+        return Jvp._make([*arrays, directions.number(cost), directions.number(level), report])
 
     def vjp(
         self,
@@ -207,7 +224,7 @@ class Linearization(_Products):
             marginal_b=(marginal_b, 2),
             a_to_b=(a_to_b, 3),
         )
-        dx, dy, da, db, depsilon, drho_a, drho_b, report = self._core.vjp(
+        dx, dy, da, db, depsilon, drho_a, drho_b, dmass, report = self._core.vjp(
             given.count,
             *given.arrays,
             *given.numbers(value_linear=value_linear),
@@ -216,7 +233,7 @@ class Linearization(_Products):
             self._call(),
         )
         arrays = (self._answer(part, given) for part in (dx, dy, da, db))
-        numbers = (given.number(part) for part in (depsilon, drho_a, drho_b))
+        numbers = (given.number(part) for part in (depsilon, drho_a, drho_b, dmass))
         return Vjp._make([*arrays, *numbers, report])
 
     def inverse_hvp(
@@ -264,6 +281,12 @@ class Linearization(_Products):
 class DivergenceLinearization(_Products):
     """A divergence and its first derivatives: see ``Divergence.linearize``. Of its products ``df`` and
     ``dg`` are those of the plan's potentials."""
+
+
+def _moves(start: Hvp | Jvp) -> tuple[Any, Any]:
+    return (
+        (start.df, start.dg) if isinstance(start, Hvp) else (start.potential_a, start.potential_b)
+    )
 
 
 def _side(of: str) -> _core.Side:

@@ -204,12 +204,13 @@ class Solution:
     def linearize(self) -> Linearization:
         """The solution and its first derivatives, for Hessian products (``.hvp``): three passes. Solve
         to a small ``tolerance``, as derivatives inherit the marginal error; they read the caller's
-        arrays where these were taken without a copy.
+        arrays where these were taken without a copy. Of grids arrays are flat, in C order, and points
+        stand still.
 
         Raises:
-            NotAvailable: (a NotImplementedError) for a total mass, bounds, grids, labels and another
-                reference than the product.
-            InvalidArgument: (a ValueError) a potential of a TV side is on its kink.
+            NotAvailable: (a NotImplementedError) for labels and another reference than the product.
+            InvalidArgument: (a ValueError) a potential of a TV side, or an entry with a lower bound, is
+                on its kink.
         """
         if self._labelled is not None or self._referenced is not None:
             raise NotAvailable(

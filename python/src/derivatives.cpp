@@ -38,31 +38,36 @@ void bind(nb::module_& m, const char* name) {
       .def(
           "hvp",
           [](const L& l, int count, const Points<T>& dx, const Points<T>& dy, const Rows<T>& da,
-             const Rows<T>& db, const Numbers& depsilon, const Numbers& drho_a,
-             const Numbers& drho_b, const std::vector<std::string>& wrt,
-             const SolveOptions& options, const Call& call) {
+             const Rows<T>& db, const Rows<T>& df, const Rows<T>& dg, const Numbers& depsilon,
+             const Numbers& drho_a, const Numbers& drho_b, const Numbers& dmass,
+             const std::vector<std::string>& wrt, const SolveOptions& options, const Call& call) {
             const Tangent<T> along{count,       view<T>(dx), view<T>(dy), view<T>(da),
-                                   view<T>(db), depsilon,    drho_a,      drho_b};
+                                   view<T>(db), depsilon,    drho_a,      drho_b,
+                                   dmass,       view<T>(df), view<T>(dg)};
             return hvp_of(l, l.dim(), l.device(), along, wrt, options, call);
           },
-          "count"_a, "dx"_a.none(), "dy"_a.none(), "da"_a.none(), "db"_a.none(), "depsilon"_a,
-          "drho_a"_a, "drho_b"_a, "wrt"_a, "options"_a, "call"_a)
+          "count"_a, "dx"_a.none(), "dy"_a.none(), "da"_a.none(), "db"_a.none(), "df"_a.none(),
+          "dg"_a.none(), "depsilon"_a, "drho_a"_a, "drho_b"_a, "dmass"_a, "wrt"_a, "options"_a,
+          "call"_a)
       .def(
           "jvp",
           [](const L& l, int count, const Points<T>& dx, const Points<T>& dy, const Rows<T>& da,
-             const Rows<T>& db, const Numbers& depsilon, const Numbers& drho_a,
-             const Numbers& drho_b, const SolveOptions& options, const Call& call) {
+             const Rows<T>& db, const Rows<T>& df, const Rows<T>& dg, const Numbers& depsilon,
+             const Numbers& drho_a, const Numbers& drho_b, const Numbers& dmass,
+             const SolveOptions& options, const Call& call) {
             const Tangent<T> along{count,       view<T>(dx), view<T>(dy), view<T>(da),
-                                   view<T>(db), depsilon,    drho_a,      drho_b};
+                                   view<T>(db), depsilon,    drho_a,      drho_b,
+                                   dmass,       view<T>(df), view<T>(dg)};
             auto out =
                 run(call, l.device(), [&](Exec& exec) { return jvp(l, along, options, exec); });
             return std::tuple(
                 to_rows_of(std::move(out.df), count), to_rows_of(std::move(out.dg), count),
                 to_rows_of(std::move(out.source), count), to_rows_of(std::move(out.target), count),
-                to_points(std::move(out.map), count, l.dim()), out.transport_cost, out.report);
+                to_points(std::move(out.map), count, l.dim()), out.transport_cost, out.dlevel,
+                out.report);
           },
-          "count"_a, "dx"_a.none(), "dy"_a.none(), "da"_a.none(), "db"_a.none(), "depsilon"_a,
-          "drho_a"_a, "drho_b"_a, "options"_a, "call"_a)
+          "count"_a, "dx"_a.none(), "dy"_a.none(), "da"_a.none(), "db"_a.none(), "df"_a.none(),
+          "dg"_a.none(), "depsilon"_a, "drho_a"_a, "drho_b"_a, "dmass"_a, "options"_a, "call"_a)
       .def(
           "vjp",
           [](const L& l, int count, const Rows<T>& f, const Rows<T>& g, const Rows<T>& source,
@@ -77,7 +82,7 @@ void bind(nb::module_& m, const char* name) {
                               to_points(std::move(out.dy), count, l.dim()),
                               to_rows_of(std::move(out.da), count),
                               to_rows_of(std::move(out.db), count), out.depsilon, out.drho_a,
-                              out.drho_b, out.report);
+                              out.drho_b, out.dmass, out.report);
           },
           "count"_a, "f"_a.none(), "g"_a.none(), "source"_a.none(), "target"_a.none(),
           "map"_a.none(), "transport_cost"_a, "wrt"_a, "options"_a, "call"_a)

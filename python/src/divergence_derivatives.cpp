@@ -29,15 +29,17 @@ void bind(nb::module_& m, const char* name) {
       .def(
           "hvp",
           [](const L& l, int count, const Points<T>& dx, const Points<T>& dy, const Rows<T>& da,
-             const Rows<T>& db, const Numbers& depsilon, const Numbers& drho_a,
-             const Numbers& drho_b, const std::vector<std::string>& wrt,
-             const SolveOptions& options, const Call& call) {
+             const Rows<T>& db, const Rows<T>& df, const Rows<T>& dg, const Numbers& depsilon,
+             const Numbers& drho_a, const Numbers& drho_b, const Numbers& dmass,
+             const std::vector<std::string>& wrt, const SolveOptions& options, const Call& call) {
             const Tangent<T> along{count,       view<T>(dx), view<T>(dy), view<T>(da),
-                                   view<T>(db), depsilon,    drho_a,      drho_b};
+                                   view<T>(db), depsilon,    drho_a,      drho_b,
+                                   dmass,       view<T>(df), view<T>(dg)};
             return hvp_of(l.at, l.dim, l.device, along, wrt, options, call);
           },
-          "count"_a, "dx"_a.none(), "dy"_a.none(), "da"_a.none(), "db"_a.none(), "depsilon"_a,
-          "drho_a"_a, "drho_b"_a, "wrt"_a, "options"_a, "call"_a);
+          "count"_a, "dx"_a.none(), "dy"_a.none(), "da"_a.none(), "db"_a.none(), "df"_a.none(),
+          "dg"_a.none(), "depsilon"_a, "drho_a"_a, "drho_b"_a, "dmass"_a, "wrt"_a, "options"_a,
+          "call"_a);
   // It views points and weights, which keep_alive holds.
   m.def(
       "linearize_divergence",

@@ -72,6 +72,6 @@ auto hvp_of(const At& at, std::int64_t dim, Device device, const Tangent<T>& alo
                     to_points(std::move(out.dy), count, dim), to_rows_of(std::move(out.da), count),
                     to_rows_of(std::move(out.db), count), to_rows_of(std::move(out.df), count),
                     to_rows_of(std::move(out.dg), count), out.depsilon, out.drho_a, out.drho_b,
-                    out.report);
+                    out.dlevel, out.report);
 }
 }  // namespace monge::python

@@ -235,6 +235,11 @@ class AxisGroup {
         });
       case Factor::cost:
         return by([&](V(&u)[kAxisRows]) MONGE_LAMBDA { scores_.costs(u), scale(u); });
+      case Factor::cost_square:
+        return by([&](V(&u)[kAxisRows]) MONGE_LAMBDA {
+          scores_.costs(u), scale(u);
+          unrolled<kAxisRows>([&](int r) MONGE_LAMBDA { u[r] = hn::Mul(u[r], u[r]); });
+        });
       case Factor::slope:
         return by([&](V(&u)[kAxisRows]) MONGE_LAMBDA { scores_.slopes(u), scale(u); });
     }

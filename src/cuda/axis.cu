@@ -156,6 +156,8 @@ class Sweep {
         return u * u;
       case Factor::cost:
         return a_.scale * cost(u);
+      case Factor::cost_square:
+        return a_.scale * cost(u) * a_.scale * cost(u);
       default:
         return -u * kernels::slope_of_squared<T>(a_.form, a_.scale, a_.power, u * u);
     }

@@ -125,6 +125,36 @@ struct StrengthArgs {
   }
 };
 
+/// out [count, n, dim] += k_r a_i ratio_i slope_i: what costs k_r P c are to points by themselves.
+template <class T>
+struct CostPullArgs {
+  VectorView<const T> weight;
+  const double* ratio;
+  const T* slope;   // [n, dim]
+  const double* k;  // [count]
+  std::int64_t n, dim;
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const std::int64_t in = e % (n * dim), i = in / dim;
+    const double a = weight[i];
+    if (a > 0) out[e] = static_cast<T>(out[e] + k[e / (n * dim)] * a * ratio[i] * slope[in]);
+  }
+};
+
+/// out [n, count] += eps lambda (whole - ratio): what a weight does to the target of a marginal of
+/// which bounds hold a part.
+struct HeldPullArgs {
+  const double *ratio, *whole, *multiplier;
+  double eps;
+  std::int64_t count;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    out[e] += eps * multiplier[e] * (whole[e / count] - ratio[e / count]);
+  }
+};
+
 /// [n, count] of the type of results, in [count, n], plus by_r f_i.
 template <class T>
 struct TurnGaugedArgs {
@@ -163,8 +193,10 @@ struct CarriedArgs {
   X(CrossedArgs<T>)                          \
   X(StrengthArgs<T>)                         \
   X(TurnGaugedArgs<T>)                       \
-  X(CarriedArgs<T>)
+  X(CarriedArgs<T>)                          \
+  X(CostPullArgs<T>)
 #define MONGE_COTANGENT_EACH_BODIES(X)      \
   MONGE_COTANGENT_EACH_BODIES_OF(X, float)  \
   MONGE_COTANGENT_EACH_BODIES_OF(X, double) \
-  X(ScaleArgs)
+  X(ScaleArgs)                              \
+  X(HeldPullArgs)

@@ -10,27 +10,30 @@
 
 namespace monge::kernels {
 /// tau, tau / ratio, which is 0 where no plan passes, and D = a ratio / tau, 0 where the potential
-/// does not move or the weight is 0.
+/// does not move or the weight is 0. Of a row of which bounds hold a part the ratio is that of the
+/// rest, and tau what makes D a (ratio + eps / rho whole) of a KL side.
 template <class T>
 struct LinearSideArgs {
   VectorView<const T> weight;
-  const T *f, *mass;  // mass: the ratio as a sweep gave it
+  const T *f, *mass;    // mass: the ratio as a sweep gave it
+  const double* whole;  // with what bounds hold; null: nothing
   Penalty penalty;
   double eps;
   double *ratio, *tau, *response, *curvature;
 
   MONGE_HOST_DEVICE void operator()(std::int64_t i) const {
-    const double a = weight[i], r = mass[i], share = tau_of(r, f[i]);
+    const double a = weight[i], r = mass[i], share = tau_of(r, whole ? whole[i] : r, f[i]);
     const bool some = r > 0 && std::isfinite(r);
     ratio[i] = some ? r : 0;
     tau[i] = share;
     response[i] = some ? share / r : 0;
     curvature[i] = some && share > 0 ? a * r / share : 0;
   }
-  MONGE_HOST_DEVICE double tau_of(double r, double potential) const {
+  MONGE_HOST_DEVICE double tau_of(double r, double all, double potential) const {
     using Kind = Penalty::Kind;
-    if (penalty.kind == Kind::kl) return penalty.strength / (penalty.strength + eps);
-    const double s = potential - eps * std::log(r);  // the potential before its bound
+    if (penalty.kind == Kind::kl)
+      return penalty.strength / (penalty.strength + (all == r ? eps : eps * all / r));
+    const double s = potential - eps * std::log(all);  // the potential before its bound
     if (penalty.kind == Kind::tv) return std::fabs(s) < penalty.strength ? 1 : 0;
     if (penalty.kind == Kind::capped) return s < penalty.level ? 1 : 0;
     return 1;
@@ -87,6 +90,40 @@ struct LinearReportArgs {
       out.point = i;
     }
     return out;
+  }
+};
+
+/// out += x, of both types: sums of a row, and what bounds hold of it.
+template <class T>
+struct AddWideArgs {
+  const T* x;
+  double* out;
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const { out[e] += x[e]; }
+};
+template <class T>
+struct AddRoundedArgs {
+  const double* x;
+  T* out;
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    out[e] = static_cast<T>(out[e] + x[e]);
+  }
+};
+
+/// out = eps (whole / ratio - 1) (alpha + c f): what a row's held part adds to the mean of its rest
+/// as the target of its marginal moves.
+template <class T>
+struct HeldMoveArgs {
+  const double *ratio, *whole;
+  const T* f;
+  const double *alpha, *c;  // [n, count], [count]; null: 0
+  double eps;
+  std::int64_t count;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const std::int64_t i = e / count;
+    const double by = (alpha ? alpha[e] : 0) + (c ? c[e % count] * f[i] : 0);
+    out[e] = ratio[i] > 0 ? eps * (whole[i] / ratio[i] - 1) * by : 0;
   }
 };
 
@@ -216,6 +253,9 @@ struct TermArgs {
 
 #define MONGE_LINEAR_EACH_BODIES_OF(X, T) \
   X(LinearSideArgs<T>)                    \
+  X(AddWideArgs<T>)                       \
+  X(AddRoundedArgs<T>)                    \
+  X(HeldMoveArgs<T>)                      \
   X(OverRatioArgs<T>)                     \
   X(DirectionsArgs<T>)                    \
   X(UnitTangentArgs<T>)                   \

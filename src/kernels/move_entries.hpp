@@ -73,14 +73,15 @@ struct AddLevelArgs {
   }
 };
 
-/// out = tau_i (mean + eps f_i c_r - sum / ratio_i) + bound: df where the other side's moves are in
-/// `sum`; c = drho / rho^2.
+/// out = tau_i (mean + held + eps f_i c_r - sum / ratio_i) + bound: df where the other side's moves
+/// are in `sum`; c = drho / rho^2.
 template <class T>
 struct PotentialMoveArgs {
   const double *tau, *response, *mean;
   const T* f;
   const double* c;      // null: 0
   const double* bound;  // null: 0
+  const double* held;   // see HeldMoveArgs, null: 0
   const T* sum;         // null: 0
   double eps, factor;   // of sum
   std::int64_t count;
@@ -90,6 +91,7 @@ struct PotentialMoveArgs {
     const std::int64_t i = e / count;
     double value = mean ? mean[e] : 0;
     if (c) value += eps * c[e % count] * f[i];
+    if (held) value += held[e];
     value *= tau[i];
     if (sum) value -= response[i] * factor * sum[e];
     out[e] = value + (bound ? bound[e] : 0);
@@ -102,7 +104,7 @@ struct SchurRightArgs {
   VectorView<const T> weight;
   const double *ratio, *curvature;
   const T *g, *sum;
-  const double* c;  // null: 0
+  const double *c, *held;  // null: 0
   double eps;
   std::int64_t count;
   double* out;
@@ -111,6 +113,7 @@ struct SchurRightArgs {
     const std::int64_t j = e / count;
     double value = -static_cast<double>(sum[e]);
     if (c) value += eps * ratio[j] * g[j] * c[e % count];
+    if (held) value += ratio[j] * held[e];
     out[e] = curvature[j] > 0 ? weight[j] * value : 0;
   }
 };
@@ -139,9 +142,9 @@ struct ZeroWeightMoveArgs {
 /// sum_j w_ij t_ij of a sweep, whose t lacks df less the mean.
 template <class T>
 struct FlowArgs {
-  const double *ratio, *tau, *df, *mean;  // mean null: t lacks df alone
-  const T *f, *sum;                       // sum null: not known, 0
-  const double* c;
+  const double *ratio, *whole, *tau, *df, *mean;  // mean null: t lacks df alone
+  const T *f, *sum;                               // sum null: not known, 0
+  const double *c, *held;
   double eps, factor;  // factor: of sum
   std::int64_t count;
   double* out;
@@ -149,9 +152,11 @@ struct FlowArgs {
   MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
     const std::int64_t i = e / count;
     if (tau[i] > 0)
-      out[e] = ratio[i] * (df[e] * (1 - 1 / tau[i]) + (c ? eps * c[e % count] * f[i] : 0));
+      out[e] = ratio[i] * df[e] * (1 - 1 / tau[i]) + (c ? whole[i] * eps * c[e % count] * f[i] : 0);
     else
-      out[e] = sum ? factor * sum[e] + ratio[i] * (df[e] - (mean ? mean[e] : 0)) : 0;
+      out[e] =
+          sum ? factor * sum[e] + ratio[i] * (df[e] - (mean ? mean[e] : 0) - (held ? held[e] : 0))
+              : 0;
   }
 };
 

@@ -166,6 +166,16 @@ struct DiagonalRatioArgs {
   }
 };
 
+/// sum_j of 1 - diagonal / D: the squared shares of a column, 0 where frozen.
+struct SquaredShareArgs {
+  using Result = Sums<1>;
+  const double *curvature, *diagonal;
+
+  MONGE_HOST_DEVICE Result operator()(std::int64_t j) const {
+    return {{curvature[j] > 0 ? 1 - diagonal[j] / curvature[j] : 0.0}};
+  }
+};
+
 /// 1 / D1_i = response_i / a_i: what squared sweeps of the other side weigh rows by.
 template <class T>
 struct SquareWeightArgs {
@@ -227,4 +237,5 @@ struct GaugeShiftArgs {
   MONGE_SCHUR_SUM_BODIES_OF(X, float)  \
   MONGE_SCHUR_SUM_BODIES_OF(X, double) \
   X(GramArgs)                          \
-  X(DiagonalRatioArgs)
+  X(DiagonalRatioArgs)                 \
+  X(SquaredShareArgs)

@@ -223,6 +223,18 @@ std::vector<kernels::AxisTerm> LatticeSweep<T>::advance(std::vector<Column>& col
              static_cast<int>(std::find(columns.begin(), columns.end(), cost) - columns.begin())});
     }
   }
+  if (wanted.cost_squares) {  // (c + c_k)^2, with the cost itself in column 0
+    const Column square{Kind::cost_square, -1};
+    if (first) {
+      made(square, -1, Factor::cost_square);
+    } else {
+      const auto at =
+          static_cast<int>(std::find(columns.begin(), columns.end(), square) - columns.begin());
+      for (const auto& [from, factor] :
+           {std::pair{0, Factor::cost}, {0, Factor::cost}, {-1, Factor::cost_square}})
+        terms.push_back({from, factor, at});
+    }
+  }
   if (wanted.seconds) {
     made({Kind::second, axis, axis}, -1, Factor::square);
     for (int c = 0; c < count; ++c)

@@ -7,6 +7,7 @@
 #include "kernels/apply.hpp"
 #include "kernels/axis.hpp"
 #include "kernels/lattice_entries.hpp"
+#include "kernels/tangent.hpp"
 #include "monge/core/buffer.hpp"
 #include "monge/ot/geometry.hpp"
 #include "monge/ot/plan.hpp"  // Side
@@ -55,6 +56,9 @@ class LatticeSweep {
              MatrixView<const T> v, T* out, double eps, Exec& exec) const;
   void pull(Side rows, const T* h, const T* shift, T* out, double eps, Exec& exec, T* mass,
             T* cost) const;
+  /// Of points that stand still: without directions and gradients; means of q that is no
+  /// direction's own, without p. In lattice_tangent.cpp.
+  void tangent(Side rows, const kernels::TangentArgs<T>& args, Exec& exec) const;
   /// The conditional mean of the other side's points given each row, [n, d], taken along the
   /// shorter way round from the row's own point; where not null `s` [n], the softmin, and the
   /// first [n, d] and second [n, d, d] moments about the row's own point.
@@ -73,7 +77,7 @@ class LatticeSweep {
             double eps, Exec& exec) const;
 
  private:
-  enum class Kind { value, cost, offset, second, slope };
+  enum class Kind { value, cost, cost_square, offset, second, slope };
   // What one column of a sweep is at any time the average of. Of a value: its index (a cost's -1:
   // of the cost alone); else the axes.
   struct Column {
@@ -83,7 +87,7 @@ class LatticeSweep {
   };
   struct Wanted {
     MatrixView<const T> values;
-    bool costs = false, offsets = false, seconds = false, slopes = false;
+    bool costs = false, cost_squares = false, offsets = false, seconds = false, slopes = false;
   };
   struct Averages {
     std::vector<Column> columns;
@@ -99,6 +103,9 @@ class LatticeSweep {
 
   Averages sweep(Side rows, const T* h, double* softmin, const Wanted& wanted, double eps,
                  kernels::Precision precision, Exec& exec) const;
+  /// sum_j w_ij c_ij and sum_j w_ij c_ij^2
+  void cost_sums(Side rows, const T* h, const T* shift, T* first, T* second, double eps,
+                 Exec& exec) const;
   /// One pass over axis k, to rows of side `to`, of an array with so much before and after it.
   kernels::AxisArgs<T> along(int k, int to, std::int64_t before, std::int64_t after, const T* h,
                              double eps) const;

@@ -516,8 +516,7 @@ std::optional<kernels::UnitLengthChainArgs<T>> Operator<T>::chain(Side side) con
 
 template <class T>
 void Operator<T>::tangent(Side rows, kernels::TangentArgs<T> args, Exec& exec) const {
-  if (lattice_)
-    throw NotAvailable("[operator] a lattice is swept along its axes, where no tangent is taken");
+  if (lattice_) return lattice_->sweep.tangent(rows, args, exec);
   args.pairs = pairs(rows, exec);
   const std::int64_t n = args.pairs.n, m = args.pairs.m, count = args.count;
   const auto [own, opposite] = std::pair(order(rows), order(other(rows)));

@@ -120,7 +120,7 @@ class Operator {
   void pull(Side rows, const T* h, const T* shift, T* out, double eps, Exec& exec,
             T* mass = nullptr, T* cost = nullptr) const;
   /// The arguments but for the pairs, in coordinates of the sweeps: directions of unit vectors for
-  /// a cosine (chain()). NotAvailable on a lattice.
+  /// a cosine (chain()). Of a lattice as its sweep.
   void tangent(Side rows, kernels::TangentArgs<T> args, Exec& exec) const;
   /// Of a cost of directions, from derivatives in unit vectors to those in points; else null.
   std::optional<kernels::UnitLengthChainArgs<T>> chain(Side side) const;

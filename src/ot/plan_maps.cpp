@@ -13,6 +13,7 @@
 
 #include "monge/ot/plan.hpp"
 #include "ot/plan_parts.hpp"
+#include "ot/points.hpp"
 
 namespace monge {
 namespace {
@@ -108,26 +109,6 @@ void check_values(MatrixView<const T> values, std::int64_t wanted, const Exec& e
   check_device("plan", "values", values.device, exec);
 }
 
-/// The points of a side: a view, or those of a grid, owned.
-template <class T>
-struct Points {
-  Buffer<T> owned;
-  MatrixView<const T> view;
-
-  Points(const Problem<T>& problem, Side side, Exec& exec) {
-    const bool source = side == Side::source;
-    if (const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry())) {
-      view = source ? cloud->x : cloud->y;
-    } else if (const auto* lattice = std::get_if<Lattice<T>>(&problem.geometry())) {
-      const Grid& grid = source ? lattice->source : lattice->target;
-      owned = grid_points<T>(grid, exec);
-      view = {owned.data(), grid.size(), grid.dim, grid.dim, 1, exec.device};
-    } else {
-      throw NotAvailable("[plan] a CostMatrix has no points: give the values to average");
-    }
-  }
-};
-
 template <class T>
 void mark_valid(const Plan<T>& plan, Side rows, const Buffer<T>& softmin, bool* valid, Exec& exec) {
   kernels::each(
@@ -173,7 +154,7 @@ Buffer<T> Plan<T>::barycentric(Side rows, MatrixView<const T> values, Exec& exec
 template <class T>
 Buffer<T> Plan<T>::barycentric(Side rows, Exec& exec, bool* valid) const {
   if (!op_->has_images())
-    return barycentric(rows, Points<T>(*problem_, other(rows), exec).view, exec, valid);
+    return barycentric(rows, Points<T>(problem_->geometry(), other(rows), exec).view, exec, valid);
   const std::int64_t n = op_->size(rows);
   const auto h = column_bias(*this, rows, exec);
   Buffer<T> images(n * op_->dim(), exec.device);
@@ -204,7 +185,8 @@ Moments<T> Plan<T>::moments(Side rows, MatrixView<const T> values, Exec& exec) c
 
 template <class T>
 Moments<T> Plan<T>::moments(Side rows, Exec& exec) const {
-  if (!op_->has_images()) return moments(rows, Points<T>(*problem_, other(rows), exec).view, exec);
+  if (!op_->has_images())
+    return moments(rows, Points<T>(problem_->geometry(), other(rows), exec).view, exec);
   const std::int64_t n = op_->size(rows), d = op_->dim();
   const auto h = column_bias(*this, rows, exec);
   Buffer<double> s(n, exec.device);
@@ -238,7 +220,7 @@ template <class T>
 Buffer<T> Plan<T>::map(Side side, MatrixView<const T> z, Exec& exec) const {
   const auto op = at_new_points(*this, side, z, exec);
   const auto h = column_bias(*this, side, exec);
-  const Points<T> points(*problem_, other(side), exec);
+  const Points<T> points(problem_->geometry(), other(side), exec);
   const auto relative = centred(points.view, weights_of(*problem_, other(side)),
                                 mass_of(*problem_, other(side)), exec);
   auto images =

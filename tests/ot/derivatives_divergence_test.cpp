@@ -23,7 +23,8 @@ using testing::norm;
 using testing::random_clouds;
 using testing::refusal;
 
-constexpr Wrt kAll = Wrt::source | Wrt::target | Wrt::source_weights | Wrt::target_weights;
+constexpr Wrt kAll = Wrt::source | Wrt::target | Wrt::source_weights | Wrt::target_weights |
+                     Wrt::epsilon | Wrt::penalty;
 const SolveOptions kExact{.tolerance = 1e-13};
 
 /// Measures that move along a direction, with their divergence.
@@ -91,6 +92,8 @@ TEST(DerivativesGolden, DebiasedDivergence) {
     close(dot(got.dx, dx), row.a_h_a, "A H A");
     close(got.dx[0], row.h_a, "H A [0, 0]");
     close(norm(got.dx), row.h_a_norm, "|H A|");
+    const auto strengths = strength_gradient(s.source(), s.target(), s.result, s.options, exec);
+    close(strengths.depsilon, row.depsilon, "derivative in epsilon");
   }
 }
 
@@ -114,6 +117,17 @@ void check(const Moving& problem, const Direction& along, const std::string& nam
   expect(got.dy, &Divergence<double>::dy, "dy");
   expect(got.da, &Divergence<double>::da, "da");
   expect(got.db, &Divergence<double>::db, "db");
+  const auto strengths = difference(
+      [&](double t) {
+        const auto moved = moving.at(t, along);
+        const auto g =
+            strength_gradient(moved.source(), moved.target(), moved.result, moved.options, exec);
+        return std::vector<double>{g.depsilon, g.drho_a, g.drho_b};
+      },
+      kStep);
+  const double found[] = {got.depsilon[0], got.drho_a[0], got.drho_b[0]};
+  for (int e = 0; e < 3; ++e)
+    EXPECT_NEAR(found[e], strengths[e], 1e-8 * std::max(1.0, norm(strengths))) << name << e;
 }
 
 // The same penalty on both sides (symmetric self terms), and different ones.
@@ -130,6 +144,9 @@ TEST(DivergenceHvp, ByDifferencesForEveryMarginal) {
     along.drho_b = along.drho_a;
     check(problem, along, to_string(a) + " " + to_string(b));
   }
+  // One side's strength alone: its self terms part from symmetry.
+  const Moving problem{random_clouds<double>(6, 5, 2, 61), KL{0.5}, KL{0.5}};
+  check(problem, problem.direction(62), "strengths that part");
 }
 
 TEST(DivergenceHvp, ByDifferencesForEveryCost) {

@@ -8,14 +8,15 @@
 #include <vector>
 
 #include "monge/ot/derivatives.hpp"
-#include "support/golden.hpp"
-#include "support/tangents.hpp"
+#include "support/moves.hpp"
 
 namespace monge {
 namespace {
+using testing::check_products;
 using testing::difference;
 using testing::Direction;
 using testing::dot;
+using testing::kExact;
 using testing::Moving;
 using testing::norm;
 using testing::random_clouds;
@@ -24,46 +25,6 @@ using testing::refusal;
 using testing::Solved;
 
 constexpr Wrt kAll = Wrt::source | Wrt::target | Wrt::source_weights | Wrt::target_weights;
-const SolveOptions kExact{.tolerance = 1e-13};
-
-template <class Got>
-void expect_near(const Got& got, const std::vector<double>& want, double relative,
-                 const std::string& what) {
-  ASSERT_EQ(static_cast<std::size_t>(got.size()), want.size()) << what;
-  const double size = std::max(1.0, norm(want));
-  for (std::size_t e = 0; e < want.size(); ++e)
-    EXPECT_NEAR(got[e], want[e], relative * size) << what << " " << e;
-}
-
-// Of the gradient itself, exact to about 1e-14, so that a difference at steps h errs by 1e-14 / h
-// and h^4 times fifth derivatives: both below 1e-9 of the products' size at h = 3e-4, where no
-// potential of a TV side meets its bound on the way.
-void check_products(const Moving& problem, const Direction& along, const std::string& name) {
-  constexpr double kStep = 3e-4;
-  Exec exec;
-  const auto solved = problem.at();
-  const auto at = linearize(*solved.plan, exec);
-  ASSERT_GT(at.tv_margin(), 10 * kStep) << name;
-  const auto got = hvp(at, along.tangent(problem.clouds.d), kAll, kExact, exec);
-  EXPECT_TRUE(got.report.converged) << name;
-  const auto moved = [&](auto Gradient<double>::*part) {
-    return difference(
-        [&](double t) {
-          const auto s = problem.at(t, along);
-          return (gradient(*s.plan, exec).*part).copy();
-        },
-        kStep);
-  };
-  expect_near(got.dx, moved(&Gradient<double>::dx), 1e-8, name + " dx");
-  expect_near(got.dy, moved(&Gradient<double>::dy), 1e-8, name + " dy");
-  expect_near(got.da, moved(&Gradient<double>::da), 1e-8, name + " da");
-  expect_near(got.db, moved(&Gradient<double>::db), 1e-8, name + " db");
-  const auto potential = [&](auto SinkhornResult<double>::*part) {
-    return difference([&](double t) { return (problem.at(t, along).result.*part).copy(); }, kStep);
-  };
-  expect_near(got.df, potential(&SinkhornResult<double>::f), 1e-8, name + " df");
-  expect_near(got.dg, potential(&SinkhornResult<double>::g), 1e-8, name + " dg");
-}
 
 TEST(Hvp, JointDirectionsByDifferencesForEveryMarginal) {
   for (const auto& mix : testing::mixtures()) {
@@ -219,6 +180,29 @@ TEST(Hvp, IterationsFollowTheGap) {
     EXPECT_LE(got.report.iterations, 8 / std::sqrt(got.report.gap) + 10);
     EXPECT_LE(got.report.residual, 1e-10);
   }
+}
+
+// A guess changes the work alone: its own answer takes none, that of a direction nearby less.
+TEST(Hvp, StartsFromAGuess) {
+  Case c(testing::cubes<double>(120, 130, 2), Balanced{}, Balanced{}, 0.01);
+  auto v = c.values(240, 8);
+  const auto first = c({.dx = {v.data(), 120, 2}});
+  for (int e = 0; e < 240; ++e) v[e] *= 1 + 1e-5 * std::cos(e);
+  const SolveOptions usual;
+  const auto product = [&](const Tangent<double>& along) {
+    return hvp(c.at, along, Wrt::source, usual, c.exec);
+  };
+  Tangent<double> along{.dx = {v.data(), 120, 2}};
+  const auto cold = product(along);
+  along.df = {first.df.data(), 1, 120}, along.dg = {first.dg.data(), 1, 130};
+  const auto warm = product(along);
+  EXPECT_LE(warm.report.iterations, 0.75 * cold.report.iterations);
+  EXPECT_LE(warm.report.residual, usual.tolerance);
+  for (int e = 0; e < 240; ++e) EXPECT_NEAR(warm.dx[e], cold.dx[e], 1e-7 * norm(cold.dx));
+  along.df = {cold.df.data(), 1, 120}, along.dg = {cold.dg.data(), 1, 130};
+  EXPECT_EQ(product(along).report.iterations, 0);
+  along.dg.cols = 129;
+  EXPECT_EQ(refusal([&] { product(along); }).argument, "dg");
 }
 
 TEST(Hvp, DoesNotDependOnWhereTheCloudsAre) {

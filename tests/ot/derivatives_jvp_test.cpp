@@ -7,21 +7,19 @@
 #include <vector>
 
 #include "monge/ot/derivatives.hpp"
-#include "support/golden.hpp"
-#include "support/tangents.hpp"
+#include "support/moves.hpp"
 
 namespace monge {
 namespace {
-using testing::difference;
+using testing::check_adjoint;
+using testing::check_moves;
 using testing::Direction;
-using testing::dot;
+using testing::kExact;
 using testing::Moving;
-using testing::norm;
 using testing::random_clouds;
 using testing::random_vector;
 using testing::refusal;
 
-const SolveOptions kExact{.tolerance = 1e-13};
 constexpr Wrt kEverything = Wrt::source | Wrt::target | Wrt::source_weights | Wrt::target_weights |
                             Wrt::epsilon | Wrt::penalty;
 
@@ -39,46 +37,6 @@ Moving moving(const testing::Mixture& mix, const Cost& cost = SquaredEuclidean{}
   return {random_clouds<double>(6, 5, 2, 31, mix.mass_a, mix.mass_b), mix.a, mix.b, cost};
 }
 
-/// All that jvp() moves, at t along a direction.
-struct Moved {
-  std::vector<double> f, g, source, target, map, cost;
-};
-Moved moved(const Moving& problem, double t, const Direction& along) {
-  Exec exec;
-  const auto s = problem.at(t, along);
-  const auto values = [](const Buffer<double>& v) {
-    return std::vector<double>(v.begin(), v.end());
-  };
-  return {values(s.result.f),
-          values(s.result.g),
-          values(s.plan->marginal(Side::source, exec)),
-          values(s.plan->marginal(Side::target, exec)),
-          values(s.plan->barycentric(Side::source, exec)),
-          {s.plan->terms(exec).linear}};
-}
-
-void check_moves(const Moving& problem, const std::string& name) {
-  constexpr double kStep = 3e-4;  // see derivatives_hvp_test.cpp
-  Exec exec;
-  const Direction along = problem.direction(32);
-  const auto solved = problem.at();
-  const auto at = linearize(*solved.plan, exec);
-  ASSERT_GT(at.tv_margin(), 10 * kStep) << name;
-  const auto got = jvp(at, along.tangent(2), kExact, exec);
-  const auto check = [&](const auto& values, std::vector<double> Moved::*part, const char* what) {
-    const auto want = difference([&](double t) { return moved(problem, t, along).*part; }, kStep);
-    ASSERT_EQ(static_cast<std::size_t>(values.size()), want.size());
-    for (std::size_t e = 0; e < want.size(); ++e)
-      EXPECT_NEAR(values[e], want[e], 1e-8 * std::max(1.0, norm(want))) << name << " " << what << e;
-  };
-  check(got.df, &Moved::f, "f");
-  check(got.dg, &Moved::g, "g");
-  check(got.source, &Moved::source, "source");
-  check(got.target, &Moved::target, "target");
-  check(got.map, &Moved::map, "map");
-  check(got.transport_cost, &Moved::cost, "cost");
-}
-
 TEST(Jvp, MovesByDifferencesForEveryMarginal) {
   for (const auto& mix : testing::mixtures()) check_moves(moving(mix), mix.name);
 }
@@ -87,49 +45,6 @@ TEST(Jvp, MovesByDifferencesForEveryCost) {
     for (const int mixture : {0, 4})
       check_moves(moving(testing::mixtures()[mixture], cost),
                   cost_name(cost) + ", " + testing::mixtures()[mixture].name);
-}
-
-// <cotangent, jvp(tangent)> = <vjp(cotangent), tangent> for every part of either.
-void check_adjoint(const Moving& problem, const std::string& name) {
-  Exec exec;
-  const auto n = problem.clouds.n, m = problem.clouds.m;
-  const auto solved = problem.at();
-  const auto at = linearize(*solved.plan, exec);
-  const Direction along = problem.direction(33);
-  const auto pushed = jvp(at, along.tangent(2), kExact, exec);
-  const auto u = [](std::int64_t size, std::uint64_t stream) {
-    return random_vector<double>(size, 34, stream, -1);
-  };
-  const auto f = u(n, 0), g = u(m, 1), p = u(n, 2), q = u(m, 3), theta = u(2 * n, 4);
-  const Cotangent<double> cotangents[] = {{.f = {f.data(), 1, n}},
-                                          {.g = {g.data(), 1, m}},
-                                          {.source = {p.data(), 1, n}},
-                                          {.target = {q.data(), 1, m}},
-                                          {.map = {theta.data(), n, 2}},
-                                          {.transport_cost = {0.7}},
-                                          {.f = {f.data(), 1, n},
-                                           .g = {g.data(), 1, m},
-                                           .source = {p.data(), 1, n},
-                                           .target = {q.data(), 1, m},
-                                           .map = {theta.data(), n, 2},
-                                           .transport_cost = {0.7}}};
-  for (const auto& c : cotangents) {
-    double want = 0;
-    if (c.f.data) want += dot(pushed.df, f);
-    if (c.g.data) want += dot(pushed.dg, g);
-    if (c.source.data) want += dot(pushed.source, p);
-    if (c.target.data) want += dot(pushed.target, q);
-    if (c.map.data) want += dot(pushed.map, theta);
-    if (!c.transport_cost.empty()) want += 0.7 * pushed.transport_cost[0];
-    const auto pulled = vjp(at, c, kEverything, kExact, exec);
-    EXPECT_TRUE(pulled.report.converged);
-    const double got = dot(pulled.dx, along.dx) + dot(pulled.dy, along.dy) +
-                       dot(pulled.da, along.da) + dot(pulled.db, along.db) +
-                       pulled.depsilon[0] * along.depsilon + pulled.drho_a[0] * along.drho_a +
-                       pulled.drho_b[0] * along.drho_b;
-    EXPECT_NEAR(got, want, 1e-11 * std::max(1.0, norm(pulled.dx) + norm(pulled.da)))
-        << name << " cotangent " << &c - cotangents;
-  }
 }
 
 TEST(Vjp, IsTheTransposeForEveryMarginal) {
@@ -227,28 +142,6 @@ TEST(Jvp, ACostMatrixHasAllButPoints) {
   for (int e = 0; e < 6; ++e) EXPECT_NEAR(a.da[e], b.da[e], 1e-11);
   EXPECT_NEAR(a.depsilon[0], b.depsilon[0], 1e-11);
   EXPECT_THROW(vjp(on_matrix, {.f = {f.data(), 1, 6}}, Wrt::source, kExact, exec), NotAvailable);
-}
-
-// The tangent predictor saves iterations of the next solve.
-TEST(Jvp, PredictsTheNextSolve) {
-  Exec exec;
-  auto clouds = testing::cubes<double>(200, 200, 2);
-  const auto v = random_vector<double>(400, 40, 0, -1);
-  constexpr double kEps = 0.05, kStep = 0.003;
-  const testing::Solved<double> start(clouds, Balanced{}, Balanced{}, testing::tight(kEps));
-  const auto move = jvp(linearize(*start.plan, exec), {.dx = {v.data(), 200, 2}}, {}, exec);
-  for (int e = 0; e < 400; ++e) clouds.x[e] += kStep * v[e];
-  const auto problem = clouds.problem(Balanced{}, Balanced{});
-  auto options = testing::tight(kEps, 1e-9);
-  options.acceleration = Acceleration::none;
-  const auto iterations = [&](double by) {
-    std::vector<double> f(start.result.f.begin(), start.result.f.end()),
-        g(start.result.g.begin(), start.result.g.end());
-    for (int i = 0; i < 200; ++i) f[i] += by * move.df[i], g[i] += by * move.dg[i];
-    const Start<double> from{.f = {f.data(), 200}, .g = {g.data(), 200}};
-    return sinkhorn(problem, options, exec, from).report.iterations;
-  };
-  EXPECT_LE(iterations(kStep), 0.75 * iterations(0));
 }
 }  // namespace
 }  // namespace monge

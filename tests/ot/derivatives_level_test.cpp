@@ -1,96 +1,94 @@
-// Hessian products with a total mass, whose level moves with all else.
+// Derivatives with a total mass, whose level moves with all else.
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <limits>
 #include <vector>
 
 #include "monge/ot/derivatives.hpp"
-#include "support/golden.hpp"
-#include "support/tangents.hpp"
+#include "support/moves.hpp"
 
 namespace monge {
 namespace {
-using testing::difference;
 using testing::Direction;
+using testing::kExact;
+using testing::Moving;
 using testing::random_clouds;
-using testing::random_vector;
 using testing::refusal;
 
-constexpr Wrt kAll =
-    Wrt::source | Wrt::target | Wrt::source_weights | Wrt::target_weights | Wrt::epsilon;
+const Marginal kCapped = TV{std::numeric_limits<double>::infinity()};
 
-struct Partial {
-  testing::Clouds<double> clouds = random_clouds<double>(10, 8, 2, 7, 1.2, 1);
-  double mass = 0.7, epsilon = 0.2;
+Moving partial(std::int64_t n, std::int64_t m, Cost cost = SquaredEuclidean{}, double mass = 0.7) {
+  return {random_clouds<double>(n, m, 2, 7, 1.2, 1), kCapped, kCapped, cost, 0.2,
+          {.total_mass = mass, .mass_tolerance = 0}};
+}
 
-  testing::Solved<double> at(double t = 0, const Direction& along = {}, double dmass = 0) const {
-    return {testing::moved(clouds, t, along),
-            TV{std::numeric_limits<double>::infinity()},
-            TV{std::numeric_limits<double>::infinity()},
-            testing::tight(epsilon + t * along.depsilon, 1e-15),
-            SquaredEuclidean{},
-            {.total_mass = mass + t * dmass, .mass_tolerance = 0}};
-  }
-};
-
-// Differences err as those of derivatives_hvp_test.cpp.
 TEST(TotalMass, ProductsMatchDifferences) {
-  constexpr double kStep = 3e-4, kMass = 0.05;
-  const Partial problem;
-  Direction along;
-  along.dx = random_vector<double>(20, 1, 0, -1);
-  along.dy = random_vector<double>(16, 1, 1, -1);
-  along.da = random_vector<double>(10, 1, 2, -0.1, 0.1);
-  along.db = random_vector<double>(8, 1, 3, -0.1, 0.1);
-  along.depsilon = 0.05;
+  for (const Cost& cost : {Cost{SquaredEuclidean{}}, Cost{Cosine{}}}) {
+    const auto problem = partial(10, 8, cost);
+    testing::check_products(problem, problem.direction(1), cost_name(cost));
+  }
+}
+TEST(TotalMass, MovesMatchDifferences) {
+  testing::check_moves(partial(10, 8), "more rows");
+  testing::check_moves(partial(6, 9), "more columns");
+}
+TEST(TotalMass, TheAdjointIsTheTranspose) {
+  testing::check_adjoint(partial(10, 8), "more rows");
+  testing::check_adjoint(partial(6, 9), "more columns");
+}
+
+// The dense Hessian has the level's share, as products do.
+TEST(TotalMass, TheHessianIsWhatProductsAre) {
+  Exec exec;
+  for (const Cost& cost : {Cost{SquaredEuclidean{}}, Cost{Power{3}}, Cost{Cosine{}}}) {
+    const auto problem = partial(10, 8, cost);
+    const auto solved = problem.at();
+    const auto at = linearize(*solved.plan, exec);
+    for (const Side side : {Side::source, Side::target}) {
+      const bool source = side == Side::source;
+      const std::int64_t n = source ? 10 : 8;
+      const auto h = hessian(at, side, {}, exec);
+      EXPECT_EQ(h.dropped_modes, 0);
+      const auto v = testing::random_vector<double>(2 * n, 5, 0, -1);
+      Tangent<double> along;
+      (source ? along.dx : along.dy) = {v.data(), n, 2};
+      const auto want = hvp(at, along, source ? Wrt::source : Wrt::target, kExact, exec);
+      const Buffer<double>& products = source ? want.dx : want.dy;
+      for (std::int64_t e = 0; e < 2 * n; ++e) {
+        double got = 0;
+        for (std::int64_t t = 0; t < 2 * n; ++t) got += h.value[e * 2 * n + t] * v[t];
+        EXPECT_NEAR(got, products[e], 1e-12 * testing::norm(products)) << cost_name(cost) << e;
+      }
+    }
+  }
+}
+
+// A side that gives all it has sets the mass by itself: nothing is left to the level.
+TEST(TotalMass, OfAllThatASideHas) {
+  auto problem = partial(10, 8, SquaredEuclidean{}, 1);
+  Direction along = problem.direction(2, false);
+  along.dmass = 0;
+  testing::check_products(problem, along, "all of b");
   Exec exec;
   const auto solved = problem.at();
   const auto at = linearize(*solved.plan, exec);
-  ASSERT_GT(at.tv_margin(), 10 * kStep);
-  auto tangent = along.tangent(2);
-  tangent.dmass = {kMass};
-  const auto got = hvp(at, tangent, kAll, {.tolerance = 1e-13}, exec);
-  EXPECT_TRUE(got.report.converged);
-  const auto check = [&](const Buffer<double>& values, auto Gradient<double>::*part,
-                         const char* name) {
-    const auto want = difference(
-        [&](double t) {
-          const auto s = problem.at(t, along, kMass);
-          return (gradient(*s.plan, exec).*part).copy();
-        },
-        kStep);
-    ASSERT_EQ(values.size(), static_cast<std::int64_t>(want.size())) << name;
-    for (std::size_t e = 0; e < want.size(); ++e)
-      EXPECT_NEAR(values[e], want[e], 1e-8 * std::max(1.0, testing::norm(want))) << name << e;
-  };
-  check(got.dx, &Gradient<double>::dx, "dx");
-  check(got.dy, &Gradient<double>::dy, "dy");
-  check(got.da, &Gradient<double>::da, "da");
-  check(got.db, &Gradient<double>::db, "db");
-  const auto scalars = difference(
-      [&](double t) {
-        const auto s = problem.at(t, along, kMass);
-        return std::vector<double>{gradient(*s.plan, exec).depsilon, s.plan->mass_level()};
-      },
-      kStep);
-  EXPECT_NEAR(got.depsilon[0], scalars[0], 1e-8 * std::max(1.0, std::abs(scalars[0])));
-  EXPECT_NEAR(got.dlevel[0], scalars[1], 1e-8 * std::max(1.0, std::abs(scalars[1])));
+  EXPECT_TRUE(jvp(at, along.tangent(2), kExact, exec).dlevel.empty());
+  Tangent<double> more;
+  more.dmass = {1};
+  EXPECT_EQ(refusal([&] { jvp(at, more, {}, exec); }).argument, "dmass");
 }
 
 TEST(TotalMass, RefusesWhatItHasNot) {
   Exec exec;
-  const Partial problem;
+  const auto problem = partial(10, 8);
   const auto solved = problem.at();
   const auto at = linearize(*solved.plan, exec);
   Tangent<double> along;
   along.dmass = {1, 2};
   EXPECT_EQ(refusal([&] { hvp(at, along, Wrt::source, {}, exec); }).argument, "dmass");
-  EXPECT_THROW(jvp(at, Tangent<double>(), {}, exec), NotAvailable);
-  EXPECT_THROW(vjp(at, Cotangent<double>(), Wrt::source, {}, exec), NotAvailable);
-  EXPECT_THROW(hessian(at, Side::source, {}, exec), NotAvailable);
+  EXPECT_EQ(refusal([&] { jvp(at, along, {}, exec); }).argument, "dmass");
 
-  const testing::Moving balanced{random_clouds<double>(5, 5, 2, 7, 1, 1), Balanced{}, Balanced{}};
+  const Moving balanced{random_clouds<double>(5, 5, 2, 7, 1, 1), Balanced{}, Balanced{}};
   const auto free = balanced.at();
   along.dmass = {1};
   EXPECT_EQ(

@@ -1,6 +1,7 @@
 """The examples that derivatives are for, at their small sizes."""
 
 import importlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,19 @@ def test_shuffled_regression_is_solved_with_and_without_gradient_steps(example):
         assert np.linalg.norm(path[-1].w - data.w) == pytest.approx(0.135, abs=5e-4)
         assert len(path) <= 10
     assert regression.picture(data, [steps, path]).height == 480
+
+
+@pytest.mark.skipif(
+    "MONGE_FULL" not in os.environ, reason="minutes of plain iterations: MONGE_FULL=1"
+)
+def test_gradient_steps_of_shuffled_regression_are_the_papers(example):
+    """Stage 1, whose solves stop early or at 100 000 iterations: to the digits that it reports."""
+    regression = example("shuffled_regression")
+    data = regression.load()
+    steps = list(regression.descend(data, regression.plain))
+    reported = "171.4565 142.2288 141.0361 107.9765 90.6729 85.8281 80.0678 94.4056 56.2026 55.7254 47.6222"
+    assert [f"{point.loss:.4f}" for point in steps] == reported.split()
+    np.testing.assert_allclose(steps[-1].w, data.descended, atol=1e-6)
 
 
 def test_newtons_path_in_shuffled_regression_is_the_papers(example):

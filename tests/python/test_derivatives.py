@@ -110,7 +110,7 @@ def test_float32_answers_in_float32(clouds):
     assert product.df.dtype == np.float32
 
 
-def test_what_is_refused(clouds, solution):
+def test_what_is_refused(solution):
     at = solution.linearize()
     along = directions(solution)
     with pytest.raises(monge.InvalidArgument, match="dx has shape") as error:
@@ -122,15 +122,61 @@ def test_what_is_refused(clouds, solution):
         at.hvp(along["dx"], wrt=("z",))
     with pytest.raises(monge.InvalidArgument, match="strict"):
         at.hvp(along["dx"], max_iterations=1, strict=True)
-    x, y, a, b = clouds
-    half = min(a.sum(), b.sum()) / 2
-    partial = monge.solve_sample(x, y, a, b, epsilon=0.1, total_mass=half).linearize()
-    assert np.isfinite(partial.hvp(along["dx"]).dx).all()
-    with pytest.raises(monge.NotAvailable, match="total mass"):
-        partial.vjp(np.ones(len(a)))
+    with pytest.raises(monge.InvalidArgument, match="no total mass"):
+        at.jvp(dmass=1.0)
     matrix = monge.solve(np.ones((2, 3)), epsilon=0.1).linearize()
     with pytest.raises(monge.NotAvailable, match="no points"):
         matrix.hvp(np.ones((2, 2)))
+
+
+def test_a_total_mass_is_a_parameter(clouds):
+    x, y, a, b = clouds
+    half = min(a.sum(), b.sum()) / 2
+
+    def solved(mass):
+        return monge.solve_sample(x, y, a, b, epsilon=0.1, total_mass=mass, tolerance=1e-13)
+
+    step = 1e-4 * half
+    at = solved(half).linearize()
+    want = (solved(half + step).potential_a - solved(half - step).potential_a) / (2 * step)
+    moves = at.jvp(dmass=1.0)
+    np.testing.assert_allclose(moves.potential_a, want, atol=1e-5)
+    np.testing.assert_allclose(moves.marginal_a.sum(), 1)
+    assert moves.dlevel == pytest.approx(at.hvp(dmass=1.0).dlevel)
+    cotangent = np.cos(np.arange(len(a)))
+    assert at.vjp(cotangent).dmass == pytest.approx(cotangent @ moves.potential_a)
+    dense = at.hessian()
+    along = np.sin(np.arange(x.size)).reshape(x.shape)
+    np.testing.assert_allclose(np.tensordot(dense, along, 2), at.hvp(along).dx, atol=1e-6)
+
+
+def test_a_solve_starts_from_the_answer_before(solution):
+    at, along = solution.linearize(), directions(solution)
+    for verb, fields in ((at.hvp, ("dx", "df")), (at.jvp, ("potential_a", "a_to_b"))):
+        cold = verb(**along)
+        warm = verb(**along, start=cold)
+        assert warm.report.iterations == 0 < cold.report.iterations
+        for name in fields:
+            np.testing.assert_allclose(getattr(warm, name), getattr(cold, name), atol=1e-7)
+
+
+def test_grids_and_bounds_have_derivatives(clouds):
+    a, b = np.ones((3, 4)) / 12, np.linspace(1, 2, 12).reshape(3, 4) / 18
+    at = monge.solve_lattice(a, b, epsilon=0.5, marginals=monge.KL(1.0)).linearize()
+    moves = at.jvp(da=np.ones(12), depsilon=0.1)
+    assert moves.potential_a.shape == (12,) and moves.a_to_b.shape == (12, 2)
+    assert at.vjp(np.ones(12), wrt=("a", "epsilon")).da.shape == (12,)
+    with pytest.raises(monge.NotAvailable, match="stand still"):
+        at.hvp(np.ones((12, 2)))
+    x, y, a, b = clouds
+    held = monge.solve_sample(
+        x, y, a, b, epsilon=0.1, marginals=monge.KL(1.0), bounds=([0], [1], [a[0]]), tolerance=1e-12
+    )
+    along = np.ones_like(x)
+    dense = held.linearize().hessian()
+    np.testing.assert_allclose(
+        np.tensordot(dense, along, 2), held.linearize().hvp(along).dx, atol=1e-6
+    )
 
 
 def test_products_in_epsilon_and_strengths(solution):

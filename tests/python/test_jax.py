@@ -166,6 +166,44 @@ def test_products_in_every_order_are_those_of_the_core(name):
     np.testing.assert_allclose(flat, flat.T, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("name", ["transport", "divergence"])
+@pytest.mark.parametrize("sides", SIDES.values(), ids=SIDES)
+def test_epsilon_is_an_operand(name, sides):
+    at, entering = posed(sides)
+
+    def loss(e, *at):
+        return entering(losses(epsilon=e, marginals=sides, tolerance=1e-13)[name])(*at)
+
+    epsilon = jnp.asarray(0.2)
+    check_grads(loss, (epsilon, *at), order=2, modes=["rev"])
+    check_grads(jax.grad(loss, tuple(range(5))), (epsilon, *at), order=1, modes=["fwd"])
+    fixed = entering(losses(epsilon=0.2, marginals=sides, tolerance=1e-13)[name])
+    assert loss(epsilon, *at) == fixed(*at) == jax.jit(loss)(epsilon, *at)
+    several = jnp.asarray([0.2, 0.3])
+    slopes = jax.vmap(jax.grad(loss), in_axes=(0, *[None] * 4))(several, *at)
+    np.testing.assert_array_equal(slopes, [jax.grad(loss)(e, *at) for e in several])
+
+
+def test_potentials_move_with_epsilon():
+    x, y, a, b = measures()
+    check_grads(
+        lambda e: mj.solve(x, y, a, b, **OPTIONS | {"epsilon": e})[1:],
+        (jnp.asarray(0.2),),
+        order=1,
+        modes=["fwd", "rev"],
+    )
+
+
+def test_every_cloud_of_a_batch_has_its_epsilon():
+    x, y, a, b = (jnp.stack([part, part]) for part in measures())
+    found = mj.sinkhorn_divergence(x, y, a, b, **OPTIONS | {"epsilon": jnp.asarray([0.2, 0.4])})
+    want = [
+        mj.sinkhorn_divergence(x[0], y[0], a[0], b[0], **OPTIONS | {"epsilon": e})
+        for e in (0.2, 0.4)
+    ]
+    np.testing.assert_array_equal(found, want)
+
+
 def test_a_product_of_float32_is_that_of_float64_rounded():
     x, y, *_ = measures(80, 70, 3)
     along = jnp.asarray(np.random.default_rng(1).normal(size=x.shape))
@@ -265,6 +303,7 @@ def test_keywords_are_the_table():
         ({"a": np.ones(4)}, "a has shape"),
         ({"epsilon": None}, "exactly one of epsilon, blur"),
         ({"epsilon": "small"}, "epsilon is 'small'"),
+        ({"epsilon": jnp.ones(3)}, r"epsilon has shape \(3,\), wanted \(\) or \(1,\)"),
         ({"geometry": "flat"}, "geometry is 'flat'"),
         ({"hvp_tolerance": "small"}, "hvp_tolerance"),
     ],
@@ -279,8 +318,8 @@ def test_malformed_calls(change, message):
 
 def test_keywords_are_static():
     x, y, *_ = measures()
-    with pytest.raises(monge.InvalidArgument, match=r"epsilon is .*wanted a number"):
-        jax.jit(lambda e: mj.solve(x, y, epsilon=e).value)(0.1)
+    with pytest.raises(monge.InvalidArgument, match=r"tolerance is .*wanted a number"):
+        jax.jit(lambda t: mj.solve(x, y, epsilon=0.1, tolerance=t).value)(0.1)
 
 
 @pytest.mark.parametrize("wrap", [lambda f: f, jax.jit], ids=["eager", "jit"])

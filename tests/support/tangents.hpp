@@ -12,7 +12,7 @@
 namespace monge::testing {
 struct Direction {
   std::vector<double> dx, dy, da, db;
-  double depsilon = 0, drho_a = 0, drho_b = 0;
+  double depsilon = 0, drho_a = 0, drho_b = 0, dmass = 0;
 
   Tangent<double> tangent(std::int64_t d) const {
     const auto rows = [&](const std::vector<double>& v, std::int64_t cols) {
@@ -28,6 +28,7 @@ struct Direction {
     if (depsilon != 0) out.depsilon = {depsilon};
     if (drho_a != 0) out.drho_a = {drho_a};
     if (drho_b != 0) out.drho_b = {drho_b};
+    if (dmass != 0) out.dmass = {dmass};
     return out;
   }
 };
@@ -49,6 +50,12 @@ struct Moving {
   Marginal a, b;
   Cost cost = SquaredEuclidean{};
   double epsilon = 0.1;
+  ProblemOptions options = {};
+
+  std::int64_t n() const { return clouds.n; }
+  std::int64_t m() const { return clouds.m; }
+  std::int64_t dim() const { return clouds.d; }
+  std::int64_t images() const { return clouds.d; }
 
   static Marginal stronger(const Marginal& m, double by) {
     if (const auto* kl = std::get_if<KL>(&m)) return KL{kl->rho + by};
@@ -60,8 +67,14 @@ struct Moving {
 
   /// The problem t along a direction, solved to the last digits.
   Solved<double> at(double t = 0, const Direction& along = {}) const {
-    return {moved(clouds, t, along), stronger(a, t * along.drho_a), stronger(b, t * along.drho_b),
-            tight(epsilon + t * along.depsilon, 1e-15), cost};
+    ProblemOptions how = options;
+    if (how.total_mass) *how.total_mass += t * along.dmass;
+    return {moved(clouds, t, along),
+            stronger(a, t * along.drho_a),
+            stronger(b, t * along.drho_b),
+            tight(epsilon + t * along.depsilon, 1e-15),
+            cost,
+            how};
   }
 
   /// One that moves everything: weights of balanced sides move the same mass.
@@ -79,8 +92,12 @@ struct Moving {
     }
     if (strengths) {
       out.depsilon = 0.05;
-      if (is_soft(a)) out.drho_a = 0.2;
-      if (is_soft(b)) out.drho_b = -0.1;
+      if (options.total_mass) {
+        out.dmass = 0.05;
+      } else {
+        if (is_soft(a)) out.drho_a = 0.2;
+        if (is_soft(b)) out.drho_b = -0.1;
+      }
     }
     return out;
   }

@@ -63,13 +63,14 @@ class Linearization {
 
   std::int64_t n() const;
   std::int64_t m() const;
-  std::int64_t dim() const;  ///< 0 on a CostMatrix
+  std::int64_t dim() const;  ///< of points, 0 on a CostMatrix
   Device device() const;
   /// L1 distance of the plan's marginals from what optimality asks for, over the mass. Derivatives
   /// are wrong by one to eleven times as much, relative.
   double marginal_error() const;
-  /// How far the nearest potential of a TV side is from where it meets its bound, or with a total
-  /// mass from its level, in units of cost; infinite without either.
+  /// How far the nearest potential of a TV side is from where it meets its bound, with a total mass
+  /// from its level, and the nearest entry from where its lower bound begins to hold it, in units
+  /// of cost; infinite without any.
   double tv_margin() const;
   const Linear<T>& linear() const { return *linear_; }
 
@@ -77,9 +78,10 @@ class Linearization {
   std::shared_ptr<const Linear<T>> linear_;
 };
 
-/// The problem must outlive it. Throws NotAvailable for lower bounds and lattices, and later, from
-/// jvp(), vjp() and hessian(), for a total mass; InvalidArgument where a potential of a TV side is
-/// on its kink, or nearer to it than ten times its distance from convergence.
+/// The problem must outlive it. The points of a lattice stand still: derivatives in them are
+/// NotAvailable. Throws InvalidArgument where a potential of a TV side is on its kink, or an entry
+/// just where its lower bound begins to hold it, or nearer to that than ten times its distance from
+/// convergence; and where bounds hold all that a point has.
 template <class T>
 Linearization<T> linearize(const Plan<T>& plan, Exec& exec);
 
@@ -92,14 +94,20 @@ struct Tangent {
   /// [count], or empty; of rho or lambda, whatever the side has.
   std::vector<double> depsilon = {}, drho_a = {}, drho_b = {};
   std::vector<double> dmass = {};  ///< [count], or empty; of the total mass where there is one
+  /// [count, n], [count, m]: guesses of the potentials' own moves, such as those of a direction
+  /// nearby, where iterations start. They change the work, not the answer; of one side, whichever
+  /// is solved for.
+  MatrixView<const T> df = {}, dg = {};
 };
 
 /// What conjugate gradients are helped by, beside the exact diagonal of the Schur complement.
 enum class Preconditioner : std::uint8_t {
-  automatic,  ///< two_level where the diagonal alone turns out slow and the points allow it
+  automatic,  ///< where the diagonal alone turns out slow, support or two_level as the plan is
   diagonal,   ///< nothing
-  two_level   ///< functions affine on the cells of a tree are solved for directly: for clouds of up
+  two_level,  ///< functions affine on the cells of a tree are solved for directly: for clouds of up
               ///< to three dimensions whose plan is spread out; made once a linearization
+  support     ///< by conjugate gradients on the complement of the largest entries of each row and
+              ///< column, for plans that few entries carry; these are kept with the linearization
 };
 
 struct SolveOptions {
@@ -123,6 +131,7 @@ struct DerivativeReport {
   double error_estimate = 0;  ///< relative, from both
   double gap = 0;             ///< least eigenvalue of the scaled Schur complement; 0: not estimated
   int deflated = 0;           ///< functions that were solved for directly
+  double lost = 0;  ///< share of the plan outside the support that preconditioned; 0: none
   double diagonal_ratio = 1;  ///< least of its diagonal over that of D
   double tv_margin = std::numeric_limits<double>::infinity();
 };
@@ -153,12 +162,13 @@ struct JvpResult {
   Buffer<T> source, target;            ///< [count, n], [count, m]: of the marginals P 1 and P^T 1
   Buffer<T> map;                       ///< [count, n, d]: of the images of the source points
   std::vector<double> transport_cost;  ///< [count]: of <P, C>
+  std::vector<double> dlevel;          ///< [count] with a total mass: of its level
   DerivativeReport report;
 };
 
 /// How potentials, marginals, images and transport cost move along a tangent. With the potentials
 /// f + t df, g + t dg a solve at the parameters moved by t starts nearer. Throws as hvp(); `map` is
-/// empty on a CostMatrix.
+/// empty on a CostMatrix and on a lattice with a periodic axis.
 template <class T>
 JvpResult<T> jvp(const Linearization<T>& at, const Tangent<T>& along, const SolveOptions& options,
                  Exec& exec);
@@ -178,6 +188,7 @@ struct VjpResult {
   Buffer<T> dx, dy;                              ///< [count, n, d], [count, m, d]
   Buffer<T> da, db;                              ///< [count, n], [count, m]
   std::vector<double> depsilon, drho_a, drho_b;  ///< [count], those asked for
+  std::vector<double> dmass;                     ///< [count] with a total mass
   DerivativeReport report;
 };
 

@@ -40,4 +40,14 @@ DivergenceLinearization<T> linearize(const Measure<T>& source, const Measure<T>&
 template <class T>
 HvpResult<T> hvp(const DivergenceLinearization<T>& at, const Tangent<T>& along, Wrt wrt,
                  const SolveOptions& options, Exec& exec);
+
+struct StrengthGradient {
+  double depsilon = 0, drho_a = 0, drho_b = 0;  ///< as Gradient's
+};
+/// Of the divergence in epsilon and the strengths of its marginals, at the potentials of `result`;
+/// three passes a term.
+template <class T>
+StrengthGradient strength_gradient(const Measure<T>& source, const Measure<T>& target,
+                                   const Divergence<T>& result, const DivergenceOptions& options,
+                                   Exec& exec);
 }  // namespace monge

@@ -22,7 +22,7 @@ def solve(
     b: Any = None,
     *,
     cost: Cost = "sqeuclidean",
-    epsilon: float | None = None,
+    epsilon: Any = None,
     blur: float | None = None,
     reach: float | tuple[Length, Length] | None = None,
     cost_factor: float = 1.0,
@@ -50,7 +50,7 @@ def solve(
         y: (m, d) target points, or (B, m, d), of the same type.
         a: (n,) source weights >= 0, or (B, n); None: uniform with sum 1. Never normalised.
         b: (m,) target weights >= 0, or (B, m); None: uniform with sum 1.
-    Keywords, static under ``jit``:
+    Keywords, static under ``jit`` but for an ``epsilon`` that is an array, () or (B,), which is differentiated in:
     {options}
         hvp_tolerance: of the linear solves of second derivatives, purely relative. (default 1e-8)
         hvp_max_iterations: budget of each of them. (default 2000)
@@ -107,7 +107,7 @@ def sinkhorn_divergence(
     b: Any = None,
     *,
     cost: Cost = "sqeuclidean",
-    epsilon: float | None = None,
+    epsilon: Any = None,
     blur: float | None = None,
     reach: float | tuple[Length, Length] | None = None,
     cost_factor: float = 1.0,
@@ -135,7 +135,7 @@ def sinkhorn_divergence(
         y: (m, d) target points, or (B, m, d), of the same type.
         a: (n,) source weights >= 0, or (B, n); None: uniform with sum 1. Never normalised.
         b: (m,) target weights >= 0, or (B, m); None: uniform with sum 1.
-    Keywords, static under ``jit``:
+    Keywords, static under ``jit`` but for an ``epsilon`` that is an array, () or (B,), which is differentiated in:
     {options}
         hvp_tolerance: of the linear solves of second derivatives, purely relative. (default 1e-8)
         hvp_max_iterations: budget of each of them. (default 2000)
@@ -182,8 +182,9 @@ def sinkhorn_divergence(
 
 def _solved(x: Any, y: Any, a: Any, b: Any, of: str, debias: bool, **keywords: Any) -> list[Any]:
     clouds = _inputs.clouds(x, y, a, b)
+    keywords["epsilon"], epsilon = _inputs.split_epsilon(keywords["epsilon"], clouds.x)
     attributes = _inputs.attributes(clouds.x, a, b, debias=debias, **keywords)
-    found = transport.bind(*clouds[:4], attributes=attributes, of=of)
+    found = transport.bind(*clouds[:4], epsilon, attributes=attributes, of=of)
     return [
         clouds.points(part if name == "v" else part[:, 0])
         for name, part in zip(of, found, strict=True)

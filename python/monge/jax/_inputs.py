@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from .._clouds import Clouds, gathered
@@ -42,6 +43,19 @@ def _weights(given: Any, points: Any) -> Any:
     if given is None:
         return jnp.zeros(points.shape[:-1], points.dtype)
     return given.astype(points.dtype)
+
+
+def split_epsilon(epsilon: Any, x: Any) -> tuple[Any, Any]:
+    """The keyword, and the operand (B,): an array is one, beside which the keyword is 0."""
+    if not isinstance(epsilon, jax.Array):
+        return epsilon, jnp.zeros(len(x), x.dtype)
+    given = array(epsilon, "epsilon")
+    if given.ndim > 1 or given.shape not in ((), (len(x),)):
+        raise InvalidArgument(
+            f"[jax] epsilon has shape {given.shape}, wanted () or ({len(x)},), one for each cloud",
+            "epsilon",
+        )
+    return 0.0, jnp.broadcast_to(given.astype(x.dtype), (len(x),))
 
 
 def attributes(

@@ -1,7 +1,8 @@
 """The primitives that JAX knows: transport and its derivatives, each a foreign function that is the core.
 
-Operands carry an axis of entries in front: x (B, n, d), y (B, m, d), a (B, n), b (B, m). What a primitive gives is named
-by letters: v the value, f and g the potentials, x, y, a, b what belongs to those inputs.
+Operands carry an axis of entries in front: x (B, n, d), y (B, m, d), a (B, n), b (B, m), e = epsilon (B,), which is read
+where no attribute says it. What a primitive gives is named by letters: v the value, f and g the potentials, x, y, a, b, e
+what belongs to those inputs.
 
 `transport` is differentiated by its own gradients. `derivative` takes directions (B, k, ...) in what `moved` names to
 what `of` names: from parameters to gradients (a Hessian product) or to potentials, and from cotangents of potentials to
@@ -25,10 +26,10 @@ from .. import _core
 from .._device import has_cuda
 from .._errors import NotAvailable
 
-PARAMETERS = "xyab"
+PARAMETERS = "xyabe"
 POTENTIALS = "fg"
 _PLATFORMS = ("cpu", "cuda") if has_cuda() else ("cpu",)
-_POINT = 6  # operands of `derivative` before the directions: x, y, a, b, f, g
+_POINT = 7  # operands of `derivative` before the directions: x, y, a, b, e, f, g
 
 transport = Primitive("monge_transport")
 derivative = Primitive("monge_derivative")
@@ -36,27 +37,32 @@ transport.multiple_results = derivative.multiple_results = True
 
 
 @transport.def_abstract_eval
-def _(x: Any, y: Any, a: Any, b: Any, *, attributes: Any, of: str) -> list[Any]:
+def _(x: Any, y: Any, a: Any, b: Any, e: Any, *, attributes: Any, of: str) -> list[Any]:
     k = 3 if dict(attributes)["debias"] else 1
     shapes = {
         "v": x.shape[:1],
         "f": (x.shape[0], k, x.shape[1]),
         "g": (x.shape[0], k, y.shape[1]),
-        **{name: part.shape for name, part in zip(PARAMETERS, (x, y, a, b), strict=True)},
+        **{name: part.shape for name, part in zip(PARAMETERS, (x, y, a, b, e), strict=True)},
     }
     return [ShapedArray(shapes[name], x.dtype) for name in of]
 
 
 @derivative.def_abstract_eval
 def _(*operands: Any, attributes: Any, moved: str, of: str) -> list[Any]:
-    x, y, a, b = operands[:4]
+    x, _, a, b, _ = point = operands[:5]
     count = operands[_POINT].shape[1]
-    shapes = {name: part.shape for name, part in zip(PARAMETERS, (x, y, a, b), strict=True)}
+    shapes = {name: part.shape for name, part in zip(PARAMETERS, point, strict=True)}
     shapes |= {"f": a.shape, "g": b.shape}
     return [ShapedArray((x.shape[0], count, *shapes[name][1:]), x.dtype) for name in of]
 
 
 # ---- differentiation
+
+
+def _parameters(attributes: Any) -> str:
+    """What is differentiated in: epsilon where it is an operand."""
+    return PARAMETERS if dict(attributes)["epsilon"] == 0 else PARAMETERS[:-1]
 
 
 def _named(letters: str, values: Sequence[Any]) -> dict[str, Any]:
@@ -71,11 +77,12 @@ def _named(letters: str, values: Sequence[Any]) -> dict[str, Any]:
 def _transport_jvp(
     primals: Sequence[Any], tangents: Sequence[Any], *, attributes: Any, of: str
 ) -> tuple[list[Any], list[Any]]:
-    every = "vfg" + PARAMETERS
+    parameters = _parameters(attributes)
+    every = "vfg" + parameters
     found = dict(zip(every, transport.bind(*primals, attributes=attributes, of=every), strict=True))
-    along = _named(PARAMETERS, tangents)
+    along = _named(parameters, tangents[: len(parameters)])
     moving: dict[str, Any] = {"v": _paired(found, along)}
-    wanted = PARAMETERS if set(PARAMETERS) <= set(of) else POTENTIALS if "f" in of else ""
+    wanted = parameters if set(parameters) <= set(of) else POTENTIALS if "f" in of else ""
     if wanted:
         parts = derivative.bind(
             *primals,

@@ -49,6 +49,20 @@ DivergenceOptions Call::options() const {
   return out;
 }
 
+std::vector<double> Call::epsilons() const {
+  const ffi::AnyBuffer given = argument(kEpsilon);
+  const std::int64_t entries = given.dimensions()[0];
+  if (const double fixed = attributes.get<double>("epsilon"); fixed != 0)
+    return std::vector<double>(entries, fixed);
+  const auto read = [&](auto unit) {
+    std::vector<decltype(unit)> values(entries);
+    copy(values.data(), {}, given.untyped_data(), device,
+         entries * static_cast<std::int64_t>(sizeof unit), stream);
+    return std::vector<double>(values.begin(), values.end());
+  };
+  return given.element_type() == ffi::F64 ? read(double{}) : read(float{});
+}
+
 void warn(const std::string& text) {
   const nb::gil_scoped_acquire locked;
   const nb::object kind = nb::module_::import_("monge._errors").attr("ConvergenceWarning");

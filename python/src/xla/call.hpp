@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "monge/core/buffer.hpp"
 #include "monge/core/error.hpp"
@@ -45,7 +46,11 @@ struct Call {
   ffi::AnyBuffer argument(std::size_t i) const { return *arguments.get<ffi::AnyBuffer>(i); }
   ffi::AnyBuffer result(std::size_t i) const { return **results.get<ffi::AnyBuffer>(i); }
   Exec exec() const;
+  /// But for an epsilon that is an operand: 0.
   DivergenceOptions options() const;
+  /// Of each entry.
+  std::vector<double> epsilons() const;
+  static constexpr std::size_t kEpsilon = 4;  // the argument
 };
 
 /// From a type to another by way of the host: only where float32 is solved in double.

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "ended.hpp"
 #include "monge/ot/divergence_derivatives.hpp"
@@ -12,14 +13,16 @@
 
 namespace monge::python::xla {
 namespace {
-constexpr std::size_t kPoint = 6;  // x, y, a, b, f, g; what is moved comes after them
+constexpr std::size_t kPoint = 7;  // x, y, a, b, e, f, g; what is moved comes after them
+constexpr std::size_t kF = 5, kG = 6;
 
 template <class T>
 class Entry {
  public:
-  Entry(const Call& call, std::int64_t entry)
+  Entry(const Call& call, std::int64_t entry, double epsilon)
       : call_(call),
         entry_(entry),
+        epsilon_(epsilon),
         moved_(call.attributes.text("moved")),
         of_(call.attributes.text("of")),
         count_(static_cast<int>(call.argument(kPoint).dimensions()[1])),
@@ -30,12 +33,13 @@ class Entry {
         target_{matrix(1), weights('b', 3)} {}
 
   DerivativeReport run() {
-    const DivergenceOptions options = call_.options();
+    DivergenceOptions options = call_.options();
+    options.epsilon = epsilon_;
     if (call_.attributes.get<bool>("debias")) {
       Divergence<T> found;
-      for (const auto& [term, f, g] : {std::tuple{&found.ab, potential(4, 0), potential(5, 0)},
-                                       std::tuple{&found.aa, potential(4, 1), potential(4, 2)},
-                                       std::tuple{&found.bb, potential(5, 1), potential(5, 2)}})
+      for (const auto& [term, f, g] : {std::tuple{&found.ab, potential(kF, 0), potential(kG, 0)},
+                                       std::tuple{&found.aa, potential(kF, 1), potential(kF, 2)},
+                                       std::tuple{&found.bb, potential(kG, 1), potential(kG, 2)}})
         *term = ended(f, g, options.epsilon, call_.stream);
       return product(linearize(source_, target_, found, options, exec_));
     }
@@ -43,7 +47,7 @@ class Entry {
                              source_.weights, target_.weights, options.marginal_a,
                              options.marginal_b,
                              {std::nullopt, options.mass_tolerance, call_.stream});
-    const Plan<T> plan(problem, options.epsilon, potential(4, 0), potential(5, 0));
+    const Plan<T> plan(problem, options.epsilon, potential(kF, 0), potential(kG, 0));
     const Linearization<T> at = linearize(plan, exec_);
     if (moved_.find_first_of("fg") != std::string::npos) return pull(at);
     return of_.find_first_of("fg") != std::string::npos ? push(at) : product(at);
@@ -70,13 +74,21 @@ class Entry {
   }
 
   Tangent<T> tangent() const {
-    return {count_, direction('x'), direction('y'), direction('a'), direction('b')};
+    Tangent<T> out{count_, direction('x'), direction('y'), direction('a'), direction('b')};
+    if (const auto at = moved_.find('e'); at != std::string::npos) {
+      std::vector<T> here(count_);
+      copy(here.data(), {}, data(kPoint + at), call_.device,
+           count_ * static_cast<std::int64_t>(sizeof(T)), call_.stream);
+      out.depsilon.assign(here.begin(), here.end());
+    }
+    return out;
   }
   Wrt wrt() const {
     auto out = Wrt{};
     for (const auto& [letter, part] :
          {std::pair{'x', Wrt::source}, std::pair{'y', Wrt::target},
-          std::pair{'a', Wrt::source_weights}, std::pair{'b', Wrt::target_weights}})
+          std::pair{'a', Wrt::source_weights}, std::pair{'b', Wrt::target_weights},
+          std::pair{'e', Wrt::epsilon}})
       if (of_.find(letter) != std::string::npos) out = out | part;
     return out;
   }
@@ -121,10 +133,16 @@ class Entry {
     put('y', found.dy);
     put('a', found.da);
     put('b', found.db);
+    const auto at = of_.find('e');
+    if (at == std::string::npos) return;
+    const std::vector<T> rounded(found.depsilon.begin(), found.depsilon.end());
+    copy(static_cast<T*>(call_.result(at).untyped_data()) + entry_ * count_, call_.device,
+         rounded.data(), {}, count_ * static_cast<std::int64_t>(sizeof(T)), call_.stream);
   }
 
   const Call& call_;
   std::int64_t entry_;
+  double epsilon_;
   std::string moved_, of_;
   int count_;
   Exec exec_;
@@ -134,8 +152,10 @@ class Entry {
 
 template <class T>
 void differentiate(const Call& call) {
-  for (std::int64_t entry = 0; entry < call.argument(0).dimensions()[0]; ++entry) {
-    const DerivativeReport report = Entry<T>(call, entry).run();
+  const auto epsilons = call.epsilons();
+  for (std::size_t entry = 0; entry < epsilons.size(); ++entry) {
+    const DerivativeReport report =
+        Entry<T>(call, static_cast<std::int64_t>(entry), epsilons[entry]).run();
     if (report.converged) continue;
     char text[160];
     std::snprintf(text, sizeof text,

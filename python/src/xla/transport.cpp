@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "monge/ot/batch.hpp"
-#include "monge/ot/derivatives.hpp"
+#include "monge/ot/divergence_derivatives.hpp"
 #include "xla/call.hpp"
 
 namespace monge::python::xla {
@@ -16,6 +16,7 @@ class Results {
  public:
   explicit Results(const Call& call) : call_(call), of_(call.attributes.text("of")) {}
   bool gradients() const { return of_.find('x') != std::string::npos; }
+  bool in_epsilon() const { return of_.find('e') != std::string::npos; }
 
   /// The part at `place` of a result of parts of one size.
   template <class S>
@@ -23,9 +24,12 @@ class Results {
     if (T* const to = find(letter))
       convert(to + place * part.size(), part.data(), part.size(), call_);
   }
-  void put_values(const std::vector<double>& values) const {
+  /// One number an entry.
+  void put_numbers(char letter, const std::vector<double>& values) const {
+    T* const to = find(letter);
+    if (!to) return;
     const std::vector<T> rounded(values.begin(), values.end());
-    copy(find('v'), call_.device, rounded.data(), {},
+    copy(to, call_.device, rounded.data(), {},
          static_cast<std::int64_t>(rounded.size() * sizeof(T)), call_.stream);
   }
   template <class S>
@@ -109,8 +113,14 @@ struct Clouds {
   std::string uniform_;
 };
 
+DivergenceOptions with(DivergenceOptions options, double epsilon) {
+  options.epsilon = epsilon;
+  return options;
+}
+
 template <class T, class S>
 void between(const Call& call, const DivergenceOptions& options) {
+  const auto epsilons = call.epsilons();
   Exec exec = call.exec();
   const Clouds<S> clouds(call);
   const Results<T> results(call);
@@ -119,15 +129,16 @@ void between(const Call& call, const DivergenceOptions& options) {
   std::vector<SinkhornResult<S>> solved;
   if (clouds.size() == 1) {
     posed.push_back(clouds.problem(0, options, call.stream));
-    solved.push_back(sinkhorn(posed.front(), options, exec));
+    solved.push_back(sinkhorn(posed.front(), with(options, epsilons[0]), exec));
   } else {
     posed = clouds.problems(options, exec);
     std::vector<BatchEntry<S>> entries;
-    for (const Problem<S>& problem : posed) entries.push_back({&problem, options});
+    for (std::size_t i = 0; i < posed.size(); ++i)
+      entries.push_back({&posed[i], with(options, epsilons[i])});
     solved = sinkhorn<S>(entries, exec);
   }
 
-  std::vector<double> values;
+  std::vector<double> values, slopes;
   Unmet unmet;
   const auto put = [&](const auto& problem, const auto& result) {
     const auto entry = static_cast<std::int64_t>(values.size());
@@ -135,7 +146,10 @@ void between(const Call& call, const DivergenceOptions& options) {
     values.push_back(result.report.dual_value);
     results.put('f', entry, result.f);
     results.put('g', entry, result.g);
-    if (results.gradients()) results.put_gradient(entry, gradient(Plan(problem, result), exec));
+    if (!results.gradients()) return;
+    const auto found = gradient(Plan(problem, result), exec);
+    results.put_gradient(entry, found);
+    slopes.push_back(found.depsilon);
   };
   std::optional<Clouds<double>> wide;
   for (std::size_t i = 0; i < solved.size(); ++i) {
@@ -143,32 +157,35 @@ void between(const Call& call, const DivergenceOptions& options) {
       if (goes_on(options, solved[i].report)) {
         if (!wide) wide.emplace(call);
         const Problem<double> problem = wide->problem(i, options, call.stream);
-        put(problem, sinkhorn(problem, options, exec, solved[i]));
+        put(problem, sinkhorn(problem, with(options, epsilons[i]), exec, solved[i]));
         continue;
       }
     }
     put(posed[i], solved[i]);
   }
-  results.put_values(values);
+  results.put_numbers('v', values);
+  results.put_numbers('e', slopes);
   unmet.tell(values.size(), options.tolerance);
 }
 
 template <class T, class S>
 void debiased(const Call& call, DivergenceOptions options) {
+  const auto epsilons = call.epsilons();
   Exec exec = call.exec();
   const Clouds<S> clouds(call);
   const Results<T> results(call);
   options.gradients = results.gradients();
   std::vector<DivergenceEntry<S>> entries;
   for (std::int64_t i = 0; i < clouds.x.entries; ++i)
-    entries.push_back(
-        {{clouds.x.points(i), clouds.a(i)}, {clouds.y.points(i), clouds.b(i)}, options});
+    entries.push_back({{clouds.x.points(i), clouds.a(i)},
+                       {clouds.y.points(i), clouds.b(i)},
+                       with(options, epsilons[i])});
   std::vector<Divergence<S>> solved;
   if (const auto& [source, target, own] = entries.front(); entries.size() == 1)
     solved.push_back(divergence(source, target, own, exec));
   else
     solved = divergence<S>(entries, exec);
-  std::vector<double> values;
+  std::vector<double> values, slopes;
   Unmet unmet;
   for (const Divergence<S>& one : solved) {
     const auto entry = static_cast<std::int64_t>(values.size());
@@ -181,8 +198,12 @@ void debiased(const Call& call, DivergenceOptions options) {
       results.put('g', 3 * entry + k, *g[k]);
     }
     if (results.gradients()) results.put_gradient(entry, one);
+    if (!results.in_epsilon()) continue;
+    const auto& [source, target, own] = entries[entry];
+    slopes.push_back(strength_gradient(source, target, one, own, exec).depsilon);
   }
-  results.put_values(values);
+  results.put_numbers('v', values);
+  results.put_numbers('e', slopes);
   unmet.tell(values.size(), options.tolerance);
 }
 

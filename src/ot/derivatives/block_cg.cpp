@@ -156,9 +156,9 @@ std::vector<double> gram(const Buffer<double>& x, std::int64_t k, const Buffer<d
 }
 
 BlockReport block_cg(const BlockProduct& product, const BlockProjection& project,
-                     const BlockProjection& turn, const std::vector<double>& size,
-                     Buffer<double>& x, Buffer<double>& r, const BlockOptions& options,
-                     Exec& exec) {
+                     const BlockProjection& turn, const BlockProduct& precondition,
+                     const std::vector<double>& size, Buffer<double>& x, Buffer<double>& r,
+                     const BlockOptions& options, Exec& exec) {
   const auto cols = static_cast<std::int64_t>(size.size());
   const std::int64_t n = r.size() / cols;
   Combiner combine(n, cols, exec);
@@ -186,12 +186,19 @@ BlockReport block_cg(const BlockProduct& product, const BlockProjection& project
                  to_fall = std::log(report.residual / options.tolerance);
     return to_fall * report.iterations > options.patience * fallen;
   };
-  Buffer<double> candidates = r.copy(exec.stream);
+  Buffer<double> candidates(r.size(), exec.device);
+  const auto take = [&] {
+    if (precondition)
+      precondition(r, cols, candidates);
+    else
+      copy(candidates.data(), exec.device, r.data(), exec.device,
+           r.size() * static_cast<std::int64_t>(sizeof(double)), exec.stream);
+  };
   Matrix products = rr;  // of the candidates
-  if (turn) {
-    turn(candidates, cols);
-    products = gram(candidates, cols, candidates, cols, exec);
-  }
+  if (!report.converged) take();
+  if (precondition) project(candidates, cols);
+  if (turn) turn(candidates, cols);
+  if (turn || precondition) products = gram(candidates, cols, candidates, cols, exec);
   while (!report.converged && report.iterations < options.max_iterations && !slow()) {
     const Basis next = basis(products, cols, open);
     const std::int64_t k = next.rank;
@@ -213,15 +220,14 @@ BlockReport block_cg(const BlockProduct& product, const BlockProjection& project
     const double before = rr[0];
     rr = gram(r, cols, r, cols, exec);
     // alpha of a p that is not normalised: p.r of its own residual is |r|^2.
-    if (cols == 1 && before > 0 && along != 0)
+    if (cols == 1 && !precondition && before > 0 && along != 0)
       spectrum.add(alpha[0] * along / before, rr[0] / before);
     judge(rr);
     if (report.converged) break;
-    Matrix beta = gram(q, k, r, cols, exec);
+    take();
+    Matrix beta = gram(q, k, candidates, cols, exec);
     solve(curved, k, beta, cols);
     for (double& v : beta) v = -v;
-    copy(candidates.data(), exec.device, r.data(), exec.device,
-         r.size() * static_cast<std::int64_t>(sizeof(double)), exec.stream);
     combine(p, beta, k, cols, 1, candidates);
     project(candidates, cols);
     if (turn) turn(candidates, cols);

@@ -34,11 +34,13 @@ using BlockProduct =
 using BlockProjection = std::function<void(Buffer<double>& v, std::int64_t columns)>;
 
 /// x += A^-1 r, where r becomes the residual as it is updated. `turn`: makes directions conjugate
-/// to what r has nothing of any more; empty: there is nothing. `size`: norms [columns] on the host
-/// that residuals are relative to.
+/// to what r has nothing of any more; `precondition`: out is about A^-1 v, and may be another map
+/// each time; empty: there is none. `size`: norms [columns] on the host that residuals are relative
+/// to.
 BlockReport block_cg(const BlockProduct& product, const BlockProjection& project,
-                     const BlockProjection& turn, const std::vector<double>& size,
-                     Buffer<double>& x, Buffer<double>& r, const BlockOptions& options, Exec& exec);
+                     const BlockProjection& turn, const BlockProduct& precondition,
+                     const std::vector<double>& size, Buffer<double>& x, Buffer<double>& r,
+                     const BlockOptions& options, Exec& exec);
 
 /// x^T y of arrays with k and l columns, [k, l] row-major on the host.
 std::vector<double> gram(const Buffer<double>& x, std::int64_t k, const Buffer<double>& y,

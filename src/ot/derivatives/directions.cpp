@@ -10,6 +10,7 @@
 #include "ot/arrays.hpp"
 #include "ot/derivatives/schur.hpp"
 #include "ot/plan_parts.hpp"
+#include "ot/points.hpp"
 
 namespace monge {
 namespace {
@@ -26,9 +27,9 @@ void check_shape(const char* name, const View& view, std::int64_t rows, std::int
 /// What a call says of one side.
 template <class T>
 struct Given {
-  MatrixView<const T> points, weights;
+  MatrixView<const T> points, weights, guess;
   const std::vector<double>& strength;
-  const char *points_name, *weights_name, *strength_name;
+  const char *points_name, *weights_name, *guess_name, *strength_name;
 };
 
 template <class T>
@@ -38,9 +39,9 @@ typename Directions<T>::OfSide directions_of(const Linear<T>& linear, Side side,
   using kernels::Penalty;
   typename Directions<T>::OfSide out;
   const LinearSide<T>& at = linear.side(side);
-  const std::int64_t n = at.weight.size, d = linear.op->dim();
+  const std::int64_t n = at.weight.size, d = linear.dim;
   if (given.points.data) {
-    if (d == 0) throw NotAvailable("[derivatives] a cost matrix has no points to move");
+    check_moving_points(linear);
     check_shape(given.points_name, given.points, count * n, d, exec);
     linear.check_curvature(exec);
     out.points = Buffer<T>(n * count * d, exec.device);
@@ -68,6 +69,11 @@ typename Directions<T>::OfSide directions_of(const Linear<T>& linear, Side side,
     kernels::each(kernels::WeightTangentArgs<T>{given.weights, at.weight, out.alpha.data()},
                   out.alpha.size(), exec);
   }
+  if (given.guess.data) {
+    check_shape(given.guess_name, given.guess, count, n, exec);
+    out.guess = Buffer<double>(n * count, exec.device);
+    kernels::each(kernels::CotangentArgs<T>{given.guess, out.guess.data()}, n * count, exec);
+  }
   if (!given.strength.empty()) {
     if (static_cast<std::int64_t>(given.strength.size()) != count)
       throw InvalidArgument(fmt::format("[derivatives] {} has {} values, wanted {}",
@@ -89,10 +95,15 @@ typename Directions<T>::OfSide directions_of(const Linear<T>& linear, Side side,
           given.strength_name);
     }
   }
+  if (at.held() && out.alpha.size() + out.c.size() > 0) {
+    out.held = Buffer<double>(n * count, exec.device);
+    kernels::each(kernels::HeldMoveArgs<T>{at.ratio.data(), at.whole.data(), at.potential.data(),
+                                           out.alpha.data(), out.c.data(), linear.eps, count,
+                                           out.held.data()},
+                  out.held.size(), exec);
+  }
   return out;
 }
-
-const double* data_of(const Buffer<double>& v) { return v.size() > 0 ? v.data() : nullptr; }
 }  // namespace
 
 template <class T>
@@ -104,12 +115,14 @@ Directions<T>::Directions(const Linear<T>& linear, const Tangent<T>& tangent, Ex
   if (!linear.fixed_mass && !tangent.dmass.empty())
     throw InvalidArgument("[derivatives] dmass was given, and the problem has no total mass",
                           "dmass");
-  source =
-      directions_of<T>(linear, Side::source,
-                       {tangent.dx, tangent.da, tangent.drho_a, "dx", "da", "drho_a"}, count, exec);
-  target =
-      directions_of<T>(linear, Side::target,
-                       {tangent.dy, tangent.db, tangent.drho_b, "dy", "db", "drho_b"}, count, exec);
+  source = directions_of<T>(
+      linear, Side::source,
+      {tangent.dx, tangent.da, tangent.df, tangent.drho_a, "dx", "da", "df", "drho_a"}, count,
+      exec);
+  target = directions_of<T>(
+      linear, Side::target,
+      {tangent.dy, tangent.db, tangent.dg, tangent.drho_b, "dy", "db", "dg", "drho_b"}, count,
+      exec);
   depsilon = tangent.depsilon;
   if (!depsilon.empty()) {
     if (static_cast<std::int64_t>(depsilon.size()) != count)
@@ -154,17 +167,17 @@ TangentSums<T> sweep(const Linear<T>& linear, const Directions<T>& along,
                         const Buffer<double>* y, const Buffer<double>& alpha) {
     if (!x && !y && alpha.size() == 0 && shares.size() == 0) return Buffer<T>();
     Buffer<T> out(size * count, exec.device);
-    kernels::each(kernels::TermArgs<T>{x ? x->data() : nullptr, y ? y->data() : nullptr,
-                                       data_of(alpha), by, by, by * eps, side.potential.data(),
-                                       data_of(shares), count, out.data()},
-                  out.size(), exec);
+    kernels::each(
+        kernels::TermArgs<T>{x ? x->data() : nullptr, y ? y->data() : nullptr, alpha.data(), by, by,
+                             by * eps, side.potential.data(), shares.data(), count, out.data()},
+        out.size(), exec);
     return out;
   };
   const Buffer<T> row = term(own, n, what.row, nullptr, {}),
                   col = term(opposite, m, what.col, what.col_too, along.side(cols).alpha);
   TangentSums<T> out;
   out.sum = Buffer<T>(n * count, exec.device);
-  if (what.gradient) out.gradient = Buffer<T>(n * count * linear.op->dim(), exec.device);
+  if (what.gradient) out.gradient = Buffer<T>(n * count * linear.dim, exec.device);
   if (what.costs) out.costs = Buffer<T>(n * count, exec.device);
   const std::int64_t width = what.values ? what.values->size() / m : 0;
   if (what.values) out.mean = Buffer<T>(n * count * width, exec.device);
@@ -219,7 +232,7 @@ Moves<T> solve_moves(const Linear<T>& linear, const Directions<T>& along, const 
                   mean.size(), exec);
   } else if (of_rows.points.size() > 0) {
     kernels::each(kernels::OwnChangeArgs<T>{rows.center.data(), of_rows.points.data(), count,
-                                            linear.op->dim(), mean.data()},
+                                            linear.dim, mean.data()},
                   mean.size(), exec);
   } else {
     kernels::each(kernels::FillArgs<double>{0, mean.data()}, mean.size(), exec);
@@ -227,22 +240,22 @@ Moves<T> solve_moves(const Linear<T>& linear, const Directions<T>& along, const 
 
   const auto move = [&](const LinearSide<T>& side, const typename Directions<T>::OfSide& of,
                         const double* mean_of, const T* sum, double factor, Buffer<double>& to) {
-    kernels::each(
-        kernels::PotentialMoveArgs<T>{side.tau.data(), side.response.data(), mean_of,
-                                      side.potential.data(), data_of(of.c), data_of(of.bound), sum,
-                                      eps, factor, count, to.data()},
-        to.size(), exec);
+    kernels::each(kernels::PotentialMoveArgs<T>{side.tau.data(), side.response.data(), mean_of,
+                                                side.potential.data(), of.c.data(), of.bound.data(),
+                                                of.held.data(), sum, eps, factor, count, to.data()},
+                  to.size(), exec);
   };
   Buffer<double> known = array(rows);
   move(rows, of_rows, mean.data(), nullptr, 0, known);
   {
     const auto sums = run({.rows = last, .col = &known});
     Buffer<double> right = array(cols);
-    kernels::each(kernels::SchurRightArgs<T>{cols.weight, cols.ratio.data(), cols.curvature.data(),
-                                             cols.potential.data(), sums.sum.data(),
-                                             data_of(of_cols.c), eps, count, right.data()},
-                  right.size(), exec);
-    out.move(last) = solve_schur(linear, last, right, count, options, report, exec);
+    kernels::each(
+        kernels::SchurRightArgs<T>{cols.weight, cols.ratio.data(), cols.curvature.data(),
+                                   cols.potential.data(), sums.sum.data(), of_cols.c.data(),
+                                   of_cols.held.data(), eps, count, right.data()},
+        right.size(), exec);
+    out.move(last) = solve_schur(linear, last, right, of_cols.guess, count, options, report, exec);
   }
   Buffer<double>& z = out.move(last);
 
@@ -271,10 +284,10 @@ Moves<T> solve_moves(const Linear<T>& linear, const Directions<T>& along, const 
                         const double* mean_of, const T* sum, double by,
                         const typename Directions<T>::OfSide& of) {
     Buffer<double> to = array(side);
-    kernels::each(
-        kernels::FlowArgs<T>{side.ratio.data(), side.tau.data(), moved.data(), mean_of,
-                             side.potential.data(), sum, data_of(of.c), eps, by, count, to.data()},
-        to.size(), exec);
+    kernels::each(kernels::FlowArgs<T>{side.ratio.data(), side.whole_ratio(), side.tau.data(),
+                                       moved.data(), mean_of, side.potential.data(), sum,
+                                       of.c.data(), of.held.data(), eps, by, count, to.data()},
+                  to.size(), exec);
     return to;
   };
   out.flow(first) = flow(rows, out.move(first), mean.data(), out.rows.sum.data(), factor, of_rows);
@@ -286,8 +299,8 @@ Moves<T> solve_moves(const Linear<T>& linear, const Directions<T>& along, const 
     if (cols.zeros > 0)
       kernels::each(kernels::ZeroWeightMoveArgs<T>{cols.weight, cols.tau.data(),
                                                    cols.response.data(), cols.potential.data(),
-                                                   out.cols.sum.data(), data_of(of_cols.c),
-                                                   data_of(of_cols.bound), eps, count, z.data()},
+                                                   out.cols.sum.data(), of_cols.c.data(),
+                                                   of_cols.bound.data(), eps, count, z.data()},
                     z.size(), exec);
   }
   out.flow(last) = flow(cols, z, nullptr, out.cols.sum.data(), eps, of_cols);
@@ -300,7 +313,7 @@ Moves<T> still_moves(const Linear<T>& linear, const Directions<T>& along, Side r
   const std::int64_t size = at.weight.size * along.count;
   Buffer<double> mean(size, exec.device);
   kernels::each(kernels::OwnChangeArgs<T>{at.center.data(), along.side(rows).points.data(),
-                                          along.count, linear.op->dim(), mean.data()},
+                                          along.count, linear.dim, mean.data()},
                 size, exec);
   Moves<T> out;
   out.first = rows;
@@ -308,21 +321,23 @@ Moves<T> still_moves(const Linear<T>& linear, const Directions<T>& along, Side r
                    {.rows = rows, .scale = linear.eps, .row = &mean, .gradient = true}, exec);
   out.move(rows) = Buffer<double>(size, exec.device);
   out.flow(rows) = Buffer<double>(size, exec.device);
-  kernels::each(kernels::PotentialMoveArgs<T>{at.tau.data(), at.response.data(), mean.data(),
-                                              at.potential.data(), nullptr, nullptr, nullptr,
-                                              linear.eps, 0, along.count, out.move(rows).data()},
-                size, exec);
-  kernels::each(kernels::FlowArgs<T>{at.ratio.data(), at.tau.data(), out.move(rows).data(),
-                                     mean.data(), at.potential.data(), out.rows.sum.data(), nullptr,
-                                     linear.eps, linear.eps, along.count, out.flow(rows).data()},
-                size, exec);
+  kernels::each(
+      kernels::PotentialMoveArgs<T>{at.tau.data(), at.response.data(), mean.data(),
+                                    at.potential.data(), nullptr, nullptr, nullptr, nullptr,
+                                    linear.eps, 0, along.count, out.move(rows).data()},
+      size, exec);
+  kernels::each(
+      kernels::FlowArgs<T>{at.ratio.data(), at.whole_ratio(), at.tau.data(), out.move(rows).data(),
+                           mean.data(), at.potential.data(), out.rows.sum.data(), nullptr, nullptr,
+                           linear.eps, linear.eps, along.count, out.flow(rows).data()},
+      size, exec);
   return out;
 }
 
 template <class T>
 CentredImages<T> centred_images(const Linear<T>& linear, Side rows, Exec& exec) {
-  const auto& cloud = std::get<PointCloud<T>>(linear.geometry);
-  const MatrixView<const T> points = rows == Side::source ? cloud.y : cloud.x;
+  const Points<T> of(linear.geometry, other(rows), exec);
+  const MatrixView<const T> points = of.view;
   const LinearSide<T>&own = linear.side(rows), &opposite = linear.side(other(rows));
   const std::int64_t d = points.cols, n = own.weight.size;
   using Columns = kernels::ColumnSumsArgs<T>;
@@ -337,8 +352,9 @@ CentredImages<T> centred_images(const Linear<T>& linear, Side rows, Exec& exec) 
   kernels::each(
       kernels::RelativeArgs<T>{points, opposite.weight, placed_mean.data(), out.values.data()},
       out.values.size(), exec);
-  linear.apply(rows, kernels::Weighting::plain, out.values.data(), d, out.images.data(), exec);
-  kernels::each(kernels::OverRatioArgs<T>{own.ratio.data(), d, out.images.data()},
+  linear.apply(rows, kernels::Weighting::plain, out.values.data(), d, out.images.data(), exec,
+               /*whole=*/true);
+  kernels::each(kernels::OverRatioArgs<T>{own.whole_ratio(), d, out.images.data()},
                 out.images.size(), exec);
   return out;
 }
@@ -351,8 +367,18 @@ DerivativeReport begin_report(const Linear<T>& linear) {
   return report;
 }
 
+void merge(DerivativeReport& all, const DerivativeReport& one) {
+  all.converged = all.converged && one.converged;
+  all.iterations += one.iterations;
+  all.passes += one.passes;
+  all.residual = std::max(all.residual, one.residual);
+  all.marginal_error = std::max(all.marginal_error, one.marginal_error);
+  all.diagonal_ratio = std::min(all.diagonal_ratio, one.diagonal_ratio);
+  all.tv_margin = std::min(all.tv_margin, one.tv_margin);
+}
+
 void finish_report(const SolveOptions& options, DerivativeReport& report) {
-  constexpr double kPerResidual = 1.2, kPerMarginal = 15;
+  constexpr double kPerResidual = 2, kPerMarginal = 15;
   const double of_plan = kPerMarginal * report.marginal_error;
   report.error_estimate = kPerResidual * report.residual + of_plan;
   if (!options.strict) return;

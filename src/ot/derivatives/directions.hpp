@@ -19,6 +19,8 @@ struct Directions {
     Buffer<double> alpha;       // [n, count] da / a; empty: none
     Buffer<double> bound;       // [n, count] of a TV side at its bounds; empty: none
     Buffer<double> c;           // [count] drho / rho^2 of a KL side; empty: none
+    Buffer<double> held;        // see kernels::HeldMoveArgs; empty: none
+    Buffer<double> guess;       // [n, count] of the potential's own move; empty: none
     std::vector<double> moved;  // [count] sum da
   };
   std::int64_t count;
@@ -94,6 +96,8 @@ CentredImages<T> centred_images(const Linear<T>& linear, Side rows, Exec& exec);
 /// The report of a plan, before a solve.
 template <class T>
 DerivativeReport begin_report(const Linear<T>& linear);
+/// The worst of both, and the sums of their work.
+void merge(DerivativeReport& all, const DerivativeReport& one);
 /// Its estimate, and what `strict` refuses.
 void finish_report(const SolveOptions& options, DerivativeReport& report);
 /// A [n, count] array as results have it, [count, n].

@@ -8,6 +8,7 @@
 #include "monge/ot/divergence_derivatives.hpp"
 #include "ot/arrays.hpp"
 #include "ot/derivatives/gauge.hpp"
+#include "ot/derivatives/plan_move.hpp"
 #include "ot/derivatives/products.hpp"
 #include "ot/derivatives/self.hpp"
 #include "ot/plan_parts.hpp"
@@ -32,39 +33,50 @@ bool is_positive_definite(const Cost& cost) {
   return !power || power->p <= 2;
 }
 
-void merge(DerivativeReport& all, const DerivativeReport& one) {
-  all.converged = all.converged && one.converged;
-  all.iterations += one.iterations;
-  all.passes += one.passes;
-  all.residual = std::max(all.residual, one.residual);
-  all.marginal_error = std::max(all.marginal_error, one.marginal_error);
-  all.diagonal_ratio = std::min(all.diagonal_ratio, one.diagonal_ratio);
-  all.tv_margin = std::min(all.tv_margin, one.tv_margin);
+template <class T>
+std::unique_ptr<const Problem<T>> problem_of(const Measure<T>& first, const Measure<T>& second,
+                                             const DivergenceOptions& options, const Exec& exec) {
+  return std::make_unique<const Problem<T>>(
+      PointCloud<T>{first.points, second.points, options.cost}, first.weights, second.weights,
+      options.marginal_a, options.marginal_b,
+      ProblemOptions{
+          .total_mass = {}, .mass_tolerance = options.mass_tolerance, .stream = exec.stream});
 }
 
-/// What one self term takes off: the mean of the products of its two slots.
+/// What one self term takes off: the mean of the products of its two slots, and twice what its
+/// strengths do.
 template <class T>
 struct SelfProduct {
   Buffer<T> points, weights;
+  StrengthMoves<T> strengths;
+};
+/// The parts that are wanted of one.
+struct SelfWanted {
+  bool points, weights, epsilon, penalty;
+  bool strengths() const { return epsilon || penalty; }
 };
 template <class T>
 SelfProduct<T> self_product(const Linear<T>& linear, bool symmetric, const Tangent<T>& along,
-                            bool points, bool weights, const SolveOptions& options,
+                            const SelfWanted& wanted, const SolveOptions& options,
                             DerivativeReport& report, Exec& exec) {
   DerivativeReport own = begin_report(linear);
   const Directions<T> directions(linear, along, exec);
   SelfProduct<T> out;
+  Moves<T> moves;
   if (symmetric) {
-    auto moves = solve_self_moves(linear, directions, points, options, own, exec);
-    if (points) out.points = point_product(linear, directions, moves, Side::source, exec);
-    if (weights) out.weights = weight_product(linear, directions, moves, Side::source, exec);
+    moves = solve_self_moves(linear, directions, wanted.points, options, own, exec);
+    if (wanted.points) out.points = point_product(linear, directions, moves, Side::source, exec);
+    if (wanted.weights) out.weights = weight_product(linear, directions, moves, Side::source, exec);
+    if (wanted.strengths())
+      moves.dg = moves.df.copy(exec.stream), moves.flow_b = moves.flow_a.copy(exec.stream);
   } else {
-    auto moves = solve_moves(linear, directions,
-                             {.source_points = points,
-                              .target_points = points,
-                              .source_flow = weights,
-                              .target_flow = weights},
-                             options, own, exec);
+    const bool flows = wanted.weights || wanted.strengths();
+    moves = solve_moves(linear, directions,
+                        {.source_points = wanted.points,
+                         .target_points = wanted.points,
+                         .source_flow = flows,
+                         .target_flow = flows},
+                        options, own, exec);
     fix_gauge(linear, directions, moves, exec);
     const auto mean = [&](auto&& product) {
       auto first = product(Side::source);
@@ -73,13 +85,16 @@ SelfProduct<T> self_product(const Linear<T>& linear, bool symmetric, const Tange
       add(first, T(0.5), second, exec);
       return first;
     };
-    if (points)
+    if (wanted.points)
       out.points =
           mean([&](Side side) { return point_product(linear, directions, moves, side, exec); });
-    if (weights)
+    if (wanted.weights)
       out.weights =
           mean([&](Side side) { return weight_product(linear, directions, moves, side, exec); });
   }
+  if (wanted.strengths())
+    out.strengths = strength_moves(linear, directions, moves, wanted.epsilon, exec);
+  own.passes += wanted.epsilon ? 1 : 0;
   merge(report, own);
   return out;
 }
@@ -92,11 +107,7 @@ DivergenceLinearization<T> linearize(const Measure<T>& source, const Measure<T>&
   auto out = std::make_shared<LinearDivergence<T>>();
   const auto term = [&](typename LinearDivergence<T>::Term& to, const Measure<T>& first,
                         const Measure<T>& second, const SinkhornResult<T>& solved) {
-    to.problem = std::make_unique<const Problem<T>>(
-        PointCloud<T>{first.points, second.points, options.cost}, first.weights, second.weights,
-        options.marginal_a, options.marginal_b,
-        ProblemOptions{
-            .total_mass = {}, .mass_tolerance = options.mass_tolerance, .stream = exec.stream});
+    to.problem = problem_of(first, second, options, exec);
     to.at.emplace(linearize(Plan<T>(*to.problem, solved), exec));
   };
   term(out->ab, source, target, result.ab);
@@ -113,25 +124,30 @@ template <class T>
 HvpResult<T> hvp(const DivergenceLinearization<T>& at, const Tangent<T>& along, Wrt wrt,
                  const SolveOptions& options, Exec& exec) {
   const LinearDivergence<T>& linear = at.linear();
-  if (has(wrt, Wrt::epsilon | Wrt::penalty | Wrt::cost))
-    throw NotAvailable(
-        "[derivatives] a divergence's Hessian product is available in points and weights");
   SolveOptions each = options;
   each.strict = false;  // of the whole, below
   auto out = hvp(*linear.ab.at, along, wrt, each, exec);
   // Both copies of a self term move, in all that its side and the whole are moved by.
   const auto take_off = [&](const typename LinearDivergence<T>::Term& term, Side side,
                             Buffer<T>& points, Buffer<T>& weights) {
-    if (points.size() + weights.size() == 0) return;
+    const SelfWanted wanted{points.size() > 0, weights.size() > 0, has(wrt, Wrt::epsilon),
+                            has(wrt, Wrt::penalty)};
+    if (!wanted.points && !wanted.weights && !wanted.strengths()) return;
     const bool source = side == Side::source;
     Tangent<T> both = along;
     both.dx = both.dy = source ? along.dx : along.dy;
     both.da = both.db = source ? along.da : along.db;
-    const auto own =
-        self_product(term.linear(), linear.symmetric && along.drho_a == along.drho_b, both,
-                     points.size() > 0, weights.size() > 0, each, out.report, exec);
-    if (points.size() > 0) add(points, T(-1), own.points, exec);
-    if (weights.size() > 0) add(weights, T(-1), own.weights, exec);
+    both.df = both.dg = {};
+    const auto own = self_product(term.linear(), linear.symmetric && along.drho_a == along.drho_b,
+                                  both, wanted, each, out.report, exec);
+    if (wanted.points) add(points, T(-1), own.points, exec);
+    if (wanted.weights) add(weights, T(-1), own.weights, exec);
+    const auto half = [](std::vector<double>& to, const std::vector<double>& from) {
+      for (std::size_t r = 0; r < to.size(); ++r) to[r] -= from[r] / 2;
+    };
+    half(out.depsilon, own.strengths.epsilon);
+    half(out.drho_a, own.strengths.source);
+    half(out.drho_b, own.strengths.target);
   };
   take_off(linear.aa, Side::source, out.dx, out.da);
   take_off(linear.bb, Side::target, out.dy, out.db);
@@ -149,7 +165,31 @@ HvpResult<T> hvp(const DivergenceLinearization<T>& at, const Tangent<T>& along, 
   };
   mass_term(out.da, 1);
   mass_term(out.db, -1);
+  for (std::size_t r = 0; r < out.depsilon.size(); ++r)
+    out.depsilon[r] += (ab.source.mass - ab.target.mass) *
+                       (directions.source.moved[r] - directions.target.moved[r]);
   finish_report(options, out.report);
+  return out;
+}
+
+template <class T>
+StrengthGradient strength_gradient(const Measure<T>& source, const Measure<T>& target,
+                                   const Divergence<T>& result, const DivergenceOptions& options,
+                                   Exec& exec) {
+  StrengthGradient out;
+  const auto add_term = [&](const Measure<T>& first, const Measure<T>& second,
+                            const SinkhornResult<T>& solved, double share) {
+    const auto problem = problem_of(first, second, options, exec);
+    const auto of = gradient(Plan<T>(*problem, solved), Wrt::epsilon | Wrt::penalty, exec);
+    out.depsilon += share * of.depsilon;
+    out.drho_a += share * of.drho_a;
+    out.drho_b += share * of.drho_b;
+    return problem->mass_a();
+  };
+  add_term(source, target, result.ab, 1);
+  const double off =
+      add_term(source, source, result.aa, -0.5) - add_term(target, target, result.bb, -0.5);
+  out.depsilon += off * off / 2;
   return out;
 }
 
@@ -158,7 +198,10 @@ HvpResult<T> hvp(const DivergenceLinearization<T>& at, const Tangent<T>& along, 
                                                 const Divergence<T>&, const DivergenceOptions&, \
                                                 Exec&);                                         \
   template HvpResult<T> hvp(const DivergenceLinearization<T>&, const Tangent<T>&, Wrt,          \
-                            const SolveOptions&, Exec&);
+                            const SolveOptions&, Exec&);                                        \
+  template StrengthGradient strength_gradient(const Measure<T>&, const Measure<T>&,             \
+                                              const Divergence<T>&, const DivergenceOptions&,   \
+                                              Exec&);
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)
 #undef MONGE_INSTANTIATE

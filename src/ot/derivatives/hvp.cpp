@@ -20,13 +20,12 @@ Buffer<T> point_product(const Linear<T>& linear, const Directions<T>& along, Mov
                         Side side, Exec& exec) {
   const LinearSide<T>& at = linear.side(side);
   const auto& of = along.side(side);
-  const std::int64_t n = at.weight.size, d = linear.op->dim(), count = along.count;
+  const std::int64_t n = at.weight.size, d = linear.dim, count = along.count;
   const Buffer<T>& rows = (side == moves.first ? moves.rows : moves.cols).gradient;
   Buffer<T> out(rows.size(), exec.device);
   kernels::each(kernels::PointProductArgs<T>{at.weight, rows.data(), at.center.data(),
-                                             at.ratio.data(), moves.flow(side).data(),
-                                             of.alpha.size() > 0 ? of.alpha.data() : nullptr,
-                                             linear.eps, n, count, d, out.data()},
+                                             at.whole_ratio(), moves.flow(side).data(),
+                                             of.alpha.data(), linear.eps, n, count, d, out.data()},
                 out.size(), exec);
   auto chain = linear.op->chain(side);
   if (!chain) return out;
@@ -36,8 +35,8 @@ Buffer<T> point_product(const Linear<T>& linear, const Directions<T>& along, Mov
     chain->gradient += n * d;
   }
   if (of.points.size() > 0)
-    kernels::each(kernels::UnitCurvatureArgs<T>{*chain, n, count, at.weight, at.ratio.data(),
-                                                at.center.data(), of.raw.data(), of.points.data(),
+    kernels::each(kernels::UnitCurvatureArgs<T>{*chain, n, count, at.weight, at.whole_ratio(),
+                                                at.whole_slope(), of.raw.data(), of.points.data(),
                                                 out.data()},
                   n * count, exec);
   return out;
@@ -54,10 +53,9 @@ Buffer<T> weight_product(const Linear<T>& linear, const Directions<T>& along, Mo
   const auto& c = along.side(side).c;
   Buffer<T> out(n * along.count, exec.device);
   kernels::each(
-      kernels::WeightProductArgs<T>{at.ratio.data(), at.tau.data(), moves.move(side).data(),
+      kernels::WeightProductArgs<T>{at.whole_ratio(), at.tau.data(), moves.move(side).data(),
                                     moves.flow(side).data(), at.potential.data(), at.penalty,
-                                    along.deps.size() > 0 ? along.deps.data() : nullptr,
-                                    c.size() > 0 ? c.data() : nullptr, shares.data(),
+                                    along.deps.data(), c.data(), shares.data(),
                                     linear.side(other(side)).mass, n, along.count, out.data()},
       out.size(), exec);
   return out;
@@ -66,7 +64,7 @@ Buffer<T> weight_product(const Linear<T>& linear, const Directions<T>& along, Mo
 template <class T>
 Buffer<T> own_blocks(const Linear<T>& linear, Side side, Exec& exec) {
   const LinearSide<T>& at = linear.side(side);
-  const std::int64_t n = at.weight.size, d = linear.op->dim();
+  const std::int64_t n = at.weight.size, d = linear.dim;
   std::vector<T> axes(d * n * d);
   for (std::int64_t t = 0; t < d; ++t)
     for (std::int64_t i = 0; i < n; ++i) axes[(t * n + i) * d + t] = 1;
@@ -129,8 +127,7 @@ HvpResult<T> hvp(const Linearization<T>& at, const Tangent<T>& tangent, Wrt wrt,
     throw NotAvailable(
         "[derivatives] the derivative in costs is the plan: how it moves, P (df + dg - dc) / "
         "epsilon and so on, is for the caller to apply");
-  if (has(wrt, kPoints) && linear.op->dim() == 0)
-    throw NotAvailable("[derivatives] a cost matrix has no points to differentiate in");
+  if (has(wrt, kPoints)) check_moving_points(linear);
   const Directions<T> along(linear, tangent, exec);
   DerivativeReport report = begin_report(linear);
   std::vector<double> moved, of_level;
@@ -152,10 +149,7 @@ HvpResult<T> hvp(const Linearization<T>& at, const Tangent<T>& tangent, Wrt wrt,
       for (std::int64_t r = 0; n > 0 && r < along.count; ++r)
         kernels::shift<T>(weights->data() + r * n, n, -out.dlevel[r], exec);
     }
-    report.passes += alone.passes;
-    report.iterations += alone.iterations;
-    report.residual = std::max(report.residual, alone.residual);
-    report.converged = report.converged && alone.converged;
+    merge(report, alone);
   }
   out.report = report;
   finish_report(options, out.report);

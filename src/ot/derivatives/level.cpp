@@ -27,17 +27,21 @@ std::vector<double> mass_moves(const Buffer<T>& marginal, std::int64_t count, Ex
   return out;
 }
 
+void check_level(double of_level) {
+  if (!(of_level > 0))
+    throw InvalidArgument(
+        "[derivatives] no potential is at the level of the total mass: it is all that the sides "
+        "have, and does not move",
+        "plan");
+}
+
 std::vector<double> level_moves(const std::vector<double>& dmass, const std::vector<double>& moved,
                                 double of_level) {
   if (!dmass.empty() && dmass.size() != moved.size())
     throw InvalidArgument(
         fmt::format("[derivatives] dmass has {} values, wanted {}", dmass.size(), moved.size()),
         "dmass");
-  if (!(of_level > 0))
-    throw InvalidArgument(
-        "[derivatives] no potential is at the level of the total mass: it is all that the sides "
-        "have, and does not move",
-        "plan");
+  check_level(of_level);
   std::vector<double> out;
   for (std::size_t r = 0; r < moved.size(); ++r)
     out.push_back(((dmass.empty() ? 0 : dmass[r]) - moved[r]) / of_level);

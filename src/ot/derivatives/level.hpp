@@ -11,10 +11,16 @@ namespace monge {
 template <class T>
 Directions<T> level_directions(const Linear<T>& linear, Exec& exec);
 
+/// How all moves with the level alone.
+template <class T>
+JvpResult<T> level_jvp(const Linearization<T>& at, const SolveOptions& options, Exec& exec);
+
 /// [count] sum_ij dP_ij, from the moves of the source's marginal [count, n].
 template <class T>
 std::vector<double> mass_moves(const Buffer<T>& marginal, std::int64_t count, Exec& exec);
 
+/// Throws InvalidArgument where the mass does not follow the level.
+void check_level(double of_level);
 /// dl of each direction, from how the mass moves with them and with the level, and how it should.
 /// Throws InvalidArgument where `dmass` has another size, or the mass does not follow the level.
 std::vector<double> level_moves(const std::vector<double>& dmass, const std::vector<double>& moved,

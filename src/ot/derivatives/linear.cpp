@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -31,7 +30,7 @@ LinearSide<T> linear_side(const Plan<T>& plan, Side rows, Exec& exec) {
 /// One sweep: the sums of `rows` and the mean derivative of their costs.
 template <class T>
 kernels::LinearReport sweep(LinearSide<T>& side, Side rows, const Linear<T>& linear, Exec& exec) {
-  const std::int64_t n = side.weight.size, d = linear.op->dim();
+  const std::int64_t n = side.weight.size, d = linear.dim;
   Buffer<T> mass(n, exec.device);
   const auto ones = filled(n, T(1), exec);
   side.cost = Buffer<T>(n, exec.device);
@@ -42,16 +41,28 @@ kernels::LinearReport sweep(LinearSide<T>& side, Side rows, const Linear<T>& lin
                   .costs = side.cost.data(),
                   .gradient = d > 0 ? side.center.data() : nullptr},
                  exec);
+  if (linear.held) {
+    side.whole = placed(linear.held->shares(rows, n), exec);
+    kernels::each(kernels::AddWideArgs<T>{mass.data(), side.whole.data()}, n, exec);
+  }
   kernels::each(
-      kernels::LinearSideArgs<T>{side.weight, side.potential.data(), mass.data(), side.penalty,
-                                 linear.eps, side.ratio.data(), side.tau.data(),
+      kernels::LinearSideArgs<T>{side.weight, side.potential.data(), mass.data(), side.whole.data(),
+                                 side.penalty, linear.eps, side.ratio.data(), side.tau.data(),
                                  side.response.data(), side.curvature.data()},
       n, exec);
+  if (linear.held && d > 0) {
+    const auto slopes = placed(linear.held->slopes(rows, n), exec);
+    side.whole_center = side.center.copy(exec.stream);
+    kernels::each(kernels::AddRoundedArgs<T>{slopes.data(), side.whole_center.data()},
+                  slopes.size(), exec);
+    kernels::each(kernels::OverRatioArgs<T>{side.whole.data(), d, side.whole_center.data()},
+                  side.whole_center.size(), exec);
+  }
   if (d > 0)
     kernels::each(kernels::OverRatioArgs<T>{side.ratio.data(), d, side.center.data()},
                   side.center.size(), exec);
   const auto report = kernels::sum(
-      kernels::LinearReportArgs<T>{side.weight, side.potential.data(), side.ratio.data(),
+      kernels::LinearReportArgs<T>{side.weight, side.potential.data(), side.whole_ratio(),
                                    side.tau.data(), side.penalty, linear.eps},
       n, exec);
   side.zeros = report.zeros;
@@ -77,6 +88,35 @@ void check_margin(const kernels::LinearReport& side, const char* name, double st
           "derivative; move lambda or the mass, or solve to a smaller tolerance",
           name, side.point, side.margin, step),
       "plan", side.point);
+}
+/// The same of lower bounds, and where these leave nothing of a point's mass to move.
+template <class T>
+void check_held(const Linear<T>& linear, double step, double rounding, Exec& exec) {
+  const HeldEntries<T>& held = *linear.held;
+  if (!(held.margin() > 10 * std::max(step, rounding)))
+    throw InvalidArgument(
+        fmt::format("[derivatives] an entry of source point {} is {} from where its lower bound "
+                    "begins to hold it, and {} from convergence: on a kink there is no derivative; "
+                    "move the bound, or solve to a smaller tolerance",
+                    held.nearest(), held.margin(), step),
+        "plan", held.nearest());
+  for (const Side side : {Side::source, Side::target}) {
+    const auto ratio = linear.side(side).ratio.to(Device{}, exec.stream);
+    const auto shares = held.shares(side, ratio.size());
+    for (std::int64_t i = 0; i < ratio.size(); ++i)
+      if (shares[i] > 0 && !(ratio[i] > std::numeric_limits<T>::epsilon() * shares[i]))
+        throw InvalidArgument(fmt::format("[derivatives] lower bounds hold all that {} point {} "
+                                          "has: its potential is not determined",
+                                          side == Side::source ? "source" : "target", i),
+                              "plan", i);
+  }
+}
+
+template <class T>
+bool is_periodic(const Geometry<T>& geometry) {
+  const auto* const lattice = std::get_if<Lattice<T>>(&geometry);
+  return lattice && std::any_of(lattice->periodic.begin(), lattice->periodic.end(),
+                                [](bool one) { return one; });
 }
 }  // namespace
 
@@ -133,33 +173,35 @@ void Linear<T>::check_curvature(Exec& exec) const {
 template <class T>
 Linearization<T> linearize(const Plan<T>& plan, Exec& exec) {
   const Problem<T>& problem = plan.problem();
-  const auto refuse = [](const char* what) {
-    throw NotAvailable(std::string("[derivatives] second derivatives are not available ") + what);
-  };
-  if (problem.bounds()) refuse("with lower bounds");
-  if (std::holds_alternative<Lattice<T>>(problem.geometry())) refuse("on a lattice");
   check_device("derivatives", "the problem", problem.device(), exec);
   auto linear = std::make_shared<Linear<T>>();
   linear->op = std::make_shared<const Operator<T>>(plan.op());
   linear->geometry = problem.geometry();
   linear->device = problem.device();
   linear->eps = plan.epsilon();
+  linear->dim = std::holds_alternative<PointCloud<T>>(linear->geometry) ? plan.op().dim() : 0;
+  linear->image_dim = is_periodic(linear->geometry) ? 0 : plan.op().dim();
+  if (problem.bounds()) linear->held = std::make_unique<const HeldEntries<T>>(plan, exec);
   linear->source = linear_side(plan, Side::source, exec);
   linear->target = linear_side(plan, Side::target, exec);
   const auto a = sweep(linear->source, Side::source, *linear, exec);
   const auto b = sweep(linear->target, Side::target, *linear, exec);
   linear->singular = a.relaxed + b.relaxed == 0;
-  linear->fixed_mass = problem.total_mass().has_value();
+  using Kind = kernels::Penalty::Kind;  // a side that gives all it has sets the mass by itself
+  linear->fixed_mass =
+      linear->source.penalty.kind == Kind::capped && linear->target.penalty.kind == Kind::capped;
   const double mass = a.mass;
   if (!(mass > 0 && std::isfinite(mass)))
     throw InvalidArgument(fmt::format("[derivatives] the plan carries a mass of {}", mass), "plan");
   linear->marginal_error = (a.error + b.error) / mass;
-  linear->tv_margin = std::min(a.margin, b.margin);
+  linear->tv_margin =
+      std::min({a.margin, b.margin, linear->held ? linear->held->margin() : a.margin});
   const double step = std::max(a.step, b.step);
   const double size = std::max(std::abs(plan.op().min_cost()), std::abs(plan.op().max_cost()));
   const double rounding = std::numeric_limits<T>::epsilon() * size;
   check_margin(a, "source", step, rounding);
   check_margin(b, "target", step, rounding);
+  if (linear->held) check_held(*linear, step, rounding, exec);
   synchronize(exec.device, exec.stream);
   return Linearization<T>(std::move(linear));
 }

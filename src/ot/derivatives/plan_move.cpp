@@ -4,17 +4,13 @@
 #include "ot/arrays.hpp"
 
 namespace monge {
-namespace {
-const double* data_of(const Buffer<double>& v) { return v.size() > 0 ? v.data() : nullptr; }
-}  // namespace
-
 template <class T>
 Buffer<T> marginal_move(const Linear<T>& linear, const Directions<T>& along, Moves<T>& moves,
                         Side side, Exec& exec) {
   const LinearSide<T>& at = linear.side(side);
   Buffer<T> out(at.weight.size * along.count, exec.device);
-  kernels::each(kernels::MarginalMoveArgs<T>{at.weight, at.ratio.data(), moves.flow(side).data(),
-                                             data_of(along.side(side).alpha), linear.eps,
+  kernels::each(kernels::MarginalMoveArgs<T>{at.weight, at.whole_ratio(), moves.flow(side).data(),
+                                             along.side(side).alpha.data(), linear.eps,
                                              at.weight.size, along.count, out.data()},
                 out.size(), exec);
   return out;
@@ -24,8 +20,8 @@ template <class T>
 TangentSums<T> plan_move(const Linear<T>& linear, const Directions<T>& along, const Moves<T>& moves,
                          const Buffer<T>* values, Exec& exec) {
   Buffer<double> row(linear.source.weight.size * along.count, exec.device);
-  kernels::each(kernels::CombinationArgs<T>{moves.df.data(), data_of(along.source.alpha), nullptr,
-                                            1, linear.eps, 0, row.data()},
+  kernels::each(kernels::CombinationArgs<T>{moves.df.data(), along.source.alpha.data(), nullptr, 1,
+                                            linear.eps, 0, row.data()},
                 row.size(), exec);
   return sweep(linear, along,
                {.rows = Side::source,
@@ -60,8 +56,8 @@ StrengthMoves<T> strength_moves(const Linear<T>& linear, const Directions<T>& al
     for (std::int64_t r = 0; r < count; ++r) {
       const auto [score, weight, strength] =
           kernels::sum(kernels::StrengthMoveArgs<T>{at.weight, at.potential.data(), moved.data(),
-                                                    at.ratio.data(), at.tau.data(),
-                                                    data_of(along.side(side).alpha), at.penalty,
+                                                    at.whole_ratio(), at.tau.data(),
+                                                    along.side(side).alpha.data(), at.penalty,
                                                     at.weight.size, count, r},
                        at.weight.size, exec)
               .value;

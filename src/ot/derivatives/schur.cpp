@@ -13,6 +13,7 @@
 #include "ot/arrays.hpp"
 #include "ot/coarse.hpp"
 #include "ot/derivatives/block_cg.hpp"
+#include "ot/derivatives/sparse_schur.hpp"
 
 namespace monge {
 namespace {
@@ -76,7 +77,7 @@ class Schur {
                   exec_);
   }
 
-  Buffer<double> solve(const Buffer<double>& right, std::int64_t count,
+  Buffer<double> solve(const Buffer<double>& right, const Buffer<double>& guess, std::int64_t count,
                        const SolveOptions& options) {
     Buffer<double> r(right.size(), exec_.device);
     rescale(right, Power::inverse_root, count, r);
@@ -86,32 +87,54 @@ class Schur {
     std::vector<double> size(count);
     for (std::int64_t c = 0; c < count; ++c) size[c] = std::sqrt(squares[c * count + c]);
     const auto start = r.copy(exec_.stream);
+    if (guess.size() > 0) {
+      rescale(guess, Power::root, count, x);
+      project(x, count);
+      renew(start, x, count, r);
+    }
     const double tolerance = std::max(options.tolerance, residual_floor<T>());
     const Deflation* deflation = nullptr;
+    const SparseSchur<T>* sparse = nullptr;
     const auto run = [&](int patience) {
       BlockProjection turn;
+      BlockProduct precondition;
+      if (sparse)
+        precondition = [&](const Buffer<double>& v, std::int64_t k, Buffer<double>& out) {
+          sparse->solve(diagonal_, v, k, out, exec_);
+        };
       if (deflation) {
         deflation->start(x, r, count, exec_);
         turn = [&](Buffer<double>& v, std::int64_t k) { deflation->turn(v, k, exec_); };
       }
       const auto found =
-          block_cg(product_, project_, turn, size, x, r,
+          block_cg(product_, project_, turn, precondition, size, x, r,
                    {tolerance, options.max_iterations - report_.iterations, patience}, exec_);
       report_.iterations += found.iterations;
       report_.residual = found.residual;
       report_.converged = found.converged;
       if (report_.gap == 0 && !deflation) report_.gap = found.gap;
     };
-    const bool automatic = options.preconditioner == Preconditioner::automatic &&
-                           count <= kFewDirections && can_deflate();
-    if (options.preconditioner != Preconditioner::two_level) run(automatic ? kPatience : 0);
-    if (options.preconditioner == Preconditioner::two_level ||
-        (automatic && !report_.converged && report_.iterations < options.max_iterations)) {
+    using By = Preconditioner;
+    By by = options.preconditioner;
+    if (by == By::automatic) {
+      const bool helped = count <= kFewDirections && (can_deflate() || is_concentrated());
+      run(helped ? kPatience : 0);
+      if (helped && !report_.converged && report_.iterations < options.max_iterations)
+        by = is_concentrated() && largest()->lost() <= kMostLost ? By::support
+             : can_deflate()                                     ? By::two_level
+                                                                 : By::diagonal;
+    }
+    if (by == By::two_level) {
       deflation = deflated();
       report_.deflated = static_cast<int>(deflation->columns);
       report_.gap = report_.gap > 0 ? std::min(report_.gap, deflation->gap) : deflation->gap;
-      run(0);
     }
+    if (by == By::support) {
+      sparse = largest();
+      report_.lost = sparse->lost();
+      report_.gap = 0;  // a few iterations have not seen it
+    }
+    if (by != By::automatic) run(0);
     // In float the residual that is updated parts from the true one: once more from there.
     if (sizeof(T) == 4 && report_.converged && report_.iterations > 0) {
       renew(start, x, count, r);
@@ -130,8 +153,37 @@ class Schur {
   static constexpr std::int64_t kFewDirections = 4;
   static constexpr std::int64_t kLeastPoints = 4 * kernels::kCoarseColumns;
 
+  /// Entries that a row or column has in effect, 1 / sum of the squares of its shares, of which so
+  /// many list nearly all; what they may take; and what may be left out.
+  static constexpr double kFewEntries = SparseSchur<T>::kEntries / 2,
+                          kMostBytes = 512.0 * (1 << 20), kMostLost = 0.03;
+
+  /// Points a side from which on a product of the entries is a small part of a pass.
+  static constexpr std::int64_t kLeastWide = 32 * SparseSchur<T>::kEntries;
+
+  /// From the diagonal, at no pass.
+  bool is_concentrated() const {
+    if (std::min(rows_.weight.size, cols_.weight.size) < kLeastWide ||
+        SparseSchur<T>::bytes(linear_) > kMostBytes)
+      return false;
+    const double squares =
+        kernels::sum(kernels::SquaredShareArgs{cols_.curvature.data(), diagonal_.data()},
+                     diagonal_.size(), exec_)
+            .value[0];
+    return squares * kFewEntries >= static_cast<double>(diagonal_.size());
+  }
+
+  const SparseSchur<T>* largest() {
+    return linear_.sparse(unknown_, [&] {
+      auto out = std::make_shared<const SparseSchur<T>>(linear_, unknown_, exec_);
+      report_.passes += 2;
+      synchronize(exec_.device, exec_.stream);  // another stream may read it next
+      return out;
+    });
+  }
+
   bool can_deflate() const {
-    const std::int64_t dim = linear_.op->dim();
+    const std::int64_t dim = linear_.dim;
     return dim > 0 && dim <= Coarse<T>::kDimension && diagonal_.size() >= kLeastPoints;
   }
 
@@ -140,7 +192,7 @@ class Schur {
       throw NotAvailable(fmt::format(
           "[derivatives] two levels are for clouds of up to {} dimensions and at least {} points; "
           "these have {} and {}",
-          Coarse<T>::kDimension, kLeastPoints, linear_.op->dim(), diagonal_.size()));
+          Coarse<T>::kDimension, kLeastPoints, linear_.dim, diagonal_.size()));
     return linear_.deflation(unknown_, [&] {
       const auto& cloud = std::get<PointCloud<T>>(linear_.geometry);
       const auto cells =
@@ -187,12 +239,14 @@ class Schur {
 
 template <class T>
 Buffer<double> solve_schur(const Linear<T>& linear, Side unknown, const Buffer<double>& right,
-                           std::int64_t count, const SolveOptions& options,
-                           DerivativeReport& report, Exec& exec) {
-  return Schur<T>(linear, unknown, report, exec).solve(right, count, options);
+                           const Buffer<double>& guess, std::int64_t count,
+                           const SolveOptions& options, DerivativeReport& report, Exec& exec) {
+  return Schur<T>(linear, unknown, report, exec).solve(right, guess, count, options);
 }
-template Buffer<double> solve_schur(const Linear<float>&, Side, const Buffer<double>&, std::int64_t,
-                                    const SolveOptions&, DerivativeReport&, Exec&);
+template Buffer<double> solve_schur(const Linear<float>&, Side, const Buffer<double>&,
+                                    const Buffer<double>&, std::int64_t, const SolveOptions&,
+                                    DerivativeReport&, Exec&);
 template Buffer<double> solve_schur(const Linear<double>&, Side, const Buffer<double>&,
-                                    std::int64_t, const SolveOptions&, DerivativeReport&, Exec&);
+                                    const Buffer<double>&, std::int64_t, const SolveOptions&,
+                                    DerivativeReport&, Exec&);
 }  // namespace monge

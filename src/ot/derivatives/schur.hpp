@@ -5,9 +5,10 @@
 #include "ot/derivatives/linear.hpp"
 
 namespace monge {
-/// z [unknown, count] = S^-1 right; 0 where the potential does not move.
+/// z [unknown, count] = S^-1 right, from a guess where that is not empty; 0 where the potential
+/// does not move.
 template <class T>
 Buffer<double> solve_schur(const Linear<T>& linear, Side unknown, const Buffer<double>& right,
-                           std::int64_t count, const SolveOptions& options,
-                           DerivativeReport& report, Exec& exec);
+                           const Buffer<double>& guess, std::int64_t count,
+                           const SolveOptions& options, DerivativeReport& report, Exec& exec);
 }  // namespace monge

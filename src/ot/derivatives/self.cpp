@@ -33,7 +33,7 @@ class SelfTerm {
                              options.max_iterations};
     const auto found = block_cg(
         [&](const Buffer<double>& v, std::int64_t k, Buffer<double>& out) { product(v, k, out); },
-        [](Buffer<double>&, std::int64_t) {}, {}, size, x, r, block, exec_);
+        [](Buffer<double>&, std::int64_t) {}, {}, {}, size, x, r, block, exec_);
     report_.iterations += found.iterations;
     report_.residual = std::max(report_.residual, found.residual);
     report_.converged = report_.converged && found.converged;
@@ -70,7 +70,6 @@ class SelfTerm {
   Exec& exec_;
 };
 
-const double* data_of(const Buffer<double>& v) { return v.size() > 0 ? v.data() : nullptr; }
 }  // namespace
 
 template <class T>
@@ -91,8 +90,8 @@ Moves<T> solve_self_moves(const Linear<T>& linear, const Directions<T>& along, b
   kernels::each(kernels::MeanArgs<T>{sums.sum.data(), at.ratio.data(), count, -1, mean.data()},
                 size, exec);
   kernels::each(kernels::SchurRightArgs<T>{at.weight, at.ratio.data(), at.curvature.data(),
-                                           at.potential.data(), sums.sum.data(), data_of(of.c), eps,
-                                           count, right.data()},
+                                           at.potential.data(), sums.sum.data(), of.c.data(),
+                                           nullptr, eps, count, right.data()},
                 size, exec);
   Buffer<double> z = SelfTerm<T>(linear, count, report, exec).solve(right, options);
 
@@ -118,14 +117,15 @@ Moves<T> solve_self_moves(const Linear<T>& linear, const Directions<T>& along, b
   out.df = array();
   kernels::each(
       kernels::PotentialMoveArgs<T>{at.tau.data(), at.response.data(), mean.data(),
-                                    at.potential.data(), data_of(of.c), data_of(of.bound),
+                                    at.potential.data(), of.c.data(), of.bound.data(), nullptr,
                                     out.rows.sum.data(), eps, factor, count, out.df.data()},
       size, exec);
   out.flow_a = array();
-  kernels::each(kernels::FlowArgs<T>{at.ratio.data(), at.tau.data(), out.df.data(), mean.data(),
-                                     at.potential.data(), out.rows.sum.data(), data_of(of.c), eps,
-                                     factor, count, out.flow_a.data()},
-                size, exec);
+  kernels::each(
+      kernels::FlowArgs<T>{at.ratio.data(), at.whole_ratio(), at.tau.data(), out.df.data(),
+                           mean.data(), at.potential.data(), out.rows.sum.data(), of.c.data(),
+                           nullptr, eps, factor, count, out.flow_a.data()},
+      size, exec);
   return out;
 }
 

@@ -13,6 +13,7 @@
 #include "kernels/derivatives.hpp"
 #include "ot/arrays.hpp"
 #include "ot/derivatives/directions.hpp"
+#include "ot/derivatives/level.hpp"
 #include "ot/derivatives/schur.hpp"
 #include "ot/plan_parts.hpp"
 
@@ -37,6 +38,15 @@ class Adjoint {
       cost_share_ = placed(cost_, exec);
     }
     if (given.map.data) read_map(given.map);
+  }
+
+  /// by_r off the cotangents of the source's marginal.
+  void take_off_source(std::vector<double> by) {
+    for (double& v : by) v = -v;
+    const auto shares = placed(by, exec_);
+    kernels::each(kernels::GaugeShiftArgs{shares.data(), count_, source_.marginal.data()},
+                  source_.marginal.size(), exec_);
+    has_omega_ = true;
   }
 
   VjpResult<T> run(Wrt wrt, const SolveOptions& options) {
@@ -139,8 +149,11 @@ class Adjoint {
     has_omega_ = has_omega_ || marginal.data;
   }
   void read_map(MatrixView<const T> given) {
-    const std::int64_t n = size(Side::source), d = linear_.op->dim();
-    if (d == 0) throw NotAvailable("[derivatives] a cost matrix has no images of points");
+    const std::int64_t n = size(Side::source), d = linear_.image_dim;
+    if (d == 0)
+      throw NotAvailable(
+          "[derivatives] a cost matrix, and a lattice round a periodic axis, have no images of "
+          "points");
     if (given.rows != count_ * n || given.cols != d)
       throw InvalidArgument(fmt::format("[derivatives] map has shape ({}, {}), wanted ({}, {})",
                                         given.rows, given.cols, count_ * n, d),
@@ -164,7 +177,7 @@ class Adjoint {
     Buffer<double> off(n * count_, exec_.device);
     kernels::each(
         kernels::ImageCotangentArgs<T>{linear_.source.weight, raw.data(), images_.images.data(),
-                                       linear_.source.ratio.data(), count_, static_cast<int>(d),
+                                       linear_.source.whole_ratio(), count_, static_cast<int>(d),
                                        theta_.data(), off.data()},
         n * count_, exec_);
     source_.marginal = mixed(source_.marginal, 1, off, -1);
@@ -174,7 +187,7 @@ class Adjoint {
   /// Of `rows`: row + col + cost c + theta's bilinear term, each scaled, in one sweep.
   void sweep_into(Side rows, const Buffer<double>& row, const Buffer<double>& col, double omega,
                   bool gradient, bool costs, OfSide& to, Buffer<T>& sum) {
-    const std::int64_t n = size(rows), d = linear_.op->dim();
+    const std::int64_t n = size(rows), d = linear_.image_dim;
     const auto in_type = [&](const Buffer<double>& v) { return rounded<T>(v, exec_); };
     const Buffer<T> on_rows = in_type(row), on_cols = in_type(col);
     Buffer<T> of_costs;
@@ -185,7 +198,7 @@ class Adjoint {
       of_costs = in_type(wide);
     }
     sum = Buffer<T>(n * count_, exec_.device);
-    if (gradient) to.gradient = Buffer<T>(n * count_ * d, exec_.device);
+    if (gradient) to.gradient = Buffer<T>(n * count_ * linear_.dim, exec_.device);
     if (costs) to.costs = Buffer<T>(n * count_, exec_.device);
     kernels::TangentArgs<T> args{.count = static_cast<int>(count_),
                                  .row = on_rows.data(),
@@ -271,7 +284,7 @@ class Adjoint {
         kernels::AdjointRightArgs<T>{cols.weight, cols.curvature.data(), of(last).phi.data(),
                                      crossed.data(), count_, right.data()},
         right.size(), exec_);
-    of(last).multiplier = solve_schur(linear_, last, right, count_, options, *report_, exec_);
+    of(last).multiplier = solve_schur(linear_, last, right, {}, count_, options, *report_, exec_);
   }
 
   /// C^ / P of `rows` but for constants of the row: the other side's multipliers and - omega / eps,
@@ -309,25 +322,19 @@ class Adjoint {
     own.total = mixed(pulled, 1, own.omega, -1 / linear_.eps);
   }
 
-  /// The same with what costs are by themselves.
-  Buffer<double> with_costs(Side side) {
-    auto shares = zeros(side);
-    if (!cost_.empty())
-      kernels::each(kernels::GaugeShiftArgs{cost_share_.data(), count_, shares.data()},
-                    shares.size(), exec_);
-    return mixed(of(side).total, 1, scaled(shares, linear_.side(side).ratio, false), 1);
-  }
-
   Buffer<T> points(Side side) {
     const LinearSide<T>& at = linear_.side(side);
     OfSide& own = of(side);
-    const std::int64_t n = at.weight.size, d = linear_.op->dim();
-    const auto total = with_costs(side);
+    const std::int64_t n = at.weight.size, d = linear_.dim;
     Buffer<T> out(own.gradient.size(), exec_.device);
     kernels::each(kernels::PointProductArgs<T>{at.weight, own.gradient.data(), at.center.data(),
-                                               at.ratio.data(), total.data(), nullptr, 1, n, count_,
-                                               d, out.data()},
+                                               at.ratio.data(), own.total.data(), nullptr, 1, n,
+                                               count_, d, out.data()},
                   out.size(), exec_);
+    if (!cost_.empty())  // what costs are by themselves
+      kernels::each(kernels::CostPullArgs<T>{at.weight, at.whole_ratio(), at.whole_slope(),
+                                             cost_share_.data(), n, d, out.data()},
+                    out.size(), exec_);
     if (auto chain = linear_.op->chain(side)) {
       chain->gradient = out.data();
       for (std::int64_t r = 0; r < count_; ++r) {
@@ -338,7 +345,7 @@ class Adjoint {
     if (side == Side::target && theta_.size() > 0) {
       Buffer<T> carried(out.size(), exec_.device);
       linear_.apply(Side::target, kernels::Weighting::plain, theta_.data(), count_ * d,
-                    carried.data(), exec_);
+                    carried.data(), exec_, /*whole=*/true);
       ++report_->passes;
       kernels::each(kernels::CarriedArgs<T>{at.weight, carried.data(), n, count_, d, out.data()},
                     out.size(), exec_);
@@ -349,7 +356,11 @@ class Adjoint {
   Buffer<T> weights(Side side) {
     const LinearSide<T>& at = linear_.side(side);
     OfSide& own = of(side);
-    const auto out = mixed(own.crossed, -linear_.eps, own.omega, 1);
+    auto out = mixed(own.crossed, -linear_.eps, own.omega, 1);
+    if (at.held())
+      kernels::each(kernels::HeldPullArgs{at.ratio.data(), at.whole.data(), own.multiplier.data(),
+                                          linear_.eps, count_, out.data()},
+                    out.size(), exec_);
     std::vector<double> by = gauge_;
     if (side == Side::source)
       for (double& v : by) v = -v;
@@ -400,7 +411,7 @@ class Adjoint {
     if (at.penalty.kind != Kind::kl && at.penalty.kind != Kind::tv) return out;
     Buffer<double> values = zeros(side);
     kernels::each(
-        kernels::StrengthArgs<T>{at.ratio.data(), at.tau.data(), own.phi.data(),
+        kernels::StrengthArgs<T>{at.whole_ratio(), at.tau.data(), own.phi.data(),
                                  own.multiplier.data(), own.crossed.data(), at.potential.data(),
                                  at.penalty, linear_.eps, count_, values.data()},
         values.size(), exec_);
@@ -426,18 +437,54 @@ class Adjoint {
   std::vector<double> gauge_;
   Side first_ = Side::source;
 };
+
+/// <cotangent, moves> of every direction, on the host.
+template <class T>
+std::vector<double> paired(const Cotangent<T>& cotangent, const JvpResult<T>& moves, Exec& exec) {
+  std::vector<double> out(cotangent.count, 0.0);
+  const auto add = [&](MatrixView<const T> given, const Buffer<T>& move) {
+    if (!given.data) return;
+    const auto of = on_host(given, exec);
+    const auto to = move.to(Device{}, exec.stream);
+    for (std::int64_t e = 0; e < of.size(); ++e)
+      out[e / to.size()] += static_cast<double>(of[e]) * to[e % to.size()];
+  };
+  add(cotangent.f, moves.df);
+  add(cotangent.g, moves.dg);
+  add(cotangent.source, moves.source);
+  add(cotangent.target, moves.target);
+  add(cotangent.map, moves.map);
+  for (std::size_t r = 0; r < cotangent.transport_cost.size(); ++r)
+    out[r] += cotangent.transport_cost[r] * moves.transport_cost[0];
+  return out;
+}
 }  // namespace
 
+// With a total mass what moves is J t + J_l dl, dl = (dmass - <1, dp>) / of_level, dp = how the
+// source's marginal moves with t: the level is gone when <cotangent, J_l> / of_level is taken off
+// the cotangent of that marginal.
 template <class T>
 VjpResult<T> vjp(const Linearization<T>& at, const Cotangent<T>& cotangent, Wrt wrt,
                  const SolveOptions& options, Exec& exec) {
-  if (has(wrt, Wrt::source | Wrt::target) && at.dim() == 0)
-    throw NotAvailable("[derivatives] a cost matrix has no points to differentiate in");
+  const Linear<T>& linear = at.linear();
+  if (has(wrt, Wrt::source | Wrt::target)) check_moving_points(linear);
   if (has(wrt, Wrt::cost))
     throw NotAvailable("[derivatives] cotangents of the entries of a cost matrix are not formed");
-  if (at.linear().fixed_mass)
-    throw NotAvailable("[derivatives] with a total mass there are hvp() and its products alone");
-  return Adjoint<T>(at.linear(), cotangent, exec).run(wrt, options);
+  Adjoint<T> adjoint(linear, cotangent, exec);
+  if (!linear.fixed_mass) return adjoint.run(wrt, options);
+  SolveOptions each = options;
+  each.strict = false;  // of the whole, below
+  const auto level = level_jvp(at, each, exec);
+  auto dmass = paired(cotangent, level, exec);
+  const double of_level = mass_moves(level.source, 1, exec)[0];
+  check_level(of_level);
+  for (double& v : dmass) v /= of_level;
+  adjoint.take_off_source(dmass);
+  auto out = adjoint.run(wrt, each);
+  out.dmass = std::move(dmass);
+  merge(out.report, level.report);
+  finish_report(options, out.report);
+  return out;
 }
 
 template VjpResult<float> vjp(const Linearization<float>&, const Cotangent<float>&, Wrt,
