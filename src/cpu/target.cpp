@@ -11,6 +11,7 @@
 namespace monge::cpu {
 namespace {
 constexpr bool compiled(long long target) { return (HWY_TARGETS & target) != 0; }
+static_assert(!compiled(HWY_EMU128), "loses infinities: target.hpp comes before Highway");
 
 // The instructions that Highway's target attributes let the compiler use.
 bool runnable(Target target) {

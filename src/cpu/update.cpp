@@ -37,7 +37,9 @@ Measures measured(const MeasureArgs<T>& a, Exec& exec) {
     chunks(n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t c) {
       double top = -kInfinity;
       for (std::int64_t i = begin; i < end; ++i)
-        if (a.weight[i] > 0) top = std::max(top, log_ratio(a.f[i], a.s[i], a.eps, a.log_scale));
+        if (a.weight[i] > 0)
+          top = std::max(top,
+                         reference_of(a.weight[i], log_ratio(a.f[i], a.s[i], a.eps, a.log_scale)));
       tops[c] = top;
     });
   const double top = *std::max_element(tops.begin(), tops.end());
@@ -96,7 +98,7 @@ double log_sum(const MovedSide<T>& side, Exec& exec) {
   chunks(n, exec, [&](std::int64_t begin, std::int64_t end, std::int64_t c) {
     double top = -kInfinity, sum = 0;
     for (std::int64_t i = begin; i < end; ++i)
-      if (side.weight[i] > 0) top = std::max(top, -side.f[i] / rho);
+      if (side.weight[i] > 0) top = std::max(top, reference_of(side.weight[i], -side.f[i] / rho));
     if (top > -kInfinity)
       for (std::int64_t i = begin; i < end; ++i)
         if (side.weight[i] > 0) sum += side.weight[i] * std::exp(-side.f[i] / rho - top);

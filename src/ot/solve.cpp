@@ -30,6 +30,7 @@ constexpr double kPatience = 1;             // predicted iterations that are not
 constexpr double kWild = 1;                 // marginal error after a step along epsilon that failed
 constexpr double kCoarsePatience = 15;      // predicted iterations that are not worth a correction
 constexpr int kMixingPatience = 100;        // iterations at the target, done and to come, of mixing
+constexpr int kPatienceOnLine = 25;         // the same of two Balanced sides on a line
 constexpr int kTreePatience = 25;           // the same, where passes are those of trees, and
 constexpr double kFarBelow = 12;            // the epsilon of their nodes over the target
 constexpr double kFirstSupport = 0.02;      // of the range of the cost
@@ -97,10 +98,8 @@ Start<T> Solve<T>::in_float(const Start<T>& start) {
 // Of two Balanced sides the potentials are their softmins, which sweeps would otherwise look for.
 template <class T>
 void Solve<T>::take_up() {
-  using Kind = kernels::Penalty::Kind;
-  const auto &lead = alternation_.leading(), &follow = alternation_.following();
   if constexpr (std::is_same_v<T, double>)
-    if (lead.penalty.kind == Kind::balanced && follow.penalty.kind == Kind::balanced)
+    if (balanced())
       alternation_.set_following(begun_g_.data(), begun_f_.data(), begun_g_.data(), exec_);
 }
 
@@ -378,8 +377,8 @@ bool Solve<T>::may_mix() const {
 
 template <class T>
 bool Solve<T>::slow(int at_target) const {
-  return mixing_.active() && at_target > kMixingPatience &&
-         checks_.to_go(record_.iterations) > kMixingPatience;
+  const int patience = on_line() && balanced() ? kPatienceOnLine : kMixingPatience;
+  return mixing_.active() && at_target > patience && checks_.to_go(record_.iterations) > patience;
 }
 
 // Where a support is worth its steps after all, a path of epsilon to it is too.

@@ -53,6 +53,14 @@ class Solve {
   bool stalled(int at_target, double error);
   bool may_mix() const;
   bool slow(int at_target) const;
+  /// Where a support's systems are chains, which CG goes along pair by pair, and the coarse basis
+  /// of Newton is a fine one: that comes first.
+  bool on_line() const { return op_.dim() == 1 && !op_.has_images(); }
+  bool balanced() const {
+    constexpr auto kBalanced = kernels::Penalty::Kind::balanced;
+    return alternation_.leading().penalty.kind == kBalanced &&
+           alternation_.following().penalty.kind == kBalanced;
+  }
   bool many_on_trees(int at_target) const;
   Relaxation make_relaxation() const;
 
