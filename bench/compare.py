@@ -219,21 +219,21 @@ def measure_solves(
         guess = int(needed * SOLVERS[name].slower)
         worker = workers[name]
         answers[name] = too_much(name, case) or worker.ask(
-            patience, job="search", tolerance=TOLERANCE[case.dtype], limit=limit, guess=guess,
-            known=worker.paces.get(job["points"]), **job,
+            patience, job="search", tolerance=TOLERANCE[case.dtype],
+            limit=None if name == "monge" else limit, guess=guess, known=worker.paces.get(job["points"]), **job,
         )  # fmt: skip
         if found := answers[name].pop("pace", None):
             worker.paces[job["points"]] = found
-        if name == "monge" and "knob" in answers[name]:
-            once = monge.ask(patience, job="timed", knob=answers[name]["knob"], **job)
+        if name == "monge" and "knobs" in answers[name]:
+            once = monge.ask(patience, job="timed", knobs=answers[name]["knobs"], **job)
             limit = min(limit, max(BEHIND * once.get("seconds", limit), LEAST_LIMIT))
-    able = [name for name in names if "knob" in answers[name]]
+    able = [name for name in names if "knobs" in answers[name]]
     for name in able:
         answers[name]["seconds"] = []
     for _ in range(ROUNDS if len(able) > 1 else 1):
         for name in able:
-            knob = answers[name]["knob"]
-            repeat = workers[name].ask(patience, job="timed", knob=knob, **job)
+            knobs = answers[name]["knobs"]
+            repeat = workers[name].ask(patience, job="timed", knobs=knobs, **job)
             answers[name]["seconds"].append(repeat["seconds"])
     return answers
 

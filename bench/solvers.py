@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 Answer = tuple[Any, Any, int]
-COMPILER = 10  # seconds that a first call may take beyond its limit
+CHECK = 10  # iterations of OTT-JAX between two looks at its error
 
 
 def monge(x, y, a, b, epsilon, iterations, tolerance=1e-300, check_every=None) -> Answer:
@@ -140,14 +140,15 @@ def flash(x, y, a, b, epsilon, iterations) -> Answer:
 def ott(x, y, a, b, epsilon, iterations, until=None, **how) -> Answer:
     import jax
 
-    most, every = (1 << 14, 10) if until else (iterations, iterations)
-    with jax.enable_x64(x.dtype == np.float64):
-        return _ott(most, every, tuple(how.items()))(x, y, a, b, epsilon, until or -1.0)
+    every = CHECK if until else iterations
+    # On a GPU products of float32 would be those of TF32, which leave an error of 1e-3 here.
+    highest = jax.default_matmul_precision("highest")
+    with highest, jax.enable_x64(x.dtype == np.float64):
+        return _ott(iterations, every, tuple(how.items()))(x, y, a, b, epsilon, until or -1.0)
 
 
-def ott_until(*problem, **how) -> Answer:
-    *points, tolerance = problem
-    return ott(*points, None, until=tolerance, **how)
+def ott_until(x, y, a, b, epsilon, tolerance, most, **how) -> Answer:
+    return ott(x, y, a, b, epsilon, most, until=tolerance, **how)
 
 
 @functools.cache
@@ -196,9 +197,9 @@ def host(v: Any) -> np.ndarray:
     return np.asarray(v.cpu() if hasattr(v, "cpu") else v)
 
 
-def potentials(run: Callable[..., Answer], problem, epsilon: float, knob: float) -> Answer:
+def potentials(run: Callable[..., Answer], problem, epsilon: float, *knobs: float) -> Answer:
     """On the host, so there is nothing left to wait for."""
-    f, g, iterations = run(*problem, epsilon, knob)
+    f, g, iterations = run(*problem, epsilon, *knobs)
     return host(f), host(g), int(iterations)
 
 
@@ -209,7 +210,7 @@ class Solver:
     run: Callable[..., Answer]
     arrays: int = 0  # of n x m values at its peak, measured; 0 if it streams
     slower: float = 1  # iterations for one of alternating Sinkhorn: averaged updates need 3 to 4
-    until: Callable[..., Answer] | None = None  # takes a tolerance in place of iterations
+    until: Callable[..., Answer] | None = None  # takes a tolerance and, a peer, the most iterations
     batch: Callable[..., Iterator[Answer]] | None = None  # takes many problems, and a tolerance
     least: int = 0  # points; with fewer a faster one of the same library stands for it
     devices: tuple[str, ...] = ("cpu", "cuda")
@@ -232,11 +233,13 @@ SOLVERS = {
     "ott": Solver("OTT-JAX dense", ("ott-jax", "jax"), ott, 3, until=ott_until),
     "ott-kernel": Solver(
         "OTT-JAX dense, not in the log domain", ("ott-jax", "jax"),
-        functools.partial(ott, lse_mode=False), 3, until=functools.partial(ott_until, lse_mode=False),
+        functools.partial(ott, lse_mode=False), 3,
+        until=functools.partial(ott_until, lse_mode=False),
     ),
     "ott-momentum": Solver(
         "OTT-JAX dense, momentum", ("ott-jax", "jax"),
-        functools.partial(ott, momentum=True), 3, until=functools.partial(ott_until, momentum=True),
+        functools.partial(ott, momentum=True), 3, slower=0.5,
+        until=functools.partial(ott_until, momentum=True),
     ),
 }  # fmt: skip
 
@@ -321,52 +324,79 @@ def pace(solver: Solver, problem, epsilon: float, limit: float) -> tuple[float, 
 
     seconds(1)  # compiles, and brings the memory in
     once = seconds(1)
-    return once, (seconds(5) - once) / 4 if once < limit else once
+    if once > limit:
+        return once, once
+    seconds(5)
+    return once, (seconds(5) - once) / 4
 
 
 def search(
-    solver: Solver, problem, epsilon: float, tolerance: float, limit: float, guess: int, known=None
-) -> dict[str, Any]:
-    """What gets a solver to the tolerance: a `knob` for timed(), the iterations it makes and its residual.
+    solver: Solver, problem, epsilon: float, tolerance: float, limit: float | None, guess: int,
+    known=None,
+) -> dict[str, Any]:  # fmt: skip
+    """What gets a solver to the tolerance: `knobs` for timed(), the iterations it makes and its residual.
 
     A peer is told how many iterations it needs and never checks in vain: they are searched for from
     `guess`, at the pace `known` from these points, which the answer carries on. One that stops by
-    itself is told to be as strict as it takes.
+    itself is told to be as strict as it takes, and gives up after twice the guess. Without a limit
+    (monge) nothing is predicted.
     """
-    if solver.until:
-        return _search(solver.until, problem, epsilon, tolerance, limit, tolerance, None)
+    if limit is None:
+        return strictly(solver.until, problem, epsilon, tolerance)
     known = known or pace(solver, problem, epsilon, limit)
-    return {"pace": known} | _search(solver.run, problem, epsilon, tolerance, limit, guess, known)
+    if known[0] + guess * known[1] > limit:
+        found: dict[str, Any] = {"note": f"{known[0] + guess * known[1]:.2g} s a repeat predicted"}
+    elif solver.until:
+        most = 1 << int(2 * guess + CHECK).bit_length()  # few values: each is compiled
+        found = strictly(solver.until, problem, epsilon, tolerance, most)
+    else:
+        found = patiently(solver.run, problem, epsilon, tolerance, limit, guess, known)
+    return {"pace": known} | found
 
 
-def _search(run, problem, epsilon, tolerance, limit, knob, known) -> dict[str, Any]:
-    tried: list[tuple[float, float]] = []
-    while True:
-        if known and (predicted := known[0] + knob * known[1]) > limit:
-            return {"note": f"{predicted:.2g} s a repeat predicted"}
-        start = time.perf_counter()
-        f, g, iterations = potentials(run, problem, epsilon, knob)
-        elapsed = time.perf_counter() - start
-        error = residual(*problem, f, g, epsilon)
-        tried.append((knob, error))
+def strictly(run, problem, epsilon: float, tolerance: float, *most: int) -> dict[str, Any]:
+    asked, tried = tolerance, []
+    while len(tried) < 8:
+        f, g, iterations = potentials(run, problem, epsilon, asked, *most)
+        tried.append(error := residual(*problem, f, g, epsilon))
         if error <= tolerance:
-            return {"knob": knob, "iterations": iterations, "residual": error}
+            return {"knobs": [asked, *most], "iterations": iterations, "residual": error}
         if not error < np.inf:
             return {"note": "non-finite potentials"}
-        if elapsed > limit + COMPILER:
-            return {"note": f"{error:.1e} in {elapsed:.2g} s"}
-        if len(tried) == 8 or (len(tried) > 2 and error > 0.9 * tried[-3][1]):
-            return {"note": f"stays at {error:.1e}", "residual": error, "iterations": iterations}
-        knob = more(tried, tolerance) if known else knob * 0.7 * tolerance / error
+        if len(tried) > 2 and error > 0.9 * tried[-3]:
+            break
+        asked *= 0.7 * tolerance / error
+    return {"note": f"stays at {error:.1e}", "residual": error, "iterations": iterations}
 
 
-def timed(solver: Solver, problem, epsilon: float, knob: float) -> dict[str, Any]:
+def patiently(
+    run, problem, epsilon: float, tolerance: float, limit: float, guess: int, pace
+) -> dict[str, Any]:
+    told = guess
+    tried: list[tuple[float, float]] = []
+    while len(tried) < 8:
+        if (predicted := pace[0] + told * pace[1]) > limit:
+            return {"note": f"{predicted:.2g} s a repeat predicted"}
+        f, g, iterations = potentials(run, problem, epsilon, told)
+        error = residual(*problem, f, g, epsilon)
+        tried.append((told, error))
+        if error <= tolerance:
+            return {"knobs": [told], "iterations": iterations, "residual": error}
+        if not error < np.inf:
+            return {"note": "non-finite potentials"}
+        if len(tried) > 2 and error > 0.9 * tried[-3][1]:
+            break
+        told = more(tried, tolerance)
+    return {"note": f"stays at {error:.1e}", "residual": error, "iterations": iterations}
+
+
+def timed(solver: Solver, problem, epsilon: float, knobs: list[float]) -> dict[str, Any]:
     """Seconds of a call, from the points to the potentials; the median of many where it is short."""
     run = solver.until or solver.run
     taken: list[float] = []
     while not taken or (sum(taken) < 0.02 and len(taken) < 50):
         begin = time.perf_counter()
-        potentials(run, problem, epsilon, knob)
+        potentials(run, problem, epsilon, *knobs)
         taken.append(time.perf_counter() - begin)
     return {"seconds": float(np.median(taken))}
 

@@ -53,8 +53,8 @@ def test_a_peer_is_given_the_iterations_it_needs(points):
     peer = solvers.Solver("peer", (), sinkhorn)
     answer = solvers.search(peer, points, 0.05, 1e-6, guess=4, **LIMIT)
     assert answer["residual"] <= 1e-6
-    assert answer["knob"] == answer["iterations"]
-    assert solvers.timed(peer, points, 0.05, answer["knob"])["seconds"] > 0
+    assert answer["knobs"] == [answer["iterations"]]
+    assert solvers.timed(peer, points, 0.05, answer["knobs"])["seconds"] > 0
     f, g, _ = sinkhorn(*points, 0.05, answer["iterations"] * 9 // 10 - 2)
     assert solvers.residual(*points, f, g, 0.05) > 1e-6  # and hardly more
 
@@ -66,11 +66,20 @@ def test_a_solver_with_a_stopping_rule_is_told_to_be_stricter(points):
         asked.append(tolerance)
         return sinkhorn(x, y, a, b, epsilon, int(-4 * np.log10(tolerance)))
 
-    answer = solvers.search(
-        solvers.Solver("monge", (), sinkhorn, until=until), points, 0.05, 1e-4, guess=0, **LIMIT
-    )
+    monge = solvers.Solver("monge", (), sinkhorn, until=until)
+    answer = solvers.search(monge, points, 0.05, 1e-4, limit=None, guess=0)
     assert answer["residual"] <= 1e-4
-    assert asked[0] == 1e-4 and answer["knob"] == asked[-1] < 1e-4
+    assert asked[0] == 1e-4 and answer["knobs"] == asked[-1:] and asked[-1] < 1e-4
+
+
+def test_a_peer_with_a_stopping_rule_gives_up(points):
+    def until(x, y, a, b, epsilon, tolerance, most):
+        assert most == 64
+        return sinkhorn(x, y, a, b, epsilon, min(most, int(-4 * np.log10(tolerance))))
+
+    peer = solvers.Solver("peer", (), sinkhorn, until=until)
+    answer = solvers.search(peer, points, 0.05, 1e-4, guess=20, **LIMIT)
+    assert answer["residual"] <= 1e-4 and answer["knobs"][1] == 64
 
 
 def test_what_cannot_be_timed_says_why(points):
@@ -81,7 +90,7 @@ def test_what_cannot_be_timed_says_why(points):
     )
     floored = solvers.Solver("stuck", (), lambda *problem: sinkhorn(*problem[:-1], 2))
     stuck = solvers.search(floored, points, 0.05, 1e-6, guess=4, **LIMIT)
-    assert stuck["note"].startswith("stays at") and "knob" not in stuck
+    assert stuck["note"].startswith("stays at") and "knobs" not in stuck
 
     def at_leisure(*problem):
         time.sleep(0.01 * problem[-1])
@@ -192,7 +201,7 @@ class Answers:
             assert given["known"] == self.paces.get(given["points"])
         return {
             "plain": {"iterations": 50},
-            "search": {"knob": 7, "iterations": 7, "residual": 1e-5, "pace": [0.1, 0.1]},
+            "search": {"knobs": [7], "iterations": 7, "residual": 1e-5, "pace": [0.1, 0.1]},
             "timed": {"seconds": next(self.seconds) if job == "timed" else 0},
         }[job]
 
@@ -202,7 +211,7 @@ def test_solvers_take_turns(tmp_path):
     rows = compare.measure_solves(["monge", "pot"], SOLVE, workers, tmp_path, 60)
     assert rows["monge"]["seconds"] == [1, 2, 3, 4, 5]
     assert rows["pot"]["seconds"] == [2, 4, 6, 8, 10]
-    assert workers["pot"].limits == [compare.BEHIND * 0.5]
+    assert workers["pot"].limits == [compare.BEHIND * 0.5] and workers["monge"].limits == [None]
     assert list(workers["pot"].paces.values()) == [[0.1, 0.1]] and "pace" not in rows["pot"]
 
 
