@@ -5,7 +5,9 @@
 #include <hwy/detect_targets.h>
 
 #include <cstdlib>
+#include <utility>
 
+#include "cpu/target_pin.hpp"
 #include "monge/core/error.hpp"
 
 namespace monge::cpu {
@@ -66,7 +68,15 @@ std::vector<std::string> runnable_targets() {
   return names;
 }
 
+namespace {
+thread_local std::optional<Target> pinned;
+}  // namespace
+
+TargetPin::TargetPin() : before_(std::exchange(pinned, current_target())) {}
+TargetPin::~TargetPin() { pinned = before_; }
+
 Target current_target() {
+  if (pinned) return *pinned;
   static const Target best = [] {
     for (const Target target : kTargets)
       if (runnable(target)) return target;

@@ -40,6 +40,7 @@ constexpr std::int64_t kManyAtOnce = 2048;  // at an epsilon that is not anneale
 constexpr int kPassesAhead = 4;             // that an epsilon takes at least, but for luck
 constexpr double kRoughError = 5e-7;        // that a rough kernel may still show as it is, and
 constexpr double kRoughShare = 0.8;         // of the tolerance: exact passes then find it met
+constexpr double kRoundedShare = 0.25;      // of the tolerance: a floor that a kernel may have
 constexpr double kNearFloor = 2;            // times what rounding hides: where a kernel lowers that
 constexpr int kKernelsForFloor = 3;         // that are tried for its sake alone
 constexpr const char* kSupportLeft = "the support phase left";
@@ -119,9 +120,13 @@ SinkhornResult<T> Solve<T>::run(const Start<T>& start) {
     const Side side = alternation_.following().side;
     SinkhornOptions by = options_;
     by.initializer = how;
-    found.emplace(initial(problem_, op_, side, op_.range(), by, exec_));
+    // Where a kernel is kept from the first pass on, which asks for both.
+    const bool both =
+        !exec_.device.is_cuda() && op_.repays(kPassesAhead, kernel_cache_, may_round(0), exec_);
+    found.emplace(initial(problem_, op_, side, op_.range(), by, both, exec_));
     record_.report.phases.push_back(found->phase);
     (side == Side::source ? begin.f : begin.g) = found->potential.view();
+    if (both) (side == Side::source ? begin.g : begin.f) = found->other.view();
     first = found->epsilon;
   }
   exec_.state = {};
@@ -204,7 +209,7 @@ void Solve<T>::begin(double eps) {
   leave_fast(eps);
   mixing_.end();
   const double left = 2.0 * (options_.max_iterations - record_.iterations);
-  alternation_.absorb(std::min<double>(kPassesAhead, left), kernel_cache_, false, exec_);
+  alternation_.absorb(std::min<double>(kPassesAhead, left), kernel_cache_, may_round(0), exec_);
 }
 
 template <class T>
@@ -300,7 +305,7 @@ void Solve<T>::target() {
       alternation_.absorb(lowers_floor    ? kAtAnyPrice
                           : at_target > 1 ? 2 * checks_.to_go(record_.iterations)
                                           : kPassesAhead,
-                          kernel_cache_, may_be_rough_ && at_target > 1, exec_);
+                          kernel_cache_, !lowers_floor && may_round(at_target), exec_);
     if (!mixing_.active() && at_target > kPlainSteps && may_mix() &&
         (options_.acceleration == Acceleration::anderson ||
          checks_.to_go(record_.iterations) > kPatience)) {
@@ -354,6 +359,15 @@ bool Solve<T>::stalled(int at_target, double error) {
   window_start_ = at_target;
   window_error_ = error;
   return flat && error > reach_.streamed.flat_below();
+}
+
+// Whether a kernel may round: of double what exact passes then find, of float as streamed sweeps do
+// where their floor is far below the tolerance.
+template <class T>
+bool Solve<T>::may_round(int at_target) const {
+  if (sizeof(T) == 8) return may_be_rough_ && at_target > 1;
+  return options_.criterion == Criterion::residual &&
+         reach_.streamed.predicted() <= kRoundedShare * options_.tolerance;
 }
 
 // Whether the error is near what the rounding of scores hides, which a kernel does not have.

@@ -48,6 +48,7 @@ class Solve {
   void step_along(double factor, bool moves);
   bool strayed(const Check& check);
   double finest_level() const { return std::max(options_.tolerance, reach_.streamed.flat_below()); }
+  bool may_round(int at_target) const;
   bool kernel_lowers_floor(const Check& check);
   bool may_anneal() const { return annealed_ && level_tolerance_ > finest_level(); }
   bool stalled(int at_target, double error);
