@@ -45,7 +45,8 @@ bool begins_in_float(const Problem<double>& problem, const Operator<double>& op,
   const double pairs = static_cast<double>(problem.n()) * static_cast<double>(problem.m());
   const bool many = problem.device().is_cuda()
                         ? pairs >= kManyPairs
-                        : pairs >= kManyOnCpu && op.range() < kFewLevels * o.epsilon;
+                        : pairs >= kManyOnCpu && op.range() < kFewLevels * o.epsilon &&
+                              o.kernel_cache != 0;  // who promises that points are kept but once
   return ours && many && !problem.bounds() && !problem.total_mass() && !op.planted() &&
          std::holds_alternative<PointCloud<double>>(problem.geometry()) &&
          op.range() > kLeastRange && op.max_cost() < kMostRange &&

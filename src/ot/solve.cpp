@@ -40,7 +40,6 @@ constexpr std::int64_t kManyAtOnce = 2048;  // at an epsilon that is not anneale
 constexpr int kPassesAhead = 4;             // that an epsilon takes at least, but for luck
 constexpr double kRoughError = 5e-7;        // that a rough kernel may still show as it is, and
 constexpr double kRoughShare = 0.8;         // of the tolerance: exact passes then find it met
-constexpr double kRoundedShare = 0.25;      // of the tolerance: a floor that a kernel may have
 constexpr double kNearFloor = 2;            // times what rounding hides: where a kernel lowers that
 constexpr int kKernelsForFloor = 3;         // that are tried for its sake alone
 constexpr const char* kSupportLeft = "the support phase left";
@@ -362,12 +361,12 @@ bool Solve<T>::stalled(int at_target, double error) {
 }
 
 // Whether a kernel may round: of double what exact passes then find, of float as streamed sweeps do
-// where their floor is far below the tolerance.
+// where they meet the tolerance.
 template <class T>
 bool Solve<T>::may_round(int at_target) const {
   if (sizeof(T) == 8) return may_be_rough_ && at_target > 1;
   return options_.criterion == Criterion::residual &&
-         reach_.streamed.predicted() <= kRoundedShare * options_.tolerance;
+         reach_.streamed.predicted() <= options_.tolerance;
 }
 
 // Whether the error is near what the rounding of scores hides, which a kernel does not have.

@@ -211,6 +211,50 @@ TEST(AbsorbedFloat, DoesNotGrowWithTheRange) {
   }
 }
 
+// An entry is off as a streamed score is, v_j by its rounding; no row is left to a streamed sweep.
+TEST(AbsorbedFloat, ANarrowKernelRoundsAsStreamedSweepsDo) {
+  for (CaseOptions options : testing::all_forms())
+    for (const auto& [n, m, dim] : {std::tuple{2, 15, 2}, {65, 117, 3}, {33, 513, 70}}) {
+      options.n = n, options.m = m, options.dim = dim, options.eps = 0.3;
+      AbsorbedCase<float> in(options);
+      SCOPED_TRACE(in.in.name());
+      for (auto* potential : {&in.f, &in.g})
+        for (double& v : *potential) v = static_cast<float>(v);
+      for (const std::string& target : cpu::runnable_targets()) {
+        SCOPED_TRACE(target);
+        const testing::TargetScope scope(target);
+        ASSERT_TRUE(in.absorb());
+        const std::vector<float> wide(in.kernel.begin(), in.kernel.end());
+        Exec exec;
+        ASSERT_TRUE(kernels::absorb<float>({.pairs = in.in.pairs(),
+                                            .f = in.f.data(),
+                                            .g = in.g.data(),
+                                            .eps = in.in.eps,
+                                            .kernel = in.kernel.data(),
+                                            .narrow = true},
+                                           exec));
+        ASSERT_NE(std::vector<float>(in.kernel.begin(), in.kernel.end()), wide);
+        for (const bool of_columns : {false, true}) {
+          const auto p = in.pairs(of_columns);
+          std::vector<double> out;
+          ASSERT_TRUE(in.softmin(of_columns, out));
+          for (std::int64_t i = 0; i < p.n; ++i) {
+            const double* const h = in.h(of_columns).data();
+            const Real want = reference::softmin_row(p, h, in.in.eps, i);
+            if (std::isinf(want)) {
+              ASSERT_EQ(out[i], kInfinity) << i;
+            } else {
+              ASSERT_NEAR(
+                  out[i], want,
+                  2 * testing::bound(p, h, in.in.eps, i, want) + in.tolerance(of_columns, i, want))
+                  << i;
+            }
+          }
+        }
+      }
+    }
+}
+
 TYPED_TEST(Absorbed, DoesNotDependOnTheNumberOfThreads) {
   for (const auto& [n, m] : {std::pair{700, 40}, {3, 9000}, {9000, 3}, {1300, 1100}}) {
     AbsorbedCase<TypeParam> in({.n = n, .m = m, .dim = 3, .eps = 1});

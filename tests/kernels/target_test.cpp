@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <string>
+#include <thread>
 
+#include "cpu/target_pin.hpp"
 #include "monge/core/error.hpp"
 #include "support/on_targets.hpp"
 
@@ -19,6 +22,23 @@ TEST(Target, BestIsTheDefaultAndEachCanBeNamed) {
     const testing::TargetScope scope(name);
     EXPECT_EQ(cpu::target_name(), name);
   }
+}
+
+TEST(Target, APinnedOneStaysOnItsThread) {
+  const std::string last = cpu::runnable_targets().back();
+  const testing::TargetScope scope("");
+  const std::string before = cpu::target_name();
+  {
+    const cpu::TargetPin pin;
+    const testing::TargetScope inner(last);
+    EXPECT_EQ(cpu::target_name(), before);
+    std::string elsewhere;
+    std::thread([&] { elsewhere = cpu::target_name(); }).join();
+    EXPECT_EQ(elsewhere, last);
+    const cpu::TargetPin again;
+  }
+  const testing::TargetScope inner(last);
+  EXPECT_EQ(cpu::target_name(), last);
 }
 
 TEST(Target, UnknownNameIsRefusedWithWhatRunsHere) {

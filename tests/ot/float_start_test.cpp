@@ -42,8 +42,9 @@ TEST(FloatStart, GoesAsFarAsFloatCan) {
   });
 }
 
-// Where a caller has no say in it, and where it pays: never on the CPU.
-TEST(FloatStart, IsForManyPointsOnAGpuAndWhoLeavesItToUs) {
+// Where a caller has no say in it, and where it pays: on the CPU where passes are all that a solve
+// takes.
+TEST(FloatStart, IsForManyPointsAndWhoLeavesItToUs) {
   testing::on_every_device([] {
     const bool gpu = testing::current_device().is_cuda();
     testing::PlacedClouds<double> many(testing::random_clouds<double>(1100, 1000, 2, 4, 1, 1),
@@ -54,6 +55,10 @@ TEST(FloatStart, IsForManyPointsOnAGpuAndWhoLeavesItToUs) {
     };
     EXPECT_EQ(begins(many, to(1e-8)), gpu);
     EXPECT_FALSE(begins(few, to(1e-8)));
+    testing::PlacedClouds<double> most(testing::random_clouds<double>(4200, 4100, 2, 4, 1, 1),
+                                       Balanced{}, Balanced{});
+    EXPECT_TRUE(begins(most, to(1e-8, 0.1)));
+    EXPECT_EQ(begins(most, to(1e-8)), gpu);
     EXPECT_FALSE(begins(many, to(1e-8, 1e-6)));  // float would see nothing
     auto how = to(1e-8);
     how.precision = Precision::double_;
@@ -66,10 +71,13 @@ TEST(FloatStart, IsForManyPointsOnAGpuAndWhoLeavesItToUs) {
 
 // The answer is that of double, and a callback that says stop ends both.
 TEST(FloatStart, EndsInDouble) {
-  testing::on_every_gpu([] {
-    testing::PlacedClouds<double> in(testing::random_clouds<double>(1100, 1000, 2, 4, 1, 1),
-                                     Balanced{}, KL{0.5});
-    auto how = to(1e-10);
+  testing::on_every_device([] {
+    const bool gpu = testing::current_device().is_cuda();
+    testing::PlacedClouds<double> in(
+        testing::random_clouds<double>(gpu ? 1100 : 4200, gpu ? 1000 : 4100, gpu ? 2 : 20, 4, 1, 1),
+        Balanced{}, KL{0.5});
+    const double eps = gpu ? 5e-3 : 1;
+    auto how = to(1e-10, eps);
     const auto got = sinkhorn(in.problem, how, in.exec);
     EXPECT_TRUE(got.report.converged);
     EXPECT_NE(got.report.phases.front().why.find("float32"), std::string::npos);
@@ -78,7 +86,7 @@ TEST(FloatStart, EndsInDouble) {
     EXPECT_EQ(want.report.phases.front().why.find("float32"), std::string::npos);
     const auto f = got.f.to(Device{}), f_want = want.f.to(Device{});
     for (std::int64_t i = 0; i < f.size(); ++i) ASSERT_NEAR(f[i], f_want[i], 1e-8) << i;
-    how = to(1e-10);
+    how = to(1e-10, eps);
     int asked = 0;
     how.on_check = [&](const SinkhornReport&) { return ++asked < 3; };
     EXPECT_EQ(sinkhorn(in.problem, how, in.exec).report.status, Status::stopped);
