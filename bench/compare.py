@@ -1,4 +1,4 @@
-"""monge beside POT, GeomLoss, KeOps and OTT-JAX: the time of an iteration, and the time to equal
+"""monge beside POT, GeomLoss, KeOps, OTT-JAX and FlashSinkhorn, on the CPU or a GPU: the time of an iteration, and the time to equal
 accuracy, on the same points, each solver in a process of its own library's environment.
 
 Results are kept, a line of JSON each, so a run that was stopped goes on where it was, and the table
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import datetime
+import functools
 import itertools
 import json
 import os
@@ -62,13 +63,20 @@ class Case:
 def cases(
     sizes: Iterable[int], dims: Iterable[int], epsilons: list[float], kinds: Iterable[str]
 ) -> list[Case]:
-    """In the order of running: small before large."""
-    points = itertools.product(sorted(sizes), sorted(dims), TOLERANCE)
+    """In the order of running, which is that of the arguments."""
+    points = itertools.product(sizes, dims, TOLERANCE)
     each = {
         "rate": [("rate", RATE_EPSILON)],
-        "solve": [("solve", e) for e in sorted(epsilons, reverse=True)],
+        "solve": [("solve", e) for e in epsilons],
     }
     return [Case(*point, *kind) for point in points for k in kinds for kind in each[k]]
+
+
+def share(planned: list[Case], which: int, of: int) -> list[Case]:
+    """Points stay together: what a solver compiled for them serves every epsilon."""
+    points = list(dict.fromkeys((c.n, c.d, c.dtype) for c in planned))
+    mine = set(points[which - 1 :: of])
+    return [c for c in planned if (c.n, c.d, c.dtype) in mine]
 
 
 def problem(n: int, d: int, dtype: str) -> dict[str, np.ndarray]:
@@ -91,10 +99,12 @@ class Worker:
     """A process that answers the jobs of solvers.py. It starts when first asked, and again after it
     was killed for taking too long."""
 
-    def __init__(self, solver: str, threads: int, log: Path) -> None:
+    def __init__(self, solver: str, threads: int, device: str, log: Path) -> None:
         self.python = Path(sys.executable) if solver == "monge" else PEERS / "bin/python"
-        self.command = [self.python, Path(__file__).with_name("solvers.py"), solver, str(threads)]
+        program = Path(__file__).with_name("solvers.py")
+        self.command = [self.python, program, solver, str(threads), device]
         self.log = log
+        self.paces: dict[str, list[float]] = {}  # by the points
         self.process: subprocess.Popen[str] | None = None
         # Arrays of n x m values come from memory that the process keeps: page faults would slow peers.
         self.environment = os.environ | dict.fromkeys(
@@ -103,9 +113,11 @@ class Worker:
         self.environment |= {
             "MALLOC_TOP_PAD_": str(2**28),
             "KEOPS_CACHE_FOLDER": str(PEERS / "keops"),
-            "JAX_PLATFORMS": "cpu",
-            "CUDA_VISIBLE_DEVICES": "",
+            "JAX_PLATFORMS": device,
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         }
+        if device == "cpu":
+            self.environment["CUDA_VISIBLE_DEVICES"] = ""
         for library in ("OMP", "OPENBLAS", "MKL"):
             self.environment[f"{library}_NUM_THREADS"] = str(threads)
         for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):  # a forced kernel is a slow one
@@ -145,8 +157,8 @@ class Worker:
 class Results:
     """The rows measured so far, the last one of a solver and case counting, in a file of JSON lines."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, device: str = "cpu") -> None:
+        self.path, self.device = path, device
         self.rows: dict[tuple[str, Case], Row] = {}
         for line in path.read_text().splitlines() if path.exists() else []:
             self._take(json.loads(line))
@@ -158,6 +170,7 @@ class Results:
     def add(self, solver: str, case: Case, answer: Row) -> Row:
         row = {"solver": solver, **dataclasses.asdict(case), **answer}
         row["date"] = datetime.date.today().isoformat()
+        row["machine"] = machine(self.device)
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
         self._take(row)
@@ -204,28 +217,33 @@ def measure_solves(
     answers: dict[str, Row] = {}
     for name in names:
         guess = int(needed * SOLVERS[name].slower)
-        answers[name] = too_much(name, case) or workers[name].ask(
-            patience, job="search", tolerance=TOLERANCE[case.dtype], limit=limit, guess=guess, **job
-        )
-        if name == "monge" and "knob" in answers[name]:
-            once = monge.ask(patience, job="timed", knob=answers[name]["knob"], **job)
+        worker = workers[name]
+        answers[name] = too_much(name, case) or worker.ask(
+            patience, job="search", tolerance=TOLERANCE[case.dtype],
+            limit=None if name == "monge" else limit, guess=guess, known=worker.paces.get(job["points"]), **job,
+        )  # fmt: skip
+        if found := answers[name].pop("pace", None):
+            worker.paces[job["points"]] = found
+        if name == "monge" and "knobs" in answers[name]:
+            once = monge.ask(patience, job="timed", knobs=answers[name]["knobs"], **job)
             limit = min(limit, max(BEHIND * once.get("seconds", limit), LEAST_LIMIT))
-    able = [name for name in names if "knob" in answers[name]]
+    able = [name for name in names if "knobs" in answers[name]]
     for name in able:
         answers[name]["seconds"] = []
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS if len(able) > 1 else 1):
         for name in able:
-            knob = answers[name]["knob"]
-            repeat = workers[name].ask(patience, job="timed", knob=knob, **job)
+            knobs = answers[name]["knobs"]
+            repeat = workers[name].ask(patience, job="timed", knobs=knobs, **job)
             answers[name]["seconds"].append(repeat["seconds"])
     return answers
 
 
 def run(arguments: argparse.Namespace, planned: list[Case], results: Results) -> None:
     log = results.path.with_suffix(".log")
-    workers = {name: Worker(name, arguments.threads, log) for name in SOLVERS}
-    again = [n for n in SOLVERS if arguments.only and re.search(arguments.only, n)]
-    asked = again or list(SOLVERS)
+    here = [name for name, solver in SOLVERS.items() if arguments.device in solver.devices]
+    workers = {name: Worker(name, arguments.threads, arguments.device, log) for name in here}
+    again = [n for n in here if arguments.only and re.search(arguments.only, n)]
+    asked = again or here
     with tempfile.TemporaryDirectory() as folder:
         try:
             for case in planned:
@@ -315,7 +333,11 @@ def fastest(results: Results, case: Case) -> str:
     return f"{duration(mine)}, **{timed[best] / mine:.3g}x** {best}"
 
 
-def processor() -> str:
+@functools.cache
+def machine(device: str) -> str:
+    if device == "cuda":
+        query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        return subprocess.run(query, check=True, capture_output=True, text=True).stdout.strip()
     text = Path("/proc/cpuinfo").read_text()
     model = re.search(r"model name\s*: (.*)", text)
     flags = set(text.split())
@@ -326,10 +348,11 @@ def processor() -> str:
 def report(results: Results, planned: list[Case], arguments: argparse.Namespace) -> str:
     rows = [results.rows[key] for key in results.rows if key[1] in planned]
     dates = sorted({row["date"] for row in rows})
+    machines = sorted({row["machine"] for row in rows if "machine" in row})
     versions = sorted({v for row in rows for v in row.get("versions", "").split(", ") if v})
     to = " and ".join(f"{t:.0e} ({dtype})" for dtype, t in TOLERANCE.items())
     return "\n".join([
-        f"{processor()}; {arguments.threads} threads; {' to '.join(dates[:1] + dates[1:][-1:])}; "
+        f"{' and '.join(machines)}; {arguments.threads} threads; {' to '.join(dates[:1] + dates[1:][-1:])}; "
         f"{', '.join(versions)}; `bench/compare.py {' '.join(sys.argv[1:])}`".replace(" `", " `", 1),
         "",
         *(["Time of an iteration (both potentials):", "", *table(results, "rate", planned), ""]
@@ -360,6 +383,11 @@ def parsed(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--kinds", type=lambda text: text.split(","),
                         help="rate, solve (default both)")  # fmt: skip
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument(
+        "--shard", metavar="K/N", type=lambda text: [int(part) for part in text.split("/")],
+        default=[1, 1], help="the K-th of N shares of the points, to be measured side by side",
+    )  # fmt: skip
     parser.add_argument(
         "--only", metavar="REGEX", help=f"measure these again: {', '.join(SOLVERS)}"
     )
@@ -378,8 +406,11 @@ def main() -> None:
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
     if arguments.fresh:
         arguments.results.unlink(missing_ok=True)
-    results = Results(arguments.results)
-    planned = cases(arguments.sizes, arguments.dims, arguments.epsilons, arguments.kinds)
+    results = Results(arguments.results, arguments.device)
+    planned = share(
+        cases(arguments.sizes, arguments.dims, arguments.epsilons, arguments.kinds),
+        *arguments.shard,
+    )
     print(f"load average {os.getloadavg()[0]:.1f}", file=sys.stderr)
     try:
         run(arguments, planned, results)

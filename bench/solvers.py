@@ -5,7 +5,7 @@ an update of both potentials. It returns f, g of the plan
 
     P_ij = a_i b_j exp((f_i + g_j - |x_i - y_j|^2) / epsilon)
 
-and the iterations it made. It runs in the environment of its own library, so this file imports NumPy
+and the iterations it made. On a GPU the points lie there, as tensors or as arrays of JAX. It runs in the environment of its own library, so this file imports NumPy
 alone, and everything else where it is used.
 """
 
@@ -13,19 +13,20 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import itertools
 import json
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 Answer = tuple[Any, Any, int]
-COMPILER = 10  # seconds that a first call may take beyond its limit
+CHECK = 10  # iterations of OTT-JAX between two looks at its error
 
 
 def monge(x, y, a, b, epsilon, iterations, tolerance=1e-300, check_every=None) -> Answer:
@@ -42,6 +43,15 @@ def monge_until(x, y, a, b, epsilon, tolerance) -> Answer:
     return _monge(x, y, a, b, epsilon=epsilon, tolerance=tolerance)
 
 
+def monge_batch(x, y, a, b, epsilon, tolerance) -> Iterator[Answer]:
+    import monge as library
+
+    found = library.solve_sample_batch(
+        *map(list, (x, y, a, b)), epsilon=epsilon, tolerance=tolerance
+    )
+    return ((s.potential_a, s.potential_b, s.iterations) for s in found)
+
+
 def _monge(*problem, **options) -> Answer:
     import monge as library
 
@@ -49,24 +59,31 @@ def _monge(*problem, **options) -> Answer:
     return result.potential_a, result.potential_b, result.iterations
 
 
-def pot(x, y, a, b, epsilon, iterations, method="sinkhorn", to=lambda v: v) -> Answer:
+def log(v: Any) -> Any:
+    return v.log() if hasattr(v, "log") else np.log(v)
+
+
+def pot(x, y, a, b, epsilon, iterations, method="sinkhorn", to=lambda v: v, stop=0.0) -> Answer:
     import ot
 
-    weights = to(a), to(b)
-    log = ot.sinkhorn(
-        *weights, ot.dist(to(x), to(y)), epsilon, method, iterations, 0, warn=False, log=True
-    )[1]
-    if log["niter"] + 1 < iterations:
-        raise FloatingPointError(f"its kernel underflows at iteration {log['niter']}")
+    x, y, a, b = map(to, (x, y, a, b))
+    matrix = ot.dist(x, y)
+    found = ot.sinkhorn(a, b, matrix, epsilon, method, iterations, stop, warn=False, log=True)[1]
+    if not stop and found["niter"] + 1 < iterations:
+        raise FloatingPointError(f"its kernel underflows at iteration {found['niter']}")
     plain = method == "sinkhorn"
-    u, v = (np.log(log[k]) if plain else np.asarray(log["log_" + k]) for k in "uv")
-    return epsilon * (u - np.log(a)), epsilon * (v - np.log(b)), log["niter"] + 1
+    u, v = (log(found[k]) if plain else found["log_" + k] for k in "uv")
+    return epsilon * (u - log(a)), epsilon * (v - log(b)), found["niter"] + 1
+
+
+def tensor(v: Any) -> Any:
+    import torch
+
+    return torch.as_tensor(v)
 
 
 def pot_torch(*problem) -> Answer:
-    import torch
-
-    return pot(*problem, to=torch.from_numpy)
+    return pot(*problem, to=tensor)
 
 
 def pot_log(*problem) -> Answer:
@@ -77,16 +94,14 @@ def pot_stabilized(x, y, a, b, epsilon, iterations) -> Answer:
     import ot
 
     # It looks at its error where it prints, which takes as long as an iteration: at the end alone.
-    log = ot.bregman.sinkhorn_stabilized(
+    found = ot.bregman.sinkhorn_stabilized(
         a, b, ot.dist(x, y), epsilon, iterations, stopThr=0, print_period=iterations, warn=False, log=True
     )[1]  # fmt: skip
-    return log["alpha"] - epsilon * np.log(a), log["beta"] - epsilon * np.log(b), iterations
+    return found["alpha"] - epsilon * log(a), found["beta"] - epsilon * log(b), iterations
 
 
 def pot_log_torch(*problem) -> Answer:
-    import torch
-
-    return pot(*problem, method="sinkhorn_log", to=torch.from_numpy)
+    return pot(*problem, method="sinkhorn_log", to=tensor)
 
 
 def geomloss(x, y, a, b, epsilon, iterations, backend="tensorized") -> Answer:
@@ -94,42 +109,57 @@ def geomloss(x, y, a, b, epsilon, iterations, backend="tensorized") -> Answer:
     from geomloss import SamplesLoss
     from geomloss._legacy import sinkhorn_samples
 
+    x, y, a, b = map(tensor, (x, y, a, b))
     # Its cost is |x - y|^2 / 2. Its schedule spends the whole budget above the target epsilon and so
     # ends far from any tolerance; here it descends at its usual rate, then stays at the target.
     half = epsilon / 2
-    top = np.square(np.ptp(np.concatenate((x, y)), axis=0)).sum() / 2
-    schedule = [max(half, float(top) * 0.25**i) for i in range(iterations - 1)] + [half]
+    low, high = torch.cat((x, y)).aminmax(dim=0)
+    top = float((high - low).square().sum()) / 2
+    schedule = [max(half, top * 0.25**i) for i in range(iterations - 1)] + [half]
     sinkhorn_samples.scaling_parameters = lambda *_: (None, half, schedule, None)
     loss = SamplesLoss(p=2, debias=False, potentials=True, backend=backend)
-    f, g = loss(*map(torch.from_numpy, (a, x, b, y)))
-    return 2 * f.numpy().ravel(), 2 * g.numpy().ravel(), iterations
+    f, g = loss(a, x, b, y)
+    return 2 * f.ravel(), 2 * g.ravel(), iterations
 
 
 def geomloss_keops(*problem) -> Answer:
     return geomloss(*problem, backend="online")
 
 
+def flash(x, y, a, b, epsilon, iterations) -> Answer:
+    from flash_sinkhorn import SamplesLoss
+
+    loss = SamplesLoss(
+        "sinkhorn", backend="alternating", use_epsilon_scaling=False, eps=epsilon,
+        n_iters=iterations, debias=False, normalize=False, last_extrapolation=False,
+        allow_tf32=False, potentials=True,
+    )  # fmt: skip
+    return *loss(a, x, b, y), iterations
+
+
 def ott(x, y, a, b, epsilon, iterations, until=None, **how) -> Answer:
-    most, every = (1 << 14, 10) if until else (iterations, iterations)
-    f, g, made = _ott(most, every, tuple(how.items()))(x, y, a, b, epsilon, until or -1.0)
-    log_a, log_b = np.log(a), np.log(b)  # its entropy is relative to the counting measure
-    return np.asarray(f) - epsilon * log_a, np.asarray(g) - epsilon * log_b, int(made)
+    import jax
+
+    every = CHECK if until else iterations
+    # On a GPU products of float32 would be those of TF32, which leave an error of 1e-3 here.
+    highest = jax.default_matmul_precision("highest")
+    with highest, jax.enable_x64(x.dtype == np.float64):
+        return _ott(iterations, every, tuple(how.items()))(x, y, a, b, epsilon, until or -1.0)
 
 
-def ott_until(*problem, **how) -> Answer:
-    *points, tolerance = problem
-    return ott(*points, None, until=tolerance, **how)
+def ott_until(x, y, a, b, epsilon, tolerance, most, **how) -> Answer:
+    return ott(x, y, a, b, epsilon, most, until=tolerance, **how)
 
 
 @functools.cache
 def _ott(most: int, every: int, how: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
     import jax
+    from jax import numpy as jnp
     from ott.geometry.pointcloud import PointCloud
     from ott.problems.linear.linear_problem import LinearProblem
     from ott.solvers.linear.acceleration import Momentum
     from ott.solvers.linear.sinkhorn import Sinkhorn
 
-    jax.config.update("jax_enable_x64", True)  # float32 inputs stay float32
     options = dict(how)
     if options.pop("momentum", False):
         options["momentum"] = Momentum(start=2 * every)
@@ -140,9 +170,37 @@ def _ott(most: int, every: int, how: tuple[tuple[str, Any], ...]) -> Callable[..
             threshold=threshold, inner_iterations=every, max_iterations=most, **options
         )
         out = solver(LinearProblem(PointCloud(x, y, epsilon=epsilon), a, b))
-        return out.f, out.g, out.n_iters
+        # Its entropy is relative to the counting measure.
+        return out.f - epsilon * jnp.log(a), out.g - epsilon * jnp.log(b), out.n_iters
 
     return solve
+
+
+# Where points lie, and where potentials are wanted.
+
+
+def placed(solver: Solver, problem: Iterable[np.ndarray], device: str) -> tuple[Any, ...]:
+    """As the users of this library have them on that device."""
+    if device == "cpu":
+        return tuple(problem)
+    if "jax" in solver.packages:
+        import jax
+
+        with jax.enable_x64(True):  # a wish: float32 stays
+            return tuple(map(jax.device_put, problem))
+    import torch
+
+    return tuple(torch.from_numpy(v).to(device) for v in problem)
+
+
+def host(v: Any) -> np.ndarray:
+    return np.asarray(v.cpu() if hasattr(v, "cpu") else v)
+
+
+def potentials(run: Callable[..., Answer], problem, epsilon: float, *knobs: float) -> Answer:
+    """On the host, so there is nothing left to wait for."""
+    f, g, iterations = run(*problem, epsilon, *knobs)
+    return host(f), host(g), int(iterations)
 
 
 @dataclass(frozen=True)
@@ -152,29 +210,36 @@ class Solver:
     run: Callable[..., Answer]
     arrays: int = 0  # of n x m values at its peak, measured; 0 if it streams
     slower: float = 1  # iterations for one of alternating Sinkhorn: averaged updates need 3 to 4
-    until: Callable[..., Answer] | None = None  # takes a tolerance in place of iterations
+    until: Callable[..., Answer] | None = None  # takes a tolerance and, a peer, the most iterations
+    batch: Callable[..., Iterator[Answer]] | None = None  # takes many problems, and a tolerance
     least: int = 0  # points; with fewer a faster one of the same library stands for it
+    devices: tuple[str, ...] = ("cpu", "cuda")
 
 
 SOLVERS = {
-    "monge": Solver("monge", ("monge",), monge, until=monge_until),
-    "pot": Solver("POT sinkhorn (not in the log domain)", ("POT",), pot, 5),
+    "monge": Solver("monge", ("monge",), monge, until=monge_until, batch=monge_batch),
+    "pot": Solver("POT sinkhorn (not in the log domain)", ("POT",), pot, 5, devices=("cpu",)),
     "pot-torch": Solver("POT sinkhorn, torch", ("POT", "torch"), pot_torch, 5),
-    "pot-stabilized": Solver("POT sinkhorn_stabilized", ("POT",), pot_stabilized, 5),
-    "pot-log": Solver("POT sinkhorn_log", ("POT",), pot_log, 8),
+    "pot-stabilized": Solver("POT sinkhorn_stabilized", ("POT",), pot_stabilized, 5, devices=("cpu",)),
+    "pot-log": Solver("POT sinkhorn_log", ("POT",), pot_log, 8, devices=("cpu",)),
     "pot-log-torch": Solver("POT sinkhorn_log, torch", ("POT", "torch"), pot_log_torch, 4),
     "geomloss": Solver("GeomLoss tensorized", ("geomloss", "torch"), geomloss, 4, 3.6),
     "geomloss-keops": Solver(
         "GeomLoss KeOps", ("geomloss", "pykeops"), geomloss_keops, 0, 3.6, least=1000
     ),
+    "flash": Solver(
+        "FlashSinkhorn, strict float32", ("flash-sinkhorn", "torch"), flash, devices=("cuda",)
+    ),
     "ott": Solver("OTT-JAX dense", ("ott-jax", "jax"), ott, 3, until=ott_until),
     "ott-kernel": Solver(
         "OTT-JAX dense, not in the log domain", ("ott-jax", "jax"),
-        functools.partial(ott, lse_mode=False), 3, until=functools.partial(ott_until, lse_mode=False),
+        functools.partial(ott, lse_mode=False), 3,
+        until=functools.partial(ott_until, lse_mode=False),
     ),
     "ott-momentum": Solver(
         "OTT-JAX dense, momentum", ("ott-jax", "jax"),
-        functools.partial(ott, momentum=True), 3, until=functools.partial(ott_until, momentum=True),
+        functools.partial(ott, momentum=True), 3, slower=0.5,
+        until=functools.partial(ott_until, momentum=True),
     ),
 }  # fmt: skip
 
@@ -184,7 +249,7 @@ def residual(x, y, a, b, f, g, epsilon: float, rows: int = 256) -> float:
 
     In float64 whatever the inputs are. All rows are used where there are no more than `rows`.
     """
-    x, y, a, b, f, g = (np.asarray(v, np.float64) for v in (x, y, a, b, f, g))
+    x, y, a, b, f, g = (host(v).astype(np.float64) for v in (x, y, a, b, f, g))
     centre = y.mean(axis=0)
     x, y = x - centre, y - centre
 
@@ -206,7 +271,7 @@ def rate(solver: Solver, problem, epsilon: float, limit: float) -> dict[str, Any
 
     def seconds(iterations: int) -> float:
         start = time.perf_counter()
-        f, g, _ = solver.run(*problem, epsilon, iterations)
+        f, g, _ = potentials(solver.run, problem, epsilon, iterations)
         elapsed = time.perf_counter() - start
         if not (np.isfinite(f).all() and np.isfinite(g).all()):
             raise FloatingPointError("non-finite potentials")
@@ -238,9 +303,9 @@ def plain(
 
     Counted in float64: rounding in monge's own float32 must not make a peer do more.
     """
-    x, y, a, b = (np.asarray(v, np.float64) for v in problem)
+    x, y, a, b = (v.double() if hasattr(v, "double") else v.astype(np.float64) for v in problem)
     b = b * (a.sum() / b.sum())
-    most = 64
+    most = 16
     while True:
         start = time.perf_counter()
         iterations = solver.run(x, y, a, b, epsilon, most, tolerance, check_every=1)[2]
@@ -249,54 +314,110 @@ def plain(
         most *= 4
 
 
-def search(
-    solver: Solver, problem, epsilon: float, tolerance: float, limit: float, guess: int
-) -> dict[str, Any]:
-    """What gets a solver to the tolerance: a `knob` for timed(), the iterations it makes and its residual.
-
-    A peer is told how many iterations it needs and never checks in vain: they are searched for from
-    `guess`. One that stops by itself is told to be as strict as it takes.
-    """
-    run, knob = (solver.until, tolerance) if solver.until else (solver.run, guess)
+def pace(solver: Solver, problem, epsilon: float, limit: float) -> tuple[float, float]:
+    """Seconds of one iteration with all that is done once, and of each that follows."""
 
     def seconds(iterations: int) -> float:
         start = time.perf_counter()
-        solver.run(*problem, epsilon, iterations)
+        potentials(solver.run, problem, epsilon, iterations)
         return time.perf_counter() - start
 
-    if not solver.until:
-        seconds(1)  # compiles, and brings the memory in
-        once = seconds(1)
-        each = (seconds(5) - once) / 4 if once < limit else once
-    tried: list[tuple[float, float]] = []
-    while True:
-        if not solver.until and once + knob * each > limit:
-            return {"note": f"{once + knob * each:.2g} s a repeat predicted"}
-        start = time.perf_counter()
-        f, g, iterations = run(*problem, epsilon, knob)
-        elapsed = time.perf_counter() - start
-        error = residual(*problem, f, g, epsilon)
-        tried.append((knob, error))
+    seconds(1)  # compiles, and brings the memory in
+    once = seconds(1)
+    if once > limit:
+        return once, once
+    seconds(5)
+    return once, (seconds(5) - once) / 4
+
+
+def search(
+    solver: Solver, problem, epsilon: float, tolerance: float, limit: float | None, guess: int,
+    known=None,
+) -> dict[str, Any]:  # fmt: skip
+    """What gets a solver to the tolerance: `knobs` for timed(), the iterations it makes and its residual.
+
+    A peer is told how many iterations it needs and never checks in vain: they are searched for from
+    `guess`, at the pace `known` from these points, which the answer carries on. One that stops by
+    itself is told to be as strict as it takes, and gives up after twice the guess. Without a limit
+    (monge) nothing is predicted.
+    """
+    if limit is None:
+        return strictly(solver.until, problem, epsilon, tolerance)
+    known = known or pace(solver, problem, epsilon, limit)
+    if known[0] + guess * known[1] > limit:
+        found: dict[str, Any] = {"note": f"{known[0] + guess * known[1]:.2g} s a repeat predicted"}
+    elif solver.until:
+        most = 1 << int(2 * guess + CHECK).bit_length()  # few values: each is compiled
+        found = strictly(solver.until, problem, epsilon, tolerance, most)
+    else:
+        found = patiently(solver.run, problem, epsilon, tolerance, limit, guess, known)
+    return {"pace": known} | found
+
+
+def strictly(run, problem, epsilon: float, tolerance: float, *most: int) -> dict[str, Any]:
+    asked, tried = tolerance, []
+    while len(tried) < 8:
+        f, g, iterations = potentials(run, problem, epsilon, asked, *most)
+        tried.append(error := residual(*problem, f, g, epsilon))
         if error <= tolerance:
-            return {"knob": knob, "iterations": iterations, "residual": error}
+            return {"knobs": [asked, *most], "iterations": iterations, "residual": error}
         if not error < np.inf:
             return {"note": "non-finite potentials"}
-        if elapsed > limit + COMPILER:
-            return {"note": f"{error:.1e} in {elapsed:.2g} s"}
-        if len(tried) == 8 or (len(tried) > 2 and error > 0.9 * tried[-3][1]):
-            return {"note": f"stays at {error:.1e}", "residual": error, "iterations": iterations}
-        knob = knob * 0.7 * tolerance / error if solver.until else more(tried, tolerance)
+        if len(tried) > 2 and error > 0.9 * tried[-3]:
+            break
+        asked *= 0.7 * tolerance / error
+    return {"note": f"stays at {error:.1e}", "residual": error, "iterations": iterations}
 
 
-def timed(solver: Solver, problem, epsilon: float, knob: float) -> dict[str, Any]:
+def patiently(
+    run, problem, epsilon: float, tolerance: float, limit: float, guess: int, pace
+) -> dict[str, Any]:
+    told = guess
+    tried: list[tuple[float, float]] = []
+    while len(tried) < 8:
+        if (predicted := pace[0] + told * pace[1]) > limit:
+            return {"note": f"{predicted:.2g} s a repeat predicted"}
+        f, g, iterations = potentials(run, problem, epsilon, told)
+        error = residual(*problem, f, g, epsilon)
+        tried.append((told, error))
+        if error <= tolerance:
+            return {"knobs": [told], "iterations": iterations, "residual": error}
+        if not error < np.inf:
+            return {"note": "non-finite potentials"}
+        if len(tried) > 2 and error > 0.9 * tried[-3][1]:
+            break
+        told = more(tried, tolerance)
+    return {"note": f"stays at {error:.1e}", "residual": error, "iterations": iterations}
+
+
+def timed(solver: Solver, problem, epsilon: float, knobs: list[float]) -> dict[str, Any]:
     """Seconds of a call, from the points to the potentials; the median of many where it is short."""
     run = solver.until or solver.run
     taken: list[float] = []
     while not taken or (sum(taken) < 0.02 and len(taken) < 50):
         begin = time.perf_counter()
-        run(*problem, epsilon, knob)
+        potentials(run, problem, epsilon, *knobs)
         taken.append(time.perf_counter() - begin)
     return {"seconds": float(np.median(taken))}
+
+
+def batch(
+    solver: Solver, problems, epsilon: float, knob: float, count: int, sample: int, **how: Any
+) -> dict[str, Any]:
+    """Seconds of `count` problems, in one call or in a loop, and the worst residual of a sample."""
+    problems = [v[:count] for v in problems]
+    begin = time.perf_counter()
+    if solver.batch:
+        answers = solver.batch(*problems, epsilon, knob, **how)
+    else:
+        answers = iter([solver.run(*p, epsilon, knob, **how) for p in zip(*problems, strict=True)])
+    seconds = time.perf_counter() - begin
+    seen = list(zip(itertools.islice(answers, sample), *problems, strict=False))
+    return {
+        "seconds": seconds,
+        "iterations": float(np.mean([made for (_, _, made), *_ in seen])),
+        "residual": max(residual(*p, f, g, epsilon) for (f, g, _), *p in seen),
+    }
 
 
 def more(tried: list[tuple[float, float]], tolerance: float) -> int:
@@ -305,6 +426,9 @@ def more(tried: list[tuple[float, float]], tolerance: float) -> int:
     fall = np.log(start / error) / (k - before)
     needed = np.log(error / tolerance) / fall if fall > 0 else np.inf
     return int(min(2 * k, k + 1.03 * needed + 1))
+
+
+JOBS = {f.__name__: f for f in (rate, plain, search, timed, batch)}
 
 
 def versions(solver: Solver) -> str:
@@ -317,7 +441,7 @@ def versions(solver: Solver) -> str:
     return ", ".join(map(version, solver.packages))
 
 
-def serve(name: str, threads: int) -> None:
+def serve(name: str, threads: int, device: str) -> None:
     """Answers the jobs on standard input, a line of JSON each, until there are no more."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     warnings.simplefilter("ignore")
@@ -329,13 +453,11 @@ def serve(name: str, threads: int) -> None:
         with np.load(job.pop("points")) as points:
             problem = tuple(points[k] for k in "xyab")
         try:
-            answer = {"rate": rate, "plain": plain, "search": search, "timed": timed}[
-                job.pop("job")
-            ](solver, problem, **job)
+            answer = JOBS[job.pop("job")](solver, placed(solver, problem, device), **job)
         except Exception as error:
             answer = {"note": f"{type(error).__name__}: {error}".splitlines()[0][:100]}
         print(json.dumps(answer | {"versions": versions(solver)}), file=replies, flush=True)
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1], int(sys.argv[2]))
+    serve(sys.argv[1], int(sys.argv[2]), sys.argv[3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ._divergence import Divergence, DivergenceGradient
@@ -58,16 +59,17 @@ class LatticeSolution(Solution):
         """Booleans in the shape of the target grid: whether the point receives mass. Lazy."""
         return super().b_to_a_valid.reshape(self._shapes[1])
 
-    def gradient(self) -> Gradient:
-        """Derivatives of the value in weights and points, in the shapes of the grids, in epsilon and
-        strengths; two passes."""
-        flat = super().gradient()
+    def gradient(self, wrt: Sequence[str] | None = None) -> Gradient:
+        """As ``Solution.gradient``, arrays in the shapes of the grids."""
+        flat = super().gradient(wrt)
         a, b = self._shapes
+        shapes = {"dx": (*a, -1), "dy": (*b, -1), "da": a, "db": b}
         return flat._replace(
-            dx=flat.dx.reshape((*a, -1)),
-            dy=flat.dy.reshape((*b, -1)),
-            da=flat.da.reshape(a),
-            db=flat.db.reshape(b),
+            **{
+                name: getattr(flat, name).reshape(shape)
+                for name, shape in shapes.items()
+                if getattr(flat, name) is not None
+            }
         )
 
 

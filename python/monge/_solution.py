@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -12,12 +13,13 @@ from . import _core
 from ._arrays import ToFramework, rounded_to
 from ._derivatives import Linearization
 from ._device import current_stream
-from ._errors import NotAvailable
+from ._errors import InvalidArgument, NotAvailable
 from ._labels import Labelled
 from ._marginals import Balanced, Marginal, from_spec
 from ._plan import Images, Plan
 
 Cost = str | tuple[str, float]
+_ALL = ("x", "y", "a", "b", "epsilon", "rho")
 
 _BASIS = (
     "Cuturi 2013, Sinkhorn distances; Chizat, Peyre, Schmitzer, Vialard 2018, Scaling algorithms for "
@@ -37,8 +39,8 @@ class Gradient(NamedTuple):
 
     dx: Any  #: (n, d); None on a cost matrix, whose derivative in C is the plan
     dy: Any  #: (m, d), or None
-    da: Any  #: (n,)
-    db: Any  #: (m,)
+    da: Any  #: (n,), or None
+    db: Any  #: (m,), or None
     depsilon: float  #: KL(P | a b^T)
     drho_a: float  #: KL(p | a) of a KL side, sum |p - a| of a TV side, else 0
     drho_b: float
@@ -184,8 +186,18 @@ class Solution:
         """(m,) booleans: whether the target receives mass. Lazy."""
         return self._b_to_a.valid
 
-    def gradient(self) -> Gradient:
-        """Derivatives of the value in points, weights, epsilon and strengths; two passes."""
+    def gradient(self, wrt: Sequence[str] | None = None) -> Gradient:
+        """Derivatives of the value in points, weights, epsilon and strengths: a pass for each side's points.
+
+        Args:
+            wrt: names among 'x', 'y', 'a', 'b', 'epsilon' and 'rho', what is wanted; the rest is None, or 0. None: all.
+        """
+        wanted = _ALL if wrt is None else tuple(wrt)
+        if unknown := [name for name in wanted if name not in _ALL]:
+            raise InvalidArgument(
+                f"[gradient] wrt holds {unknown[0]!r}, wanted some of {', '.join(map(repr, _ALL))}",
+                "wrt",
+            )
         if self._labelled is not None:
             if self._referenced is not None:
                 raise NotAvailable(
@@ -193,13 +205,18 @@ class Solution:
                 )
             parts = self._labelled.core.gradient(self._core_plan, self._call())
         elif self._referenced is None:
-            parts = _core.gradient(self._core_plan, self._call())
+            parts = _core.gradient(
+                self._core_plan, None if wrt is None else list(wanted), self._call()
+            )
         else:
             parts = _core.gradient(self._core_plan, self._referenced, self._call())
-        dx, dy, da, db, depsilon, drho_a, drho_b = parts
-        if dx is not None and dy is not None:
-            dx, dy = self._to(dx), self._to(dy)
-        return Gradient(dx, dy, self._to(da), self._to(db), depsilon, drho_a, drho_b)
+        dx, dy, da, db = (
+            self._to(part) if part is not None and name in wanted else None
+            for name, part in zip("xyab", parts[:4], strict=True)
+        )
+        depsilon = parts[4] if "epsilon" in wanted else 0.0
+        drho_a, drho_b = parts[5:] if "rho" in wanted else (0.0, 0.0)
+        return Gradient(dx, dy, da, db, depsilon, drho_a, drho_b)
 
     def linearize(self) -> Linearization:
         """The solution and its first derivatives, for Hessian products (``.hvp``): three passes. Solve

@@ -99,16 +99,23 @@ std::optional<Owned<T, 2>> to_rows(Buffer<T>&& buffer, std::int64_t rows) {
   return to_array<T, 2>(std::move(buffer), {rows, d});
 }
 
-/// (dx, dy, da, db, depsilon, drho_a, drho_b).
 template <class T>
-using GradientTuple = std::tuple<std::optional<Owned<T, 2>>, std::optional<Owned<T, 2>>,
-                                 Owned<T, 1>, Owned<T, 1>, double, double, double>;
+std::optional<Owned<T, 1>> to_vector(Buffer<T>&& buffer) {
+  if (buffer.size() == 0) return std::nullopt;
+  return to_array(std::move(buffer));
+}
+
+/// (dx, dy, da, db, depsilon, drho_a, drho_b); None and 0 where not asked for.
+template <class T>
+using GradientTuple =
+    std::tuple<std::optional<Owned<T, 2>>, std::optional<Owned<T, 2>>, std::optional<Owned<T, 1>>,
+               std::optional<Owned<T, 1>>, double, double, double>;
 template <class T>
 GradientTuple<T> to_tuple(Gradient<T>&& g, const Plan<T>& plan) {
   return {to_rows(std::move(g.dx), plan.n()),
           to_rows(std::move(g.dy), plan.m()),
-          to_array(std::move(g.da)),
-          to_array(std::move(g.db)),
+          to_vector(std::move(g.da)),
+          to_vector(std::move(g.db)),
           g.depsilon,
           g.drho_a,
           g.drho_b};

@@ -12,12 +12,16 @@ template <class T>
 void bind(nb::module_& m, const char* name) {
   m.def(
       "gradient",
-      [](const Plan<T>& plan, const Call& call) {
-        return to_tuple(
-            run(call, plan.problem().device(), [&](Exec& exec) { return gradient(plan, exec); }),
-            plan);
+      [](const Plan<T>& plan, const std::optional<std::vector<std::string>>& wrt,
+         const Call& call) {
+        return to_tuple(run(call, plan.problem().device(),
+                            [&](Exec& exec) {
+                              return wrt ? gradient(plan, to_wrt(*wrt), exec)
+                                         : gradient(plan, exec);
+                            }),
+                        plan);
       },
-      "plan"_a, "call"_a);
+      "plan"_a, "wrt"_a.none(), "call"_a);
 
   using L = Linearization<T>;
   // It views the problem of the plan, which holds that.

@@ -103,28 +103,51 @@ struct Parts {
 };
 }  // namespace
 
-template <class T, class K>
-bool absorb(const AbsorbArgs<T, K>& args, Exec& exec) {
+namespace {
+/// weights(i0, rows, j0, columns, tile) of all tiles, through round(from, columns, to), which
+/// returns the largest.
+template <class V, class T, class K, class Weights, class Round>
+bool fill(const AbsorbArgs<T, K>& args, const Weights& weights, const Round& round, Exec& exec) {
   const auto& p = args.pairs;
   const std::int64_t stride = padded(p.m);
-  const WideTiles<T> tiles(args);
-  const auto sweep = monge::cpu::absorbed_sweep<K>();
   std::atomic<bool> usable = true;
-  monge::cpu::parallel_for(monge::cpu::row_blocks(p), exec, [&](std::int64_t block, int) {
-    alignas(64) double tile[monge::cpu::kTileRows * kColumnBlock];
+  const auto fill_block = [&](std::int64_t block, int) {
+    alignas(64) V tile[monge::cpu::kTileRows * kColumnBlock];
     double largest = 0;
     for (std::int64_t j0 = 0; j0 < stride; j0 += kColumnBlock) {
       const int columns = static_cast<int>(std::min<std::int64_t>(kColumnBlock, stride - j0));
       monge::cpu::for_each_row_tile(monge::cpu::rows_of(p, block), [&](std::int64_t i0, int rows) {
-        tiles.weights(i0, rows, j0, columns, tile);
+        weights(i0, rows, j0, columns, tile);
         for (int r = 0; r < rows; ++r)
-          largest = std::max(largest, sweep.round(tile + r * kColumnBlock, columns,
-                                                  args.kernel + (i0 + r) * stride + j0));
+          largest = std::max<double>(largest, round(tile + r * kColumnBlock, columns,
+                                                    args.kernel + (i0 + r) * stride + j0));
       });
     }
     if (!(largest <= kLargestEntry)) usable = false;
-  });
+  };
+  monge::cpu::parallel_for(monge::cpu::row_blocks(p), exec, fill_block,
+                           static_cast<double>(p.n * p.m) * (p.rows.dim + 16));
   return usable;
+}
+
+template <class T>
+bool absorb_narrow(const AbsorbArgs<T, T>& args, Exec& exec) {
+  std::vector<T> f(args.f, args.f + args.pairs.n), g(args.g, args.g + padded(args.pairs.m));
+  const monge::cpu::TileArgs<T> wanted{args.pairs, g.data(), f.data(), args.eps};
+  const auto weights = monge::cpu::tile_functions<T>().weights;
+  return fill<T>(
+      args, [&](auto... at) { weights(wanted, at...); }, monge::cpu::absorbed_sweep<T>().keep,
+      exec);
+}
+}  // namespace
+
+template <class T, class K>
+bool absorb(const AbsorbArgs<T, K>& args, Exec& exec) {
+  if constexpr (std::is_same_v<T, K>)
+    if (args.narrow) return absorb_narrow(args, exec);
+  const WideTiles<T> tiles(args);
+  return fill<double>(
+      args, [&](auto... at) { tiles.weights(at...); }, monge::cpu::absorbed_sweep<K>().round, exec);
 }
 
 template <class T, class K>
@@ -231,9 +254,11 @@ AbsorbedCosts absorbed_costs(const Pairs<T>& p, Precision precision, int value_b
   };
   const double each = value_bytes,
                bytes = each * static_cast<double>(p.n) * static_cast<double>(padded(p.m));
+  const double touch = bytes <= kKept ? 0 : each * kFirstTouch;
   AbsorbedCosts out{.streamed = cost(of),
                     .absorbed = each * (bytes <= kCached ? kReadCached : kRead),
-                    .absorb = kTile * cost(wide) + (bytes <= kKept ? 0 : each * kFirstTouch)};
+                    .absorb = kTile * cost(wide) + touch};
+  if (sizeof(T) == 4) out.narrow = kTile * cost(of) + touch;
   if (precision == Precision::mixed) out.streamed *= 0.65;
   return out;
 }

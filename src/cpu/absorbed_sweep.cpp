@@ -35,6 +35,19 @@ double round_entries(const double* HWY_RESTRICT from, int count, T* HWY_RESTRICT
 }
 
 template <class T>
+T keep_entries(const T* HWY_RESTRICT from, int count, T* HWY_RESTRICT to) {
+  constexpr Tag<T> d;
+  const auto least = hn::Set(d, std::numeric_limits<T>::min());
+  auto largest = hn::Zero(d);
+  for (int t = 0; t < count; t += kLanes<T>) {
+    const auto entry = hn::LoadU(d, from + t);
+    largest = hn::Max(largest, entry);
+    hn::StoreU(hn::IfThenElseZero(hn::Ge(entry, least), entry), d, to + t);
+  }
+  return hn::GetLane(hn::MaxOfLanes(d, largest));
+}
+
+template <class T>
 double weights_of(const double* HWY_RESTRICT h, const double* HWY_RESTRICT g, double eps,
                   std::int64_t count, T* HWY_RESTRICT v) {
   constexpr Doubles d;
@@ -117,7 +130,7 @@ void absorbed_columns(const T* kernel, std::int64_t stride, std::int64_t rows, i
 
 template <class T>
 AbsorbedSweep<T> sweep_of() {
-  return {round_entries<T>, weights_of<T>, absorbed_rows<T>, absorbed_columns<T>};
+  return {round_entries<T>, keep_entries<T>, weights_of<T>, absorbed_rows<T>, absorbed_columns<T>};
 }
 AbsorbedSweep<float> absorbed_f32() { return sweep_of<float>(); }
 AbsorbedSweep<double> absorbed_f64() { return sweep_of<double>(); }

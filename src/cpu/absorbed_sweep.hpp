@@ -10,6 +10,7 @@ template <class T>
 struct AbsorbedSweep {
   /// to = from, rounded once, 0 below the smallest normal number. Returns the largest.
   double (*round)(const double* from, int count, T* to);
+  T (*keep)(const T* from, int count, T* to);  // the same of what is in T already
   /// v_j = exp((h_j - g_j) / eps), 0 where h_j = -inf. Returns their sum, +inf where a finite h_j
   /// meets g_j = -inf.
   double (*weights)(const double* h, const double* g, double eps, std::int64_t count, T* v);

@@ -272,8 +272,8 @@ class ExpSum {
 };
 
 // Scores, exponents and sums in double, exponentials in float. An exponent e is rounded to float
-// relative to its row's sum, which is about 1: what that moves the sum by, 2^e |e| 2^-25 log 2 at
-// most, is below the rounding of the exponentials.
+// relative to its row's shift, which its sum is about 1 by (kernels::largest_sum): what that moves
+// the sum by, 2^e |e| 2^-24 log 2 at most, is not above the rounding of the exponentials.
 class MixedSum {
   using D = hn::CappedTag<double, kernels::kPanel>;
   using Singles = ExpSum<float>;

@@ -21,9 +21,11 @@ struct Compensated {
   }
 };
 
-/// box[k] = min or max with x_k. Returns whether all are numbers.
+/// box[k] = min or max with x_k, and sum[k] += factor x_k - origin[k]. Returns whether all are
+/// numbers.
 template <class T>
-bool extend(const T* x, std::int64_t step, std::int64_t dim, double* low, double* high) {
+bool extend(const T* x, std::int64_t step, std::int64_t dim, double* __restrict low,
+            double* __restrict high, double factor, const double* origin, double* __restrict sum) {
   const auto take = [&](std::int64_t by) {
     double odd = 0;  // x - x of what is no number
     for (std::int64_t k = 0; k < dim; ++k) {
@@ -31,6 +33,7 @@ bool extend(const T* x, std::int64_t step, std::int64_t dim, double* low, double
       odd += value - value;
       low[k] = value < low[k] ? value : low[k];
       high[k] = value > high[k] ? value : high[k];
+      sum[k] += factor * value - origin[k];
     }
     return odd == 0;
   };
@@ -45,6 +48,7 @@ PointsReport inspected(const InspectPointsArgs<T>& args) {
   out.low = out.all_low = std::vector<double>(dim, kInfinity);
   out.high = out.all_high = std::vector<double>(dim, -kInfinity);
   out.origin = out.sum = std::vector<double>(dim, 0.0);
+  std::vector<double> none(dim);  // what those that do not count add to
   Compensated mass;
   for (std::int64_t i = 0; i < points.rows; ++i) {
     bool counts = true;
@@ -61,22 +65,18 @@ PointsReport inspected(const InspectPointsArgs<T>& args) {
     }
     const T* const x = points.data + i * points.row_stride;
     const std::int64_t step = points.col_stride;
+    if (counts && out.count++ == 0)
+      for (std::size_t k = 0; k < dim; ++k)
+        out.origin[k] = factor * x[static_cast<std::int64_t>(k) * step];
     // Points that do not count are in the box of all alone.
-    if (!extend(x, step, points.cols, counts ? out.low.data() : out.all_low.data(),
-                counts ? out.high.data() : out.all_high.data())) {
+    if (!extend(x, step, points.cols, (counts ? out.low : out.all_low).data(),
+                (counts ? out.high : out.all_high).data(), factor, out.origin.data(),
+                (counts ? out.sum : none).data())) {
       std::int64_t k = 0;
       while (std::isfinite(static_cast<double>(x[k * step]))) ++k;
       out.bad = i * points.cols + k;
       return out;
     }
-    if (!counts) continue;
-    double* const origin = out.origin.data();
-    double* const sum = out.sum.data();
-    if (out.count++ == 0)
-      for (std::size_t k = 0; k < dim; ++k)
-        origin[k] = factor * x[static_cast<std::int64_t>(k) * step];
-    for (std::size_t k = 0; k < dim; ++k)
-      sum[k] += factor * x[static_cast<std::int64_t>(k) * step] - origin[k];
   }
   for (std::size_t k = 0; k < dim; ++k) {
     out.all_low[k] = std::min(out.all_low[k], out.low[k]);

@@ -228,14 +228,15 @@ void robust_sweep(const SoftminArgs<T>& args, std::int64_t i0, int rows, ColumnR
 inline void log2_in_place(double* values, int count) {
   const hn::ScalableTag<double> d;
   const int lanes = static_cast<int>(hn::Lanes(d));
-  HWY_ALIGN double padded_values[8];
-  for (int at = 0; at < count; at += lanes) {
-    const int width = std::min(lanes, count - at);
-    std::fill_n(padded_values, lanes, 1.0);
-    std::copy_n(values + at, width, padded_values);
-    hn::Store(log2_positive(d, hn::Load(d, padded_values)), d, padded_values);
-    std::copy_n(padded_values, width, values + at);
-  }
+  int at = 0;
+  for (; at + lanes <= count; at += lanes)
+    hn::StoreU(log2_positive(d, hn::LoadU(d, values + at)), d, values + at);
+  if (at == count) return;
+  HWY_ALIGN double rest[8];
+  std::fill_n(rest, lanes, 1.0);
+  std::copy_n(values + at, count - at, rest);
+  hn::Store(log2_positive(d, hn::Load(d, rest)), d, rest);
+  std::copy_n(rest, count - at, values + at);
 }
 }  // namespace monge::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -13,8 +13,7 @@ namespace {
 using monge::cpu::ColumnRange;
 using monge::cpu::RobustSum;
 
-constexpr double kSmallest = 1e-18, kLargest = 1e18;  // of a sum relative to its row's shift
-constexpr int kGroup = 8;                             // rows that the robust sweep takes at once
+constexpr int kGroup = 8;  // rows that the robust sweep takes at once
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // Columns are split where rows alone would not fill the threads of a large machine, and where one
@@ -179,11 +178,12 @@ class Softmin {
   // Writes the rows whose shift fitted and returns them as bits. Changes `sums`.
   std::uint64_t finish_shifted(std::int64_t block, double* sums) {
     const int rows = rows_of(block);
+    const double most = largest_sum(args_.precision);
     std::uint64_t good = 0;
     for (int r = 0; r < rows; ++r) {
       const double i_shift = args_.shift[block * kRowBlock + r] * per_cost_;
       const bool fits =
-          std::abs(i_shift) <= sweep_.largest_shift && sums[r] >= kSmallest && sums[r] <= kLargest;
+          std::abs(i_shift) <= sweep_.largest_shift && sums[r] >= 1 / most && sums[r] <= most;
       good |= std::uint64_t{fits} << r;
       if (!fits) sums[r] = 1;
     }

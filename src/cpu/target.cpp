@@ -5,12 +5,15 @@
 #include <hwy/detect_targets.h>
 
 #include <cstdlib>
+#include <utility>
 
+#include "cpu/target_pin.hpp"
 #include "monge/core/error.hpp"
 
 namespace monge::cpu {
 namespace {
 constexpr bool compiled(long long target) { return (HWY_TARGETS & target) != 0; }
+static_assert(!compiled(HWY_EMU128), "loses infinities: target.hpp comes before Highway");
 
 // The instructions that Highway's target attributes let the compiler use.
 bool runnable(Target target) {
@@ -65,7 +68,15 @@ std::vector<std::string> runnable_targets() {
   return names;
 }
 
+namespace {
+thread_local std::optional<Target> pinned;
+}  // namespace
+
+TargetPin::TargetPin() : before_(std::exchange(pinned, current_target())) {}
+TargetPin::~TargetPin() { pinned = before_; }
+
 Target current_target() {
+  if (pinned) return *pinned;
   static const Target best = [] {
     for (const Target target : kTargets)
       if (runnable(target)) return target;

@@ -10,9 +10,7 @@
 //   HWY_BEFORE_NAMESPACE();
 //   namespace monge::cpu::HWY_NAMESPACE { void kernel(...) {...} }
 //   HWY_AFTER_NAMESPACE();
-//   #if HWY_ONCE
-//   namespace monge::cpu { const auto body = MONGE_PICK(kernel); ... }   // once per call
-//   #endif
+//   #if HWY_ONCE  namespace monge::cpu { const auto body = MONGE_PICK(kernel); ... }  #endif
 #pragma once
 #include <string>
 #include <vector>
@@ -28,6 +26,8 @@
 #ifndef HWY_IS_DEBUG_BUILD
 #define HWY_IS_DEBUG_BUILD 0
 #endif
+// As a baseline scalars, not emulated vectors, which turn infinities into the largest numbers.
+#define HWY_BROKEN_EMU128 1
 #if !defined(__x86_64__)
 #define HWY_COMPILE_ONLY_STATIC
 #endif

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cpu/parallel.hpp"
+#include "cpu/target_pin.hpp"
 #include "kernels/poll.hpp"
 
 namespace monge::kernels::cpu {
@@ -52,6 +53,7 @@ void tasks(std::span<const double> work, const TaskBody& body, Exec& exec) {
   monge::cpu::team(threads, [&](int thread) {
     Exec own = exec_of(thread, 1);
     try {
+      const monge::cpu::TargetPin pin;
       for (std::int64_t place; !halt && (place = next++) < count; ++finished) {
         poll(own, 0);
         body(order[place], own);

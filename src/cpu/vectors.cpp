@@ -52,6 +52,41 @@ void expm1_in_place(double* values, int count) {
   in_place(values, count, [](Doubles d, V z) MONGE_LAMBDA { return expm1_of(d, z); });
 }
 
+void balanced(const double* f, const double* s, const double* weight, int count, double eps,
+              double log_scale, BalancedSums* sums) {
+  constexpr Doubles d;
+  constexpr int kMost = hn::MaxLanes(d);
+  const int lanes = static_cast<int>(hn::Lanes(d));
+  const V width = hn::Set(d, eps), scale = hn::Set(d, log_scale);
+  V total = hn::Zero(d), mass = total, dual = total, residual = total, apart = total;
+  const auto take = [&](const double* fs, const double* ss, const double* weights) MONGE_LAMBDA {
+    const V a = hn::LoadU(d, weights), potential = hn::LoadU(d, fs);
+    const auto counts = hn::Gt(a, hn::Zero(d));
+    const V z = hn::Add(hn::Div(hn::Sub(potential, hn::LoadU(d, ss)), width), scale);
+    const V off = hn::IfThenElseZero(counts, expm1_of(d, z)), far = hn::Abs(off);
+    total = hn::Add(total, a);
+    mass = hn::Add(mass, hn::MulAdd(a, off, a));
+    dual = hn::Add(dual, hn::IfThenElseZero(counts, hn::Mul(a, potential)));
+    residual = hn::MulAdd(a, far, residual);
+    apart = hn::Max(apart, far);
+  };
+  int i = 0;
+  for (; i + lanes <= count; i += lanes) take(f + i, s + i, weight + i);
+  if (i < count) {
+    double rest[3][kMost] = {};
+    std::copy_n(f + i, count - i, rest[0]);
+    std::copy_n(s + i, count - i, rest[1]);
+    std::copy_n(weight + i, count - i, rest[2]);
+    take(rest[0], rest[1], rest[2]);
+  }
+  const auto sum = [&](V v) MONGE_LAMBDA { return hn::GetLane(hn::SumOfLanes(d, v)); };
+  sums->weight += sum(total);
+  sums->mass += sum(mass);
+  sums->dual += sum(dual);
+  sums->residual += sum(residual);
+  sums->apart = std::max(sums->apart, hn::GetLane(hn::MaxOfLanes(d, apart)));
+}
+
 template <class T>
 void norms_of(const kernels::Panels<T>& p, T* HWY_RESTRICT norms) {
   using kernels::kPanel;
@@ -66,7 +101,7 @@ void norms_of(const kernels::Panels<T>& p, T* HWY_RESTRICT norms) {
 }
 
 VectorFunctions functions() {
-  return {exp_in_place, expm1_in_place, norms_of<float>, norms_of<double>};
+  return {exp_in_place, expm1_in_place, balanced, norms_of<float>, norms_of<double>};
 }
 }  // namespace monge::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

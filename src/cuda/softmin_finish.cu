@@ -10,7 +10,6 @@
 namespace monge::cuda {
 namespace {
 constexpr int kThreads = 256, kRedo = 8;  // rows swept at once: loads of columns are shared
-constexpr double kSmallest = 1e-18, kLargest = 1e18;  // of a sum relative to its row's shift
 
 // Costs of column j for the kRedo rows.
 template <class T>
@@ -139,8 +138,9 @@ struct Finish {
         double sum = 0;
         for (int part = 0; part < sweep.parts.count; ++part) sum += sweep.partial[part * p.n + i];
         const double shift = sweep.args.shift[i] * sweep.per_cost;
-        const double most = sweep.weights ? kLargestShift<double> : kLargestShift<T>;
-        good = fabs(shift) <= most && sum >= kSmallest && sum <= kLargest && !lost_entries(sweep);
+        const double most_shift = sweep.weights ? kLargestShift<double> : kLargestShift<T>,
+                     most = kernels::largest_sum(sweep.args.precision);
+        good = fabs(shift) <= most_shift && sum >= 1 / most && sum <= most && !lost_entries(sweep);
         if (good) {  // `out` may be `shift`
           const double origin =
               sweep.weights ? shift : whole_shift<T>(sweep.args.shift, i, sweep.per_cost);

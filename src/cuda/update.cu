@@ -48,7 +48,7 @@ __device__ Part measure_chunk(const MeasureArgs<T>& a, const Penalty& penalty, s
     z[e] = none();
     if (!a.s || i >= n || !(a.weight[i] > 0)) continue;
     z[e] = log_ratio(potential(i), a.s[i], a.eps, a.log_scale);
-    part.top = fmax(part.top, z[e]);
+    part.top = fmax(part.top, reference_of(a.weight[i], z[e]));
   }
   part.top = max_block(part.top);
   const double reference = part.top == none() ? 0 : part.top;  // a NaN still shows
@@ -259,7 +259,7 @@ struct LogSumParts {
     for (int e = 0; e < kPerThread; ++e) {
       const std::int64_t i = begin + e * kReduceThreads;
       if (i < n && side.weight[i] > 0)
-        part.top = fmax(part.top, -side.f[i] / side.penalty.strength);
+        part.top = fmax(part.top, reference_of(side.weight[i], -side.f[i] / side.penalty.strength));
     }
     part.top = max_block(part.top);
     for (int e = 0; e < kPerThread && part.top > none(); ++e) {

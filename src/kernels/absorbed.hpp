@@ -2,6 +2,8 @@
 // that softmin becomes a product of K with a vector, whatever the cost and the dimension are:
 //   softmin(h)_i = f_i - eps log sum_j K_ij v_j,   v_j = exp((h_j - g_j) / eps)
 #pragma once
+#include <limits>
+
 #include "kernels/backend.hpp"
 #include "kernels/pairs.hpp"
 #include "kernels/softmin.hpp"
@@ -21,6 +23,8 @@ struct AbsorbArgs {
   const double* g;  // [padded(m)], -inf in the padding
   double eps;
   K* kernel;  // [n, padded(m)]
+  // Scores and exponentials in T, rounded as those of sweeps that stream. f and g are numbers of T.
+  bool narrow = false;
 };
 
 template <class K>
@@ -37,6 +41,7 @@ struct Absorbed {
 /// nanoseconds a pair and core: a table by cost, dimension, type, size and instruction set.
 struct AbsorbedCosts {
   double streamed, absorbed, absorb;
+  double narrow = std::numeric_limits<double>::infinity();  // to absorb so; there may be no such
 };
 
 namespace cpu {
@@ -58,9 +63,9 @@ AbsorbedCosts absorbed_costs(const Pairs<T>&, Precision, int bytes);
 std::int64_t absorbed_bytes(Device);
 }  // namespace cuda
 
-/// Scores and exponentials in double, rounded to K once; 0 below the smallest normal number. False,
-/// the kernel then of no use, where an entry is above 1e12: what small v_j lose would matter.
-/// Waits.
+/// Scores and exponentials in double, rounded to K once, unless it is narrow; 0 below the smallest
+/// normal number. False, the kernel then of no use, where an entry is above 1e12: what small v_j
+/// lose would matter. Waits.
 template <class T, class K = T>
 bool absorb(const AbsorbArgs<T, K>& args, Exec& exec) {
   return MONGE_ON(exec.device, absorb(args, exec));

@@ -3,11 +3,12 @@
 // h_j = -inf removes column j; a row with no column left gets +inf. What a sweep adds to a column,
 // h_j or h_j - |y_j|^2, is formed in double and rounded to T once. `shift`, where not null, is
 // the row's expected result (its previous potential): the sum is then taken relative to it with
-// no running maximum, and a row whose sum leaves [1e-18, 1e18] is redone with one.
+// no running maximum, and a row whose sum leaves [1 / largest_sum, largest_sum] is redone with one.
 // Sums have type T over at most 1024 columns, blocks combine in double in ascending order, so
 // results depend on shape alone, never on threads.
 #pragma once
 #include "kernels/backend.hpp"
+#include "kernels/host_device.hpp"
 #include "kernels/pairs.hpp"
 #include "monge/core/exec.hpp"
 
@@ -17,6 +18,12 @@ namespace monge::kernels {
 // double: scores in double, their exponentials in float (on a GPU the sums of a block too);
 // elsewhere accurate.
 enum class Precision : std::uint8_t { accurate, fast, mixed };
+
+/// Relative to a row's shift. Exponents e that mixed rounds to float move their weights by up to
+/// |e| 2^-24 log 2: little only while those that count are small.
+MONGE_HOST_DEVICE constexpr double largest_sum(Precision precision) {
+  return precision == Precision::mixed ? 0x1p6 : 1e18;
+}
 
 template <class T>
 struct SoftminArgs {

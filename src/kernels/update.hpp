@@ -71,6 +71,14 @@ struct HalfStepArgs {
   double* h = nullptr;
 };
 
+/// What z of p = a exp(z) counts as where the largest is sought, which all exponents are then taken
+/// relative to: a weight near the least number may go with a z whose exponential is none, beside
+/// which those of others would be 0.
+MONGE_HOST_DEVICE inline double reference_of(double weight, double z) {
+  constexpr double kTiny = 1e-260, kItsLog = 598;  // no weight of float's
+  return weight < kTiny ? z - kItsLog : z;
+}
+
 /// What one side says about the pair, from s = softmin of the other potential at no extra pass:
 /// p_i = a_i exp((f_i - s_i) / eps + log_scale).
 template <class T>

@@ -72,6 +72,10 @@ void Alternation<T>::start(const Start<T>& start, Exec& exec) {
     kernels::Penalty penalty = half.penalty;
     penalty.level = level;
     kernels::each(kernels::FeasibleArgs<T>{from, penalty, half.potential}, from.size, exec);
+    if (!from.size || penalty.kind != kernels::Penalty::Kind::balanced) return;
+    copy(half.softmin, exec.device, half.potential, exec.device,
+         from.size * std::int64_t{sizeof(double)}, exec.stream);
+    half.has_shift = true;
   };
   take(lead_, lead_.side == Side::source ? start.f : start.g);
   take(follow_, follow_.side == Side::source ? start.f : start.g);
@@ -101,8 +105,9 @@ template <class T>
 void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
   if (op_.planted()) mask(half, exec);
   need_bias(from, exec);
-  half.absorbed = op_.softmin(half.side, from.h, half.has_softmin ? half.softmin : nullptr,
-                              half.softmin, eps_, exec);
+  const bool expected = half.has_softmin || half.has_shift;
+  half.absorbed =
+      op_.softmin(half.side, from.h, expected ? half.softmin : nullptr, half.softmin, eps_, exec);
   absorbed_ += half.absorbed;
   half.has_softmin = true;
   half.bounded.swept(half.softmin, exec);
@@ -189,11 +194,13 @@ void Alternation<T>::sweep_following(Exec& exec) {
 // A kernel that no sweep could use says that the next would be no better.
 template <class T>
 void Alternation<T>::absorb(double passes, std::int64_t budget, bool rough, Exec& exec) {
-  if (follow_.absorbed && op_.kernel_serves(exec)) return;
-  if (!(lead_.has_softmin || cold_)) return;
+  const bool better = op_.is_narrow() && !std::isfinite(passes);
+  if (follow_.absorbed && !better && op_.kernel_serves(exec)) return;
+  const bool expected = lead_.has_softmin || lead_.has_shift;
+  if (!(expected || cold_)) return;
   if (absorbed_ == absorbed_before_) return op_.forget();
-  if (op_.absorb(lead_.side, lead_.has_softmin ? lead_.softmin : nullptr, follow_.potential, eps_,
-                 passes, budget, exec, rough))
+  if (op_.absorb(lead_.side, expected ? lead_.softmin : nullptr, follow_.potential, eps_, passes,
+                 budget, exec, rough))
     absorbed_before_ = absorbed_;
 }
 
@@ -263,7 +270,7 @@ typename Alternation<T>::Check Alternation<T>::check(Exec& exec) {
   out.gap = lead.gap + follow.gap;
   out.truncation = lost_ == 0 ? 0 : lost_ / out.mass;
   if (out.mass > 0 && std::isfinite(out.mass)) mass_ = out.mass;
-  out.absorbed = lead_.absorbed && follow_.absorbed;
+  out.absorbed = lead_.absorbed && follow_.absorbed && !op_.is_narrow();
   out.finite = std::isfinite(residual) && std::isfinite(out.dual) && std::isfinite(out.mass);
   return out;
 }

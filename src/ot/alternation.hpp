@@ -45,7 +45,7 @@ class Alternation {
     double mass_shift;      // what both potentials gain to meet the total mass, and
     double level;           // the level with it; 0 where there is none
     double truncation;      // what the marginals may have lost to a mask, over the mass
-    bool absorbed;          // both sweeps read a kernel
+    bool absorbed;          // both sweeps read a kernel that does not round scores as they do
     bool finite;
   };
   Check check(Exec& exec);
@@ -85,7 +85,8 @@ class Alternation {
 
     kernels::MovedSide<T> moved() { return {potential, softmin, weight, mass, penalty}; }
     BoundedSide<T> bounded;    // its lines with lower bounds
-    bool has_softmin = false;  // an earlier softmin is a shift for the next
+    bool has_softmin = false;  // an earlier softmin is a shift for the next, and
+    bool has_shift = false;    // a start about what the first will be
     bool has_bias = false;     // h is that of the potential
     bool absorbed = false;     // the softmin was read from a kernel
   };

@@ -14,26 +14,30 @@ constexpr int kShortHistory = 8;
 // their rounding.
 constexpr double kRidge = 1e-12;
 
-/// x of (G + ridge) x = b, G symmetric with a diagonal of ones, by Cholesky factorisation.
-std::vector<double> solved(std::vector<double> g, std::vector<double> b) {
-  const std::size_t k = b.size();
-  for (std::size_t i = 0; i < k; ++i) {
-    g[i * k + i] += kRidge;
-    for (std::size_t j = 0; j <= i; ++j) {
-      double sum = g[i * k + j];
-      for (std::size_t l = 0; l < j; ++l) sum -= g[i * k + l] * g[j * k + l];
-      g[i * k + j] = i == j ? std::sqrt(std::max(sum, kRidge)) : sum / g[j * k + j];
+/// b becomes x of (G + ridge) x = b, k of them, G symmetric with a diagonal of ones, by Cholesky
+/// factorisation in its place.
+void solve(double* g, double* b, int k) {
+  double inverse[kernels::kHistory];  // of the diagonal
+  for (int i = 0; i < k; ++i) {
+    double* const row = g + i * k;
+    row[i] += kRidge;
+    for (int j = 0; j <= i; ++j) {
+      double sum = row[j];
+      for (int l = 0; l < j; ++l) sum -= row[l] * g[j * k + l];
+      if (j < i)
+        row[j] = sum * inverse[j];
+      else
+        inverse[i] = 1 / std::sqrt(std::max(sum, kRidge));
     }
   }
-  for (std::size_t i = 0; i < k; ++i) {
-    for (std::size_t l = 0; l < i; ++l) b[i] -= g[i * k + l] * b[l];
-    b[i] /= g[i * k + i];
+  for (int i = 0; i < k; ++i) {
+    for (int l = 0; l < i; ++l) b[i] -= g[i * k + l] * b[l];
+    b[i] *= inverse[i];
   }
-  for (std::size_t i = k; i-- > 0;) {
-    for (std::size_t l = i + 1; l < k; ++l) b[i] -= g[l * k + i] * b[l];
-    b[i] /= g[i * k + i];
+  for (int i = k; i-- > 0;) {
+    for (int l = i + 1; l < k; ++l) b[i] -= g[l * k + i] * b[l];
+    b[i] *= inverse[i];
   }
-  return b;
 }
 }  // namespace
 
@@ -62,23 +66,21 @@ void Anderson<T>::remember(Exec& exec) {
 }
 
 // Of the residuals r_c those that make |sum alpha_c r_c| least with sum alpha_c = 1, from their
-// Gram matrix scaled to a diagonal of ones: lengths differ by orders of magnitude. Empty: none are
+// Gram matrix scaled to a diagonal of ones: lengths differ by orders of magnitude. False: none are
 // known.
 template <class T>
-std::vector<double> Anderson<T>::coefficients() const {
-  const std::size_t k = count();
-  std::vector<double> scaled(k * k), inverse(k);
-  for (std::size_t c = 0; c < k; ++c) inverse[c] = 1 / std::sqrt(gram_[c * window_ + c]);
-  for (std::size_t c = 0; c < k; ++c)
-    for (std::size_t e = 0; e < k; ++e)
+bool Anderson<T>::find(double* alpha) const {
+  const int k = count();
+  double scaled[kernels::kHistory * kernels::kHistory], inverse[kernels::kHistory];
+  for (int c = 0; c < k; ++c) alpha[c] = inverse[c] = 1 / std::sqrt(gram_[c * window_ + c]);
+  for (int c = 0; c < k; ++c)
+    for (int e = 0; e < k; ++e)
       scaled[c * k + e] = gram_[c * window_ + e] * inverse[c] * inverse[e];
-  std::vector<double> alpha = solved(std::move(scaled), inverse);
+  solve(scaled, alpha, k);
   double sum = 0;
-  for (std::size_t c = 0; c < k; ++c) sum += alpha[c] *= inverse[c];
-  for (double& a : alpha) a /= sum;
-  const bool known =
-      std::all_of(alpha.begin(), alpha.end(), [](double a) { return std::isfinite(a); });
-  return known ? alpha : std::vector<double>{};
+  for (int c = 0; c < k; ++c) sum += alpha[c] *= inverse[c];
+  for (int c = 0; c < k; ++c) alpha[c] /= sum;
+  return std::all_of(alpha, alpha + k, [](double a) { return std::isfinite(a); });
 }
 
 template <class T>
@@ -88,10 +90,8 @@ void Anderson<T>::after(double* g, Exec& exec) {
                                       images_.data() + newest() * n},
                 n, exec);
   remember(exec);
-  const std::vector<double> alpha = coefficients();
-  if (alpha.empty()) return forget();
   kernels::MixArgs mix{images_.data(), n, count(), {}, penalty_, g};
-  std::copy(alpha.begin(), alpha.end(), mix.coefficient);
+  if (!find(mix.coefficient)) return forget();
   kernels::each(mix, n, exec);
 }
 

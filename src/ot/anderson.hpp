@@ -27,7 +27,7 @@ class Anderson {
 
  private:
   void remember(Exec& exec);
-  std::vector<double> coefficients() const;
+  bool find(double* coefficients) const;
 
   VectorView<const T> weight_;
   kernels::Penalty penalty_;

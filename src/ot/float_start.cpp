@@ -13,8 +13,11 @@
 namespace monge {
 namespace {
 constexpr double kManyPairs = 1 << 20;  // that a pass in double takes longer than its launches
-constexpr double kStill = 1.0 / 3;      // of an error, from check to check
-constexpr double kFarFloor = 4e-3;      // of float: what it brings is not worth its passes
+constexpr double kManyOnCpu =
+    1 << 24;                        // that passes are what a solve takes, at an epsilon of which
+constexpr double kFewLevels = 128;  // the range is no more: no support is stepped on there
+constexpr double kStill = 1.0 / 3;  // of an error, from check to check
+constexpr double kFarFloor = 4e-3;  // of float: what it brings is not worth its passes
 constexpr double kLeastRange = 1e-20, kMostRange = 1e20;  // of costs whose squares float holds
 
 /// Points less what all of them share, rounded.
@@ -40,8 +43,10 @@ bool begins_in_float(const Problem<double>& problem, const Operator<double>& op,
       (o.acceleration == Acceleration::automatic || o.acceleration == Acceleration::support) &&
       o.initializer == Initializer::automatic && o.max_iterations >= kManyIterations;
   const double pairs = static_cast<double>(problem.n()) * static_cast<double>(problem.m());
-  return ours && problem.device().is_cuda() && pairs >= kManyPairs && !problem.bounds() &&
-         !problem.total_mass() && !op.planted() &&
+  const bool many = problem.device().is_cuda()
+                        ? pairs >= kManyPairs
+                        : pairs >= kManyOnCpu && op.range() < kFewLevels * o.epsilon;
+  return ours && many && !problem.bounds() && !problem.total_mass() && !op.planted() &&
          std::holds_alternative<PointCloud<double>>(problem.geometry()) &&
          op.range() > kLeastRange && op.max_cost() < kMostRange &&
          op.reach_in_float(o.epsilon, false).floor < kFarFloor;

@@ -116,7 +116,8 @@ Initial<T> in_closed_form(const Problem<T>& problem, const PointCloud<T>& cloud,
   const double eps = sorting ? options.epsilon : std::max(options.epsilon, kFirstEpsilon * range);
   const auto potential = sorting ? sorted_potential(from, to, cloud.cost)
                                  : gaussian_potential(from, to, form.scale, eps);
-  return {proxed(placed(potential, exec), problem, side, 0, eps, exec), eps, {{}, 0, 0, "no pass"}};
+  return {
+      proxed(placed(potential, exec), problem, side, 0, eps, exec), {}, eps, {{}, 0, 0, "no pass"}};
 }
 
 /// Share of the plan that the best kPartners of each point have.
@@ -180,6 +181,7 @@ Initial<T> extended(const Problem<T>& problem, Side side, const SinkhornResult<T
   Buffer<double> s(side == Side::source ? problem.n() : problem.m(), exec.device);
   sweep(h.data(), s.data());
   return {proxed(s, problem, side, solved.report.mass_level, eps, exec),
+          {},
           eps,
           {{}, passes, solved.report.iterations, std::move(why)}};
 }
@@ -187,7 +189,7 @@ Initial<T> extended(const Problem<T>& problem, Side side, const SinkhornResult<T
 /// The solution of a subsample.
 template <class T>
 Initial<T> subsampled(const Problem<T>& problem, const Operator<T>& op, Side side, double range,
-                      const SinkhornOptions& options, Exec& exec) {
+                      const SinkhornOptions& options, bool both, Exec& exec) {
   const auto& cloud = std::get<PointCloud<T>>(problem.geometry());
   // Of a side that has many more points than the other not more than the other has.
   const std::int64_t n = problem.n(), m = problem.m();
@@ -212,19 +214,29 @@ Initial<T> subsampled(const Problem<T>& problem, const Operator<T>& op, Side sid
     sampled += passes_of(solved.report) + 1;  // that of gathered()
   }
 
-  const Sample<T>& others = side == Side::source ? y : x;
-  Operator<T> between = op.with_points(other(side), view(others), exec);
-  between.sweep_in(swept_in(how.precision));
   const double all = static_cast<double>(n) * static_cast<double>(m);
   const double k = static_cast<double>(x.weights.size()), l = static_cast<double>(y.weights.size());
-  auto out = extended(
-      problem, side, solved, others.weights, how.epsilon,
-      [&](const double* h, double* s) { between.softmin(side, h, nullptr, s, how.epsilon, exec); },
-      sampled * k * l / all,
-      std::to_string(x.weights.size()) + " and " + std::to_string(y.weights.size()) + " points",
-      exec);
-  out.phase.passes += static_cast<double>(others.weights.size()) /
-                      static_cast<double>(side == Side::source ? problem.m() : problem.n());
+  const auto extend = [&](Side to) {
+    const Sample<T>& others = to == Side::source ? y : x;
+    Operator<T> between = op.with_points(other(to), view(others), exec);
+    between.sweep_in(swept_in(how.precision));
+    auto found = extended(
+        problem, to, solved, others.weights, how.epsilon,
+        [&](const double* h, double* s) { between.softmin(to, h, nullptr, s, how.epsilon, exec); },
+        sampled * k * l / all,
+        std::to_string(x.weights.size()) + " and " + std::to_string(y.weights.size()) + " points",
+        exec);
+    found.phase.passes += static_cast<double>(others.weights.size()) /
+                          static_cast<double>(to == Side::source ? m : n);
+    sampled = 0;
+    return found;
+  };
+  auto out = extend(side);
+  if (both) {
+    auto opposite = extend(other(side));
+    out.other = std::move(opposite.potential);
+    out.phase.passes += opposite.phase.passes;
+  }
   return out;
 }
 
@@ -261,7 +273,7 @@ Initial<T> coarse(const Problem<T>& problem, Side side, const SinkhornOptions& o
 
 template <class T>
 Initial<T> initial(const Problem<T>& problem, const Operator<T>& op, Side side, double range,
-                   const SinkhornOptions& options, Exec& exec) {
+                   const SinkhornOptions& options, bool both, Exec& exec) {
   const auto found = [&] {
     if (options.initializer == Initializer::coarse) return coarse(problem, side, options, exec);
     const auto* cloud = std::get_if<PointCloud<T>>(&problem.geometry());
@@ -269,7 +281,7 @@ Initial<T> initial(const Problem<T>& problem, const Operator<T>& op, Side side, 
       refuse(options, "the problem is a lattice, which starts by none but coarse");
     if (!cloud) refuse(options, "the problem is a cost matrix, which knows no points");
     return options.initializer == Initializer::subsample
-               ? subsampled(problem, op, side, range, options, exec)
+               ? subsampled(problem, op, side, range, options, both, exec)
                : in_closed_form(problem, *cloud, side, range, options, exec);
   };
   auto out = found();
@@ -278,7 +290,7 @@ Initial<T> initial(const Problem<T>& problem, const Operator<T>& op, Side side, 
 }
 
 template Initial<float> initial(const Problem<float>&, const Operator<float>&, Side, double,
-                                const SinkhornOptions&, Exec&);
+                                const SinkhornOptions&, bool, Exec&);
 template Initial<double> initial(const Problem<double>&, const Operator<double>&, Side, double,
-                                 const SinkhornOptions&, Exec&);
+                                 const SinkhornOptions&, bool, Exec&);
 }  // namespace monge

@@ -344,41 +344,59 @@ kernels::Pairs<T> Operator<T>::swept(Side rows) const {
 }
 
 template <class T>
-bool Operator<T>::absorb(Side rows, const double* f, const double* g, double eps, double passes,
-                         std::int64_t budget, Exec& exec, bool rough) {
-  const auto before = std::exchange(kernel_, nullptr);
-  if (lattice_ || planted()) return false;
-  const std::int64_t values = n_ * kernels::padded(m_);
+std::optional<typename Operator<T>::Choice> Operator<T>::chosen(double passes, std::int64_t budget,
+                                                                bool may_round, Exec& exec) const {
+  if (lattice_ || planted()) return {};
   const auto fits = [&](std::size_t bytes) {
-    return values <= budget / static_cast<std::int64_t>(bytes);
+    return n_ * kernels::padded(m_) <= budget / static_cast<std::int64_t>(bytes);
   };
-  rough = rough && sizeof(T) == 8 && !fits(sizeof(T));
+  const bool rough = may_round && sizeof(T) == 8 && !fits(sizeof(T));
   const std::size_t bytes = rough ? sizeof(float) : sizeof(T);
-  if (!fits(bytes)) return false;
-  const auto p = pairs(Side::source, exec);
-  const auto costs = kernels::absorbed_costs(p, precision_, static_cast<int>(bytes), exec);
+  if (!fits(bytes)) return {};
+  const auto costs =
+      kernels::absorbed_costs(pairs(Side::source, exec), precision_, static_cast<int>(bytes), exec);
+  const bool narrow = may_round && costs.narrow < costs.absorb;
   // Infinitely many: for what a kernel's sums resolve, also where they take longer.
-  if (std::isfinite(passes) && passes * (costs.streamed - costs.absorbed) <= costs.absorb)
-    return false;
-  const auto keep = [&](const double* from, std::int64_t size, Buffer<double>& to) {
+  if (std::isfinite(passes) &&
+      passes * (costs.streamed - costs.absorbed) <= (narrow ? costs.narrow : costs.absorb))
+    return {};
+  return Choice{rough, narrow};
+}
+
+template <class T>
+bool Operator<T>::absorb(Side rows, const double* f, const double* g, double eps, double passes,
+                         std::int64_t budget, Exec& exec, bool may_round) {
+  const auto before = std::exchange(kernel_, nullptr);
+  const auto choice = chosen(passes, budget, may_round, exec);
+  if (!choice) return false;
+  const auto [rough, narrow] = *choice;
+  const std::int64_t values = n_ * kernels::padded(m_);
+  const auto p = pairs(Side::source, exec);
+  const auto keep = [&, narrow = narrow](const double* from, std::int64_t size,
+                                         Buffer<double>& to) {
     kernels::each(kernels::FiniteArgs{from, size, min_cost_, to.data()}, to.size(), exec);
+    if (narrow)  // its own type: CPU memory
+      std::transform(to.begin(), to.end(), to.begin(), [](double v) { return static_cast<T>(v); });
   };
   const bool source = rows == Side::source;
-  auto kernel = before.use_count() == 1 && (before->rough.size() > 0) == rough
-                    ? before  // the same memory again
-                    : std::make_shared<Kernel>(Kernel{
-                          0, padded_buffer<double>(n_, exec), padded_buffer<double>(m_, exec),
-                          Buffer<T>(rough ? 0 : values, exec.device),
-                          Buffer<float>(rough ? values : 0, exec.device),
-                          Buffer<std::int64_t>(1, exec.device)});
+  auto kernel =
+      before.use_count() == 1 && (before->rough.size() > 0) == rough
+          ? before  // the same memory again
+          : std::make_shared<Kernel>(Kernel{0, false, padded_buffer<double>(n_, exec),
+                                            padded_buffer<double>(m_, exec),
+                                            Buffer<T>(rough ? 0 : values, exec.device),
+                                            Buffer<float>(rough ? values : 0, exec.device),
+                                            Buffer<std::int64_t>(1, exec.device)});
   kernel->eps = eps;
+  kernel->narrow = narrow;
   kernels::each(kernels::FillArgs<std::int64_t>{0, kernel->redone.data()}, 1, exec);
   keep(f, size(rows), source ? kernel->f : kernel->g);
   keep(g, size(other(rows)), source ? kernel->g : kernel->f);
-  const auto usable = [&](auto* entries) {
+  const auto usable = [&, narrow = narrow](auto* entries) {
     using K = std::remove_pointer_t<decltype(entries)>;
     if constexpr (std::is_same_v<T, float>) {
-      if (how_.center || how_.unit_length) {  // as float holds them already, points are off
+      // As float holds them already, points are off.
+      if (!narrow && (how_.center || how_.unit_length)) {
         const auto x = pack_wide(given_source_, how_, exec),
                    y = pack_wide(given_target_, how_, exec);
         kernels::Pairs<double> wide;
@@ -395,7 +413,8 @@ bool Operator<T>::absorb(Side rows, const double* f, const double* g, double eps
       }
     }
     return kernels::absorb(
-        kernels::AbsorbArgs<T, K>{p, kernel->f.data(), kernel->g.data(), eps, entries}, exec);
+        kernels::AbsorbArgs<T, K>{p, kernel->f.data(), kernel->g.data(), eps, entries, narrow},
+        exec);
   };
   if (rough ? usable(kernel->rough.data()) : usable(kernel->entries.data()))
     kernel_ = std::move(kernel);

@@ -80,15 +80,22 @@ class Operator {
   /// Keeps exp((f_i + g_j - C_ij) / eps) of a pair for the softmins at eps to come, where its bytes
   /// fit the budget and `passes` of them are predicted to repay it; false where it is not worth a
   /// try. f = softmin(g) is that of side `rows`; null: of g = 0, at its least. What was kept goes.
-  /// `rough`: in float where double does not fit; its sums have float's rounding then.
+  /// `may_round`: in float where double does not fit; its sums have float's rounding then. In
+  /// float: with the rounding of scores that streamed sweeps have, where that is faster
+  /// (is_narrow()).
   bool absorb(Side rows, const double* f, const double* g, double eps, double passes,
-              std::int64_t budget, Exec& exec, bool rough = false);
+              std::int64_t budget, Exec& exec, bool may_round = false);
+  /// Whether absorb() would be worth a try.
+  bool repays(double passes, std::int64_t budget, bool may_round, Exec& exec) const {
+    return chosen(passes, budget, may_round, exec).has_value();
+  }
   /// Whether absorb() has room for a kernel in T.
   bool may_absorb(std::int64_t budget) const {
     return !lattice_ && !planted() &&
            n_ * kernels::padded(m_) <= budget / static_cast<std::int64_t>(sizeof(T));
   }
   bool is_rough() const { return kernel_ && kernel_->rough.size() > 0; }
+  bool is_narrow() const { return kernel_ && kernel_->narrow; }
   void forget() { kernel_ = nullptr; }
   /// Whether the sweeps since absorb() found K of use: none on a GPU redid many rows. May wait.
   bool kernel_serves(Exec& exec) const;
@@ -146,6 +153,11 @@ class Operator {
 
  private:
   Operator() = default;
+  struct Choice {
+    bool rough, narrow;
+  };
+  std::optional<Choice> chosen(double passes, std::int64_t budget, bool may_round,
+                               Exec& exec) const;
   void pack_cloud(const PointCloud<T>& cloud, const Inspection& seen, Exec& exec);
   void prepare_lattice(const Lattice<T>& lattice, const Inspection& seen, Exec& exec);
   /// Of points or a matrix; panels may be late, see PackedPoints.
@@ -160,6 +172,7 @@ class Operator {
   }
   struct Kernel {
     double eps;
+    bool narrow;
     Buffer<double> f, g;          // of source and target, as kernels::Absorbed has them
     Buffer<T> entries;            // [n, padded(m)], or
     Buffer<float> rough;          // the same

@@ -30,6 +30,7 @@ constexpr double kPatience = 1;             // predicted iterations that are not
 constexpr double kWild = 1;                 // marginal error after a step along epsilon that failed
 constexpr double kCoarsePatience = 15;      // predicted iterations that are not worth a correction
 constexpr int kMixingPatience = 100;        // iterations at the target, done and to come, of mixing
+constexpr int kPatienceOnLine = 25;         // the same of two Balanced sides on a line
 constexpr int kTreePatience = 25;           // the same, where passes are those of trees, and
 constexpr double kFarBelow = 12;            // the epsilon of their nodes over the target
 constexpr double kFirstSupport = 0.02;      // of the range of the cost
@@ -39,6 +40,7 @@ constexpr std::int64_t kManyAtOnce = 2048;  // at an epsilon that is not anneale
 constexpr int kPassesAhead = 4;             // that an epsilon takes at least, but for luck
 constexpr double kRoughError = 5e-7;        // that a rough kernel may still show as it is, and
 constexpr double kRoughShare = 0.8;         // of the tolerance: exact passes then find it met
+constexpr double kRoundedShare = 0.25;      // of the tolerance: a floor that a kernel may have
 constexpr double kNearFloor = 2;            // times what rounding hides: where a kernel lowers that
 constexpr int kKernelsForFloor = 3;         // that are tried for its sake alone
 constexpr const char* kSupportLeft = "the support phase left";
@@ -97,10 +99,8 @@ Start<T> Solve<T>::in_float(const Start<T>& start) {
 // Of two Balanced sides the potentials are their softmins, which sweeps would otherwise look for.
 template <class T>
 void Solve<T>::take_up() {
-  using Kind = kernels::Penalty::Kind;
-  const auto &lead = alternation_.leading(), &follow = alternation_.following();
   if constexpr (std::is_same_v<T, double>)
-    if (lead.penalty.kind == Kind::balanced && follow.penalty.kind == Kind::balanced)
+    if (balanced())
       alternation_.set_following(begun_g_.data(), begun_f_.data(), begun_g_.data(), exec_);
 }
 
@@ -120,9 +120,13 @@ SinkhornResult<T> Solve<T>::run(const Start<T>& start) {
     const Side side = alternation_.following().side;
     SinkhornOptions by = options_;
     by.initializer = how;
-    found.emplace(initial(problem_, op_, side, op_.range(), by, exec_));
+    // Where a kernel is kept from the first pass on, which asks for both.
+    const bool both =
+        !exec_.device.is_cuda() && op_.repays(kPassesAhead, kernel_cache_, may_round(0), exec_);
+    found.emplace(initial(problem_, op_, side, op_.range(), by, both, exec_));
     record_.report.phases.push_back(found->phase);
     (side == Side::source ? begin.f : begin.g) = found->potential.view();
+    if (both) (side == Side::source ? begin.g : begin.f) = found->other.view();
     first = found->epsilon;
   }
   exec_.state = {};
@@ -205,7 +209,7 @@ void Solve<T>::begin(double eps) {
   leave_fast(eps);
   mixing_.end();
   const double left = 2.0 * (options_.max_iterations - record_.iterations);
-  alternation_.absorb(std::min<double>(kPassesAhead, left), kernel_cache_, false, exec_);
+  alternation_.absorb(std::min<double>(kPassesAhead, left), kernel_cache_, may_round(0), exec_);
 }
 
 template <class T>
@@ -301,7 +305,7 @@ void Solve<T>::target() {
       alternation_.absorb(lowers_floor    ? kAtAnyPrice
                           : at_target > 1 ? 2 * checks_.to_go(record_.iterations)
                                           : kPassesAhead,
-                          kernel_cache_, may_be_rough_ && at_target > 1, exec_);
+                          kernel_cache_, !lowers_floor && may_round(at_target), exec_);
     if (!mixing_.active() && at_target > kPlainSteps && may_mix() &&
         (options_.acceleration == Acceleration::anderson ||
          checks_.to_go(record_.iterations) > kPatience)) {
@@ -357,6 +361,15 @@ bool Solve<T>::stalled(int at_target, double error) {
   return flat && error > reach_.streamed.flat_below();
 }
 
+// Whether a kernel may round: of double what exact passes then find, of float as streamed sweeps do
+// where their floor is far below the tolerance.
+template <class T>
+bool Solve<T>::may_round(int at_target) const {
+  if (sizeof(T) == 8) return may_be_rough_ && at_target > 1;
+  return options_.criterion == Criterion::residual &&
+         reach_.streamed.predicted() <= kRoundedShare * options_.tolerance;
+}
+
 // Whether the error is near what the rounding of scores hides, which a kernel does not have.
 template <class T>
 bool Solve<T>::kernel_lowers_floor(const Check& check) {
@@ -378,8 +391,8 @@ bool Solve<T>::may_mix() const {
 
 template <class T>
 bool Solve<T>::slow(int at_target) const {
-  return mixing_.active() && at_target > kMixingPatience &&
-         checks_.to_go(record_.iterations) > kMixingPatience;
+  const int patience = on_line() && balanced() ? kPatienceOnLine : kMixingPatience;
+  return mixing_.active() && at_target > patience && checks_.to_go(record_.iterations) > patience;
 }
 
 // Where a support is worth its steps after all, a path of epsilon to it is too.

@@ -48,11 +48,20 @@ class Solve {
   void step_along(double factor, bool moves);
   bool strayed(const Check& check);
   double finest_level() const { return std::max(options_.tolerance, reach_.streamed.flat_below()); }
+  bool may_round(int at_target) const;
   bool kernel_lowers_floor(const Check& check);
   bool may_anneal() const { return annealed_ && level_tolerance_ > finest_level(); }
   bool stalled(int at_target, double error);
   bool may_mix() const;
   bool slow(int at_target) const;
+  /// Where a support's systems are chains, which CG goes along pair by pair, and the coarse basis
+  /// of Newton is a fine one: that comes first.
+  bool on_line() const { return op_.dim() == 1 && !op_.has_images(); }
+  bool balanced() const {
+    constexpr auto kBalanced = kernels::Penalty::Kind::balanced;
+    return alternation_.leading().penalty.kind == kBalanced &&
+           alternation_.following().penalty.kind == kBalanced;
+  }
   bool many_on_trees(int at_target) const;
   Relaxation make_relaxation() const;
 

@@ -21,7 +21,8 @@ constexpr double kFarFromSupport = 0.5;  // share of the plan outside that a lev
 constexpr std::int64_t kWideProblem = 1024;  // points that a support is worth
 // A GPU makes hundreds of passes in the time of a support phase, and those of a batch side by side.
 constexpr std::int64_t kWideOnGpu = 8000;
-constexpr double kTightTolerance = 4e-3;  // that float leaves to double, too
+constexpr int kMostProducts = 300, kMostResponses = 16;  // of a step of Newton on all pairs
+constexpr double kTightTolerance = 4e-3;                 // that float leaves to double, too
 
 // What a support phase takes, in passes of mixing that read a kernel of T: its visits with their
 // lists, and its steps in double on k entries a row, which are many of the pairs of a small problem
@@ -33,12 +34,18 @@ double support_passes(std::int64_t points, int k) {
 
 // About what mixing takes, by clouds of 256 to 1024 points of `dim` coordinates (0: no points); up
 // to three it is corrected. Soft sides bound it: `contraction` is what an iteration multiplies
-// errors by at most, and mixing does as conjugate gradients do.
-double mixing_passes(double range_over_eps, double tolerance, std::int64_t dim,
-                     double contraction) {
-  const double slope = dim == 1 ? 0.2 : dim == 2 || dim == 3 ? 2.5 : 8;
+// errors by at most, and mixing does as conjugate gradients do. They spare a support steps, too:
+// where passes count, that makes mixing worth less.
+double mixing_passes(double range_over_eps, double tolerance, std::int64_t dim, double contraction,
+                     bool passes_count) {
+  const bool spared = passes_count && contraction < 1;
+  const double slope = dim == 1              ? 0.2
+                       : dim == 2            ? 2.5
+                       : dim > 3 || dim == 0 ? 8
+                       : spared              ? 3.3
+                                             : 2.5;
   const double spread = slope * std::sqrt(range_over_eps) * std::log10(tolerance) / -6,
-               soft = std::log(2 / tolerance) / std::sqrt(1 - contraction);
+               soft = (spared ? 1.5 : 1) * std::log(2 / tolerance) / std::sqrt(1 - contraction);
   return std::max(0.0, std::min(spread, soft));
 }
 
@@ -63,12 +70,13 @@ int Solve<T>::wants_support(bool slow) {
                       options_.max_iterations >= kManyIterations);
     const double support = support_passes<T>(points, k);
     // Of many points it is counted in passes, half of what its time says.
-    const double worth = points >= kWideProblem ? support / 2 : support;
+    const bool many = points >= kWideProblem;
+    const double worth = many ? support / 2 : support;
     const double contraction = contraction_of(alternation_.leading().penalty, options_.epsilon) *
                                contraction_of(alternation_.following().penalty, options_.epsilon);
-    return mixing_passes(op_.range() / options_.epsilon, options_.tolerance, dim, contraction) >
-               worth ||
-           (slow && 2 * checks_.to_go(record_.iterations) > support);
+    return mixing_passes(op_.range() / options_.epsilon, options_.tolerance, dim, contraction,
+                         many) > worth ||
+           (slow && (had_newton_ || !on_line()) && 2 * checks_.to_go(record_.iterations) > support);
   };
   const bool automatic = options_.acceleration == Acceleration::automatic && !op_.has_images() &&
                          (!op_.planted() || passes_are_many_) && pays(Phase::kFirst);
@@ -144,6 +152,17 @@ bool Solve<T>::newton() {
   const bool by_name = options_.acceleration == Acceleration::newton;
   record_.phase("newton", by_name ? "by name" : "mixing is slow");
   had_newton_ = true;
+  // Of the iterations that are left, all but those that a step's responses may take.
+  const auto products_left = [&] {
+    return options_.max_iterations - record_.iterations - kMostResponses - 1;
+  };
+  if (products_left() < 1) return false;
+  if (!by_name && on_line() && balanced() && annealed_ && before_.size() > 0) {
+    alternation_.put_back(before_, exec_);  // mixes went apart along weak links
+    alternation_.lead(1, exec_);
+    alternation_.sweep_following(exec_);
+    record_.iterated();
+  }
   mixing_.correct();
   DenseModel<T> model(alternation_, mixing_.coarse(), exec_);
   bool ended = false;
@@ -155,12 +174,14 @@ bool Solve<T>::newton() {
   NewtonOptions how{.eps = options_.epsilon,
                     .tolerance = options_.criterion == Criterion::residual ? options_.tolerance : 0,
                     .rounding = 8 * static_cast<double>(std::numeric_limits<T>::epsilon()),
-                    .max_products = std::max(1, options_.max_iterations - begun - 2)};
+                    .max_products = options_.max_iterations,
+                    .max_step_products = std::clamp(products_left(), 1, kMostProducts)};
   how.on_step = [&] {
     counted();
     const auto check = alternation_.check(exec_);
     ended = !check.finite || record_.decide(check, record_.last(), false);
-    return !ended;
+    how.max_step_products = std::clamp(products_left(), 1, kMostProducts);
+    return !ended && products_left() >= 1;
   };
   const auto& side = alternation_.following();
   auto g =

@@ -158,6 +158,31 @@ TYPED_TEST(Softmin, RedoesRowsWhoseShiftDoesNotFit) {
 }
 TEST(SoftminMixed, RedoesRowsWhoseShiftDoesNotFit) { expect_redone<double>(Precision::mixed); }
 
+// Of one column, whose exponent is what the shift is off by. One of up to 6 is rounded to float by
+// 4 u at most, 2.8 u of the sum; 5.2 u are those of the exponential (cpu/exp_sum-inl.hpp).
+TEST(SoftminMixed, AStaleShiftCostsNoDigits) {
+  testing::on_every_target([] {
+    for (CaseOptions options : testing::all_forms()) {
+      options.n = 200, options.m = 1, options.dim = 3, options.eps = 0.1, options.bad_shift = false;
+      KernelCase<double> in(options);
+      const auto p = in.pairs();
+      std::vector<Real> want(p.n);
+      for (std::int64_t i = 0; i < p.n; ++i) {
+        want[i] = reference::softmin_row(p, in.h.data(), in.eps, i);
+        if (std::isfinite(want[i]))
+          in.shift[i] = static_cast<double>(want[i]) + options.eps * 0.397 * (i - p.n / 2);
+      }
+      const auto got = run(in, Shift::given, 1, Precision::mixed);
+      for (std::int64_t i = 0; i < p.n; ++i)
+        if (std::isfinite(want[i])) {
+          ASSERT_NEAR(got[i], want[i],
+                      bound(p, in.h.data(), in.eps, i, want[i]) + 9 * 0x1p-24 * options.eps)
+              << in.name() << ", row " << i;
+        }
+    }
+  });
+}
+
 // A single column far above all others must not wrap around to a small weight.
 TYPED_TEST(Softmin, SeesOneHugeTerm) {
   for (const double excess :

@@ -164,15 +164,17 @@ TYPED_TEST(Update, AWeightNearTheLeastNumberMayCarryMass) {
                                          .optimality = true};
       Measures got;
       kernels::measure<T>({&args, 1}, &got, exec);
-      Real residual = 0, gap = 0;
+      Real mass = 0, residual = 0, gap = 0;
       for (int i = 0; i < 2; ++i) {
         const Real z = (f[i] - s[i]) / args.eps, target = std::exp(penalty.log_target(f[i])),
                    p = weight[i] * std::exp(z), q = weight[i] * target;
+        mass += p;
         residual += std::abs(p - q);
         if (penalty.kind == Kind::kl)
           gap += penalty.strength * (p * (z - std::log(target)) - p + q);
         if (penalty.kind == Kind::tv) gap += f[i] * (p - q) + penalty.strength * std::abs(p - q);
       }
+      EXPECT_NEAR(got.log_mass, static_cast<double>(std::log(mass)), 1e-12);
       EXPECT_NEAR(got.residual, static_cast<double>(residual), 1e-12 * residual);
       if (penalty.kind == Kind::kl || penalty.kind == Kind::tv)
         EXPECT_NEAR(got.gap, static_cast<double>(gap), 1e-12 * gap);

@@ -53,8 +53,8 @@ def test_a_peer_is_given_the_iterations_it_needs(points):
     peer = solvers.Solver("peer", (), sinkhorn)
     answer = solvers.search(peer, points, 0.05, 1e-6, guess=4, **LIMIT)
     assert answer["residual"] <= 1e-6
-    assert answer["knob"] == answer["iterations"]
-    assert solvers.timed(peer, points, 0.05, answer["knob"])["seconds"] > 0
+    assert answer["knobs"] == [answer["iterations"]]
+    assert solvers.timed(peer, points, 0.05, answer["knobs"])["seconds"] > 0
     f, g, _ = sinkhorn(*points, 0.05, answer["iterations"] * 9 // 10 - 2)
     assert solvers.residual(*points, f, g, 0.05) > 1e-6  # and hardly more
 
@@ -66,21 +66,31 @@ def test_a_solver_with_a_stopping_rule_is_told_to_be_stricter(points):
         asked.append(tolerance)
         return sinkhorn(x, y, a, b, epsilon, int(-4 * np.log10(tolerance)))
 
-    answer = solvers.search(
-        solvers.Solver("monge", (), sinkhorn, until=until), points, 0.05, 1e-4, guess=0, **LIMIT
-    )
+    monge = solvers.Solver("monge", (), sinkhorn, until=until)
+    answer = solvers.search(monge, points, 0.05, 1e-4, limit=None, guess=0)
     assert answer["residual"] <= 1e-4
-    assert asked[0] == 1e-4 and answer["knob"] == asked[-1] < 1e-4
+    assert asked[0] == 1e-4 and answer["knobs"] == asked[-1:] and asked[-1] < 1e-4
+
+
+def test_a_peer_with_a_stopping_rule_gives_up(points):
+    def until(x, y, a, b, epsilon, tolerance, most):
+        assert most == 64
+        return sinkhorn(x, y, a, b, epsilon, min(most, int(-4 * np.log10(tolerance))))
+
+    peer = solvers.Solver("peer", (), sinkhorn, until=until)
+    answer = solvers.search(peer, points, 0.05, 1e-4, guess=20, **LIMIT)
+    assert answer["residual"] <= 1e-4 and answer["knobs"][1] == 64
 
 
 def test_what_cannot_be_timed_says_why(points):
     nothing = solvers.Solver("nan", (), lambda x, y, *_: (np.full(40, np.nan), np.zeros(40), 1))
-    assert solvers.search(nothing, points, 1, 1e-6, guess=4, **LIMIT) == {
-        "note": "non-finite potentials"
-    }
+    assert (
+        solvers.search(nothing, points, 1, 1e-6, guess=4, **LIMIT)["note"]
+        == "non-finite potentials"
+    )
     floored = solvers.Solver("stuck", (), lambda *problem: sinkhorn(*problem[:-1], 2))
     stuck = solvers.search(floored, points, 0.05, 1e-6, guess=4, **LIMIT)
-    assert stuck["note"].startswith("stays at") and "knob" not in stuck
+    assert stuck["note"].startswith("stays at") and "knobs" not in stuck
 
     def at_leisure(*problem):
         time.sleep(0.01 * problem[-1])
@@ -99,7 +109,7 @@ def test_plain_iterations_are_counted_to_the_end(points):
 
     peer = solvers.Solver("monge", (), run)
     assert solvers.plain(peer, points, 0.05, 1e-6, **LIMIT) == {"iterations": 300}
-    assert counts == [64, 256, 1024]
+    assert counts == [16, 64, 256, 1024]
 
 
 def test_mean_cost():
@@ -162,10 +172,19 @@ def test_a_stopped_run_goes_on(results):
     assert json.loads(results.path.read_text().splitlines()[0])["seconds"] == [9.0]
 
 
-def test_small_cases_come_first():
+def test_cases_come_in_the_order_asked():
     planned = compare.cases([10000, 2000], [3], [0.01, 0.1], ["rate", "solve"])
-    assert [c.n for c in planned] == sorted(c.n for c in planned)
+    assert list(dict.fromkeys(c.n for c in planned)) == [10000, 2000]
+    assert [c.epsilon for c in planned[:3]] == [compare.RATE_EPSILON, 0.01, 0.1]
     assert {c.kind for c in compare.cases([20], [3], [0.1], ["solve"])} == {"solve"}
+
+
+def test_shares_are_whole_and_keep_points_together():
+    planned = compare.cases([64, 256], [2, 3, 16], [0.1, 0.01], ["solve"])
+    shares = [compare.share(planned, k, 5) for k in range(1, 6)]
+    assert sorted(c for share in shares for c in share) == sorted(planned)
+    owners = [{(c.n, c.d, c.dtype) for c in share} for share in shares]
+    assert sum(map(len, owners)) == len(set().union(*owners)) == 12
 
 
 class Answers:
@@ -174,13 +193,15 @@ class Answers:
     def __init__(self, seconds: list[float]) -> None:
         self.seconds = iter(seconds)
         self.limits: list[float] = []
+        self.paces: dict[str, list[float]] = {}
 
     def ask(self, patience, job, **given):
         if job == "search":
             self.limits.append(given["limit"])
+            assert given["known"] == self.paces.get(given["points"])
         return {
             "plain": {"iterations": 50},
-            "search": {"knob": 7, "iterations": 7, "residual": 1e-5},
+            "search": {"knobs": [7], "iterations": 7, "residual": 1e-5, "pace": [0.1, 0.1]},
             "timed": {"seconds": next(self.seconds) if job == "timed" else 0},
         }[job]
 
@@ -190,12 +211,13 @@ def test_solvers_take_turns(tmp_path):
     rows = compare.measure_solves(["monge", "pot"], SOLVE, workers, tmp_path, 60)
     assert rows["monge"]["seconds"] == [1, 2, 3, 4, 5]
     assert rows["pot"]["seconds"] == [2, 4, 6, 8, 10]
-    assert workers["pot"].limits == [compare.BEHIND * 0.5]
+    assert workers["pot"].limits == [compare.BEHIND * 0.5] and workers["monge"].limits == [None]
+    assert list(workers["pot"].paces.values()) == [[0.1, 0.1]] and "pace" not in rows["pot"]
 
 
 def test_cells_too_large_or_not_installed(tmp_path, monkeypatch):
     monkeypatch.setattr(compare, "PEERS", tmp_path)
-    worker = compare.Worker("ott", 2, tmp_path / "log")
+    worker = compare.Worker("ott", 2, "cpu", tmp_path / "log")
     small = compare.Case(10, 2, "float32", "rate", 0.1)
     large = dataclasses.replace(small, n=10**5)
     notes = [compare.measure_rate("ott", c, worker, tmp_path, 1)["note"] for c in (small, large)]

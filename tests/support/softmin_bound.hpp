@@ -15,8 +15,8 @@ namespace monge::testing {
 // columns in T loses at most 1024 + 8 roundings, the exponentials a few more; eps as used is off by
 // one rounding, which moves the result by eps log m at most; then the result is rounded.
 //
-// In mixed the sum, its exponentials and their exponents are of float: a sum that is taken has a
-// logarithm within 60 units of log 2, so exponents that matter are below 60 + 40 / log 2 < 128.
+// In mixed the sum, its exponentials and their exponents e are of float. Their rounding moves a sum
+// by less than u |e| of each share; with a sum within 2^6 of 1, shares by |e| add up to 6 + log2 m.
 template <class T, class H>
 reference::Real bound(const kernels::Pairs<T>& p, const H* h, double eps, std::int64_t i,
                       reference::Real exact,
@@ -36,6 +36,7 @@ reference::Real bound(const kernels::Pairs<T>& p, const H* h, double eps, std::i
   }
   const Real columns = std::min<std::int64_t>(p.m, 1024);
   return error + eps * u * std::log(static_cast<Real>(p.m)) +
-         eps * u_sum * (columns + 16 + (mixed ? 128 : 0)) + 2 * u * std::abs(exact);
+         eps * u_sum * (columns + 16 + (mixed ? 6 + std::log2(columns) : 0)) +
+         2 * u * std::abs(exact);
 }
 }  // namespace monge::testing

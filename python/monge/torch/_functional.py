@@ -24,8 +24,9 @@ def taped(*tensors: Any) -> bool:
 
 def solve(clouds: Clouds, options: str) -> Any:
     """What the operator returns for the clouds."""
-    needed = taped(clouds.x, clouds.y, clouds.a, clouds.b)
-    return transport(clouds.x, clouds.y, clouds.a, clouds.b, options, needed)
+    tensors = clouds.x, clouds.y, clouds.a, clouds.b
+    wrt = "".join([name for name, part in zip("xyab", tensors, strict=True) if taped(part)])
+    return transport(*tensors, options, wrt)
 
 
 @documented

@@ -30,15 +30,16 @@ def transport(
     a: Weights,
     b: Weights,
     options: str,
-    gradients: bool,
+    wrt: str,
 ) -> Parts:
-    """Value (B,), potentials (B, k, n) and (B, k, m), and with `gradients` those of the value in x, y, a, b.
+    """Value (B,), potentials (B, k, n) and (B, k, m), and the gradients of the value in the inputs that `wrt` names by
+    letters, empty elsewhere; all of them for a divergence, where any is wanted.
 
     k = 1, or with 'debias' among the options 3: those of the solve from x to y, and of the self term both.
     """
     keywords = of_solves(options)
     if keywords.pop("debias", False):
-        found = divergences(x, y, a, b, options, gradients)
+        found = divergences(x, y, a, b, options, bool(wrt))
         return found[0], found[1], found[2], found[3], found[4], found[5], found[6]
     solutions: Sequence[Solution]
     if len(x) == 1:
@@ -48,19 +49,12 @@ def transport(
     values = torch.tensor([one.value for one in solutions], dtype=x.dtype, device=x.device)
     f = _stack([one.potential_a for one in solutions], x)[:, None]
     g = _stack([one.potential_b for one in solutions], x)[:, None]
-    if not gradients:
-        none = [x.new_empty(0) for _ in range(4)]
-        return values, f, g, none[0], none[1], none[2], none[3]
-    slopes = [one.gradient() for one in solutions]
-    return (
-        values,
-        f,
-        g,
-        _stack([slope.dx for slope in slopes], x),
-        _stack([slope.dy for slope in slopes], x),
-        _stack([slope.da for slope in slopes], x),
-        _stack([slope.db for slope in slopes], x),
-    )
+    each = [one.gradient(wrt=wrt)[:4] for one in solutions] if wrt else []
+    slopes = [
+        _stack([parts[i] for parts in each], x) if name in wrt else x.new_empty(0)
+        for i, name in enumerate("xyab")
+    ]
+    return values, f, g, slopes[0], slopes[1], slopes[2], slopes[3]
 
 
 def _entries(x: Tensor, *others: Weights) -> list[tuple[Any, ...]]:
@@ -70,7 +64,7 @@ def _entries(x: Tensor, *others: Weights) -> list[tuple[Any, ...]]:
 
 def _stack(parts: list[Tensor], like: Tensor) -> Tensor:
     joined = parts[0][None] if len(parts) == 1 else torch.stack(parts)
-    return joined.to(like.dtype)
+    return joined if joined.dtype == like.dtype else joined.to(like.dtype)
 
 
 @transport.register_fake
@@ -80,9 +74,10 @@ def _(
     a: Weights,
     b: Weights,
     options: str,
-    gradients: bool,
+    wrt: str,
 ) -> Parts:
-    k = 3 if decode(options).get("debias") else 1
+    debias = bool(decode(options).get("debias"))
+    k = 3 if debias else 1
     batch, n, _ = x.shape
     m = y.shape[1]
     shapes: list[tuple[Any, ...]] = [
@@ -91,7 +86,11 @@ def _(
         (batch, n),
         (batch, m),
     ]
-    slopes = [x.new_empty(shape if gradients else (0,)) for shape in shapes]
+    made = "xyab" if debias and wrt else wrt
+    slopes = [
+        x.new_empty(shape if name in made else (0,))
+        for name, shape in zip("xyab", shapes, strict=True)
+    ]
     return (
         x.new_empty(batch),
         x.new_empty(batch, k, n),
