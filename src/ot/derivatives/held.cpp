@@ -7,7 +7,6 @@
 #include "kernels/math.hpp"
 #include "ot/arrays.hpp"
 #include "ot/bounds.hpp"
-#include "ot/places.hpp"
 #include "ot/plan_parts.hpp"
 
 namespace monge {
@@ -24,6 +23,8 @@ HeldEntries<T>::HeldEntries(const Plan<T>& plan, Exec& exec) {
     if (log_free < std::log(e.bound))
       entries_.push_back({{e.i, e.j}, e.cost, {a[e.i], b[e.j]}, std::exp(log_free), e.bound, {}});
   }
+  for (const Entry& e : entries_)
+    for (const int side : {0, 1}) reach_[side] = std::max(reach_[side], e.at[side] + 1);
   const auto* const cloud = std::get_if<PointCloud<T>>(&problem.geometry());
   if (!cloud) return;
   form_ = cost_form(cloud->cost);
@@ -67,9 +68,7 @@ void HeldEntries<T>::apply(Side rows, kernels::Weighting weighting, bool whole, 
                            std::int64_t k, T* out, Exec& exec) const {
   const int own = rows == Side::source ? 0 : 1;
   if (entries_.empty()) return;
-  std::int64_t n = 0, m = 0;
-  for (const Entry& e : entries_)
-    n = std::max(n, e.at[own] + 1), m = std::max(m, e.at[1 - own] + 1);
+  const std::int64_t n = reach_[own], m = reach_[1 - own];
   const auto values = on_host(VectorView<const T>(v, m * k, 1, exec.device), exec);
   edit_on_host(
       out, n * k,
@@ -91,9 +90,7 @@ void HeldEntries<T>::tangent(Side rows, const kernels::TangentArgs<T>& args, Exe
   if (entries_.empty()) return;
   const int own = rows == Side::source ? 0 : 1;
   const std::int64_t count = args.count, width = args.width;
-  std::int64_t n = 0, m = 0;
-  for (const Entry& e : entries_)
-    n = std::max(n, e.at[own] + 1), m = std::max(m, e.at[1 - own] + 1);
+  const std::int64_t n = reach_[own], m = reach_[1 - own];
   const auto here = [&](const T* from, std::int64_t size) {
     return from ? on_host(VectorView<const T>(from, size, 1, exec.device), exec) : Buffer<T>();
   };
@@ -105,7 +102,7 @@ void HeldEntries<T>::tangent(Side rows, const kernels::TangentArgs<T>& args, Exe
   const auto at = [](const Buffer<T>& values, std::int64_t k) -> double {
     return values.size() > 0 ? values[k] : T(0);
   };
-  const auto for_terms = [&](const auto& body) {  // body(entry, its ir, w, t, along, slope, jr)
+  const auto for_terms = [&](const auto& body) {  // body(entry, ir, jr, w t, along, slope)
     for (const Entry& e : entries_) {
       const std::int64_t i = e.at[own], j = e.at[1 - own];
       const Slope s = dim_ > 0 ? slope(e) : Slope{};

@@ -42,10 +42,10 @@ class HeldEntries {
     double free, bound;  // P0 and L
     const double* point[2];
   };
-  /// dc/dx of the point of `rows`, and what it moves by along (a, b) of rows and columns: the cost
-  /// and that derivative.
+  /// dc/dx = factor diff, and d factor = bend diff.d(diff); of a product of points diff is the
+  /// other point.
   struct Slope {
-    double factor = 0, bend = 0;  // dc/dx = factor diff, d factor = bend d(|diff|^2) / 2
+    double factor = 0, bend = 0;
   };
   Slope slope(const Entry& e) const;
   double diff(const Entry& e, int own, std::int64_t k) const;
@@ -54,6 +54,7 @@ class HeldEntries {
   std::int64_t dim_ = 0;
   std::vector<double> points_;  // [count, 2, d] as sweeps have them
   std::vector<Entry> entries_;  // by row, then column
+  std::int64_t reach_[2] = {};  // of either side, past the last that has an entry
   double margin_ = std::numeric_limits<double>::infinity();
   std::int64_t nearest_ = -1;
 };

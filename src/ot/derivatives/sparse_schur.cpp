@@ -84,7 +84,7 @@ SparseSchur<T>::SparseSchur(const Linear<T>& linear, Side unknown, Exec& exec)
                         ones.size(), exec)
         .value[0];
   };
-  lost_ = 1 - carried(rows_.scale.data()) / carried(linear.side(known).ratio.data());
+  lost_ = std::max(0.0, 1 - carried(rows_.scale.data()) / carried(linear.side(known).ratio.data()));
 }
 
 template <class T>
