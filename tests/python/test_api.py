@@ -261,9 +261,11 @@ def test_a_gradient_is_what_was_asked_for(clouds):
     np.testing.assert_array_equal(alone.dx, everything.dx)
     assert alone.dy is None and alone.da is None and alone.db is None
     assert alone.depsilon == pytest.approx(everything.depsilon, rel=1e-12) and alone.drho_a == 0
-    grid = monge.solve_lattice(np.ones((4, 3)), np.ones((3, 5)), epsilon=0.1)
+    grid = monge.solve_lattice(np.ones((4, 3)) / 12, np.ones((3, 5)) / 15, epsilon=0.1)
     assert grid.gradient(wrt=["b"]).db.shape == (3, 5) and grid.gradient(wrt=["b"]).dx is None
-    counting = monge.solve_sample(x, y, a, b, epsilon=0.1, reference="counting")
+    counting = monge.solve_sample(
+        x, y, a, b, epsilon=0.1, reference="counting", marginals=monge.KL(0.8)
+    )
     assert counting.gradient(wrt=["y"]).da is None
     np.testing.assert_array_equal(counting.gradient(wrt=["y"]).dy, counting.gradient().dy)
     with pytest.raises(monge.InvalidArgument, match="wrt holds 'z', wanted some of 'x'"):

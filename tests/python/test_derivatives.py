@@ -63,6 +63,11 @@ def test_hvp_of_a_divergence_is_the_derivative_of_its_gradient(clouds):
         want = (getattr(gradient(step), name) - getattr(gradient(-step), name)) / (2 * step)
         np.testing.assert_allclose(getattr(product, name), want, atol=1e-5)
     assert product.report.converged and repr(at).startswith("DivergenceLinearization(n=12")
+    # The Hessian is symmetric: the gradient in x along epsilon, paired with the direction.
+    for name, by in (("depsilon", {"depsilon": 1.0}), ("drho_a", {"drho_a": 1.0})):
+        moves = at.hvp(along, wrt=("epsilon", "rho"))
+        back = at.hvp(**by, wrt=("x",)).dx
+        assert getattr(moves, name) == pytest.approx((back * along).sum(), rel=1e-6)
 
 
 def test_several_directions_stand_in_front(solution):

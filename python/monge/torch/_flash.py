@@ -147,10 +147,11 @@ def sinkhorn_geomloss_online_grad_sqeuclid(
         sides=(soft, soft),
     )
     to, call = framework_of(x), _core.Call(stream=current_stream(plan.device))
-    found = [to(part) for part in _core.gradient(plan, call)[:2]]
+    asked = [name for name, is_asked in (("x", compute_grad_x), ("y", compute_grad_y)) if is_asked]
+    found = [None if part is None else to(part) for part in _core.gradient(plan, asked, call)[:2]]
     if grad_scale is not None:
-        found = [part * grad_scale for part in found]
-    return found[0] if compute_grad_x else None, found[1] if compute_grad_y else None
+        found = [None if part is None else part * grad_scale for part in found]
+    return found[0], found[1]
 
 
 class HvpInfo(NamedTuple):

@@ -13,20 +13,14 @@ from .._marginals import Marginals
 from .._options import documented
 from .._solution import Cost
 from . import _inputs
-from ._ops import product_along, transport
+from ._ops import product_along, taped, transport
 from ._text import encode
-
-
-def taped(*tensors: Any) -> bool:
-    """Whether torch records what is done with them."""
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 def solve(clouds: Clouds, options: str) -> Any:
     """What the operator returns for the clouds."""
     tensors = clouds.x, clouds.y, clouds.a, clouds.b
-    wrt = "".join([name for name, part in zip("xyab", tensors, strict=True) if taped(part)])
-    return transport(*tensors, options, wrt)
+    return transport(*tensors, options, taped(*tensors))
 
 
 @documented

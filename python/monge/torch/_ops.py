@@ -23,6 +23,14 @@ Slopes: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
 Parts: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
+def taped(*tensors: Weights) -> str:
+    """The letters of those of x, y, a, b that torch records what is done with."""
+    if not torch.is_grad_enabled():
+        return ""
+    named = zip("xyab", tensors, strict=True)
+    return "".join([name for name, part in named if part is not None and part.requires_grad])
+
+
 @torch.library.custom_op("monge::transport", mutates_args=())
 def transport(
     x: Tensor,
@@ -209,7 +217,10 @@ def _vmapped(operator: Any, tensors: int) -> None:
             return spread.flatten(0, 1)
 
         inputs = [merged(t, d) for t, d in zip(given[:tensors], dims[:tensors], strict=True)]
-        parts = operator(*inputs, *given[tensors:])
+        options, wrt = given[tensors:]
+        if operator is transport:  # what is mapped over does not say that it is recorded
+            wrt = taped(*inputs)
+        parts = operator(*inputs, options, wrt)
         out = [part if part.numel() == 0 else part.unflatten(0, (size, -1)) for part in parts]
         return tuple(out), tuple(None if part.numel() == 0 else 0 for part in parts)
 
