@@ -152,9 +152,9 @@ bool Solve<T>::newton() {
   const bool by_name = options_.acceleration == Acceleration::newton;
   record_.phase("newton", by_name ? "by name" : "mixing is slow");
   had_newton_ = true;
-  // Of the iterations that are left, all but those that a step's responses may take.
+  // A step solves twice at most; its responses may take the rest of the iterations that are left.
   const auto products_left = [&] {
-    return options_.max_iterations - record_.iterations - kMostResponses - 1;
+    return (options_.max_iterations - record_.iterations - kMostResponses - 1) / 2;
   };
   if (products_left() < 1) return false;
   if (!by_name && on_line() && balanced() && annealed_ && before_.size() > 0) {

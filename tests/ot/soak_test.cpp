@@ -262,9 +262,11 @@ TYPED_TEST(Soak, EveryAnswerIsDeserved) {
 
 // Answers that were once not deserved: the only pair was put back behind its measure; potentials of
 // a TV side went beyond its strength along a path of epsilon; the mass of a weight near the least
-// number hid that of the others; in mixed, a shift was of another epsilon.
+// number hid that of the others; in mixed, a shift was of another epsilon; Newton went on beyond
+// the iterations.
 TEST(SoakPast, AnswersAreDeserved) {
-  for (const std::uint64_t seed : {806, 2945, 3153, 3475, 3705, 4192, 4604, 4935, 24349, 28665}) {
+  for (const std::uint64_t seed :
+       {157, 806, 2945, 3153, 3475, 3705, 4192, 4604, 4935, 13525, 24349, 28665}) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     const Case<double> c(seed);
     const auto problem = c.problem();
