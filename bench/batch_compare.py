@@ -3,8 +3,8 @@
     .venv/bin/python bench/batch_compare.py [--count 10000] [--n 64] [--d 16] [--epsilon 0.1]
 
 Each side runs in its own library's environment, in turn. POT is told how many iterations the worst
-problem of a sample needs, and makes no check; and, in a second row, called as its users call it, with
-the stopping rule of the same figure. Residuals are the worst of that sample, in float64.
+problem of a sample needs, and makes no check; then it stops by its own rule, at the same figure.
+Residuals are the worst of that sample, in float64.
 """
 
 from __future__ import annotations

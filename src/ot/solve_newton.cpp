@@ -69,8 +69,8 @@ int Solve<T>::wants_support(bool slow) {
       return slow || (points >= kWideOnGpu && options_.tolerance <= kTightTolerance &&
                       options_.max_iterations >= kManyIterations);
     const double support = support_passes<T>(points, k);
-    // Of many points it is counted in passes, half of what its time says.
-    const bool many = points >= kWideProblem;
+    // Of many points in double it is counted in passes, half of what its time says.
+    const bool many = points >= kWideProblem && sizeof(T) == 8;
     const double worth = many ? support / 2 : support;
     const double contraction = contraction_of(alternation_.leading().penalty, options_.epsilon) *
                                contraction_of(alternation_.following().penalty, options_.epsilon);
