@@ -77,10 +77,10 @@ void LatticeSweep<T>::tangent(Side rows, const kernels::TangentArgs<T>& args, Ex
                 n * count * width, exec);
 }
 
-#define MONGE_INSTANTIATE(T)                                                                       \
-  template void LatticeSweep<T>::cost_sums(Side, const T*, const T*, T*, T*, double, Exec&) const; \
-  template void LatticeSweep<T>::tangent(Side, const kernels::TangentArgs<T>&, Exec&) const;
-MONGE_INSTANTIATE(float)
-MONGE_INSTANTIATE(double)
-#undef MONGE_INSTANTIATE
+template void LatticeSweep<float>::cost_sums(Side, const float*, const float*, float*, float*,
+                                             double, Exec&) const;
+template void LatticeSweep<double>::cost_sums(Side, const double*, const double*, double*, double*,
+                                              double, Exec&) const;
+template void LatticeSweep<float>::tangent(Side, const kernels::TangentArgs<float>&, Exec&) const;
+template void LatticeSweep<double>::tangent(Side, const kernels::TangentArgs<double>&, Exec&) const;
 }  // namespace monge

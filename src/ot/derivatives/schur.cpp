@@ -155,7 +155,7 @@ class Schur {
 
   /// Entries that a row or column has in effect, 1 / sum of the squares of its shares, of which so
   /// many list nearly all; what they may take; and what may be left out.
-  static constexpr double kFewEntries = SparseSchur<T>::kEntries / 2,
+  static constexpr double kFewEntries = 0.5 * SparseSchur<T>::kEntries,
                           kMostBytes = 512.0 * (1 << 20), kMostLost = 0.03;
 
   /// Points a side from which on a product of the entries is a small part of a pass.
