@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "monge/ot/divergence_derivatives.hpp"
+#include "support/costs.hpp"
 #include "support/moves.hpp"
 
 namespace monge {
@@ -23,16 +24,6 @@ using testing::Moving;
 using testing::norm;
 using testing::random_clouds;
 using testing::random_vector;
-
-std::vector<Cost> costs() {
-  return {SquaredEuclidean{},
-          HalfSquaredEuclidean{},
-          Euclidean{},
-          Power{1.5},
-          Power{3},
-          Cosine{},
-          Dot{}};
-}
 
 // Row 2. A value is exact to about 1e-15 of the costs, the square of what a solve leaves, so that a
 // difference at steps h errs by 1e-15 / h and h^4 / 30 times fifth derivatives, of the order of
@@ -65,7 +56,7 @@ void check_value(const Moving& problem, const std::string& name, std::uint64_t s
 }
 
 TEST(DerivativesAcceptance, Row2ValuesForEveryMarginalAndCost) {
-  for (const Cost& cost : costs())
+  for (const Cost& cost : testing::every_cost())
     for (const auto& mix : testing::mixtures())
       check_value(
           {random_clouds<double>(6, 5, 2, 3, mix.mass_a, mix.mass_b), mix.a, mix.b, cost, 0.2},
@@ -74,7 +65,7 @@ TEST(DerivativesAcceptance, Row2ValuesForEveryMarginalAndCost) {
 
 TEST(DerivativesAcceptance, Row2ValuesOfAFixedMass) {
   const Marginal cap = TV{std::numeric_limits<double>::infinity()};
-  for (const Cost& cost : costs())
+  for (const Cost& cost : testing::every_cost())
     check_value({random_clouds<double>(6, 5, 2, 3, 1.5, 1.1),
                  cap,
                  cap,
@@ -86,7 +77,7 @@ TEST(DerivativesAcceptance, Row2ValuesOfAFixedMass) {
 
 TEST(DerivativesAcceptance, Row2ValuesOfTheDivergence) {
   Exec exec;
-  for (const Cost& cost : costs())
+  for (const Cost& cost : testing::every_cost())
     for (const auto& mix : testing::mixtures()) {
       const Moving problem{random_clouds<double>(6, 5, 2, 3, mix.mass_a, mix.mass_b), mix.a, mix.b,
                            cost, 0.2};

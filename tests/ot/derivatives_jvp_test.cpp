@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "monge/ot/derivatives.hpp"
+#include "support/costs.hpp"
 #include "support/moves.hpp"
 
 namespace monge {
@@ -23,16 +24,6 @@ using testing::refusal;
 constexpr Wrt kEverything = Wrt::source | Wrt::target | Wrt::source_weights | Wrt::target_weights |
                             Wrt::epsilon | Wrt::penalty;
 
-std::vector<Cost> costs() {
-  return {SquaredEuclidean{},
-          HalfSquaredEuclidean{},
-          Euclidean{},
-          Power{1.5},
-          Power{3},
-          Cosine{},
-          Dot{}};
-}
-
 Moving moving(const testing::Mixture& mix, const Cost& cost = SquaredEuclidean{}) {
   return {random_clouds<double>(6, 5, 2, 31, mix.mass_a, mix.mass_b), mix.a, mix.b, cost};
 }
@@ -41,7 +32,7 @@ TEST(Jvp, MovesByDifferencesForEveryMarginal) {
   for (const auto& mix : testing::mixtures()) check_moves(moving(mix), mix.name);
 }
 TEST(Jvp, MovesByDifferencesForEveryCost) {
-  for (const Cost& cost : costs())
+  for (const Cost& cost : testing::every_cost())
     for (const int mixture : {0, 4})
       check_moves(moving(testing::mixtures()[mixture], cost),
                   cost_name(cost) + ", " + testing::mixtures()[mixture].name);
@@ -51,7 +42,7 @@ TEST(Vjp, IsTheTransposeForEveryMarginal) {
   for (const auto& mix : testing::mixtures()) check_adjoint(moving(mix), mix.name);
 }
 TEST(Vjp, IsTheTransposeForEveryCost) {
-  for (const Cost& cost : costs())
+  for (const Cost& cost : testing::every_cost())
     for (const int mixture : {0, 4})
       check_adjoint(moving(testing::mixtures()[mixture], cost), cost_name(cost));
 }

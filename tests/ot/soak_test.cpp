@@ -12,6 +12,7 @@
 
 #include "monge/ot/batch.hpp"
 #include "reference/dense_pair.hpp"
+#include "support/costs.hpp"
 #include "support/problems.hpp"
 
 namespace monge {
@@ -57,14 +58,7 @@ struct Case {
     if (dice.one_in(8)) c.n *= 4;
     constexpr int kDims[] = {1, 2, 3, 4, 5, 8, 16, 33, 65};
     c.d = kDims[dice.below(9)];
-    const Cost costs_[] = {SquaredEuclidean{},
-                           HalfSquaredEuclidean{},
-                           Euclidean{},
-                           Power{1.5},
-                           Power{3},
-                           Cosine{},
-                           Dot{}};
-    cost = costs_[dice.below(7)];
+    cost = testing::every_cost()[dice.below(7)];
     // |x|^3 in float stays in the range of normal numbers.
     const double reach = sizeof(T) == 4 ? 8 : 12;
     const double scale = dice.magnitude(-reach, reach);

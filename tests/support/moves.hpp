@@ -28,6 +28,15 @@ void expect_relative(const Got& got, const std::vector<double>& want, double rel
 // potential of a TV side meets its bound on the way.
 inline constexpr double kDifferenceStep = 3e-4;
 
+/// `got` against the difference of part(problem solved t along the direction).
+template <class Problem, class Got, class Part>
+void expect_difference(const Problem& problem, const Direction& along, const Got& got,
+                       const Part& part, const std::string& what) {
+  expect_relative(got,
+                  difference([&](double t) { return part(problem.at(t, along)); }, kDifferenceStep),
+                  1e-8, what);
+}
+
 /// hvp() in all that there is.
 template <class Problem>
 void check_products(const Problem& problem, const Direction& along, const std::string& name) {
@@ -41,9 +50,7 @@ void check_products(const Problem& problem, const Direction& along, const std::s
   const auto got = hvp(at, along.tangent(problem.dim()), wrt, kExact, exec);
   EXPECT_TRUE(got.report.converged) << name;
   const auto check = [&](const auto& values, const char* what, const auto& part) {
-    expect_relative(
-        values, difference([&](double t) { return part(problem.at(t, along)); }, kDifferenceStep),
-        1e-8, name + " " + what);
+    expect_difference(problem, along, values, part, name + " " + what);
   };
   const auto slope = [&](auto Gradient<double>::*part) {
     return [&, part](const auto& s) { return (gradient(*s.plan, wrt, exec).*part).copy(); };
@@ -77,9 +84,7 @@ void check_moves(const Problem& problem, const std::string& name) {
   ASSERT_GT(at.tv_margin(), 10 * kDifferenceStep) << name;
   const auto got = jvp(at, along.tangent(problem.dim()), kExact, exec);
   const auto check = [&](const auto& values, const char* what, const auto& part) {
-    expect_relative(
-        values, difference([&](double t) { return part(problem.at(t, along)); }, kDifferenceStep),
-        1e-8, name + " " + what);
+    expect_difference(problem, along, values, part, name + " " + what);
   };
   check(got.df, "f", [](const auto& s) { return s.result.f.copy(); });
   check(got.dg, "g", [](const auto& s) { return s.result.g.copy(); });
