@@ -42,6 +42,7 @@ from gpu_measure import (
     monge_fixed,
     monge_mode,
     normal_points,
+    peer,
     residual,
     scaled_points,
     timed,
@@ -168,19 +169,13 @@ def losses(bench: Bench) -> None:
 
             loss: Any = monge.torch.SamplesLoss(**how)
         elif of == "FlashSinkhorn":
-            try:
-                from flash_sinkhorn import SamplesLoss
-            except ImportError as error:
-                raise Missing(f"not here: {error}") from error
-            loss = SamplesLoss("sinkhorn", **how)
+            loss = peer("flash_sinkhorn").SamplesLoss("sinkhorn", **how)
         else:
-            try:
-                from geomloss import SamplesLoss
-            except ImportError as error:
-                raise Missing(f"not here: {error}") from error
             # As many steps: its schedule has no fixed number, so epsilon stays from the first on.
-            loss = SamplesLoss("sinkhorn", blur=0.05**0.5, scaling=0.5, diameter=0.05**0.5 * 2**7,
-                               backend="tensorized")  # fmt: skip
+            loss = peer("geomloss").SamplesLoss(
+                "sinkhorn", blur=0.05**0.5, scaling=0.5, diameter=0.05**0.5 * 2**7,
+                backend="tensorized",
+            )  # fmt: skip
         return timed(backward(loss, 64, 256, 16), repeats=5)
 
     case = "debiased batch, B = 64, N = 256, D = 16, 10 iterations, forward and backward"
@@ -215,15 +210,12 @@ def hessian_products(bench: Bench, solver: str, needs: float, **how: Any) -> Non
                 got, report = (found := product()).dx, found.report
                 row = {"iterations": report.iterations, "passes": report.passes}
             else:
-                try:
-                    from flash_sinkhorn import hvp_x_sqeuclid_from_potentials
-                except ImportError as error:
-                    raise Missing(f"not here: {error}") from error
+                theirs = peer("flash_sinkhorn").hvp_x_sqeuclid_from_potentials
                 hats = [
                     v.float() + epsilon * w.log()
                     for v, w in zip(solved.potentials, (a, b), strict=True)
                 ]
-                product = lambda: hvp_x_sqeuclid_from_potentials(  # noqa: E731
+                product = lambda: theirs(  # noqa: E731
                     x, y, *hats, direction, eps=epsilon, tau2=0.0, cg_rtol=1e-6, cg_atol=0.0, **how
                 )
                 got, info = product()

@@ -4,6 +4,7 @@ times by CUDA events, memory, and the table's lines."""
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import math
 import re
@@ -88,12 +89,16 @@ def monge_mode(mode: str) -> dict[str, str]:
     return {"schedule": "staged"} if mode == "staged" else {"precision": mode}
 
 
-def flash(epsilon: float, iterations: int, tf32: bool, **how: Any) -> Callable[..., Any]:
+def peer(package: str) -> Any:
+    """The package, where it is here."""
     try:
-        from flash_sinkhorn import SamplesLoss
+        return importlib.import_module(package)
     except ImportError as error:
         raise Missing(f"not here: {error}") from error
-    return SamplesLoss(
+
+
+def flash(epsilon: float, iterations: int, tf32: bool, **how: Any) -> Callable[..., Any]:
+    return peer("flash_sinkhorn").SamplesLoss(
         "sinkhorn", backend="alternating", use_epsilon_scaling=False, eps=epsilon,
         n_iters=iterations, debias=False, normalize=False, last_extrapolation=False,
         allow_tf32=tf32, **how,
