@@ -354,7 +354,7 @@ std::optional<typename Operator<T>::Choice> Operator<T>::chosen(double passes, s
   const std::size_t bytes = rough ? sizeof(float) : sizeof(T);
   if (!fits(bytes)) return {};
   const auto costs =
-      kernels::absorbed_costs(pairs(Side::source, exec), precision_, static_cast<int>(bytes), exec);
+      kernels::absorbed_costs(swept(Side::source), precision_, static_cast<int>(bytes), exec);
   const bool narrow = may_round && costs.narrow < costs.absorb;
   // Infinitely many: for what a kernel's sums resolve, also where they take longer.
   if (std::isfinite(passes) &&
