@@ -11,16 +11,16 @@ tools/packages.sh build test
 if [ ! -x "$environment/bin/python" ]; then
   say "Python environment: $environment, with $("$python" --version)"
   "$python" -m venv "$environment"
-  "$environment/bin/pip" install --quiet nanobind
-  # Its headers alone.
-  "$environment/bin/pip" install --quiet --no-deps "$(grep ^jaxlib== tools/requirements/frameworks.txt)"
 fi
+# Of jaxlib its headers alone.
+"$environment/bin/pip" install --quiet --no-deps nanobind \
+  "$(grep ^jaxlib== tools/requirements/frameworks.txt)"
 
 say "Build: $tree"
 # Nothing of the compiler's is asked of the other machine: it may be older or newer.
 static="-static-libstdc++ -static-libgcc"
 cmake -S . -B "$tree" -G Ninja -DMONGE_CUDA=ON -DMONGE_CUDA_TARGETS="${TARGETS:-90a;80-virtual}" \
-  -DMONGE_BENCH=ON -DMONGE_PYTHON=ON -DPython_EXECUTABLE="$root/$environment/bin/python" \
+  -DMONGE_BENCH=ON -DMONGE_PYTHON=ON -DMONGE_JAX=ON -DPython_EXECUTABLE="$root/$environment/bin/python" \
   -DCMAKE_EXE_LINKER_FLAGS="$static" -DCMAKE_MODULE_LINKER_FLAGS="$static" >/dev/null
 cmake --build "$tree" -j "$jobs" --target \
   monge_tests monge_cli bench_kernels bench_precision bench_batch monge_python
