@@ -11,16 +11,17 @@
 namespace monge::kernels {
 inline constexpr int kHistory = 20;
 
-/// What a step has moved, in the norm of the weights: residual_j = sqrt(b_j) (image_j - g_j), where
-/// residual held g; 0 for a point that nothing moves. kept = image.
+/// What a step has moved, in the norm of the weights: residual_j = sqrt(b_j) (image_j - g_j -
+/// drift), where residual held g; 0 for a point that nothing moves. kept = image.
 template <class T>
 struct MovedArgs {
   VectorView<const T> weight;
   const double* image;
   double *residual, *kept;
+  double drift;
 
   MONGE_HOST_DEVICE void operator()(std::int64_t j) const {
-    const double b = weight[j], step = image[j] - residual[j];
+    const double b = weight[j], step = image[j] - residual[j] - drift;
     residual[j] = b > 0 && std::isfinite(step) ? std::sqrt(b) * step : 0;
     kept[j] = image[j];
   }

@@ -84,10 +84,10 @@ bool Anderson<T>::find(double* alpha) const {
 }
 
 template <class T>
-void Anderson<T>::after(double* g, Exec& exec) {
+void Anderson<T>::after(double* g, double drift, Exec& exec) {
   const std::int64_t n = weight_.size;
   kernels::each(kernels::MovedArgs<T>{weight_, g, residuals_.data() + newest() * n,
-                                      images_.data() + newest() * n},
+                                      images_.data() + newest() * n, drift},
                 n, exec);
   remember(exec);
   kernels::MixArgs mix{images_.data(), n, count(), {}, penalty_, g};

@@ -20,8 +20,9 @@ class Anderson {
 
   /// Before the step that takes g to its image.
   void before(const double* g, Exec& exec);
-  /// After it: g, the image, becomes the mix.
-  void after(double* g, Exec& exec);
+  /// After it: g, the image, becomes the mix. `drift` is what every step adds to all of g, at the
+  /// solution too: no mix is sought that brings it to rest.
+  void after(double* g, double drift, Exec& exec);
   void forget() { steps_ = 0; }
   bool empty() const { return steps_ == 0; }
 

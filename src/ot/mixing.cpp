@@ -8,7 +8,17 @@
 namespace monge {
 namespace {
 constexpr int kUndone = 2;  // mixes after which a correction is no good
+
+/// Two balanced masses that differ in their rounding: f and g drift apart for ever.
+template <class T>
+double drift(const Alternation<T>& alternation) {
+  const auto &lead = alternation.leading(), &follow = alternation.following();
+  const auto balanced = kernels::Penalty::Kind::balanced;
+  return lead.penalty.kind == balanced && follow.penalty.kind == balanced
+             ? alternation.epsilon() * std::log(follow.mass / lead.mass)
+             : 0;
 }
+}  // namespace
 
 template <class T>
 Mixing<T>::Mixing(const Problem<T>& problem, Alternation<T>& alternation, Exec& exec)
@@ -52,7 +62,7 @@ void Mixing<T>::follow(double omega) {
   const auto& side = alternation_.following();
   assign<double>(plain_, {side.potential, side.weight.size, 1, exec_.device}, exec_);
   if (corrects_) coarse_->after(alternation_.moved(), side.penalty, exec_);
-  history_.after(alternation_.moved(), exec_);
+  history_.after(alternation_.moved(), drift(alternation_), exec_);
 }
 
 template <class T>

@@ -166,7 +166,7 @@ class Record {
   }
 
   // Two Balanced sides leave (f + c, g - c) free: stored with m_b sum a f = m_a sum b g. Their
-  // conjugates are f and g themselves.
+  // conjugates are f and g themselves, and the dual sees c by what the masses differ.
   void fix_gauge(const Problem<T>& problem) {
     if (!std::holds_alternative<Balanced>(problem.marginal_a()) ||
         !std::holds_alternative<Balanced>(problem.marginal_b()))
@@ -175,6 +175,7 @@ class Record {
     const double c = (ma * kept_.dual_b - mb * kept_.dual_a) / (2 * ma * mb);
     pair_.shift(Side::source, c, exec_);
     pair_.shift(Side::target, -c, exec_);
+    report.dual_value += c * (ma - mb);
   }
 
   const SinkhornOptions& options_;

@@ -129,7 +129,7 @@ std::vector<CaseOptions> products() {
 // coordinates; several parts of the columns, several flushes of a part.
 TYPED_TEST(Pull, SplitPointsMatchReference) {
   for (CaseOptions options : products())
-    for (const int dim : {5, 16, 17, 33, 64, 65, 100, 130})
+    for (const int dim : testing::where_split<int>({17, 5, 16, 33, 64, 65, 100, 130}))
       for (const auto& [n, m] : {std::pair{1, 1}, {63, 127}, {129, 129}, {65, 1100}}) {
         options.n = n, options.m = m, options.dim = dim;
         options.eps = n == 65 ? 0.02 * dim : n == 63 ? 1e2 : 1;
@@ -141,7 +141,7 @@ TYPED_TEST(Pull, SplitPointsMatchReference) {
 // rows that they take several launches.
 TYPED_TEST(Pull, SplitPointsOfManyColumnsAndManyRows) {
   for (CaseOptions options : products())
-    for (const int dim : {5, 64, 130}) {
+    for (const int dim : testing::where_split<int>({5, 64, 130})) {
       options.n = 1, options.m = 102'400, options.dim = dim, options.eps = dim;
       options.bad_shift = false;
       expect_split_matches_reference(KernelCase<TypeParam>(options));
@@ -152,7 +152,7 @@ TYPED_TEST(Pull, SplitPointsOfManyColumnsAndManyRows) {
 
 TYPED_TEST(Pull, SplitPointsSweepListsOnly) {
   for (CaseOptions options : products())
-    for (const int dim : {7, 70}) {
+    for (const int dim : testing::where_split<int>({7, 70})) {
       options.n = 260, options.m = 900, options.dim = dim, options.lists = true;
       expect_split_matches_reference(KernelCase<TypeParam>(options));
     }

@@ -218,12 +218,35 @@ TEST(Anderson, SolvesALinearMapInAsManyStepsAsItHasModes) {
       Buffer<double> image = g.to(Device{});
       for (int j = 0; j < 4; ++j) image[j] = fixed[j] + rates[j] * (image[j] - fixed[j]);
       copy(g.data(), device, image.data(), Device{}, 4 * sizeof(double));
-      mixing.after(g.data(), exec);
+      mixing.after(g.data(), 0, exec);
     }
     const auto got = g.to(Device{});
     // What the ridge leaves; plain steps are 1.8 off.
     for (int j = 0; j < 4; ++j) EXPECT_NEAR(got[j], fixed[j], 1e-6) << j;
   });
+}
+
+// Weights that were float: balanced masses differ by their rounding, no pair meets the tolerance,
+// and mixes once followed the difference until f and g stood 1e7 apart.
+TEST(Mixing, MassesThatDifferByRoundingAreNotFollowed) {
+  const std::vector<double> cost(6, 0.0), a(6, static_cast<float>(0.1 / 6)), b{0.1F};
+  ProblemOptions rounded;
+  rounded.mass_tolerance = 1e-6;
+  const Problem<double> problem(CostMatrix<double>{{cost.data(), 6, 1, 1, 1, Device{}}},
+                                {a.data(), 6}, {b.data(), 1}, Balanced{}, Balanced{}, rounded);
+  ASSERT_NE(problem.mass_a(), problem.mass_b());
+  SinkhornOptions options;
+  options.epsilon = 0.01;
+  options.tolerance = 1e-12;
+  options.precision = Precision::mixed;
+  for (int most = 1; most <= 40; ++most) {
+    options.max_iterations = most;
+    Exec exec;
+    const auto report = sinkhorn(problem, options, exec).report;
+    EXPECT_FALSE(report.converged);
+    // P = a b^T / m at mass m, here of 0.1 to 4e-9.
+    EXPECT_NEAR(report.dual_value, 0.01 * (0.1 * 0.1 - 0.1 - 0.1 * std::log(0.1)), 1e-9);
+  }
 }
 
 // I2: one entry of every fourth mix is put off by 15 eps. Each is undone, and the solve ends.

@@ -66,6 +66,14 @@ void on_every_gpu(const Test& test) {
   }
 }
 
+/// Of cases for the halves that a GPU makes of points: all where there is one, else the first,
+/// since a CPU keeps points whole.
+template <class Case>
+std::vector<Case> where_split(std::vector<Case> cases) {
+  if (devices().size() == 1) cases.resize(1);
+  return cases;
+}
+
 /// A kernel's arrays on current_device(): pointers themselves on the CPU, copies elsewhere.
 class Placed {
  public:
