@@ -19,8 +19,8 @@ constexpr double kMayGather = 0.3;  // that a support of kMost may get below kTo
 constexpr double kDescend = 1e-2;   // full residual below which epsilon falls
 constexpr double kLevel = 4;        // by how much, between two visits
 constexpr double kHelps = 3;        // by how much a visit should reduce the residual
-constexpr int kPatience = 4;  // visits that do not while the dual rises: parts of the plan that
-                              // weak links join move by tens of epsilon a visit
+constexpr int kPatience = 4;        // visits that do not while the dual rises
+constexpr double kUnchanged = 1.3;  // times: residuals of two visits that are the same
 constexpr double kPathTolerance = 1e-3;
 constexpr double kFirstFactor = 0.6, kLeastFactor = 0.4, kMostFactor = 0.97, kFaster = 1.3;
 constexpr int kPathSteps = 60, kPathProducts = 3000;  // of one epsilon on the way
@@ -93,9 +93,7 @@ double SupportPhase<T>::follow_path(Buffer<double>& g, double from, double to) {
       const double ahead = (next - eps) / (eps - before_eps);
       add(trial_, ahead, g, exec_);
       add(trial_, -ahead, before_, exec_);
-      kernels::each(kernels::FeasibleArgs<double>{std::as_const(trial_).view(),
-                                                  alternation_.following().penalty, trial_.data()},
-                    trial_.size(), exec_);
+      keep_feasible(trial_);
     }
     if (solve(trial_, next, kPathTolerance).converged) {
       assign<double>(before_, g.view(), exec_);
@@ -112,9 +110,33 @@ double SupportPhase<T>::follow_path(Buffer<double>& g, double from, double to) {
 }
 
 template <class T>
+void SupportPhase<T>::keep_feasible(Buffer<double>& g) {
+  kernels::each(kernels::FeasibleArgs<double>{std::as_const(g).view(),
+                                              alternation_.following().penalty, g.data()},
+                g.size(), exec_);
+}
+
+template <class T>
+void SupportPhase<T>::visit_next(Buffer<double>& g) {
+  respond(g, alternation_.epsilon());
+  alternation_.set_following(g.data(), model_.row_softmin(), model_.column_softmin(), exec_);
+}
+
+// Parts of the plan whose masses differ are joined by links that no support holds: what a solve
+// moves them by, a few epsilon, is the way to go, and may be thousands of epsilon too short.
+template <class T>
+void SupportPhase<T>::stride() {
+  assign<double>(trial_, summit_.view(), exec_);
+  add(trial_, stride_, way_, exec_);
+  keep_feasible(trial_);
+  visit_next(trial_);
+}
+
+template <class T>
 SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(const Check&)>& visited,
                                     int first) {
   outcome_ = {};
+  stride_ = 0;
   outcome_.k = std::min(first, most_);
   passes_ = 0;
   if (most_ < kLeast) {
@@ -127,13 +149,23 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
     return outcome_;
   }
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
-  double eps = alternation_.epsilon(), before = kInfinity, dual = -kInfinity;
+  const auto following = [&] {
+    return VectorView<const double>(alternation_.following().potential, before_.size(), 1,
+                                    exec_.device);
+  };
+  double eps = alternation_.epsilon(), before = kInfinity, dual = -kInfinity, last = kInfinity;
   int idle = 0;
   bool seen = false;  // this pair, with fewer entries
   for (;;) {
     ++outcome_.visits;
     alternation_.visit(outcome_.k, rows_, columns_, exec_);
     const auto check = alternation_.check(exec_);
+    if (stride_ > 0 && !(check.finite && check.dual > dual)) {
+      stride_ = 0;
+      dual = -kInfinity;  // the summit is visited once more
+      visit_next(summit_);
+      continue;
+    }
     if (!check.finite) {
       outcome_.why = "a non-finite number";
       return outcome_;
@@ -143,10 +175,16 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
       outcome_.why = "done";
       return outcome_;
     }
+    if (stride_ > 0 && check.marginal_error * kHelps > before) {
+      dual = check.dual;
+      assign<double>(summit_, following(), exec_);
+      stride_ *= 2;
+      stride();
+      continue;
+    }
+    stride_ = 0;
     model_.refresh(rows_, columns_, eps, exec_, eps <= target);
-    auto g = gathered(VectorView<const double>(alternation_.following().potential, before_.size(),
-                                               1, exec_.device),
-                      exec_);
+    auto g = gathered(following(), exec_);
     respond(g, eps);
     outcome_.lost = model_.lost();
     // A GPU makes a hundred passes in the time of a visit with more, and mixing a level in fewer.
@@ -162,6 +200,7 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
       return outcome_;
     }
     const bool helped = check.marginal_error * kHelps <= before;
+    const bool stuck = std::abs(std::log(check.marginal_error / last)) < std::log(kUnchanged);
     idle = helped ? 0 : idle + 1;
     // Of a plan that is spread out a GPU's passes bring the rest sooner.
     const int patience = exec_.device.is_cuda() && outcome_.lost > kLower ? 0 : kPatience;
@@ -174,10 +213,13 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
       outcome_.why = fmt::format("its steps have cost {:.0f} passes", passes_);
       return outcome_;
     }
+    // What a path of epsilon leaves is no sign.
+    last = std::max(check.marginal_error, eps > target ? kPathTolerance * kUnchanged : 0);
     before = check.marginal_error;
     dual = check.dual;
 
-    const bool descends = eps > target && check.marginal_error <= kDescend;
+    const bool descends = eps > target && check.marginal_error <= kDescend && !stuck;
+    if (stuck) assign<double>(summit_, following(), exec_);
     solve(g, eps,
           descends ? kPathTolerance
                    : std::clamp(1e-3 * check.marginal_error, tolerance_ / 10, kPathTolerance / 2));
@@ -200,6 +242,13 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
       outcome_.k = std::max(outcome_.k / 2, std::min(kFirst, most_));
     if (eps != alternation_.epsilon()) alternation_.set_epsilon(eps);
     alternation_.set_following(g.data(), model_.row_softmin(), model_.column_softmin(), exec_);
+    if (stuck) {
+      assign<double>(way_, g.view(), exec_);
+      add(way_, -1.0, summit_, exec_);
+      assign<double>(summit_, g.view(), exec_);
+      stride_ = 1;
+      stride();
+    }
   }
 }
 

@@ -40,6 +40,11 @@ class SupportPhase {
   void respond(Buffer<double>& g, double eps);
   NewtonReport solve(Buffer<double>& g, double eps, double tolerance);
   double follow_path(Buffer<double>& g, double from, double to);
+  void keep_feasible(Buffer<double>& g);
+  /// g is what the next visit looks at.
+  void visit_next(Buffer<double>& g);
+  /// It looks at summit_ + stride_ way_.
+  void stride();
   double passes_of_step() const;
   double steps_left() const;
 
@@ -51,6 +56,8 @@ class SupportPhase {
   Newton<Restricted<T>> newton_;
   typename Alternation<T>::TopLists rows_, columns_;
   Buffer<double> before_, trial_;  // of the path in epsilon: the point before the last, the next
+  Buffer<double> summit_, way_;    // of a climb: the highest point known, and a step
+  double stride_ = 0;              // steps from the summit to the visit; 0: there is no climb
   SupportOutcome outcome_;
   double passes_ = 0;  // over all pairs, that steps on the support come to
 };
