@@ -20,6 +20,7 @@ constexpr double kDescend = 1e-2;   // full residual below which epsilon falls
 constexpr double kLevel = 4;        // by how much, between two visits
 constexpr double kHelps = 3;        // by how much a visit should reduce the residual
 constexpr int kPatience = 4;        // visits that do not while the dual rises
+constexpr int kShorter = 3;         // halvings of a stride that went too far
 constexpr double kUnchanged = 1.3;  // times: residuals of two visits that are the same
 constexpr double kPathTolerance = 1e-3;
 constexpr double kFirstFactor = 0.6, kLeastFactor = 0.4, kMostFactor = 0.97, kFaster = 1.3;
@@ -132,6 +133,13 @@ void SupportPhase<T>::stride() {
   visit_next(trial_);
 }
 
+// Whether half of the stride, which went too far, is worth a visit.
+template <class T>
+bool SupportPhase<T>::shorten() {
+  stride_ = ++shorter_ > kShorter ? 0 : stride_ / 2;
+  return stride_ > 0;
+}
+
 template <class T>
 SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(const Check&)>& visited,
                                     int first) {
@@ -154,16 +162,21 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
                                     exec_.device);
   };
   double eps = alternation_.epsilon(), before = kInfinity, dual = -kInfinity, last = kInfinity;
+  double most = kDescend;  // residual with which epsilon falls
   int idle = 0;
   bool seen = false;  // this pair, with fewer entries
   for (;;) {
     ++outcome_.visits;
     alternation_.visit(outcome_.k, rows_, columns_, exec_);
     const auto check = alternation_.check(exec_);
-    if (stride_ > 0 && !(check.finite && check.dual > dual)) {
-      stride_ = 0;
-      dual = -kInfinity;  // the summit is visited once more
-      visit_next(summit_);
+    const bool rose = check.finite && check.dual > dual;
+    if (stride_ > 0 && !rose) {
+      if (shorten()) {
+        stride();
+      } else {
+        dual = -kInfinity;  // the summit is visited once more
+        visit_next(summit_);
+      }
       continue;
     }
     if (!check.finite) {
@@ -175,10 +188,10 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
       outcome_.why = "done";
       return outcome_;
     }
-    if (stride_ > 0 && check.marginal_error * kHelps > before) {
+    if (stride_ > 0 && check.marginal_error * kHelps > before && (shorter_ == 0 || shorten())) {
       dual = check.dual;
       assign<double>(summit_, following(), exec_);
-      stride_ *= 2;
+      if (shorter_ == 0) stride_ *= 2;
       stride();
       continue;
     }
@@ -218,14 +231,18 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
     before = check.marginal_error;
     dual = check.dual;
 
-    const bool descends = eps > target && check.marginal_error <= kDescend && !stuck;
-    if (stuck) assign<double>(summit_, following(), exec_);
+    if (stuck) {
+      assign<double>(summit_, following(), exec_);
+      most = std::min(most, check.marginal_error / kHelps);
+    }
+    const bool descends = eps > target && check.marginal_error <= most;
     solve(g, eps,
           descends ? kPathTolerance
                    : std::clamp(1e-3 * check.marginal_error, tolerance_ / 10, kPathTolerance / 2));
     if (descends) {
       const double reached = follow_path(g, eps, std::max(eps / kLevel, target));
       if (reached < eps) {
+        most = kDescend;
         before = kInfinity;
         dual = -kInfinity;
       }
@@ -247,6 +264,7 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
       add(way_, -1.0, summit_, exec_);
       assign<double>(summit_, g.view(), exec_);
       stride_ = 1;
+      shorter_ = 0;
       stride();
     }
   }

@@ -45,6 +45,7 @@ class SupportPhase {
   void visit_next(Buffer<double>& g);
   /// It looks at summit_ + stride_ way_.
   void stride();
+  bool shorten();
   double passes_of_step() const;
   double steps_left() const;
 
@@ -58,6 +59,7 @@ class SupportPhase {
   Buffer<double> before_, trial_;  // of the path in epsilon: the point before the last, the next
   Buffer<double> summit_, way_;    // of a climb: the highest point known, and a step
   double stride_ = 0;              // steps from the summit to the visit; 0: there is no climb
+  int shorter_ = 0;                // how often it was halved
   SupportOutcome outcome_;
   double passes_ = 0;  // over all pairs, that steps on the support come to
 };
