@@ -115,8 +115,11 @@ class Output:
     def apply(self, inputs: Any, axis: int = 0) -> Any:
         """``inputs @ P`` with axis 0, ``inputs @ P.T`` with axis 1, as OTT-JAX has it: inputs (n,) or (k, n), and
         (m,) or (k, m)."""
-        plan = self.solution.plan
-        return self._kind((plan.T if _axis(axis) == 0 else plan) @ self._kind(inputs).T).T
+        plan = self.solution.plan.T if _axis(axis) == 0 else self.solution.plan
+        values = self._kind(inputs)
+        if len(values.shape) == 1:
+            return self._kind(plan @ values)
+        return self._kind(plan @ values.T).T
 
     def marginal(self, axis: int) -> Any:
         """The plan's sum over an axis: (m,) target marginal with 0, (n,) source marginal with 1."""
