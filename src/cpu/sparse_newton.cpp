@@ -1,20 +1,56 @@
 #include "kernels/sparse_newton.hpp"
 
+#include <algorithm>
+#include <vector>
+
+#include "cpu/forest.hpp"
+
 namespace monge::kernels::cpu {
+namespace {
+constexpr int kPatience = 30;    // products of CG by the diagonal: a forest takes about 80
+constexpr double kForest = 0.7;  // share of the largest entries: then a forest holds nearly all
+
+/// Share of the plan in the largest entry of each column.
+double gathered(const SparseApplyArgs& columns) {
+  double largest = 0, all = 0;
+  for (std::int64_t j = 0; j < columns.pairs.rows; ++j) {
+    double most = 0, sum = 0;
+    for (std::int64_t e = columns.pairs.offsets[j]; e < columns.pairs.offsets[j + 1]; ++e) {
+      most = std::max(most, columns.shares[e]);
+      sum += columns.shares[e];
+    }
+    largest += columns.scale[j] * most;
+    all += columns.scale[j] * sum;
+  }
+  return largest / all;
+}
+}  // namespace
+
 void sparse_step(const SparseStepArgs& args, Exec& exec) {
   const StepArgs& step = args.step;
+  const auto product = [&] {
+    kernels::sparse_apply(args.rows, exec);
+    kernels::sparse_apply(args.columns, exec);
+  };
   kernels::sparse_apply(args.squares, exec);
   prepare(step, exec);
+  CgArgs cg = step.cg;
+  if (gathered(args.columns) > kForest) cg.most = std::min(cg.most, kPatience);
+  const std::vector<double> r(cg.r, cg.r + cg.n);
   conjugate_gradients(
-      step.cg,
+      cg, product,
       [&] {
-        kernels::sparse_apply(args.rows, exec);
-        kernels::sparse_apply(args.columns, exec);
-      },
-      [&] {
-        kernels::each(JacobiArgs{step.cg.diagonal, step.cg.r, step.cg.z}, step.cg.n, exec);
+        kernels::each(JacobiArgs{cg.diagonal, cg.r, cg.z}, cg.n, exec);
       },
       exec);
+  const Cg& found = *cg.state;
+  if (found.boundary || !(found.rz > found.enough) || cg.most == step.cg.most) return;
+  Forest forest(args);
+  cg.most = step.cg.most - kPatience;
+  std::copy(r.begin(), r.end(), cg.r);
+  conjugate_gradients(
+      cg, product, [&] { forest.solve(cg.r, cg.z); }, exec);
+  cg.state->products += kPatience;
 }
 
 void sparse_respond(const SparseResponseArgs& args, Exec& exec) {

@@ -142,6 +142,42 @@ TEST(SparseStep, SolvesTheSystem) {
   }
 }
 
+// Nearly an assignment: a path through all rows and columns, which diagonals walk a step a product,
+// and a forest solves at once. Every diagonal holds 1e-6 more than its entries.
+TEST(SparseStep, APathIsSolvedAtOnce) {
+  constexpr std::int64_t kRows = 3000;
+  SchurCase in(1, 1, 0);
+  in.n = in.m = kRows;
+  in.row_offsets = in.column_offsets = {0};
+  in.in_rows.clear(), in.in_columns.clear(), in.row_shares.clear(), in.column_shares.clear();
+  const auto weight = [](std::int64_t i, std::int64_t j) {
+    return i == j ? 0.9 : j == i + 1 ? 0.1 : 0;
+  };
+  for (std::int64_t i = 0; i < kRows; ++i) {
+    for (std::int64_t j = i; j < std::min(i + 2, kRows); ++j) {
+      in.in_rows.push_back(static_cast<std::int32_t>(j));
+      in.row_shares.push_back(weight(i, j));
+    }
+    in.row_offsets.push_back(std::ssize(in.in_rows));
+    for (std::int64_t k = std::max(i - 1, std::int64_t{0}); k <= i; ++k) {
+      in.in_columns.push_back(static_cast<std::int32_t>(k));
+      in.column_shares.push_back(weight(k, i));
+    }
+    in.column_offsets.push_back(std::ssize(in.in_columns));
+  }
+  const double held = 1 + 1e-6;
+  in.q.assign(kRows, 1);
+  in.ones.assign(kRows, 1 / held);
+  in.inverse.assign(kRows, 1 / held);
+  in.curvature.assign(kRows, held);
+  in.right = testing::random_vector<double>(kRows, 3, 1000000, -1, 1);
+  const auto got = in.run(tight());
+  EXPECT_LE(got.state.products, 55);
+  auto product = in.product(got.x);
+  for (std::int64_t j = 0; j < kRows; ++j)
+    ASSERT_NEAR(held * got.x[j] - product[j] / held - in.right[j], 0, 1e-10 * largest(got.x)) << j;
+}
+
 // S of two exact marginals does not see constants.
 TEST(SparseStep, LeavesOutConstants) {
   SchurCase in(50, 15, 0);
