@@ -547,14 +547,14 @@ TEST(SupportPhase, LeavesWhereItsStepsCostMoreThanPasses) {
   Exec exec;
   const auto report = sinkhorn(problem, options, exec).report;
   double most = 0;
-  int phases = 0;
+  bool costly = false;
   for (const SinkhornPhase& phase : report.phases) {
     if (phase.name != "support") continue;
-    ++phases;
+    EXPECT_FALSE(costly) << phase.why;
+    costly = phase.why.find("its steps have cost") != std::string::npos;
     most = std::max(most, static_cast<double>(phase.steps));
   }
-  EXPECT_EQ(phases, 1);
-  EXPECT_GT(most, 0);
+  EXPECT_TRUE(costly);
   // 1000 passes of steps on 32 entries a row, and the solve in which they end.
   EXPECT_LE(most, 1000 * 1.25 * n / (4 * 32));
 }
