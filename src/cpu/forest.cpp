@@ -7,8 +7,8 @@
 
 namespace monge::kernels::cpu {
 namespace {
-constexpr double kLeastSlack =
-    1e-13;  // share of a diagonal: a tree that nothing holds is held by it
+// Share of its diagonal by which a node is held at least: a tree may have nothing else.
+constexpr double kLeastSlack = 1e-13;
 
 struct Edge {
   double weight;

@@ -35,8 +35,11 @@ void sparse_step(const SparseStepArgs& args, Exec& exec) {
   kernels::sparse_apply(args.squares, exec);
   prepare(step, exec);
   CgArgs cg = step.cg;
-  if (gathered(args.columns) > kForest) cg.most = std::min(cg.most, kPatience);
-  const std::vector<double> r(cg.r, cg.r + cg.n);
+  std::vector<double> r;
+  if (cg.most > kPatience && gathered(args.columns) > kForest) {
+    cg.most = kPatience;
+    r.assign(cg.r, cg.r + cg.n);
+  }
   conjugate_gradients(
       cg, product,
       [&] {
@@ -44,7 +47,7 @@ void sparse_step(const SparseStepArgs& args, Exec& exec) {
       },
       exec);
   const Cg& found = *cg.state;
-  if (found.boundary || !(found.rz > found.enough) || cg.most == step.cg.most) return;
+  if (r.empty() || found.boundary || !(found.rz > found.enough)) return;
   Forest forest(args);
   cg.most = step.cg.most - kPatience;
   std::copy(r.begin(), r.end(), cg.r);

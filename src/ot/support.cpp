@@ -258,8 +258,9 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
     else if (descends && outcome_.lost < kLower)
       outcome_.k = std::max(outcome_.k / 2, std::min(kFirst, most_));
     if (eps != alternation_.epsilon()) alternation_.set_epsilon(eps);
-    alternation_.set_following(g.data(), model_.row_softmin(), model_.column_softmin(), exec_);
-    if (stuck) {
+    if (!stuck) {
+      alternation_.set_following(g.data(), model_.row_softmin(), model_.column_softmin(), exec_);
+    } else {
       assign<double>(way_, g.view(), exec_);
       add(way_, -1.0, summit_, exec_);
       assign<double>(summit_, g.view(), exec_);

@@ -172,7 +172,7 @@ TEST(SparseStep, APathIsSolvedAtOnce) {
   in.curvature.assign(kRows, held);
   in.right = testing::random_vector<double>(kRows, 3, 1000000, -1, 1);
   const auto got = in.run(tight());
-  EXPECT_LE(got.state.products, 55);
+  EXPECT_LE(got.state.products, 35);
   auto product = in.product(got.x);
   for (std::int64_t j = 0; j < kRows; ++j)
     ASSERT_NEAR(held * got.x[j] - product[j] / held - in.right[j], 0, 1e-10 * largest(got.x)) << j;

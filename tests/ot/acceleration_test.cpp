@@ -247,6 +247,27 @@ TEST(Mixing, MassesThatDifferByRoundingAreNotFollowed) {
     // P = a b^T / m at mass m, here of 0.1 to 4e-9.
     EXPECT_NEAR(report.dual_value, 0.01 * (0.1 * 0.1 - 0.1 - 0.1 * std::log(0.1)), 1e-9);
   }
+
+  Exec exec;
+  Operator<double> op(problem, kernels::Precision::accurate, exec);
+  Alternation<double> alternation(problem, op, true, exec);
+  alternation.start({}, exec);
+  alternation.set_epsilon(0.01);
+  Mixing<double> mixing(problem, alternation, exec);
+  mixing.begin();
+  for (int step = 0; step < 40; ++step) {
+    alternation.lead(1, exec);
+    alternation.sweep_following(exec);
+    mixing.follow(1);
+    EXPECT_LT(std::abs(alternation.following().potential[0]), 1) << step;
+  }
+
+  // A start that is as far apart: the value is that of the pair as it is returned.
+  options.acceleration = Acceleration::none;
+  options.max_iterations = 1;
+  const std::vector<double> apart{1e4};
+  EXPECT_NEAR(sinkhorn(problem, options, exec, {{}, {apart.data(), 1}}).report.dual_value,
+              0.01 * (0.1 * 0.1 - 0.1 - 0.1 * std::log(0.1)), 1e-9);
 }
 
 // I2: one entry of every fourth mix is put off by 15 eps. Each is undone, and the solve ends.
