@@ -180,7 +180,8 @@ case $what in
     }
     lines=6
     begin racecheck 280 sanitized racecheck "$race"
-    begin racecheck-batch 280 sanitized racecheck BatchOnDevice/0.LaunchesAsOftenAsOneEntry
+    begin racecheck-batch 280 sanitized racecheck \
+      BatchOnDevice/0.LaunchesAsOftenAsOneEntry:BatchOnDevice/0.AFewThatAccelerateAreThoseAlone
     for shard in 0 1 2 3; do
       GTEST_TOTAL_SHARDS=4 GTEST_SHARD_INDEX=$shard begin "memcheck-$shard" 280 \
         sanitized memcheck "$memory"

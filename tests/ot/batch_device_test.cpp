@@ -211,6 +211,47 @@ TYPED_TEST(BatchOnDevice, DivergencesAreThoseAlone) {
   });
 }
 
+// Mixes and Newton steps of a few small entries side by side: small enough for
+// compute-sanitizer's racecheck.
+TYPED_TEST(BatchOnDevice, AFewThatAccelerateAreThoseAlone) {
+  using T = TypeParam;
+  testing::on_every_gpu([] {
+    std::vector<Buffer<T>> memory;
+    std::vector<Problem<T>> problems;
+    std::vector<SinkhornOptions> options;
+    memory.reserve(6);
+    const Device device = testing::current_device();
+    const Acceleration accelerations[] = {Acceleration::automatic, Acceleration::anderson,
+                                          Acceleration::newton};
+    for (int i = 0; i < 3; ++i) {
+      const std::int64_t d = i == 1 ? 16 : 2;
+      const auto c = random_clouds<T>(40 + 20 * i, 70 - 10 * i, d, i, 1, 1);
+      const auto& x = memory.emplace_back(there(c.x));
+      const auto& y = memory.emplace_back(there(c.y));
+      const Marginal marginal = i == 1 ? Marginal{KL{1}} : Marginal{Balanced{}};
+      problems.emplace_back(
+          PointCloud<T>{{x.data(), c.n, d, d, 1, device}, {y.data(), c.m, d, d, 1, device}},
+          VectorView<const T>{}, VectorView<const T>{}, marginal, marginal);
+      SinkhornOptions how;
+      how.epsilon = 0.02;
+      how.annealing = Annealing::off;
+      how.acceleration = accelerations[i];
+      how.tolerance = 1e-5;
+      how.max_iterations = 25;
+      how.check_every = 5;
+      options.push_back(how);
+    }
+    std::vector<BatchEntry<T>> entries;
+    for (std::size_t i = 0; i < problems.size(); ++i) entries.push_back({&problems[i], options[i]});
+    Exec exec = exec_there();
+    const auto together = sinkhorn<T>(entries, exec);
+    for (std::size_t i = 0; i < problems.size(); ++i) {
+      EXPECT_EQ(Bits<T>(together[i]), Bits<T>(sinkhorn(problems[i], options[i], exec))) << i;
+      EXPECT_LT(together[i].report.marginal_error, 1e-2) << i;
+    }
+  });
+}
+
 #ifdef MONGE_WITH_CUDA
 // However many entries there are, a sweep is as many launches as that of one.
 TYPED_TEST(BatchOnDevice, LaunchesAsOftenAsOneEntry) {
