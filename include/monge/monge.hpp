@@ -11,4 +11,5 @@
 #include "monge/ot/second_order.hpp"
 #include "monge/ot/semi_dual.hpp"
 #include "monge/ot/sparsify.hpp"
+#include "monge/ot/transport.hpp"
 #include "monge/store/solution.hpp"

@@ -232,23 +232,39 @@ def _finish(
 
 def _report_unmet(solutions: Solutions, tolerance: float) -> None:
     unmet = np.flatnonzero(~solutions.converged)
-    if unmet.size:
-        entry = int(unmet[0])
-        worst = solutions[entry]
+    warn_unmet(
+        len(solutions),
+        [(int(i), solutions[int(i)]._report) for i in unmet[:1]],
+        unmet.size,
+        np.flatnonzero(solutions.transported_masses == 0).tolist(),
+        tolerance,
+        stacklevel=4,
+    )
+
+
+def warn_unmet(
+    count: int,
+    first: list[tuple[int, _core.SinkhornReport]],
+    unmet: int,
+    empty: list[int],
+    tolerance: float,
+    stacklevel: int,
+) -> None:
+    """Of `count` problems: how many did not meet the tolerance, the first of them, and whose plan is empty."""
+    for entry, worst in first[:1]:
         warnings.warn(
-            f"{unmet.size} of {len(solutions)} problems did not meet the tolerance {tolerance:.2e}, the "
+            f"{unmet} of {count} problems did not meet the tolerance {tolerance:.2e}, the "
             f"first is entry {entry}: {worst.status} after {worst.iterations} iterations with "
             f"marginal_error {worst.marginal_error:.2e}",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=stacklevel + 1,
         )
-    empty = np.flatnonzero(solutions.transported_masses == 0)
-    if empty.size:
+    if empty:
         warnings.warn(
-            f"{empty.size} of {len(solutions)} plans carry no mass, the first is entry {int(empty[0])}: every "
+            f"{len(empty)} of {count} plans carry no mass, the first is entry {empty[0]}: every "
             "cost is far above the strengths of the marginals",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=stacklevel + 1,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -39,43 +39,55 @@ logger = logging.getLogger("monge")
 Found = TypeVar("Found", bound=Solution)
 
 
-def _floor_advice(solution: Solution, tolerance: float) -> str:
-    mass_a, mass_b = solution.masses
-    apart = abs(mass_a - mass_b) / min(mass_a, mass_b)
-    if apart > tolerance and all(isinstance(side, Balanced) for side in solution.marginals):
-        return (
-            f"the masses of a and b differ by {apart:.1e} of them, so no balanced plan comes nearer: "
-            "make them agree in float64, or raise the tolerance"
-        )
-    floor = f"rounding explains about {solution.predicted_floor:.1e}"
-    if solution.marginal_error > 4 * solution.predicted_floor:
-        return f"it stands still where {floor}: raise epsilon or tolerance"
-    if solution._may_widen:
-        return f"{floor}: use precision='double', or a larger epsilon or tolerance"
-    return f"{floor} in float64: raise epsilon or tolerance"
+class Unmet(NamedTuple):
+    """What there is to say of a report that a caller must not overlook."""
+
+    report: _core.SinkhornReport
+    masses: tuple[float, float]
+    marginals: tuple[Marginal, Marginal]
+    may_widen: bool
+
+    def advice(self, tolerance: float) -> str:
+        report, (mass_a, mass_b) = self.report, self.masses
+        if report.status != "precision_floor":
+            return {
+                "max_iterations": "raise max_iterations, epsilon or tolerance",
+                "diverged": "rescale the cost or raise epsilon",
+                "stopped": "the callback stopped it",
+            }[report.status]
+        apart = abs(mass_a - mass_b) / min(mass_a, mass_b)
+        if apart > tolerance and all(isinstance(side, Balanced) for side in self.marginals):
+            return (
+                f"the masses of a and b differ by {apart:.1e} of them, so no balanced plan comes nearer: "
+                "make them agree in float64, or raise the tolerance"
+            )
+        floor = f"rounding explains about {report.predicted_floor:.1e}"
+        if report.marginal_error > 4 * report.predicted_floor:
+            return f"it stands still where {floor}: raise epsilon or tolerance"
+        if self.may_widen:
+            return f"{floor}: use precision='double', or a larger epsilon or tolerance"
+        return f"{floor} in float64: raise epsilon or tolerance"
+
+    def warn(self, tolerance: float, stacklevel: int) -> None:
+        report = self.report
+        if not report.converged:
+            text = (
+                f"{report.status} after {report.iterations} iterations with marginal_error "
+                f"{report.marginal_error:.2e}, wanted {tolerance:.2e}: {self.advice(tolerance)}"
+            )
+        elif report.transported_mass == 0:
+            text = (
+                "the plan carries no mass: every cost is far above the strengths of the marginals"
+            )
+        else:
+            return
+        warnings.warn(text, ConvergenceWarning, stacklevel=stacklevel + 1)
 
 
 def report_unmet(solution: Solution, tolerance: float, stacklevel: int) -> None:
     """Warns of what a caller must not overlook."""
-    if not solution.converged:
-        advice = {
-            "max_iterations": "raise max_iterations, epsilon or tolerance",
-            "precision_floor": _floor_advice(solution, tolerance),
-            "diverged": "rescale the cost or raise epsilon",
-            "stopped": "the callback stopped it",
-        }[solution.status]
-        warnings.warn(
-            f"{solution.status} after {solution.iterations} iterations with marginal_error "
-            f"{solution.marginal_error:.2e}, wanted {tolerance:.2e}: {advice}",
-            ConvergenceWarning,
-            stacklevel=stacklevel + 1,
-        )
-    elif solution.transported_mass == 0:
-        warnings.warn(
-            "the plan carries no mass: every cost is far above the strengths of the marginals",
-            ConvergenceWarning,
-            stacklevel=stacklevel + 1,
-        )
+    unmet = Unmet(solution._report, solution.masses, solution.marginals, solution._may_widen)
+    unmet.warn(tolerance, stacklevel + 1)
 
 
 def _finish(

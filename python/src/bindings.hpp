@@ -16,5 +16,6 @@ void bind_semi_dual(nanobind::module_& m);
 void bind_store(nanobind::module_& m);
 void bind_batch(nanobind::module_& m);
 void bind_divergence_stack(nanobind::module_& m);
+void bind_transport_stack(nanobind::module_& m);
 void bind_xla(nanobind::module_& m);
 }  // namespace monge::python

@@ -22,5 +22,6 @@ NB_MODULE(_core, m) {
   monge::python::bind_store(m);
   monge::python::bind_batch(m);
   monge::python::bind_divergence_stack(m);
+  monge::python::bind_transport_stack(m);
   monge::python::bind_xla(m);
 }

@@ -2,6 +2,8 @@
 #pragma once
 #include "kernels/each.hpp"
 
+#include <memory>
+
 #include "cuda/answer.cuh"
 #include "cuda/current.cuh"
 #include "cuda/reduce.cuh"
@@ -74,18 +76,34 @@ void each(const Body& body, std::int64_t n, Exec& exec) {
   launch(Each<Body>{body, n}, (n + kThreads - 1) / kThreads, exec);
 }
 
+/// Launches both kernels of a sum, or, of one chunk, the one there is: to the same bits.
 template <class Body>
-typename Body::Result sum(const Body& body, std::int64_t n, Exec& exec) {
+void queue_sum(const Body& body, std::int64_t n, typename Body::Result* out, Exec& exec) {
   using Result = typename Body::Result;
   const Current current(exec);
   const std::int64_t chunks = chunk_count(n);
+  if (chunks == 1) return launch(Sum<Body, Result>{body, n, kChunk, out}, 1, exec);
   const Scratch memory(exec, chunks * static_cast<std::int64_t>(sizeof(Result)));
-  const Answer answer(sizeof(Result));
   auto* const parts = reinterpret_cast<Result*>(memory.data());
   launch(Sum<Body, Result>{body, n, kChunk, parts}, chunks, exec);
-  launch(Sum<AddParts<Result>, Result>{{parts}, chunks, chunks, answer.as<Result>()}, 1, exec);
+  launch(Sum<AddParts<Result>, Result>{{parts}, chunks, chunks, out}, 1, exec);
+}
+
+template <class Body>
+typename Body::Result sum(const Body& body, std::int64_t n, Exec& exec) {
+  const Answer answer(sizeof(typename Body::Result));
+  auto* const out = answer.as<typename Body::Result>();
+  queue_sum(body, n, out, exec);
   wait(exec, "sum");
-  return *answer.as<Result>();
+  return *out;
+}
+
+template <class Body>
+Later<Body> sum_later(const Body& body, std::int64_t n, Exec& exec) {
+  const auto answer = std::make_shared<const Answer>(sizeof(typename Body::Result));
+  auto* const out = answer->as<typename Body::Result>();
+  queue_sum(body, n, out, exec);
+  return {answer, out};
 }
 
 template <class Body>

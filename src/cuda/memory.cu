@@ -1,12 +1,15 @@
 // Memory of the device, from the pool of scratch: mapping pages anew would cost a small solve more
 // than its iterations. Freeing waits for the device, so nothing that a stream still reads is ever
-// handed out again, and what is handed out is ready for every stream.
+// handed out again, and what is handed out is ready for every stream. Small blocks are kept: the
+// driver takes as long over one as over a kernel.
 #include "kernels/memory.hpp"
 
 #include <cstring>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
+#include <vector>
 
 #include "cuda/answer.cuh"
 #include "cuda/current.cuh"
@@ -22,17 +25,88 @@ cudaStream_t allocations(Device device) {
   if (!stream) check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "stream");
   return stream;
 }
+
+/// Small blocks of a device that nobody uses, by their bytes: the next solve asks for the same, and
+/// what compute-sanitizer sees of their ends stays exact.
+class Spares {
+ public:
+  static constexpr std::int64_t kLargest = std::int64_t{8} << 20;
+
+  static Spares& of(Device device) {
+    static auto* const all = new Spares[kDevices];  // arrays may be freed while the process exits
+    return all[device.index];
+  }
+  /// Null: there is none.
+  void* take(std::int64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    const auto found = spare_.find(bytes);
+    if (found == spare_.end() || found->second.empty()) return nullptr;
+    void* const data = found->second.back();
+    found->second.pop_back();
+    kept_ -= bytes;
+    return data;
+  }
+  /// A block that was allocated where there was none.
+  void add(void* data, std::int64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    bytes_[data] = bytes;
+  }
+  /// What the driver gets back: nothing; the block, if it is none of these; or all, for room.
+  std::vector<void*> put_back(void* data) {
+    const std::lock_guard lock(mutex_);
+    const auto known = bytes_.find(data);
+    if (known == bytes_.end()) return {data};
+    const std::int64_t bytes = known->second;
+    std::vector<void*> out;
+    if (kept_ + bytes > kMost) out = empty();
+    spare_[bytes].push_back(data);
+    kept_ += bytes;
+    return out;
+  }
+  std::vector<void*> give_up() {
+    const std::lock_guard lock(mutex_);
+    return empty();
+  }
+
+ private:
+  static constexpr std::int64_t kMost = std::int64_t{64} << 20;  // as much as the pool keeps
+
+  std::vector<void*> empty() {
+    std::vector<void*> out;
+    for (auto& [bytes, blocks] : spare_) out.insert(out.end(), blocks.begin(), blocks.end());
+    for (void* const data : out) bytes_.erase(data);
+    spare_.clear();
+    kept_ = 0;
+    return out;
+  }
+
+  std::mutex mutex_;
+  std::unordered_map<void*, std::int64_t> bytes_;  // of every block, spare or not
+  std::unordered_map<std::int64_t, std::vector<void*>> spare_;
+  std::int64_t kept_ = 0;
+};
 }  // namespace
 
 void* allocate_now(std::int64_t bytes, Device device) {
   const Current current(device);
-  const cudaMemPool_t pool = scratch_pool();
+  const bool small = bytes <= Spares::kLargest;
+  Spares& spares = Spares::of(device);
+  if (small)
+    if (void* const data = spares.take(bytes)) return data;
   const cudaStream_t stream = allocations(device);
   void* data = nullptr;
-  const cudaError_t error =
-      cudaMallocFromPoolAsync(&data, static_cast<std::size_t>(bytes), pool, stream);
+  const auto attempt = [&] {
+    return cudaMallocFromPoolAsync(&data, static_cast<std::size_t>(bytes), scratch_pool(), stream);
+  };
+  cudaError_t error = attempt();
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    for (void* const spare : spares.give_up()) cudaFreeAsync(spare, stream);
+    error = attempt();
+  }
   if (error == cudaSuccess) {
     check(cudaStreamSynchronize(stream), "memory");
+    if (small) spares.add(data, bytes);
     return data;
   }
   if (error != cudaErrorMemoryAllocation) check(error, "memory");
@@ -48,7 +122,8 @@ void deallocate_now(void* data, Device device) noexcept {
   try {
     const Current current(device);
     check(cudaDeviceSynchronize(), "memory");
-    check(cudaFreeAsync(data, allocations(device)), "memory");
+    for (void* const freed : Spares::of(device).put_back(data))
+      check(cudaFreeAsync(freed, allocations(device)), "memory");
   } catch (const Error&) {  // the device is lost, or we are exiting
   }
 }

@@ -1,11 +1,12 @@
 // each: body(i) for every i in [0, n), in any order. sum: the sums of body(i) over [0, n), double,
-// over blocks of fixed size combined in order, so that they depend on n alone. settle: the same,
-// handed to body.finish() where the data are.
+// over blocks of fixed size combined in order, so that they depend on n alone. sum_later: the same,
+// without a wait. settle: the same, handed to body.finish() where the data are.
 //
 // The bodies are formulas of a few entries: structs of plain data with an operator() that every
 // backend compiles. They stand in update.hpp and entries.hpp and are listed in entries.hpp.
 #pragma once
 #include <cstdint>
+#include <memory>
 
 #include "kernels/backend.hpp"
 #include "kernels/host_device.hpp"
@@ -23,11 +24,17 @@ struct Sums {
   }
 };
 
+/// A sum that the host may read once anything that was queued after it has been waited for.
+template <class Body>
+using Later = std::shared_ptr<const typename Body::Result>;
+
 namespace cpu {
 template <class Body>
 void each(const Body&, std::int64_t n, Exec&);
 template <class Body>
 typename Body::Result sum(const Body&, std::int64_t n, Exec&);
+template <class Body>
+Later<Body> sum_later(const Body&, std::int64_t n, Exec&);
 template <class Body>
 void settle(const Body&, std::int64_t n, Exec&);
 }  // namespace cpu
@@ -36,6 +43,8 @@ template <class Body>
 void each(const Body&, std::int64_t n, Exec&);
 template <class Body>
 typename Body::Result sum(const Body&, std::int64_t n, Exec&);
+template <class Body>
+Later<Body> sum_later(const Body&, std::int64_t n, Exec&);
 template <class Body>
 void settle(const Body&, std::int64_t n, Exec&);
 }  // namespace cuda
@@ -48,6 +57,10 @@ void each(const Body& body, std::int64_t n, Exec& exec) {
 template <class Body>
 typename Body::Result sum(const Body& body, std::int64_t n, Exec& exec) {
   return MONGE_ON(exec.device, sum(body, n, exec));
+}
+template <class Body>
+Later<Body> sum_later(const Body& body, std::int64_t n, Exec& exec) {
+  return MONGE_ON(exec.device, sum_later(body, n, exec));
 }
 /// body.finish(sum), by one thread and once all of the body is done. Does not wait.
 template <class Body>

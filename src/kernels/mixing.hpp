@@ -6,42 +6,40 @@
 
 #include "kernels/each.hpp"
 #include "kernels/penalty.hpp"
+#include "kernels/update.hpp"
 #include "monge/core/view.hpp"
 
 namespace monge::kernels {
 inline constexpr int kHistory = 20;
 
-/// What a step has moved, in the norm of the weights: residual_j = sqrt(b_j) (image_j - g_j -
-/// drift), where residual held g; 0 for a point that nothing moves. kept = image.
+/// What a step from g to `image` has moved, in the norm of the weights, into the column `newest` of
+/// residuals: sqrt(b_j) (image_j - g_j - drift), 0 for a point that nothing moves; and the products
+/// of that column with the first `count`, itself among them. g may stand where it goes.
 template <class T>
 struct MovedArgs {
-  VectorView<const T> weight;
-  const double* image;
-  double *residual, *kept;
-  double drift;
-
-  MONGE_HOST_DEVICE void operator()(std::int64_t j) const {
-    const double b = weight[j], step = image[j] - residual[j] - drift;
-    residual[j] = b > 0 && std::isfinite(step) ? std::sqrt(b) * step : 0;
-    kept[j] = image[j];
-  }
-};
-
-/// Products of x with the first `count` columns.
-struct HistoryDotsArgs {
   using Result = Sums<kHistory>;
-  const double *columns, *x;
+  VectorView<const T> weight;
+  const double *g, *image;
+  double drift;
+  double* residuals;
   std::int64_t stride;
-  int count;
+  int newest, count;
 
+  double* column(int c) const { return residuals + c * stride; }
+  MONGE_HOST_DEVICE double moved(std::int64_t j) const {
+    const double b = weight[j], step = image[j] - g[j] - drift;
+    return b > 0 && std::isfinite(step) ? std::sqrt(b) * step : 0;
+  }
   MONGE_HOST_DEVICE Result operator()(std::int64_t j) const {
+    const double r = residuals[newest * stride + j] = moved(j);
     Result out;
-    for (int c = 0; c < count; ++c) out.value[c] = columns[c * stride + j] * x[j];
+    for (int c = 0; c < count; ++c) out.value[c] = residuals[c * stride + j] * r;
     return out;
   }
 };
 
-/// out = feasible(sum of coefficient times column); stays where that is no finite number.
+/// out_j = feasible(sum of coefficient times column) in [0, n); stays where that is no finite
+/// number. And the bias of it, in [0, padded(n)).
 struct MixArgs {
   const double* columns;
   std::int64_t stride;
@@ -49,11 +47,15 @@ struct MixArgs {
   double coefficient[kHistory];
   Penalty penalty;
   double* out;
+  BiasArgs<double> bias;  // of out
 
   MONGE_HOST_DEVICE void operator()(std::int64_t j) const {
-    double sum = 0;
-    for (int c = 0; c < count; ++c) sum += coefficient[c] * columns[c * stride + j];
-    if (std::isfinite(sum)) out[j] = penalty.feasible(sum);
+    if (j < bias.n) {
+      double sum = 0;
+      for (int c = 0; c < count; ++c) sum += coefficient[c] * columns[c * stride + j];
+      if (std::isfinite(sum)) out[j] = penalty.feasible(sum);
+    }
+    bias(j);
   }
 };
 
@@ -71,6 +73,5 @@ struct ExtrapolateArgs {
 };
 }  // namespace monge::kernels
 
-#define MONGE_MIXING_EACH_BODIES(X) \
-  X(MovedArgs<float>) X(MovedArgs<double>) X(MixArgs) X(ExtrapolateArgs)
-#define MONGE_MIXING_SUM_BODIES(X) X(HistoryDotsArgs)
+#define MONGE_MIXING_EACH_BODIES(X) X(MixArgs) X(ExtrapolateArgs)
+#define MONGE_MIXING_LATER_BODIES(X) X(MovedArgs<float>) X(MovedArgs<double>)

@@ -218,6 +218,18 @@ void Alternation<T>::follow(double omega, Exec& exec) {
 }
 
 template <class T>
+void Alternation<T>::follow_into(double* image, Exec& exec) {
+  kernels::half_step<T>({.s = follow_.softmin,
+                         .f = image,
+                         .weight = follow_.weight,
+                         .mass = follow_.mass,
+                         .penalty = follow_.penalty,
+                         .eps = eps_,
+                         .omega = 1},
+                        exec);
+}
+
+template <class T>
 bool Alternation<T>::translates() const {
   using Kind = kernels::Penalty::Kind;
   const auto is = [&](Kind lead, Kind follow) {

@@ -38,6 +38,11 @@ class Alternation {
   /// g = g + omega (prox(t) - g), then translation or mass step.
   void follow(double omega, Exec& exec);
 
+  /// Whether follow() is a half-step and no more.
+  bool follows_alone() const { return !level_.size() && !translates() && !bounds_; }
+  /// Then: what follow(1) would make of g, which stays.
+  void follow_into(double* image, Exec& exec);
+
   /// The pair (f, g) between sweep_following() and follow().
   struct Check {
     double residual_a, residual_b, mass, marginal_error, dual, gap;
@@ -97,9 +102,14 @@ class Alternation {
     follow_.has_bias = false;
     return follow_.potential;
   }
+  /// The same for one who writes the bias of it as well.
+  kernels::BiasArgs<double> moved_with_bias() {
+    follow_.has_bias = true;
+    return {follow_.potential, follow_.log_weight, follow_.weight.size, eps_, follow_.h};
+  }
   /// It becomes g again.
-  void put_back(const Buffer<double>& g, Exec& exec) {
-    copy(moved(), exec.device, g.data(), exec.device, g.size() * std::int64_t{sizeof(double)},
+  void put_back(const double* g, Exec& exec) {
+    copy(moved(), exec.device, g, exec.device, follow_.weight.size * std::int64_t{sizeof(double)},
          exec.stream);
   }
   /// Whether a free level moves with the potentials: then the following one alone is no state.

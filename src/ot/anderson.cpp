@@ -42,7 +42,7 @@ void solve(double* g, double* b, int k) {
 }  // namespace
 
 template <class T>
-void Anderson<T>::before(const double* g, Exec& exec) {
+double* Anderson<T>::image(Exec& exec) {
   const std::int64_t n = weight_.size;
   if (window_ == 0) {
     window_ = n > kManyPoints ? kShortHistory : kernels::kHistory;
@@ -51,18 +51,15 @@ void Anderson<T>::before(const double* g, Exec& exec) {
     gram_.resize(static_cast<std::size_t>(window_) * window_);
   }
   ++steps_;
-  copy(residuals_.data() + newest() * n, exec.device, g, exec.device,
-       n * std::int64_t{sizeof(double)}, exec.stream);
+  return images_.data() + newest() * n;
 }
 
 template <class T>
-void Anderson<T>::remember(Exec& exec) {
+void Anderson<T>::remember(const double* g, double drift, Exec& exec) {
   const std::int64_t n = weight_.size;
-  const auto dots = kernels::sum(
-      kernels::HistoryDotsArgs{residuals_.data(), residuals_.data() + newest() * n, n, count()}, n,
-      exec);
-  for (int c = 0; c < count(); ++c)
-    gram_[c * window_ + newest()] = gram_[newest() * window_ + c] = dots.value[c];
+  dots_ = kernels::sum_later(kernels::MovedArgs<T>{weight_, g, images_.data() + newest() * n, drift,
+                                                   residuals_.data(), n, newest(), count()},
+                             n, exec);
 }
 
 // Of the residuals r_c those that make |sum alpha_c r_c| least with sum alpha_c = 1, from their
@@ -84,15 +81,16 @@ bool Anderson<T>::find(double* alpha) const {
 }
 
 template <class T>
-void Anderson<T>::after(double* g, double drift, Exec& exec) {
-  const std::int64_t n = weight_.size;
-  kernels::each(kernels::MovedArgs<T>{weight_, g, residuals_.data() + newest() * n,
-                                      images_.data() + newest() * n, drift},
-                n, exec);
-  remember(exec);
-  kernels::MixArgs mix{images_.data(), n, count(), {}, penalty_, g};
-  if (!find(mix.coefficient)) return forget();
-  kernels::each(mix, n, exec);
+bool Anderson<T>::mix(double* g, const kernels::BiasArgs<double>& bias, Exec& exec) {
+  for (int c = 0; c < count(); ++c)
+    gram_[c * window_ + newest()] = gram_[newest() * window_ + c] = dots_->value[c];
+  kernels::MixArgs args{images_.data(), weight_.size, count(), {}, penalty_, g, bias};
+  if (!find(args.coefficient)) {
+    forget();
+    return false;
+  }
+  kernels::each(args, kernels::padded(bias.n), exec);
+  return true;
 }
 
 template class Anderson<float>;

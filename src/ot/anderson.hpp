@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/mixing.hpp"
 #include "kernels/penalty.hpp"
 #include "monge/core/buffer.hpp"
 #include "monge/core/exec.hpp"
@@ -18,24 +19,27 @@ class Anderson {
   Anderson(VectorView<const T> weight, const kernels::Penalty& penalty)
       : weight_(weight), penalty_(penalty) {}
 
-  /// Before the step that takes g to its image.
-  void before(const double* g, Exec& exec);
-  /// After it: g, the image, becomes the mix. `drift` is what every step adds to all of g, at the
-  /// solution too: no mix is sought that brings it to rest.
-  void after(double* g, double drift, Exec& exec);
+  /// Room [n] for the image of the next g, beside all that are remembered.
+  double* image(Exec& exec);
+  /// The step from g to that image, which is there now. `drift` is what every step adds to all of
+  /// g, at the solution too: no mix is sought that brings it to rest.
+  void remember(const double* g, double drift, Exec& exec);
+  /// After a wait: g becomes the mix, with its bias. False: there is none, and all is forgotten.
+  bool mix(double* g, const kernels::BiasArgs<double>& bias, Exec& exec);
   void forget() { steps_ = 0; }
-  bool empty() const { return steps_ == 0; }
+  /// The last step was never taken.
+  void withdraw() { --steps_; }
 
  private:
-  void remember(Exec& exec);
   bool find(double* coefficients) const;
 
   VectorView<const T> weight_;
   kernels::Penalty penalty_;
-  int window_ = 0;                     // columns there is room for
-  Buffer<double> images_, residuals_;  // [window, n]
-  std::vector<double> gram_;           // [window, window] of the residuals
-  std::int64_t steps_ = 0;             // remembered or overwritten
+  int window_ = 0;                              // columns there is room for
+  Buffer<double> images_, residuals_;           // [window, n]
+  std::vector<double> gram_;                    // [window, window] of the residuals
+  kernels::Later<kernels::MovedArgs<T>> dots_;  // the newest row of it
+  std::int64_t steps_ = 0;                      // remembered or overwritten
   int newest() const { return static_cast<int>((steps_ - 1) % window_); }
   int count() const { return static_cast<int>(std::min<std::int64_t>(steps_, window_)); }
 };

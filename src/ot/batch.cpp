@@ -11,6 +11,7 @@
 #include "kernels/entries.hpp"
 #include "kernels/fibers.hpp"
 #include "kernels/tasks.hpp"
+#include "monge/ot/transport.hpp"
 #include "ot/arrays.hpp"
 #include "ot/sinkhorn_options.hpp"
 
@@ -90,11 +91,17 @@ Options in_turn(Options options, std::mutex& turn) {
   return options;
 }
 
-template <class T, class Solve>
-std::vector<SinkhornResult<T>> solved(std::span<const BatchEntry<T>> entries, const Solve& solve,
-                                      Exec& exec) {
+template <class T>
+void validated(std::span<const BatchEntry<T>> entries, Exec& exec) {
+  for (std::size_t i = 0; i < entries.size(); ++i)
+    named(static_cast<std::int64_t>(i),
+          [&] { validate(*entries[i].problem, entries[i].options, entries[i].start, exec); });
+}
+
+template <class Result, class T, class Solve>
+std::vector<Result> solved(std::span<const BatchEntry<T>> entries, const Solve& solve, Exec& exec) {
   std::mutex turn;
-  return each_entry<SinkhornResult<T>>(
+  return each_entry<Result>(
       entries.size(), [&](std::size_t i) { return work_of(entries[i].problem->geometry()); },
       [&](std::size_t i, Exec& own) { return solve(i, in_turn(entries[i].options, turn), own); },
       named, exec);
@@ -130,10 +137,8 @@ std::vector<Problem<T>> problems(std::span<const ProblemArgs<T>> args, Exec& exe
 
 template <class T>
 std::vector<SinkhornResult<T>> sinkhorn(std::span<const BatchEntry<T>> entries, Exec& exec) {
-  for (std::size_t i = 0; i < entries.size(); ++i)
-    named(static_cast<std::int64_t>(i),
-          [&] { validate(*entries[i].problem, entries[i].options, entries[i].start, exec); });
-  return solved<T>(
+  validated(entries, exec);
+  return solved<SinkhornResult<T>, T>(
       entries,
       [&](std::size_t i, const SinkhornOptions& options, Exec& own) {
         return sinkhorn(*entries[i].problem, options, own, entries[i].start);
@@ -148,7 +153,7 @@ std::vector<SinkhornResult<double>> sinkhorn(std::span<const BatchEntry<double>>
     throw InvalidArgument(
         fmt::format("[batch] {} results to go on from, wanted {}", begun.size(), entries.size()),
         "begun");
-  return solved<double>(
+  return solved<SinkhornResult<double>, double>(
       entries,
       [&](std::size_t i, const SinkhornOptions& options, Exec& own) {
         return sinkhorn(*entries[i].problem, options, own, *begun[i]);
@@ -169,6 +174,17 @@ std::vector<Divergence<T>> divergence(std::span<const DivergenceEntry<T>> entrie
         return divergence(source, target, in_turn(options, turn), own);
       },
       named, exec);
+}
+
+template <class T>
+std::vector<Transport<T>> transport(std::span<const BatchEntry<T>> entries, Wrt wrt, Exec& exec) {
+  validated(entries, exec);
+  return solved<Transport<T>, T>(
+      entries,
+      [&](std::size_t i, const SinkhornOptions& options, Exec& own) {
+        return transport(*entries[i].problem, options, wrt, own, entries[i].start);
+      },
+      exec);
 }
 
 template <class T>
@@ -200,6 +216,8 @@ template std::vector<Problem<float>> problems(std::span<const ProblemArgs<float>
 template std::vector<Problem<double>> problems(std::span<const ProblemArgs<double>>, Exec&);
 template std::vector<SinkhornResult<float>> sinkhorn(std::span<const BatchEntry<float>>, Exec&);
 template std::vector<SinkhornResult<double>> sinkhorn(std::span<const BatchEntry<double>>, Exec&);
+template std::vector<Transport<float>> transport(std::span<const BatchEntry<float>>, Wrt, Exec&);
+template std::vector<Transport<double>> transport(std::span<const BatchEntry<double>>, Wrt, Exec&);
 template std::vector<Divergence<float>> divergence(std::span<const DivergenceEntry<float>>, Exec&);
 template std::vector<Divergence<double>> divergence(std::span<const DivergenceEntry<double>>,
                                                     Exec&);

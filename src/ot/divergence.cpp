@@ -19,7 +19,7 @@
 #include "ot/in_double.hpp"
 #include "ot/packing.hpp"
 #include "ot/plan_parts.hpp"
-#include "ot/split_pair.hpp"
+#include "ot/prepared.hpp"
 #include "ot/symmetric.hpp"
 
 namespace monge {
@@ -91,40 +91,28 @@ class Debiased {
   kernels::Debiased<T> term_;
 };
 
-/// solve(problem, begun...); in float also from where that is at its floor. The answer is of T.
-template <class T, class Solve>
-SinkhornResult<T> solved(const Problem<T>& problem, const SinkhornOptions& options,
-                         const Solve& solve, Exec& exec) {
-  SinkhornResult<T> result = solve(problem);
-  if constexpr (sizeof(T) == 4) {
-    if (!goes_on(options, result.report)) return result;
-    SinkhornResult<double> exact = solve(InDouble(problem, exec).problem(), result);
-    SplitPair<float> pair;
-    pair.take(Side::source, exact.f.data(), exact.f.size(), 0, exec);
-    pair.take(Side::target, exact.g.data(), exact.g.size(), 0, exec);
-    result = std::move(pair).with(std::move(exact.report));
-  }
+/// A term: its problem, and what its plan is swept by.
+template <class T>
+struct Term {
+  std::optional<Problem<T>> problem;
+  Prepared<T> prepared{};
+
+  Plan<T> plan(const SinkhornResult<T>& result) { return {*problem, result, prepared}; }
+};
+
+template <class T>
+SinkhornResult<T> solve(Term<T>& term, const SinkhornOptions& options, bool symmetric, Exec& exec) {
+  const Problem<T>& problem = *term.problem;
+  auto result = symmetric ? symmetric_sinkhorn(problem, options, exec, &term.prepared)
+                          : sinkhorn(problem, options, exec, {}, &term.prepared);
+  if constexpr (sizeof(T) == 4)
+    if (goes_on(options, result.report)) {
+      const InDouble wide(problem, exec);
+      return rounded_to_float(symmetric ? symmetric_sinkhorn(wide.problem(), options, exec, result)
+                                        : sinkhorn(wide.problem(), options, exec, result),
+                              exec);
+    }
   return result;
-}
-
-template <class T>
-SinkhornResult<T> solve_cross(const Problem<T>& problem, const SinkhornOptions& options,
-                              Exec& exec) {
-  const auto solve = [&](const auto& any, const auto&... begun) {
-    return sinkhorn(any, options, exec, begun...);
-  };
-  return solved(problem, options, solve, exec);
-}
-
-template <class T>
-SinkhornResult<T> solve_self(const Problem<T>& problem, const SinkhornOptions& options,
-                             Exec& exec) {
-  if (!same(penalty(problem, Side::source), penalty(problem, Side::target)))
-    return solve_cross(problem, options, exec);
-  const auto solve = [&](const auto& any, const auto&... begun) {
-    return symmetric_sinkhorn(any, options, exec, begun...);
-  };
-  return solved(problem, options, solve, exec);
 }
 
 /// The costs of the three terms.
@@ -142,8 +130,9 @@ Divergence<T> debiased(const Terms<T>& costs, VectorView<const T> of_a, VectorVi
         geometry, first, second, options.marginal_a, options.marginal_b,
         {.total_mass = {}, .mass_tolerance = options.mass_tolerance, .stream = exec.stream});
   };
-  const Problem<T> ab = problem(costs.ab, of_a, of_b);
-  std::optional<Problem<T>> aa, bb;
+  Term<T> ab{problem(costs.ab, of_a, of_b)}, aa, bb;
+  const bool symmetric =
+      same(penalty(*ab.problem, Side::source), penalty(*ab.problem, Side::target));
   // A callback that has said stop is not asked to change its mind: the terms still to come stop
   // at their first check.
   SinkhornOptions each = options;
@@ -155,15 +144,14 @@ Divergence<T> debiased(const Terms<T>& costs, VectorView<const T> of_a, VectorVi
     };
   Divergence<T> out;
   const auto term = [&](std::int64_t i, Exec& own) {
-    if (i == 0)
-      out.ab = solve_cross(ab, each, own);
-    else if (i == 1)
-      out.aa = solve_self(aa.emplace(problem(costs.aa, of_a, of_a)), each, own);
-    else
-      out.bb = solve_self(bb.emplace(problem(costs.bb, of_b, of_b)), each, own);
+    if (i == 1) aa.problem.emplace(problem(costs.aa, of_a, of_a));
+    if (i == 2) bb.problem.emplace(problem(costs.bb, of_b, of_b));
+    if (i == 0) out.ab = solve(ab, each, false, own);
+    if (i == 1) out.aa = solve(aa, each, symmetric, own);
+    if (i == 2) out.bb = solve(bb, each, symmetric, own);
   };
   if (exec.device.is_cuda() && !options.on_check) {  // one does not fill it
-    const auto n = static_cast<double>(ab.n()), m = static_cast<double>(ab.m());
+    const auto n = static_cast<double>(ab.problem->n()), m = static_cast<double>(ab.problem->m());
     constexpr double kEachPair = 20;
     const double works[] = {n * m * kEachPair, n * n * kEachPair, m * m * kEachPair};
     kernels::tasks(works, term, exec);
@@ -171,8 +159,8 @@ Divergence<T> debiased(const Terms<T>& costs, VectorView<const T> of_a, VectorVi
     for (std::int64_t i = 0; i < 3; ++i) term(i, exec);
   }
 
-  const Debiased<T> a(ab, Side::source, out.ab, *aa, out.aa, exec),
-      b(ab, Side::target, out.ab, *bb, out.bb, exec);
+  const Debiased<T> a(*ab.problem, Side::source, out.ab, *aa.problem, out.aa, exec),
+      b(*ab.problem, Side::target, out.ab, *bb.problem, out.bb, exec);
   const double masses = out.ab.report.transported_mass -
                         (out.aa.report.transported_mass + out.bb.report.transported_mass) / 2;
   out.value = a.sum() + b.sum() - options.epsilon * masses;
@@ -180,9 +168,9 @@ Divergence<T> debiased(const Terms<T>& costs, VectorView<const T> of_a, VectorVi
   out.potential_b = b.potential(out.ab, out.bb);
   if (!options.gradients) return out;
   // A term that was stopped early may stand at another epsilon: its plan is that of its report.
-  const Plan<T> cross(ab, out.ab), self_a(*aa, out.aa), self_b(*bb, out.bb);
-  std::tie(out.dx, out.da) = a.gradients(cross, self_a);
-  std::tie(out.dy, out.db) = b.gradients(cross, self_b);
+  const Plan<T> cross = ab.plan(out.ab);
+  std::tie(out.dx, out.da) = a.gradients(cross, aa.plan(out.aa));
+  std::tie(out.dy, out.db) = b.gradients(cross, bb.plan(out.bb));
   return out;
 }
 }  // namespace

@@ -2,11 +2,13 @@
 #pragma once
 #include "monge/core/exec.hpp"
 #include "monge/ot/problem.hpp"
+#include "monge/ot/sinkhorn.hpp"
 
 namespace monge {
-/// `problem` is one of points or a lattice, and none of bounds or a fixed mass.
 class InDouble {
  public:
+  /// Whether it is one of points or a lattice, without bounds or a fixed mass, as the rest asks.
+  static bool knows(const Problem<float>& problem);
   InDouble(const Problem<float>& problem, Exec& exec);
   const Problem<double>& problem() const { return problem_; }
 
@@ -16,4 +18,7 @@ class InDouble {
   Buffer<double> x_, y_, a_, b_;
   Problem<double> problem_;
 };
+
+/// What double found, as a result of float with the rest of its potentials.
+SinkhornResult<float> rounded_to_float(SinkhornResult<double>&& exact, Exec& exec);
 }  // namespace monge

@@ -31,7 +31,7 @@ template <class T>
 void Mixing<T>::end() {
   mixes_ = corrects_ = false;
   undone_ = 0;
-  history_.forget();
+  forget();
   dual_ = -std::numeric_limits<double>::infinity();
 }
 
@@ -49,20 +49,62 @@ void Mixing<T>::correct() {
   if (!coarse_)
     coarse_.emplace(side.side == Side::source ? cloud->x : cloud->y, side.weight, exec_);
   coarse_->build(alternation_, exec_);
-  history_.forget();  // of another map
+  forget();  // of another map
   corrects_ = true;
+}
+
+template <class T>
+void Mixing<T>::forget() {
+  history_.forget();
+  plain_ = nullptr;
+  ahead_ = false;
+}
+
+template <class T>
+void Mixing<T>::look_ahead() {
+  if (!mixes_ || corrects_ || !alternation_.follows_alone()) return;
+  if (ahead_) history_.withdraw();
+  image_ = history_.image(exec_);
+  alternation_.follow_into(image_, exec_);
+  history_.remember(alternation_.following().potential, drift(alternation_), exec_);
+  ahead_ = true;
+}
+
+// Where a step moves more than g, or is corrected: g first becomes its image.
+template <class T>
+void Mixing<T>::step() {
+  const auto& side = alternation_.following();
+  const VectorView<const double> g{side.potential, side.weight.size, 1, exec_.device};
+  image_ = history_.image(exec_);
+  assign<double>(before_, g, exec_);
+  if (corrects_) coarse_->before(alternation_, exec_);
+  alternation_.follow(1, exec_);
+  if (corrects_) {
+    assign<double>(uncorrected_, g, exec_);
+    coarse_->after(alternation_.moved(), side.penalty, exec_);
+  }
+  copy(image_, exec_.device, g.data, exec_.device, g.size * std::int64_t{sizeof(double)},
+       exec_.stream);
+  history_.remember(before_.data(), drift(alternation_), exec_);
 }
 
 template <class T>
 void Mixing<T>::follow(double omega) {
   if (!mixes_) return alternation_.follow(omega, exec_);
-  history_.before(alternation_.following().potential, exec_);
-  if (corrects_) coarse_->before(alternation_, exec_);
-  alternation_.follow(1, exec_);
-  const auto& side = alternation_.following();
-  assign<double>(plain_, {side.potential, side.weight.size, 1, exec_.device}, exec_);
-  if (corrects_) coarse_->after(alternation_.moved(), side.penalty, exec_);
-  history_.after(alternation_.moved(), drift(alternation_), exec_);
+  if (!ahead_) {
+    look_ahead();
+    if (!ahead_) step();
+    synchronize(exec_.device, exec_.stream);
+  }
+  ahead_ = false;
+  double* const g = alternation_.moved();
+  const bool mixed = history_.mix(g, alternation_.moved_with_bias(), exec_);
+  if (mixed) {
+    plain_ = corrects_ ? uncorrected_.data() : image_;
+  } else {
+    alternation_.put_back(image_, exec_);
+    forget();
+  }
 }
 
 template <class T>
@@ -70,9 +112,9 @@ bool Mixing<T>::undone(const Check& check) {
   const double u = alternation_.op().is_rough() ? std::numeric_limits<float>::epsilon()
                                                 : std::numeric_limits<T>::epsilon();
   const double rounding = 8 * u * (std::abs(dual_) + alternation_.epsilon() * check.mass);
-  if (mixes_ && !history_.empty() && !(check.finite && check.dual >= dual_ - rounding)) {
+  if (mixes_ && plain_ && !(check.finite && check.dual >= dual_ - rounding)) {
     alternation_.put_back(plain_, exec_);
-    history_.forget();
+    forget();
     if (++undone_ > kUndone) corrects_ = false;
     return true;
   }

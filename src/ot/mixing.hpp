@@ -28,20 +28,29 @@ class Mixing {
   /// The basis, of the last correct(); null: there is none in use.
   const Coarse<T>* coarse() const { return corrects_ ? &*coarse_ : nullptr; }
 
+  /// Between sweep_following() and check(): queues what follow() needs to know of the plain step,
+  /// so that both are waited for at once. g stays.
+  void look_ahead();
   void follow(double omega);
   /// After sweep_following(): whether the last mix lowered the dual, beyond its rounding. Then g is
   /// what a plain step had made of it.
   bool undone(const Check& check);
 
  private:
+  void step();
+  void forget();
+
   const Problem<T>& problem_;
   Alternation<T>& alternation_;
   Exec& exec_;
   Anderson<T> history_;
   std::optional<Coarse<T>> coarse_;
-  Buffer<double> plain_;                                    // of the last mix
+  double* image_ = nullptr;              // of g, in the history
+  const double* plain_ = nullptr;        // the last mix made of it; null: nothing was mixed
+  Buffer<double> before_, uncorrected_;  // g, and its image, where step() or a correction moves it
   double dual_ = -std::numeric_limits<double>::infinity();  // of the pair that was mixed from
   int undone_ = 0;
   bool mixes_ = false, corrects_ = false;
+  bool ahead_ = false;  // the history has a step that may yet be taken
 };
 }  // namespace monge

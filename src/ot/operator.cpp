@@ -143,8 +143,12 @@ void Operator<T>::pack_cloud(const PointCloud<T>& cloud, const Inspection& seen,
   const auto packed = [&](MatrixView<const T> points) {
     return std::make_shared<const PackedPoints<T>>(pack(points, how_, exec));
   };
+  const auto is_x = [&x = cloud.x](const MatrixView<const T>& y) {
+    return x.data == y.data && x.rows == y.rows && x.row_stride == y.row_stride &&
+           x.col_stride == y.col_stride;
+  };
   source_ = packed(cloud.x);
-  target_ = packed(cloud.y);
+  target_ = is_x(cloud.y) ? source_ : packed(cloud.y);
   given_source_ = cloud.x;
   given_target_ = cloud.y;
   bound_costs();

@@ -80,32 +80,34 @@ double penalty_value(const Plan<T>& plan, Side side, const RatioSums& sums) {
 
 template <class T>
 Plan<T>::Plan(const Problem<T>& problem, double epsilon, VectorView<const T> f,
-              VectorView<const T> g, double mass_level)
+              VectorView<const T> g, double mass_level, std::shared_ptr<const Operator<T>> op)
     : problem_(&problem),
       epsilon_(epsilon),
       mass_level_(mass_level),
       f_(copied(problem, f, problem.n(), "f")),
-      g_(copied(problem, g, problem.m(), "g")) {
+      g_(copied(problem, g, problem.m(), "g")),
+      op_(std::move(op)) {
   if (!(epsilon > 0 && std::isfinite(epsilon)))
     throw InvalidArgument(fmt::format("[plan] epsilon is {}, wanted a finite number > 0", epsilon),
                           "epsilon");
-  op_ = std::make_shared<const Operator<T>>(problem);
+  if (!op_) op_ = std::make_shared<const Operator<T>>(problem);
   take_exact({}, {});
 }
 template <class T>
-Plan<T>::Plan(const Problem<T>& problem, const SinkhornResult<T>& result)
+Plan<T>::Plan(const Problem<T>& problem, const SinkhornResult<T>& result,
+              std::shared_ptr<const Operator<T>> op)
     : Plan(problem, result.report.epsilon, result.f.view(), result.g.view(),
-           result.report.mass_level) {
+           result.report.mass_level, std::move(op)) {
   take_exact(result.f_rest, result.g_rest);
   const SinkhornReport& report = result.report;
   if (report.geometry != Sweeps::tree) return;
   Exec exec = exec_of(problem);
-  Operator<T> op(*op_);
-  op.plant(std::make_shared<const Forest<T>>(problem, exec), exec);
-  const auto lost = op.truncate(exact(Side::source).data, exact(Side::target).data, epsilon_,
-                                report.truncation * report.transported_mass, exec);
+  Operator<T> planted(*op_);
+  planted.plant(std::make_shared<const Forest<T>>(problem, exec), exec);
+  const auto lost = planted.truncate(exact(Side::source).data, exact(Side::target).data, epsilon_,
+                                     report.truncation * report.transported_mass, exec);
   truncation_ = lost.now / report.transported_mass;
-  op_ = std::make_shared<const Operator<T>>(std::move(op));
+  op_ = std::make_shared<const Operator<T>>(std::move(planted));
   synchronize(exec.device, exec.stream);
 }
 
@@ -188,8 +190,9 @@ PlanTerms Plan<T>::terms(Exec& exec) const {
 // The member functions of the other plan_*.cpp files are instantiated there.
 #define MONGE_INSTANTIATE(T)                                                                  \
   template Plan<T>::Plan(const Problem<T>&, double, VectorView<const T>, VectorView<const T>, \
-                         double);                                                             \
-  template Plan<T>::Plan(const Problem<T>&, const SinkhornResult<T>&);                        \
+                         double, std::shared_ptr<const Operator<T>>);                         \
+  template Plan<T>::Plan(const Problem<T>&, const SinkhornResult<T>&,                         \
+                         std::shared_ptr<const Operator<T>>);                                 \
   template VectorView<const double> Plan<T>::exact(Side) const;                               \
   template std::int64_t Plan<T>::n() const;                                                   \
   template std::int64_t Plan<T>::m() const;                                                   \

@@ -5,6 +5,7 @@
 
 #include "ot/arrays.hpp"
 #include "ot/multiscale.hpp"
+#include "ot/prepared.hpp"
 #include "ot/sinkhorn_options.hpp"
 #include "ot/solve.hpp"
 #include "ot/split_pair.hpp"
@@ -44,6 +45,12 @@ SinkhornResult<T> solve(const Problem<T>& problem, const SinkhornOptions& option
 template <class T>
 SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
                            const Start<T>& start) {
+  return sinkhorn<T>(problem, options, exec, start, nullptr);
+}
+
+template <class T>
+SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
+                           const Start<T>& start, Prepared<T>* prepared) {
   validate(problem, options, start, exec);
   const auto forest =
       by_tree(problem, options) ? std::make_shared<const Forest<T>>(problem, exec) : nullptr;
@@ -65,6 +72,7 @@ SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& opt
   Solve<T> solve(problem, each, exec, forest);
   solve.count(begun);
   auto result = solve.run(forest ? from : solve.in_float(from));
+  if (prepared) *prepared = solve.hand_over();
   if (options.verify) verify(problem, result, exec);
   return result;
 }
@@ -95,6 +103,10 @@ template SinkhornResult<float> solve(const Problem<float>&, const SinkhornOption
                                      const Start<float>&, std::shared_ptr<const Forest<float>>);
 template SinkhornResult<double> solve(const Problem<double>&, const SinkhornOptions&, Exec&,
                                       const Start<double>&, std::shared_ptr<const Forest<double>>);
+template SinkhornResult<float> sinkhorn(const Problem<float>&, const SinkhornOptions&, Exec&,
+                                        const Start<float>&, Prepared<float>*);
+template SinkhornResult<double> sinkhorn(const Problem<double>&, const SinkhornOptions&, Exec&,
+                                         const Start<double>&, Prepared<double>*);
 template SinkhornResult<float> sinkhorn(const Problem<float>&, const SinkhornOptions&, Exec&,
                                         const Start<float>&);
 template SinkhornResult<double> sinkhorn(const Problem<double>&, const SinkhornOptions&, Exec&,

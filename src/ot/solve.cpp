@@ -140,6 +140,14 @@ SinkhornResult<T> Solve<T>::run(const Start<T>& start) {
 }
 
 template <class T>
+std::shared_ptr<const Operator<T>> Solve<T>::hand_over() {
+  if (op_.planted()) return nullptr;
+  op_.forget();
+  op_.sweep_in(kernels::Precision::accurate);
+  return std::make_shared<const Operator<T>>(std::move(op_));
+}
+
+template <class T>
 Initializer Solve<T>::initializer() const {
   if (options_.initializer != Initializer::automatic) return options_.initializer;
   if (annealed_ && can_coarsen(problem_)) return Initializer::coarse;
@@ -189,6 +197,7 @@ bool Solve<T>::level(int iterations) {
     if (record_.last()) return true;  // the last iteration is the target's
     alternation_.lead(1, exec_);
     alternation_.sweep_following(exec_);
+    mixing_.look_ahead();
     const auto check = alternation_.check(exec_);
     record_.iterated();
     if (strayed(check) || mixing_.undone(check)) continue;
@@ -235,6 +244,7 @@ void Solve<T>::target() {
     const bool measured =
         checked || mixing_.active() || extrapolated_ || relaxation_.measures(at_target);
     if (measured) {
+      mixing_.look_ahead();
       const auto check = alternation_.check(exec_);
       // The only pair there will be is returned as it was measured, however far it strayed.
       const bool only = last && !record_.has_pair() && check.finite;
@@ -341,7 +351,7 @@ template <class T>
 bool Solve<T>::strayed(const Check& check) {
   if (!std::exchange(extrapolated_, false)) return false;
   if (check.finite && check.marginal_error <= kWild) return false;
-  alternation_.put_back(before_, exec_);
+  alternation_.put_back(before_.data(), exec_);
   return true;
 }
 

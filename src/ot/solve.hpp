@@ -33,6 +33,8 @@ class Solve {
   Start<T> in_float(const Start<T>& start);
 
   SinkhornResult<T> run(const Start<T>& start);
+  /// After it: what plans of the problem are swept by; null where they have trees of their own.
+  std::shared_ptr<const Operator<T>> hand_over();
 
  private:
   using Check = typename Alternation<T>::Check;

@@ -158,7 +158,7 @@ bool Solve<T>::newton() {
   };
   if (products_left() < 1) return false;
   if (!by_name && on_line() && balanced() && annealed_ && before_.size() > 0) {
-    alternation_.put_back(before_, exec_);  // mixes went apart along weak links
+    alternation_.put_back(before_.data(), exec_);  // mixes went apart along weak links
     alternation_.lead(1, exec_);
     alternation_.sweep_following(exec_);
     record_.iterated();

@@ -61,6 +61,12 @@ class SymmetricSolve {
       pair.take(side, best_.data(), best_.size(), 0, exec_);
     return std::move(pair).with(std::move(report_));
   }
+  /// See Solve.
+  Prepared<T> hand_over() {
+    op_.forget();
+    op_.sweep_in(kernels::Precision::accurate);
+    return std::make_shared<const Operator<T>>(std::move(op_));
+  }
 
  private:
   // f_i = c(x_i, x_i) / 2, where no score f_i + f_j - c_ij is positive. Of all costs only -x.y has
@@ -228,8 +234,11 @@ class SymmetricSolve {
 
 template <class T>
 SinkhornResult<T> symmetric_sinkhorn(const Problem<T>& problem, const SinkhornOptions& options,
-                                     Exec& exec) {
-  return SymmetricSolve<T>(problem, options, exec).run();
+                                     Exec& exec, Prepared<T>* prepared) {
+  SymmetricSolve<T> solve(problem, options, exec);
+  auto result = solve.run();
+  if (prepared) *prepared = solve.hand_over();
+  return result;
 }
 SinkhornResult<double> symmetric_sinkhorn(const Problem<double>& problem,
                                           const SinkhornOptions& options, Exec& exec,
@@ -241,7 +250,7 @@ SinkhornResult<double> symmetric_sinkhorn(const Problem<double>& problem,
   return solve.run();
 }
 template SinkhornResult<float> symmetric_sinkhorn(const Problem<float>&, const SinkhornOptions&,
-                                                  Exec&);
+                                                  Exec&, Prepared<float>*);
 template SinkhornResult<double> symmetric_sinkhorn(const Problem<double>&, const SinkhornOptions&,
-                                                   Exec&);
+                                                   Exec&, Prepared<double>*);
 }  // namespace monge

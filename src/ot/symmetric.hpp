@@ -1,6 +1,6 @@
 // A measure against itself, the same marginal on both sides: the two potentials are one.
 #pragma once
-#include "monge/ot/sinkhorn.hpp"
+#include "ot/prepared.hpp"
 
 namespace monge {
 /// Iterates f <- (f + prox(softmin(f))) / 2 and returns g = f. Where exp(-C/eps) is positive
@@ -11,7 +11,7 @@ namespace monge {
 /// and the problem is symmetric, by contract.
 template <class T>
 SinkhornResult<T> symmetric_sinkhorn(const Problem<T>& problem, const SinkhornOptions& options,
-                                     Exec& exec);
+                                     Exec& exec, Prepared<T>* prepared = nullptr);
 /// Goes on with mixed precision from what float reached, as sinkhorn() does.
 SinkhornResult<double> symmetric_sinkhorn(const Problem<double>& problem,
                                           const SinkhornOptions& options, Exec& exec,

@@ -213,16 +213,21 @@ TEST(Anderson, SolvesALinearMapInAsManyStepsAsItHasModes) {
     const Buffer<double> weight = Buffer<double>(4, 0.25).to(device);
     Anderson<double> mixing({weight.data(), 4, 1, device}, {});
     Buffer<double> g = Buffer<double>(4, 0.0).to(device);
+    const Buffer<double> log_weight = Buffer<double>(4, std::log(0.25)).to(device);
+    Buffer<double> h(kernels::padded(4), device);
     for (int step = 0; step < 5; ++step) {
-      mixing.before(g.data(), exec);
       Buffer<double> image = g.to(Device{});
       for (int j = 0; j < 4; ++j) image[j] = fixed[j] + rates[j] * (image[j] - fixed[j]);
-      copy(g.data(), device, image.data(), Device{}, 4 * sizeof(double));
-      mixing.after(g.data(), 0, exec);
+      copy(mixing.image(exec), device, image.data(), Device{}, 4 * sizeof(double));
+      mixing.remember(g.data(), 0, exec);
+      synchronize(device, nullptr);
+      ASSERT_TRUE(mixing.mix(g.data(), {g.data(), log_weight.data(), 4, 0.1, h.data()}, exec));
     }
     const auto got = g.to(Device{});
     // What the ridge leaves; plain steps are 1.8 off.
     for (int j = 0; j < 4; ++j) EXPECT_NEAR(got[j], fixed[j], 1e-6) << j;
+    const auto bias = h.to(Device{});
+    for (int j = 0; j < 4; ++j) EXPECT_DOUBLE_EQ(bias[j], got[j] + 0.1 * std::log(0.25)) << j;
   });
 }
 

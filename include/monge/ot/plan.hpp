@@ -57,11 +57,13 @@ class Plan {
 
   /// The problem must outlive the plan. Takes copies of f and g. Throws InvalidArgument when the
   /// sizes disagree or epsilon <= 0.
+  /// `op`: of the same problem, as a solve or another plan prepared it; null: it is prepared here.
   Plan(const Problem<T>& problem, double epsilon, VectorView<const T> f, VectorView<const T> g,
-       double mass_level = 0);
+       double mass_level = 0, std::shared_ptr<const Operator<T>> op = nullptr);
   /// Of a solve by trees, truncated by the pair that it returns, within the certificate of its
   /// report: so are all members but dense().
-  Plan(const Problem<T>& problem, const SinkhornResult<T>& result);
+  Plan(const Problem<T>& problem, const SinkhornResult<T>& result,
+       std::shared_ptr<const Operator<T>> op = nullptr);
 
   std::int64_t n() const;
   std::int64_t m() const;

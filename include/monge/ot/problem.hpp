@@ -50,6 +50,9 @@ class Problem {
   const Geometry<T>& geometry() const { return geometry_; }
   VectorView<const T> a() const { return a_; }
   VectorView<const T> b() const { return b_; }
+  /// Whether no weights were given.
+  bool uniform_a() const { return uniform_a_.size() > 0; }
+  bool uniform_b() const { return uniform_b_.size() > 0; }
   double mass_a() const { return mass_a_; }
   double mass_b() const { return mass_b_; }
   /// As they act: an infinite strength has become Balanced, but with a total mass a side that it

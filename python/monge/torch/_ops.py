@@ -7,15 +7,13 @@ it differentiates potentials, their vector-Jacobian product.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-from .. import Solution, solve_sample, solve_sample_batch
 from . import _second
-from ._batch import divergences
+from ._batch import divergences, transports
 from ._text import decode, of_solves
 
 Weights: TypeAlias = Tensor | None
@@ -45,24 +43,11 @@ def transport(
 
     k = 1, or with 'debias' among the options 3: those of the solve from x to y, and of the self term both.
     """
-    keywords = of_solves(options)
-    if keywords.pop("debias", False):
+    if of_solves(options).get("debias"):
         found = divergences(x, y, a, b, options, bool(wrt))
-        return found[0], found[1], found[2], found[3], found[4], found[5], found[6]
-    solutions: Sequence[Solution]
-    if len(x) == 1:
-        solutions = [solve_sample(*entry, **keywords) for entry in _entries(x, y, a, b)]
     else:
-        solutions = list(solve_sample_batch(x, y, a, b, **keywords))
-    values = torch.tensor([one.value for one in solutions], dtype=x.dtype, device=x.device)
-    f = _stack([one.potential_a for one in solutions], x)[:, None]
-    g = _stack([one.potential_b for one in solutions], x)[:, None]
-    each = [one.gradient(wrt=wrt)[:4] for one in solutions] if wrt else []
-    slopes = [
-        _stack([parts[i] for parts in each], x) if name in wrt else x.new_empty(0)
-        for i, name in enumerate("xyab")
-    ]
-    return values, f, g, slopes[0], slopes[1], slopes[2], slopes[3]
+        found = transports(x, y, a, b, options, wrt)
+    return found[0], found[1], found[2], found[3], found[4], found[5], found[6]
 
 
 def _entries(x: Tensor, *others: Weights) -> list[tuple[Any, ...]]:

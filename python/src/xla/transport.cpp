@@ -4,8 +4,8 @@
 #include <optional>
 #include <vector>
 
-#include "monge/ot/batch.hpp"
 #include "monge/ot/divergence_derivatives.hpp"
+#include "monge/ot/transport.hpp"
 #include "xla/call.hpp"
 
 namespace monge::python::xla {
@@ -124,44 +124,34 @@ void between(const Call& call, const DivergenceOptions& options) {
   Exec exec = call.exec();
   const Clouds<S> clouds(call);
   const Results<T> results(call);
+  auto wrt = Wrt{};
+  if (results.gradients())
+    wrt = Wrt::source | Wrt::target | Wrt::source_weights | Wrt::target_weights;
+  if (results.in_epsilon()) wrt = wrt | Wrt::epsilon;
   // One entry is a call of its own: its errors name no entry.
   std::vector<Problem<S>> posed;
-  std::vector<SinkhornResult<S>> solved;
+  std::vector<Transport<S>> solved;
   if (clouds.size() == 1) {
     posed.push_back(clouds.problem(0, options, call.stream));
-    solved.push_back(sinkhorn(posed.front(), with(options, epsilons[0]), exec));
+    solved.push_back(transport(posed.front(), with(options, epsilons[0]), wrt, exec));
   } else {
     posed = clouds.problems(options, exec);
     std::vector<BatchEntry<S>> entries;
     for (std::size_t i = 0; i < posed.size(); ++i)
       entries.push_back({&posed[i], with(options, epsilons[i])});
-    solved = sinkhorn<S>(entries, exec);
+    solved = transport<S>(entries, wrt, exec);
   }
 
   std::vector<double> values, slopes;
   Unmet unmet;
-  const auto put = [&](const auto& problem, const auto& result) {
+  for (const auto& [result, found] : solved) {
     const auto entry = static_cast<std::int64_t>(values.size());
     unmet.look(values.size(), result.report);
     values.push_back(result.report.dual_value);
     results.put('f', entry, result.f);
     results.put('g', entry, result.g);
-    if (!results.gradients()) return;
-    const auto found = gradient(Plan(problem, result), exec);
-    results.put_gradient(entry, found);
+    if (results.gradients()) results.put_gradient(entry, found);
     slopes.push_back(found.depsilon);
-  };
-  std::optional<Clouds<double>> wide;
-  for (std::size_t i = 0; i < solved.size(); ++i) {
-    if constexpr (std::is_same_v<S, float>) {
-      if (goes_on(options, solved[i].report)) {
-        if (!wide) wide.emplace(call);
-        const Problem<double> problem = wide->problem(i, options, call.stream);
-        put(problem, sinkhorn(problem, with(options, epsilons[i]), exec, solved[i]));
-        continue;
-      }
-    }
-    put(posed[i], solved[i]);
   }
   results.put_numbers('v', values);
   results.put_numbers('e', slopes);
