@@ -169,7 +169,8 @@ inline void wait(const Exec& exec, const char* what) {
 }
 
 /// Where scratch and arrays of the current device come from: a pool of its own, which keeps what
-/// was freed (up to 64 MiB while nothing runs), so that allocating maps nothing.
+/// was freed (up to 128 MiB while nothing runs, half of it as spare blocks of memory.cu), so that
+/// allocating maps nothing.
 inline cudaMemPool_t scratch_pool() {
   static cudaMemPool_t pools[kDevices] = {};
   static std::mutex mutex;
@@ -181,7 +182,7 @@ inline cudaMemPool_t scratch_pool() {
     properties.location.type = cudaMemLocationTypeDevice;
     properties.location.id = device;
     check(cudaMemPoolCreate(&pools[device], &properties), "scratch pool");
-    std::uint64_t keep = std::uint64_t{64} << 20;
+    std::uint64_t keep = std::uint64_t{128} << 20;
     check(cudaMemPoolSetAttribute(pools[device], cudaMemPoolAttrReleaseThreshold, &keep),
           "scratch pool");
   }

@@ -69,7 +69,7 @@ class Spares {
   }
 
  private:
-  static constexpr std::int64_t kMost = std::int64_t{64} << 20;  // as much as the pool keeps
+  static constexpr std::int64_t kMost = std::int64_t{64} << 20;  // half of what the pool keeps
 
   std::vector<void*> empty() {
     std::vector<void*> out;

@@ -1,6 +1,6 @@
 #include "cuda/toolkit.hpp"
 
-#include "cuda/launch.cuh"
+#include "cuda/current.cuh"
 
 #include <iterator>
 #include <sstream>
@@ -39,4 +39,14 @@ std::vector<std::string> device_names() {
 }
 
 std::int64_t launches() { return launch_count(); }
+
+MemoryUse memory_use(int device) {
+  const Current current(Device{DeviceKind::cuda, device});
+  const cudaMemPool_t pool = scratch_pool();
+  std::uint64_t now = 0, high = 0, none = 0;
+  check(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &now), "memory");
+  check(cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemHigh, &high), "memory");
+  check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrUsedMemHigh, &none), "memory");
+  return {static_cast<std::int64_t>(now), static_cast<std::int64_t>(high)};
+}
 }  // namespace monge::cuda

@@ -8,6 +8,11 @@
 #include "monge/core/random.hpp"
 #include "monge/ot/sinkhorn.hpp"
 #include "support/data_limit.hpp"
+#include "support/devices.hpp"
+
+#ifdef MONGE_WITH_CUDA
+#include "cuda/toolkit.hpp"
+#endif
 
 namespace monge {
 namespace {
@@ -63,6 +68,37 @@ constexpr int kManyDimensions = 64;  // where a kernel repays itself
     return kept == (granted >= kKernelBytes) ? 0 : 4;
   });
 }
+
+#ifdef MONGE_WITH_CUDA
+// A cost for each of 10^12 pairs would take 4 TB.
+TEST(MemorySlow, AMillionByAMillionOnAGpu) {
+  testing::on_every_gpu([] {
+    const Device device = testing::current_device();
+    constexpr std::int64_t kPerPoint = 128;
+    const auto cloud = [&](std::uint64_t stream) {
+      Buffer<float> points(kSources * kDimension);
+      for (std::int64_t k = 0; k < points.size(); ++k)
+        points[k] = static_cast<float>(philox_uniform(1, stream, static_cast<std::uint64_t>(k)));
+      return points.to(device);
+    };
+    const Buffer<float> x = cloud(0), y = cloud(1);
+    const auto view = [&](const Buffer<float>& points) {
+      return MatrixView<const float>{points.data(), kSources, kDimension, kDimension, 1, device};
+    };
+    const std::int64_t before = cuda::memory_use(device.index).now;
+    const Problem<float> problem(PointCloud<float>{view(x), view(y)}, {}, {}, KL{1}, KL{1});
+    SinkhornOptions options;
+    options.epsilon = 0.01;
+    options.max_iterations = 1;
+    options.kernel_cache = 0;
+    Exec exec;
+    exec.device = device;
+    EXPECT_EQ(sinkhorn(problem, options, exec).report.iterations, 1);
+    EXPECT_LT(cuda::memory_use(device.index).high - before,
+              2 * kSources * kPerPoint + 64 * kMebibyte);
+  });
+}
+#endif
 
 TEST(MemorySlow, AKernelStaysWithinItsBudget) {
 #if defined(__SANITIZE_ADDRESS__)
