@@ -27,8 +27,6 @@ class Anderson {
   /// After a wait: g becomes the mix, with its bias. False: there is none, and all is forgotten.
   bool mix(double* g, const kernels::BiasArgs<double>& bias, Exec& exec);
   void forget() { steps_ = 0; }
-  /// The last step was never taken.
-  void withdraw() { --steps_; }
 
  private:
   bool find(double* coefficients) const;

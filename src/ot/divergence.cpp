@@ -101,10 +101,12 @@ struct Term {
 };
 
 template <class T>
-SinkhornResult<T> solve(Term<T>& term, const SinkhornOptions& options, bool symmetric, Exec& exec) {
+SinkhornResult<T> solve(Term<T>& term, const DivergenceOptions& options, bool symmetric,
+                        Exec& exec) {
   const Problem<T>& problem = *term.problem;
-  auto result = symmetric ? symmetric_sinkhorn(problem, options, exec, &term.prepared)
-                          : sinkhorn(problem, options, exec, {}, &term.prepared);
+  Prepared<T>* const prepared = options.gradients ? &term.prepared : nullptr;
+  auto result = symmetric ? symmetric_sinkhorn(problem, options, exec, prepared)
+                          : sinkhorn(problem, options, exec, {}, prepared);
   if constexpr (sizeof(T) == 4)
     if (goes_on(options, result.report)) {
       const InDouble wide(problem, exec);
@@ -135,7 +137,7 @@ Divergence<T> debiased(const Terms<T>& costs, VectorView<const T> of_a, VectorVi
       same(penalty(*ab.problem, Side::source), penalty(*ab.problem, Side::target));
   // A callback that has said stop is not asked to change its mind: the terms still to come stop
   // at their first check.
-  SinkhornOptions each = options;
+  DivergenceOptions each = options;
   bool stopped = false;
   if (options.on_check)
     each.on_check = [&](const SinkhornReport& report) {

@@ -63,7 +63,7 @@ void Mixing<T>::forget() {
 template <class T>
 void Mixing<T>::look_ahead() {
   if (!mixes_ || corrects_ || !alternation_.follows_alone()) return;
-  if (ahead_) history_.withdraw();
+  if (ahead_) forget();  // a step that was never taken
   image_ = history_.image(exec_);
   alternation_.follow_into(image_, exec_);
   history_.remember(alternation_.following().potential, drift(alternation_), exec_);

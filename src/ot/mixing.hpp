@@ -51,6 +51,6 @@ class Mixing {
   double dual_ = -std::numeric_limits<double>::infinity();  // of the pair that was mixed from
   int undone_ = 0;
   bool mixes_ = false, corrects_ = false;
-  bool ahead_ = false;  // the history has a step that may yet be taken
+  bool ahead_ = false;  // the history has a step that follow() is to take
 };
 }  // namespace monge
