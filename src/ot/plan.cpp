@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "ot/plan_parts.hpp"
+#include "ot/prepared.hpp"
 #include "ot/split_pair.hpp"
 
 namespace monge {
@@ -190,9 +191,8 @@ PlanTerms Plan<T>::terms(Exec& exec) const {
 // The member functions of the other plan_*.cpp files are instantiated there.
 #define MONGE_INSTANTIATE(T)                                                                  \
   template Plan<T>::Plan(const Problem<T>&, double, VectorView<const T>, VectorView<const T>, \
-                         double, std::shared_ptr<const Operator<T>>);                         \
-  template Plan<T>::Plan(const Problem<T>&, const SinkhornResult<T>&,                         \
-                         std::shared_ptr<const Operator<T>>);                                 \
+                         double, Prepared<T>);                                                \
+  template Plan<T>::Plan(const Problem<T>&, const SinkhornResult<T>&, Prepared<T>);           \
   template VectorView<const double> Plan<T>::exact(Side) const;                               \
   template std::int64_t Plan<T>::n() const;                                                   \
   template std::int64_t Plan<T>::m() const;                                                   \
