@@ -7,6 +7,7 @@
 #include "entries.hpp"
 #include "monge/ot/batch.hpp"
 #include "run.hpp"
+#include "tangents.hpp"
 
 namespace monge::python {
 namespace {
@@ -77,15 +78,11 @@ void bind(nb::module_& m) {
         const std::int64_t n = xs.front().rows, m = ys.front().rows, d = xs.front().cols;
         Parts<T> out =
             run(call, xs.front().device, [&](Exec& exec) { return solve<T>(entries, exec); });
-        using Points = std::optional<Owned<T, 3>>;
-        const auto points = [&](Buffer<T>& part, std::int64_t size) -> Points {
-          if (part.size() == 0) return std::nullopt;
-          return to_array<T, 3>(std::move(part), {count, size, d});
-        };
         return std::tuple(
             out.values, out.statuses, out.errors, to_array<T, 3>(std::move(out.f), {count, 3, n}),
-            to_array<T, 3>(std::move(out.g), {count, 3, m}), points(out.dx, n), points(out.dy, m),
-            to_rows(std::move(out.da), count), to_rows(std::move(out.db), count));
+            to_array<T, 3>(std::move(out.g), {count, 3, m}), to_points(std::move(out.dx), count, d),
+            to_points(std::move(out.dy), count, d), to_rows(std::move(out.da), count),
+            to_rows(std::move(out.db), count));
       },
       "x"_a.noconvert(), "a"_a.noconvert().none(), "y"_a.noconvert(), "b"_a.noconvert().none(),
       "options"_a, "call"_a,

@@ -14,7 +14,7 @@ namespace monge::python {
 namespace {
 template <class T>
 struct Stack {
-  std::vector<double> values;
+  std::vector<double> values, masses;
   std::vector<std::pair<std::size_t, SinkhornReport>> unmet;
   Buffer<T> f, g, dx, dy, da, db;
 };
@@ -22,7 +22,7 @@ struct Stack {
 /// One entry is a call of its own: its errors name no entry, and nothing is stacked.
 template <class T>
 Stack<T> solve(const std::vector<ProblemArgs<T>>& args, const SinkhornOptions& options, Wrt wrt,
-               std::vector<double>& masses, Exec& exec) {
+               Exec& exec) {
   std::vector<Transport<T>> all;
   std::vector<Problem<T>> posed;
   if (args.size() == 1) {
@@ -35,8 +35,8 @@ Stack<T> solve(const std::vector<ProblemArgs<T>>& args, const SinkhornOptions& o
     for (const Problem<T>& problem : posed) entries.push_back({&problem, options});
     all = transport<T>(entries, wrt, exec);
   }
-  masses = {posed.front().mass_a(), posed.front().mass_b()};
   Stack<T> out;
+  out.masses = {posed.front().mass_a(), posed.front().mass_b()};
   for (const auto& [result, slopes] : all) {
     const SinkhornReport& report = result.report;
     if (!report.converged || report.transported_mass == 0)
@@ -78,19 +78,13 @@ void bind(nb::module_& m) {
                           {std::nullopt, options.mass_tolerance, to_stream(call.stream)}});
         const auto count = static_cast<std::int64_t>(xs.size());
         const std::int64_t n = xs.front().rows, m = ys.front().rows, d = xs.front().cols;
-        std::vector<double> masses;
-        Stack<T> out = run(call, xs.front().device, [&](Exec& exec) {
-          return solve<T>(args, options, to_wrt(wrt), masses, exec);
-        });
-        using Points = std::optional<Owned<T, 3>>;
-        const auto points = [&](Buffer<T>& part, std::int64_t size) -> Points {
-          if (part.size() == 0) return std::nullopt;
-          return to_array<T, 3>(std::move(part), {count, size, d});
-        };
+        Stack<T> out = run(call, xs.front().device,
+                           [&](Exec& exec) { return solve<T>(args, options, to_wrt(wrt), exec); });
         return std::tuple(
-            out.values, out.unmet, masses, to_array<T, 2>(std::move(out.f), {count, n}),
-            to_array<T, 2>(std::move(out.g), {count, m}), points(out.dx, n), points(out.dy, m),
-            to_rows(std::move(out.da), count), to_rows(std::move(out.db), count));
+            out.values, out.unmet, out.masses, to_array<T, 2>(std::move(out.f), {count, n}),
+            to_array<T, 2>(std::move(out.g), {count, m}), to_points(std::move(out.dx), count, d),
+            to_points(std::move(out.dy), count, d), to_rows(std::move(out.da), count),
+            to_rows(std::move(out.db), count));
       },
       "x"_a.noconvert(), "a"_a.noconvert().none(), "y"_a.noconvert(), "b"_a.noconvert().none(),
       "options"_a, "wrt"_a, "call"_a,

@@ -14,7 +14,7 @@ inline constexpr int kHistory = 20;
 
 /// What a step from g to `image` has moved, in the norm of the weights, into the column `newest` of
 /// residuals: sqrt(b_j) (image_j - g_j - drift), 0 for a point that nothing moves; and the products
-/// of that column with the first `count`, itself among them. g may stand where it goes.
+/// of that column with the first `count`, itself among them.
 template <class T>
 struct MovedArgs {
   using Result = Sums<kHistory>;

@@ -140,14 +140,6 @@ SinkhornResult<T> Solve<T>::run(const Start<T>& start) {
 }
 
 template <class T>
-std::shared_ptr<const Operator<T>> Solve<T>::hand_over() {
-  if (op_.planted()) return nullptr;
-  op_.forget();
-  op_.sweep_in(kernels::Precision::accurate);
-  return std::make_shared<const Operator<T>>(std::move(op_));
-}
-
-template <class T>
 Initializer Solve<T>::initializer() const {
   if (options_.initializer != Initializer::automatic) return options_.initializer;
   if (annealed_ && can_coarsen(problem_)) return Initializer::coarse;

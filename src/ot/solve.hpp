@@ -6,9 +6,11 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "ot/mixing.hpp"
 #include "ot/multiscale.hpp"
+#include "ot/prepared.hpp"
 #include "ot/record.hpp"
 #include "ot/relaxation.hpp"
 #include "ot/support.hpp"
@@ -33,8 +35,8 @@ class Solve {
   Start<T> in_float(const Start<T>& start);
 
   SinkhornResult<T> run(const Start<T>& start);
-  /// After it: what plans of the problem are swept by; null where they have trees of their own.
-  std::shared_ptr<const Operator<T>> hand_over();
+  /// After it.
+  Prepared<T> hand_over() { return handed_over(std::move(op_)); }
 
  private:
   using Check = typename Alternation<T>::Check;

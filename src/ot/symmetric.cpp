@@ -61,12 +61,8 @@ class SymmetricSolve {
       pair.take(side, best_.data(), best_.size(), 0, exec_);
     return std::move(pair).with(std::move(report_));
   }
-  /// See Solve.
-  Prepared<T> hand_over() {
-    op_.forget();
-    op_.sweep_in(kernels::Precision::accurate);
-    return std::make_shared<const Operator<T>>(std::move(op_));
-  }
+  /// After it.
+  Prepared<T> hand_over() { return handed_over(std::move(op_)); }
 
  private:
   // f_i = c(x_i, x_i) / 2, where no score f_i + f_j - c_ij is positive. Of all costs only -x.y has

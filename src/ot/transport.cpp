@@ -2,20 +2,15 @@
 
 #include <type_traits>
 #include <utility>
-#include <variant>
 
-#include "ot/arrays.hpp"
 #include "ot/in_double.hpp"
+#include "ot/plan_parts.hpp"
 #include "ot/prepared.hpp"
 
 namespace monge {
 namespace {
 Gradient<float> rounded_to_float(Gradient<double>&& from, Exec& exec) {
-  const auto part = [&](const Buffer<double>& exact) {
-    Buffer<float> out(exact.size(), exec.device);
-    kernels::each(kernels::RoundArgs<float>{exact.data(), out.data()}, out.size(), exec);
-    return out;
-  };
+  const auto part = [&](const Buffer<double>& exact) { return rounded<float>(exact, exec); };
   return {part(from.dx), part(from.dy), part(from.da), part(from.db),
           from.depsilon, from.drho_a,   from.drho_b,   part(from.dcost)};
 }
@@ -38,8 +33,7 @@ Transport<T> transport(const Problem<T>& problem, const SinkhornOptions& options
       const InDouble wide(problem, exec);
       auto exact = sinkhorn(wide.problem(), options, exec, result);
       auto slopes = differentiated<double>(wide.problem(), exact, nullptr, wrt, exec);
-      auto rounded = rounded_to_float(std::move(slopes), exec);
-      return {rounded_to_float(std::move(exact), exec), std::move(rounded)};
+      return {rounded_to_float(std::move(exact), exec), rounded_to_float(std::move(slopes), exec)};
     }
   auto slopes = differentiated(problem, result, std::move(prepared), wrt, exec);
   return {std::move(result), std::move(slopes)};

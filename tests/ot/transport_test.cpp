@@ -8,26 +8,22 @@
 #include <vector>
 
 #include "support/devices.hpp"
+#include "support/exact_pair.hpp"
 #include "support/placed_clouds.hpp"
 #include "support/problems.hpp"
 
 namespace monge {
 namespace {
+using testing::back;
 using testing::PlacedClouds;
 using testing::random_clouds;
 
 template <class T>
-std::vector<T> host(const Buffer<T>& buffer) {
-  const auto there = buffer.to(Device{});
-  return {there.begin(), there.end()};
-}
-
-template <class T>
 void expect_same(const Gradient<T>& got, const Gradient<T>& want) {
-  EXPECT_EQ(host(got.dx), host(want.dx));
-  EXPECT_EQ(host(got.dy), host(want.dy));
-  EXPECT_EQ(host(got.da), host(want.da));
-  EXPECT_EQ(host(got.db), host(want.db));
+  EXPECT_EQ(back(got.dx), back(want.dx));
+  EXPECT_EQ(back(got.dy), back(want.dy));
+  EXPECT_EQ(back(got.da), back(want.da));
+  EXPECT_EQ(back(got.db), back(want.db));
   EXPECT_EQ(got.depsilon, want.depsilon);
 }
 
@@ -52,8 +48,8 @@ TYPED_TEST(TransportOf, IsASolveAndItsGradient) {
       PlacedClouds<T> in(random_clouds<T>(70, 50, d, 1, 1, 1), side, side);
       const auto got = transport(in.problem, loose(), kSome, in.exec);
       const auto result = sinkhorn(in.problem, loose(), in.exec);
-      EXPECT_EQ(host(got.result.f), host(result.f));
-      EXPECT_EQ(host(got.result.g), host(result.g));
+      EXPECT_EQ(back(got.result.f), back(result.f));
+      EXPECT_EQ(back(got.result.g), back(result.g));
       EXPECT_EQ(got.result.report.dual_value, result.report.dual_value);
       expect_same(got.gradient, gradient(Plan<T>(in.problem, result), kSome, in.exec));
       EXPECT_EQ(got.gradient.dy.size(), 0);
@@ -76,7 +72,7 @@ TYPED_TEST(TransportOf, ABatchIsItsEntries) {
     ASSERT_EQ(got.size(), 3U);
     for (std::size_t i = 0; i < got.size(); ++i) {
       const auto want = transport(all[i]->problem, loose(), Wrt::source, all[i]->exec);
-      EXPECT_EQ(host(got[i].result.f), host(want.result.f));
+      EXPECT_EQ(back(got[i].result.f), back(want.result.f));
       expect_same(got[i].gradient, want.gradient);
     }
   });
@@ -94,18 +90,12 @@ TEST(Transport, GoesOnInDouble) {
     const auto got = transport(in.problem, options, Wrt::source, in.exec);
     EXPECT_TRUE(got.result.report.converged);
 
-    testing::Clouds<double> wide;
-    wide.n = clouds.n, wide.m = clouds.m, wide.d = clouds.d;
-    wide.x.assign(clouds.x.begin(), clouds.x.end());
-    wide.y.assign(clouds.y.begin(), clouds.y.end());
-    wide.a.assign(clouds.a.begin(), clouds.a.end());
-    wide.b.assign(clouds.b.begin(), clouds.b.end());
-    PlacedClouds<double> exact(wide, KL{1}, KL{1});
+    PlacedClouds<double> exact(testing::in_double(clouds), KL{1}, KL{1});
     const auto want = transport(exact.problem, options, Wrt::source, exact.exec);
     EXPECT_NEAR(got.result.report.dual_value, want.result.report.dual_value, 1e-7);
     // Derivatives are wrong by up to eleven times the marginal error, relative; of two solves.
-    const auto dx = host(got.gradient.dx);
-    const auto dx_wanted = host(want.gradient.dx);
+    const auto dx = back(got.gradient.dx);
+    const auto dx_wanted = back(want.gradient.dx);
     double off = 0, norm = 0;
     for (std::size_t i = 0; i < dx.size(); ++i) {
       off += std::pow(dx[i] - dx_wanted[i], 2);
