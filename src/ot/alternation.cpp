@@ -191,14 +191,15 @@ void Alternation<T>::sweep_following(Exec& exec) {
   follow_.bounded.cover(follow_.potential, lead_.potential, eps_, follow_.softmin, exec);
 }
 
-// A kernel that no sweep could use says that the next would be no better.
+// A kernel that no sweep could use says that the next would be no better, until one is wanted at
+// any price.
 template <class T>
 void Alternation<T>::absorb(double passes, std::int64_t budget, bool rough, Exec& exec) {
-  const bool better = op_.is_narrow() && !std::isfinite(passes);
+  const bool at_any_price = !std::isfinite(passes), better = op_.is_narrow() && at_any_price;
   if (follow_.absorbed && !better && op_.kernel_serves(exec)) return;
   const bool expected = lead_.has_softmin || lead_.has_shift;
   if (!(expected || cold_)) return;
-  if (absorbed_ == absorbed_before_) return op_.forget();
+  if (absorbed_ == absorbed_before_ && !at_any_price) return op_.forget();
   if (op_.absorb(lead_.side, expected ? lead_.softmin : nullptr, follow_.potential, eps_, passes,
                  budget, exec, rough))
     absorbed_before_ = absorbed_;
