@@ -26,7 +26,7 @@ class Clouds(NamedTuple):
 
     def points(self, array: Any) -> Any:
         """A result with an entry in front, as the clouds were given."""
-        return array if self.batched else array[0]
+        return array if self.batched else array.squeeze(0)
 
 
 def gathered(room: str, x: Any, y: Any, a: Any, b: Any) -> Clouds:

@@ -14,8 +14,7 @@ from .._device import current_stream, device_of
 from .._errors import ConvergenceWarning
 from .._keywords import mass_tolerance, thread_count, widened
 from .._solve import Unmet
-from .._terms import Terms
-from ._text import of_solves
+from ._text import terms
 
 
 class _Stack:
@@ -23,7 +22,7 @@ class _Stack:
 
     def __init__(self, x: Any, y: Any, a: Any, b: Any, text: str):
         self.like = x
-        self.terms = Terms(of_solves(text))
+        self.terms = terms(text)
         source, target = (
             widened(as_array(part, name), self.terms.precision, self.terms.tolerance)
             for part, name in ((x, "x"), (y, "y"))
@@ -54,16 +53,16 @@ def transports(x: Any, y: Any, a: Any, b: Any, text: str, wrt: str) -> list[Any]
     stack = _Stack(x, y, a, b, text)
     found = _core.transport_stack(*stack.given(list(wrt)))
     values, unmet, (mass_a, mass_b), f, g, *slopes = found
-    terms = stack.terms
+    asked = stack.terms
     if unmet and len(values) == 1:
-        widens = x.dtype == torch.float32 or terms.precision == "mixed"
-        Unmet(unmet[0][1], (mass_a, mass_b), terms.sides, widens).warn(
-            terms.tolerance, stacklevel=3
+        widens = x.dtype == torch.float32 or asked.precision == "mixed"
+        Unmet(unmet[0][1], (mass_a, mass_b), asked.sides, widens).warn(
+            asked.tolerance, stacklevel=3
         )
     elif unmet:
         failed = [one for one in unmet if not one[1].converged]
         empty = [i for i, report in unmet if report.transported_mass == 0]
-        warn_unmet(len(values), failed, len(failed), empty, terms.tolerance, stacklevel=3)
+        warn_unmet(len(values), failed, len(failed), empty, asked.tolerance, stacklevel=3)
     value, potential_a, potential_b, *gradients = stack.tensors(values, [f, g, *slopes])
     return [value, potential_a[:, None], potential_b[:, None], *gradients]
 

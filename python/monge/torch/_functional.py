@@ -95,7 +95,7 @@ def sinkhorn(
         threads=threads,
     )
     value, f, g, *_ = solve(clouds, options)
-    return Transport(clouds.points(value), clouds.points(f[:, 0]), clouds.points(g[:, 0]))
+    return Transport(clouds.points(value), clouds.points(f.squeeze(1)), clouds.points(g.squeeze(1)))
 
 
 @documented

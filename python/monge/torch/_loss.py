@@ -226,7 +226,7 @@ class SamplesLoss(torch.nn.Module):
         )
         if not self.potentials:
             return clouds.points(value)
-        return _shaped(clouds.points(f[:, 0]), a), _shaped(clouds.points(g[:, 0]), b)
+        return _shaped(clouds.points(f.squeeze(1)), a), _shaped(clouds.points(g.squeeze(1)), b)
 
     def _labels(self, label_x: Any, label_y: Any) -> Any:
         given = (self.label_cost_matrix, label_x, label_y)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from . import _second
 from ._batch import divergences, transports
-from ._text import decode, of_solves
+from ._text import decode, terms
 
 Weights: TypeAlias = Tensor | None
 Slopes: TypeAlias = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -43,7 +43,7 @@ def transport(
 
     k = 1, or with 'debias' among the options 3: those of the solve from x to y, and of the self term both.
     """
-    if of_solves(options).get("debias"):
+    if terms(options).debias:
         found = divergences(x, y, a, b, options, bool(wrt))
     else:
         found = transports(x, y, a, b, options, wrt)

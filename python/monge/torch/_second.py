@@ -14,8 +14,7 @@ from .._divergence import linearize_divergence
 from .._errors import ConvergenceWarning
 from .._keywords import Ground, mass_tolerance, thread_count
 from .._marginals import Marginal, to_spec
-from .._terms import Terms
-from ._text import of_products, of_solves
+from ._text import of_products, terms
 
 
 def plan_of(
@@ -58,24 +57,24 @@ def linearize(plan: Any, like: Any, threads: Any = None) -> Linearization:
 def _linearized(at: Sequence[Any], options: str) -> Linearization | DivergenceLinearization:
     """At (x, y, a, b, f, g): of a plan, or of a divergence whose potentials f, g are those of its three."""
     x, y, a, b, f, g = at
-    terms = Terms(of_solves(options))
-    if not terms.debias:
+    asked = terms(options)
+    if not asked.debias:
         plan = plan_of(
             (x, y, a, b),
             (f[0], g[0]),
-            ground=terms.ground,
-            epsilon=terms.epsilon,
-            sides=terms.sides,
+            ground=asked.ground,
+            epsilon=asked.epsilon,
+            sides=asked.sides,
         )
-        return linearize(plan, x, terms.threads)
+        return linearize(plan, x, asked.threads)
     source, target = points(x, "x"), points(y, "y")
     dtype = source.dtype
     return linearize_divergence(
         (source, target, vector(a, "a", dtype), vector(b, "b", dtype)),
         [vector(part, "f", dtype) for part in (f[0], g[0], f[1], f[2], g[1], g[2])],
-        terms.options(mass_tolerance(dtype, a, b), gradients=False),
+        asked.options(mass_tolerance(dtype, a, b), gradients=False),
         framework_of(x),
-        thread_count(terms.threads),
+        thread_count(asked.threads),
     )
 
 

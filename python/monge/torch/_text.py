@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from functools import cache
+from functools import lru_cache
 from math import inf
 from typing import Any
 
 from .._errors import InvalidArgument
 from .._marginals import KL, TV, Balanced, from_spec, to_spec
+from .._terms import Terms
 
 _LINEAR = {"hvp_tolerance": "tolerance", "hvp_max_iterations": "max_iterations"}
 
@@ -38,7 +39,7 @@ def _text(name: str, value: Any) -> str:
     )
 
 
-@cache
+@lru_cache
 def decode(text: str) -> dict[str, Any]:
     """The keywords, as encode was given them."""
     keywords: dict[str, Any] = ast.literal_eval(text)
@@ -50,9 +51,10 @@ def decode(text: str) -> dict[str, Any]:
     return keywords
 
 
-def of_solves(text: str) -> dict[str, Any]:
-    """The keywords but those of the linear solves of second derivatives."""
-    return {name: value for name, value in decode(text).items() if name not in _LINEAR}
+@lru_cache
+def terms(text: str) -> Terms:
+    """What the keywords say of the problem and its solves: a step of training repeats them."""
+    return Terms({name: value for name, value in decode(text).items() if name not in _LINEAR})
 
 
 def of_products(text: str) -> dict[str, Any]:
