@@ -428,14 +428,37 @@ void LatticeSweep<T>::images(Side rows, const T* h, T* mean, double* s, T* first
   }
 }
 
-#define MONGE_INSTANTIATE(T)                               \
-  template void check_lattice(const Lattice<T>&);          \
-  template bool is_separable(const Lattice<T>&);           \
-  template Buffer<T> grid_points(const Grid&, Exec&);      \
-  template struct LatticePoints<T>;                        \
-  template double sweep_terms(const Lattice<T>&);          \
-  template std::vector<double> periods(const Lattice<T>&); \
+// A point is a grid of one, which is as far round as the others.
+template <class T>
+void lattice_images(const Lattice<T>& lattice, Side side, MatrixView<const T> z, const T* h,
+                    T* mean, double* s, double eps, Exec& exec) {
+  const auto at = on_host(z, exec);
+  const auto way = periods(lattice);
+  for (std::int64_t i = 0; i < z.rows; ++i) {
+    Lattice<T> one = lattice;
+    Grid& grid = side == Side::source ? one.source : one.target;
+    for (int k = 0; k < grid.dim; ++k) {
+      grid.shape[k] = 1;
+      grid.origin[k] = at[i * z.cols + k];
+      if (lattice.periodic[k]) grid.spacing[k] = way[k];
+    }
+    LatticeSweep<T>(one, exec).images(side, h, mean + i * z.cols, s + i, nullptr, nullptr, eps,
+                                      exec);
+  }
+}
+
+// NOLINTBEGIN(bugprone-macro-parentheses): T* is a type
+#define MONGE_INSTANTIATE(T)                                                               \
+  template void check_lattice(const Lattice<T>&);                                          \
+  template bool is_separable(const Lattice<T>&);                                           \
+  template Buffer<T> grid_points(const Grid&, Exec&);                                      \
+  template struct LatticePoints<T>;                                                        \
+  template double sweep_terms(const Lattice<T>&);                                          \
+  template std::vector<double> periods(const Lattice<T>&);                                 \
+  template void lattice_images(const Lattice<T>&, Side, MatrixView<const T>, const T*, T*, \
+                               double*, double, Exec&);                                    \
   template class LatticeSweep<T>;
+// NOLINTEND(bugprone-macro-parentheses)
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)
 #undef MONGE_INSTANTIATE

@@ -76,6 +76,9 @@ class LatticeSweep {
   void draw(Side rows, const T* h, const T* shift, const std::vector<std::int64_t>& requested_rows,
             const std::vector<std::int64_t>& counts, std::uint64_t seed, std::int64_t* out,
             double eps, Exec& exec) const;
+  /// All of them: out [n, m] = weight_i w_ij of the source's rows.
+  void dense(const T* h, const T* shift, VectorView<const T> weight, T* out, double eps,
+             Exec& exec) const;
 
  private:
   enum class Kind { value, cost, offset_along, cost_offset, cost_square, offset, second, slope };
@@ -147,4 +150,16 @@ class LatticeSweep {
   CostForm form_;
   std::vector<Axis> axes_;
 };
+
+/// Operator::moments of values on a separable lattice.
+template <class T>
+void lattice_moments(const Lattice<T>& lattice, Side rows, const T* h, const T* shift,
+                     MatrixView<const T> values, const T* center, T* mass, T* first, T* second,
+                     double eps, Exec& exec);
+
+/// Images and softmins of points z [k, d] of a side that are no points of its grid, [k, d] and [k],
+/// as LatticeSweep::images has them: O(m) each, one by one.
+template <class T>
+void lattice_images(const Lattice<T>& lattice, Side side, MatrixView<const T> z, const T* h,
+                    T* mean, double* s, double eps, Exec& exec);
 }  // namespace monge
