@@ -48,9 +48,7 @@ class Jvp(NamedTuple):
     potential_b: Any  #: (m,)
     marginal_a: Any  #: (n,)
     marginal_b: Any  #: (m,)
-    a_to_b: (
-        Any  #: (n, d) images of the source points; None on a cost matrix and round periodic axes
-    )
+    a_to_b: Any  #: (n, d) images of the source points; None on a cost matrix
     value_linear: Any  #: a float, or one for each direction
     dlevel: Any  #: with a total mass: of its level
     report: _core.DerivativeReport

@@ -163,7 +163,8 @@ class _Rows:
     def map(self, z: Any) -> Any:
         """(k, d) images of new points z (k, d) of this side: the entropic map
         ``sum_j w_j y_j / sum_j w_j``, ``w_j = b_j exp((g_j - c(z, y_j))/epsilon)``; on a training point it
-        equals ``barycentric``. NotAvailable on a cost matrix."""
+        equals ``barycentric``. On a periodic axis of grids each y_j is taken the shorter way round from
+        z. NotAvailable on a cost matrix."""
         out = self._core.map(self._side, self._new_points(z), self._call())
         return rounded_to(self.dtype, framework_of(z))(out)
 

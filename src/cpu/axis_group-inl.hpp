@@ -240,6 +240,13 @@ class AxisGroup {
           scores_.costs(u), scale(u);
           unrolled<kAxisRows>([&](int r) MONGE_LAMBDA { u[r] = hn::Mul(u[r], u[r]); });
         });
+      case Factor::cost_offset:
+        return by([&](V(&u)[kAxisRows]) MONGE_LAMBDA {
+          V c[kAxisRows];
+          unrolled<kAxisRows>([&](int r) MONGE_LAMBDA { c[r] = u[r]; });
+          scores_.costs(c), scale(c);
+          unrolled<kAxisRows>([&](int r) MONGE_LAMBDA { u[r] = hn::Mul(u[r], c[r]); });
+        });
       case Factor::slope:
         return by([&](V(&u)[kAxisRows]) MONGE_LAMBDA { scores_.slopes(u), scale(u); });
     }

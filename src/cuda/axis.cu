@@ -158,6 +158,8 @@ class Sweep {
         return a_.scale * cost(u);
       case Factor::cost_square:
         return a_.scale * cost(u) * a_.scale * cost(u);
+      case Factor::cost_offset:
+        return a_.scale * cost(u) * u;
       default:
         return -u * kernels::slope_of_squared<T>(a_.form, a_.scale, a_.power, u * u);
     }

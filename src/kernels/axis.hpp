@@ -25,9 +25,9 @@ constexpr std::int64_t padded_axis(std::int64_t count) {
   return (count + kAxisBlock - 1) / kAxisBlock * kAxisBlock;
 }
 
-// With u = y_j - x_i (the shorter way round on a periodic axis): 1, u, u^2, c, c^2 and dc/dx; of
-// the derivative 0 at x = y, where it may not be unique.
-enum class Factor : std::uint8_t { one, offset, square, cost, cost_square, slope };
+// With u = y_j - x_i (the shorter way round on a periodic axis): 1, u, u^2, c, c^2, c u and dc/dx;
+// of the derivative 0 at x = y, where it may not be unique.
+enum class Factor : std::uint8_t { one, offset, square, cost, cost_square, cost_offset, slope };
 
 struct AxisTerm {
   int column;  // of v; -1: ones

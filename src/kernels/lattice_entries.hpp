@@ -1,7 +1,7 @@
 // The bodies that list entries of a lattice's plan one by one: the k best of a row by one pass an
-// axis, in the order of the axes from the last to the first, and descents into the few lines that
-// matter. Scores are h - c, in double; costs are taken from them from the last axis to the first,
-// so that a bound and what it bounds are rounded alike.
+// axis, in the order of the axes from the last to the first, descents into the few lines that
+// matter, and all of them. Scores are h - c, in double; costs are taken from them from the last
+// axis to the first, so that a bound and what it bounds are rounded alike. And those of moments.
 #pragma once
 #include <cfloat>
 #include <cmath>
@@ -142,6 +142,26 @@ struct LatticeLevels {
   }
 };
 
+/// Every entry: out [n, m] = weight_i w_ij, 0 where the weight is; of the levels h alone.
+template <class T>
+struct LatticeDenseArgs {
+  LatticeLevels<T> levels;
+  ScoreWeight<T> of;
+  VectorView<const T> weight;
+  std::int64_t m;
+  T* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const std::int64_t i = e / m, j = e % m;
+    const auto& [first, second, third] = levels.axis;
+    const auto r = levels.row(i);
+    const double score = levels.level[2][j] - third(r.i[2], j % third.m) -
+                         second(r.i[1], j / third.m % second.m) -
+                         first(r.i[0], j / third.m / second.m);
+    out[e] = weight[i] > 0 ? weight[i] * of(i, score) : T(0);
+  }
+};
+
 /// SelectArgs of a lattice, levels being maxima.
 template <class T>
 struct LatticeSelectArgs {
@@ -229,10 +249,51 @@ struct LatticeDrawArgs {
     return column;
   }
 };
+/// out [m, (k + 1) (k + 2) / 2]: the products v_a v_b, a <= b, of (1, values) [m, 1 + k].
+template <class T>
+struct ProductColumnsArgs {
+  MatrixView<const T> values;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const std::int64_t k = values.cols, columns = (k + 1) * (k + 2) / 2, j = e / columns;
+    std::int64_t a = 0, b = e % columns;  // b: from the diagonal of row a
+    for (; b > k - a; ++a) b -= k - a + 1;
+    const auto v = [&](std::int64_t c) {
+      return c > 0 ? static_cast<double>(values(j, c - 1)) : 1;
+    };
+    out[e] = v(a) * v(a + b);
+  }
+};
+
+/// From sums of these, [n, (k + 1) (k + 2) / 2], to what MomentsArgs wants of them.
+template <class T>
+struct CentredProductsArgs {
+  const double* sums;
+  const T* center;  // [n, k]
+  std::int64_t k;
+  T *mass, *first, *second;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const std::int64_t i = e / (k * k), p = e / k % k, q = e % k;
+    const double* const row = sums + i * ((k + 1) * (k + 2) / 2);
+    const double of_p = center[i * k + p], of_q = center[i * k + q];
+    const std::int64_t low = p < q ? p : q, high = p < q ? q : p;
+    const double product = row[(low + 1) * (k + 1) - low * (low + 1) / 2 + high - low];
+    second[e] =
+        static_cast<T>(product - of_p * row[1 + q] - of_q * row[1 + p] + of_p * of_q * row[0]);
+    if (q == 0) first[i * k + p] = static_cast<T>(row[1 + p] - of_p * row[0]);
+    if (p + q == 0) mass[i] = static_cast<T>(row[0]);
+  }
+};
 }  // namespace monge::kernels
 
 #define MONGE_LATTICE_EACH_BODIES_OF(X, T) \
   X(AxisTopArgs<T>)                        \
-  X(ScoreListArgs<T>) X(LeastCostArgs<T>) X(LatticeSelectArgs<T>) X(LatticeDrawArgs<T>)
+  X(ScoreListArgs<T>)                      \
+  X(LeastCostArgs<T>)                      \
+  X(LatticeSelectArgs<T>)                  \
+  X(LatticeDrawArgs<T>)                    \
+  X(LatticeDenseArgs<T>) X(ProductColumnsArgs<T>) X(CentredProductsArgs<T>)
 #define MONGE_LATTICE_EACH_BODIES(X) \
   MONGE_LATTICE_EACH_BODIES_OF(X, float) MONGE_LATTICE_EACH_BODIES_OF(X, double)

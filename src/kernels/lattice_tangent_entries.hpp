@@ -6,14 +6,13 @@
 #include "kernels/each.hpp"
 
 namespace monge::kernels {
-/// out_ir = row_ir sum_i + col_ir + cost_r costs_i + p_ir.q_ir
+/// out_ir = row_ir sum_i + col_ir + cost_r costs_i + p_ir.of_pair_i
 template <class T>
 struct LatticeTangentArgs {
   const T *row, *sums;    // [n, count] or null, [n]
-  const T* col;           // [n, count] sum_j w col, null: 0
+  const T* col;           // [n, count] sum_j w (col + q.displacement), null: 0
   const T *cost, *costs;  // [count] or null, [n]
-  const T *p, *q;         // null: 0; as tangent's, q being sum_j w q
-  bool p_each, q_each;
+  const T *p, *of_pair;   // [n, count, width] or null, [n, width] sum_j w displacement
   std::int64_t count, width;
   T* out;
 
@@ -24,46 +23,31 @@ struct LatticeTangentArgs {
     if (col) value += col[e];
     if (cost) value += static_cast<double>(cost[e % count]) * costs[i];
     for (std::int64_t k = 0; p && k < width; ++k)
-      value +=
-          static_cast<double>(p[(p_each ? e : i) * width + k]) * q[(q_each ? e : i) * width + k];
+      value += static_cast<double>(p[e * width + k]) * of_pair[i * width + k];
     out[e] = static_cast<T>(value);
   }
 };
 
-/// out_irk = row_ir q_ik + product_irk + cost_r costly_ik
+/// out_irk = row_ir of_pair_ik + of_col_irk + cost_r costly_ik
 template <class T>
 struct LatticeMeanArgs {
-  const T *row, *q;        // [n, count] or null, [n, width] sum_j w q
-  const T* product;        // [n, count, width] sum_j w col q, null: 0
-  const T *cost, *costly;  // [count] or null, [n, width] sum_j w c q
+  const T *row, *of_pair;  // [n, count] or null, [n, width] sum_j w displacement
+  const T* of_col;         // [n, count, width] sum_j w col displacement, null: 0
+  const T *cost, *costly;  // [count] or null, [n, width] sum_j w c displacement
   std::int64_t count, width;
   T* out;
 
   MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
     const std::int64_t ir = e / width, at = ir / count * width + e % width;
     double value = 0;
-    if (row) value += static_cast<double>(row[ir]) * q[at];
-    if (product) value += product[e];
+    if (row) value += static_cast<double>(row[ir]) * of_pair[at];
+    if (of_col) value += of_col[e];
     if (cost) value += static_cast<double>(cost[ir % count]) * costly[at];
     out[e] = static_cast<T>(value);
-  }
-};
-
-/// out_jrk = col_jr q_jk
-template <class T>
-struct OuterArgs {
-  const T *col, *q;
-  std::int64_t count, width;
-  T* out;
-
-  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
-    const std::int64_t jr = e / width;
-    out[e] = col[jr] * q[jr / count * width + e % width];
   }
 };
 }  // namespace monge::kernels
 
 #define MONGE_LATTICE_TANGENT_EACH_BODIES(X) \
   X(LatticeTangentArgs<float>)               \
-  X(LatticeTangentArgs<double>)              \
-  X(LatticeMeanArgs<float>) X(LatticeMeanArgs<double>) X(OuterArgs<float>) X(OuterArgs<double>)
+  X(LatticeTangentArgs<double>) X(LatticeMeanArgs<float>) X(LatticeMeanArgs<double>)

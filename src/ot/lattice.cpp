@@ -211,28 +211,33 @@ std::vector<kernels::AxisTerm> LatticeSweep<T>::advance(std::vector<Column>& col
     next.push_back(column);
     terms.push_back({from, factor, static_cast<int>(next.size()) - 1});
   };
-  if (wanted.costs) {
-    const auto values = static_cast<int>(wanted.values.cols);
-    for (int v = values ? 0 : -1; v < values; ++v) {
-      const Column cost{Kind::cost, v};
-      if (first)
-        made(cost, v, Factor::cost);
-      else
-        terms.push_back(
-            {v, Factor::cost,
-             static_cast<int>(std::find(columns.begin(), columns.end(), cost) - columns.begin())});
+  const auto at = [&](const Column& column) {  // -1: not there yet
+    const auto found = std::find(columns.begin(), columns.end(), column);
+    return found == columns.end() ? -1 : static_cast<int>(found - columns.begin());
+  };
+  const auto values = static_cast<int>(wanted.values.cols);
+  for (int v = values ? 0 : -1; v < values; ++v) {
+    const int cost = at({Kind::cost, v}), offset = at({Kind::offset_along, v});
+    if (wanted.costs && first) made({Kind::cost, v}, v, Factor::cost);
+    if (wanted.costs && !first) terms.push_back({v, Factor::cost, cost});
+    if (axis == wanted.along) {
+      made({Kind::offset_along, v}, v, Factor::offset);
+      if (!wanted.costs) continue;
+      made({Kind::cost_offset, v}, v, Factor::cost_offset);
+      if (!first) terms.push_back({cost, Factor::offset, static_cast<int>(next.size()) - 1});
+    } else if (wanted.costs && offset >= 0) {
+      terms.push_back({offset, Factor::cost, at({Kind::cost_offset, v})});
     }
   }
   if (wanted.cost_squares) {  // (c + c_k)^2, with the cost itself in column 0
-    const Column square{Kind::cost_square, -1};
+    const Column column{Kind::cost_square, -1};
     if (first) {
-      made(square, -1, Factor::cost_square);
+      made(column, -1, Factor::cost_square);
     } else {
-      const auto at =
-          static_cast<int>(std::find(columns.begin(), columns.end(), square) - columns.begin());
+      const int square = at(column);
       for (const auto& [from, factor] :
            {std::pair{0, Factor::cost}, {0, Factor::cost}, {-1, Factor::cost_square}})
-        terms.push_back({from, factor, at});
+        terms.push_back({from, factor, square});
     }
   }
   if (wanted.seconds) {
@@ -319,15 +324,27 @@ void LatticeSweep<T>::softmin(Side rows, const double* h, double* out, double ep
 template <class T>
 void LatticeSweep<T>::apply(Side rows, const T* h, const T* shift, kernels::Weighting weighting,
                             MatrixView<const T> v, T* out, double eps, Exec& exec) const {
+  products(rows, h, shift, weighting, -1, v, {out, v.data ? v.cols : 1, 1}, eps, exec);
+}
+
+template <class T>
+void LatticeSweep<T>::products(Side rows, const T* h, const T* shift, kernels::Weighting weighting,
+                               int along, MatrixView<const T> v, const Into& out, double eps,
+                               Exec& exec) const {
   const std::int64_t n = grids_[rows == Side::source ? 0 : 1].size(), k = v.data ? v.cols : 1;
   // w^2 is the weight of half the epsilon.
   const double at = weighting == kernels::Weighting::squared ? eps / 2 : eps;
   const bool costs = weighting == kernels::Weighting::cost;
+  // Offsets are those of columns from rows.
+  const double unit = along < 0 ? 1 : (rows == Side::source ? 1 : -1) * axes_[along].unit;
+  const Kind kind = along < 0 ? (costs ? Kind::cost : Kind::value)
+                              : (costs ? Kind::cost_offset : Kind::offset_along);
   Buffer<double> s(n, exec.device);
   const std::int64_t batch = costs ? kBatch / 2 : kBatch;
   for (std::int64_t first = 0; first < k; first += batch) {
     Wanted wanted;
     wanted.costs = costs;
+    wanted.along = along;
     if (v.data) {
       wanted.values = v;
       wanted.values.data += first * v.col_stride;
@@ -336,17 +353,15 @@ void LatticeSweep<T>::apply(Side rows, const T* h, const T* shift, kernels::Weig
     const auto averages = sweep(rows, h, s.data(), wanted, at, kernels::Precision::accurate, exec);
     for (std::int64_t c = first; c < std::min(k, first + batch); ++c) {
       const int value = v.data ? static_cast<int>(c - first) : -1;
-      const T* const average = costs    ? averages.of({Kind::cost, value})
-                               : v.data ? averages.of({Kind::value, value})
-                                        : nullptr;
-      kernels::each(kernels::RowSumsArgs<T>{.average = average,
+      const bool ones = !v.data && kind == Kind::value;
+      kernels::each(kernels::RowSumsArgs<T>{.average = ones ? nullptr : averages.of({kind, value}),
                                             .shift = shift,
                                             .s = s.data(),
                                             .eps = at,
-                                            .factor = 1,
-                                            .adds = false,
-                                            .stride = k,
-                                            .out = out + c},
+                                            .factor = unit,
+                                            .adds = out.adds,
+                                            .stride = out.row,
+                                            .out = out.data + c * out.column},
                     n, exec);
     }
   }
@@ -413,14 +428,37 @@ void LatticeSweep<T>::images(Side rows, const T* h, T* mean, double* s, T* first
   }
 }
 
-#define MONGE_INSTANTIATE(T)                               \
-  template void check_lattice(const Lattice<T>&);          \
-  template bool is_separable(const Lattice<T>&);           \
-  template Buffer<T> grid_points(const Grid&, Exec&);      \
-  template struct LatticePoints<T>;                        \
-  template double sweep_terms(const Lattice<T>&);          \
-  template std::vector<double> periods(const Lattice<T>&); \
+// A point is a grid of one, which is as far round as the others.
+template <class T>
+void lattice_images(const Lattice<T>& lattice, Side side, MatrixView<const T> z, const T* h,
+                    T* mean, double* s, double eps, Exec& exec) {
+  const auto at = on_host(z, exec);
+  const auto way = periods(lattice);
+  for (std::int64_t i = 0; i < z.rows; ++i) {
+    Lattice<T> one = lattice;
+    Grid& grid = side == Side::source ? one.source : one.target;
+    for (int k = 0; k < grid.dim; ++k) {
+      grid.shape[k] = 1;
+      grid.origin[k] = at[i * z.cols + k];
+      if (lattice.periodic[k]) grid.spacing[k] = way[k];
+    }
+    LatticeSweep<T>(one, exec).images(side, h, mean + i * z.cols, s + i, nullptr, nullptr, eps,
+                                      exec);
+  }
+}
+
+// NOLINTBEGIN(bugprone-macro-parentheses): T* is a type
+#define MONGE_INSTANTIATE(T)                                                               \
+  template void check_lattice(const Lattice<T>&);                                          \
+  template bool is_separable(const Lattice<T>&);                                           \
+  template Buffer<T> grid_points(const Grid&, Exec&);                                      \
+  template struct LatticePoints<T>;                                                        \
+  template double sweep_terms(const Lattice<T>&);                                          \
+  template std::vector<double> periods(const Lattice<T>&);                                 \
+  template void lattice_images(const Lattice<T>&, Side, MatrixView<const T>, const T*, T*, \
+                               double*, double, Exec&);                                    \
   template class LatticeSweep<T>;
+// NOLINTEND(bugprone-macro-parentheses)
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)
 #undef MONGE_INSTANTIATE

@@ -56,8 +56,9 @@ class LatticeSweep {
              MatrixView<const T> v, T* out, double eps, Exec& exec) const;
   void pull(Side rows, const T* h, const T* shift, T* out, double eps, Exec& exec, T* mass,
             T* cost) const;
-  /// Of points that stand still: without directions and gradients; means of q that is no
-  /// direction's own, without p. In lattice_tangent.cpp.
+  /// Of points that stand still: without directions and gradients. The displacement of a pair from
+  /// source to target, the shorter way round, stands for whichever of p and q is null, and for q in
+  /// means; the other is one for each direction. In lattice_tangent.cpp.
   void tangent(Side rows, const kernels::TangentArgs<T>& args, Exec& exec) const;
   /// The conditional mean of the other side's points given each row, [n, d], taken along the
   /// shorter way round from the row's own point; where not null `s` [n], the softmin, and the
@@ -75,11 +76,15 @@ class LatticeSweep {
   void draw(Side rows, const T* h, const T* shift, const std::vector<std::int64_t>& requested_rows,
             const std::vector<std::int64_t>& counts, std::uint64_t seed, std::int64_t* out,
             double eps, Exec& exec) const;
+  /// All of them: out [n, m] = weight_i w_ij of the source's rows.
+  void dense(const T* h, const T* shift, VectorView<const T> weight, T* out, double eps,
+             Exec& exec) const;
 
  private:
-  enum class Kind { value, cost, cost_square, offset, second, slope };
-  // What one column of a sweep is at any time the average of. Of a value: its index (a cost's -1:
-  // of the cost alone); else the axes.
+  enum class Kind { value, cost, offset_along, cost_offset, cost_square, offset, second, slope };
+  // What one column of a sweep is at any time the average of. Up to cost_offset: of the value of
+  // this index (-1: of ones), of it times the cost, the offset along the axis that is wanted, or
+  // both; else the axes.
   struct Column {
     Kind kind;
     int a, b = 0;
@@ -87,7 +92,9 @@ class LatticeSweep {
   };
   struct Wanted {
     MatrixView<const T> values;
-    bool costs = false, cost_squares = false, offsets = false, seconds = false, slopes = false;
+    bool costs = false;
+    int along = -1;  // an axis: values are wanted times its offset, and their costs likewise
+    bool cost_squares = false, offsets = false, seconds = false, slopes = false;
   };
   struct Averages {
     std::vector<Column> columns;
@@ -103,6 +110,16 @@ class LatticeSweep {
 
   Averages sweep(Side rows, const T* h, double* softmin, const Wanted& wanted, double eps,
                  kernels::Precision precision, Exec& exec) const;
+  /// Where column c of row i goes: to data[i * row + c * column], which it may be added to.
+  struct Into {
+    T* data;
+    std::int64_t row, column;
+    bool adds = false;
+  };
+  /// apply(), of v times the displacement from source to target along an axis where that is not
+  /// negative.
+  void products(Side rows, const T* h, const T* shift, kernels::Weighting weighting, int along,
+                MatrixView<const T> v, const Into& out, double eps, Exec& exec) const;
   /// sum_j w_ij c_ij and sum_j w_ij c_ij^2
   void cost_sums(Side rows, const T* h, const T* shift, T* first, T* second, double eps,
                  Exec& exec) const;
@@ -133,4 +150,16 @@ class LatticeSweep {
   CostForm form_;
   std::vector<Axis> axes_;
 };
+
+/// Operator::moments of values on a separable lattice.
+template <class T>
+void lattice_moments(const Lattice<T>& lattice, Side rows, const T* h, const T* shift,
+                     MatrixView<const T> values, const T* center, T* mass, T* first, T* second,
+                     double eps, Exec& exec);
+
+/// Images and softmins of points z [k, d] of a side that are no points of its grid, [k, d] and [k],
+/// as LatticeSweep::images has them: O(m) each, one by one.
+template <class T>
+void lattice_images(const Lattice<T>& lattice, Side side, MatrixView<const T> z, const T* h,
+                    T* mean, double* s, double eps, Exec& exec);
 }  // namespace monge

@@ -156,18 +156,34 @@ void LatticeSweep<T>::draw(Side rows, const T* h, const T* shift,
       static_cast<std::int64_t>(number.size()), exec);
 }
 
+template <class T>
+void LatticeSweep<T>::dense(const T* h, const T* shift, VectorView<const T> weight, T* out,
+                            double eps, Exec& exec) const {
+  const std::int64_t m = grids_[1].size();
+  const auto wide = as_double(h, m, exec);
+  kernels::each(kernels::LatticeDenseArgs<T>{{{costs(0, 0), costs(1, 0), costs(2, 0)},
+                                              {nullptr, nullptr, wide.data()}},
+                                             {shift, eps},
+                                             weight,
+                                             m,
+                                             out},
+                grids_[0].size() * m, exec);
+}
+
 // NOLINTBEGIN(bugprone-macro-parentheses): T* is a type
-#define MONGE_INSTANTIATE(T)                                                                      \
-  template kernels::AxisCosts<T> LatticeSweep<T>::costs(int, int) const;                          \
-  template void LatticeSweep<T>::top_k(Side, const T*, const T*, int, std::int64_t*, T*, double*, \
-                                       double, Exec&) const;                                      \
-  template void LatticeSweep<T>::select(Side, const T*, const T*, const T*, std::int64_t*,        \
-                                        const std::int64_t*, std::int64_t*, T*, double, Exec&)    \
-      const;                                                                                      \
-  template void LatticeSweep<T>::hard(Side, const T*, T*, std::int64_t*, Exec&) const;            \
-  template void LatticeSweep<T>::draw(Side, const T*, const T*, const std::vector<std::int64_t>&, \
-                                      const std::vector<std::int64_t>&, std::uint64_t,            \
-                                      std::int64_t*, double, Exec&) const;
+#define MONGE_INSTANTIATE(T)                                                                       \
+  template kernels::AxisCosts<T> LatticeSweep<T>::costs(int, int) const;                           \
+  template void LatticeSweep<T>::top_k(Side, const T*, const T*, int, std::int64_t*, T*, double*,  \
+                                       double, Exec&) const;                                       \
+  template void LatticeSweep<T>::select(Side, const T*, const T*, const T*, std::int64_t*,         \
+                                        const std::int64_t*, std::int64_t*, T*, double, Exec&)     \
+      const;                                                                                       \
+  template void LatticeSweep<T>::hard(Side, const T*, T*, std::int64_t*, Exec&) const;             \
+  template void LatticeSweep<T>::draw(Side, const T*, const T*, const std::vector<std::int64_t>&,  \
+                                      const std::vector<std::int64_t>&, std::uint64_t,             \
+                                      std::int64_t*, double, Exec&) const;                         \
+  template void LatticeSweep<T>::dense(const T*, const T*, VectorView<const T>, T*, double, Exec&) \
+      const;
 // NOLINTEND(bugprone-macro-parentheses)
 MONGE_INSTANTIATE(float)
 MONGE_INSTANTIATE(double)

@@ -34,45 +34,50 @@ void LatticeSweep<T>::tangent(Side rows, const kernels::TangentArgs<T>& args, Ex
   const int to = rows == Side::source ? 0 : 1;
   const std::int64_t n = grids_[to].size(), m = grids_[1 - to].size(), count = args.count,
                      width = args.width;
-  const auto averaged = [&](Weighting weighting, const T* v, std::int64_t k) {
-    Buffer<T> out(v ? n * k : 0, exec.device);
-    if (v)
-      apply(rows, args.h, args.shift, weighting, {v, m, k, k, 1, exec.device}, out.data(), args.eps,
-            exec);
+  const auto into = [&](Weighting weighting, int along, MatrixView<const T> v, const Into& out) {
+    products(rows, args.h, args.shift, weighting, along, v, out, args.eps, exec);
+  };
+  const auto columns = [&](const T* v, std::int64_t stride) -> MatrixView<const T> {
+    return {v, m, count, count * stride, stride, exec.device};
+  };
+  /// Sums of the displacement, [n, width].
+  const auto displaced = [&](Weighting weighting, bool wanted) {
+    Buffer<T> out(wanted ? n * width : 0, exec.device);
+    for (int k = 0; wanted && k < width; ++k) into(weighting, k, {}, {out.data() + k, width, 1});
     return out;
   };
   Buffer<T> sums, costs, squares;
   if (args.row && args.sum) {
     sums = Buffer<T>(n, exec.device);
-    apply(rows, args.h, args.shift, Weighting::plain, {}, sums.data(), args.eps, exec);
+    into(Weighting::plain, -1, {}, {sums.data(), 1, 1});
   }
   if (args.cost || (args.row && args.costs)) {
     costs = Buffer<T>(n, exec.device);
     squares = Buffer<T>(n, exec.device);
     cost_sums(rows, args.h, args.shift, costs.data(), squares.data(), args.eps, exec);
   }
-  const std::int64_t q_width = args.q_each ? count * width : width;
+  const auto plain = displaced(Weighting::plain, (args.p && args.sum) || (args.row && args.mean)),
+             costly =
+                 displaced(Weighting::cost, (args.p && args.costs) || (args.cost && args.mean));
   const auto gather = [&](Weighting weighting, const Buffer<T>& of_row, const Buffer<T>& of_cost,
-                          T* out) {
+                          const Buffer<T>& of_pair, T* out) {
     if (!out) return;
-    const auto col = averaged(weighting, args.col, count);
-    const auto q = averaged(weighting, args.p ? args.q : nullptr, q_width);
-    kernels::each(kernels::LatticeTangentArgs<T>{args.row, of_row.data(), col.data(), args.cost,
-                                                 of_cost.data(), args.p, q.data(), args.p_each,
-                                                 args.q_each, count, width, out},
-                  n * count, exec);
+    Buffer<T> col(args.col || args.q ? n * count : 0, exec.device);
+    if (args.col) into(weighting, -1, columns(args.col, 1), {col.data(), count, 1});
+    for (int k = 0; args.q && k < width; ++k)
+      into(weighting, k, columns(args.q + k, width), {col.data(), count, 1, args.col || k > 0});
+    kernels::each(
+        kernels::LatticeTangentArgs<T>{args.row, of_row.data(), col.data(), args.cost,
+                                       of_cost.data(), args.p, of_pair.data(), count, width, out},
+        n * count, exec);
   };
-  gather(Weighting::plain, sums, costs, args.sum);
-  gather(Weighting::cost, costs, squares, args.costs);
+  gather(Weighting::plain, sums, costs, plain, args.sum);
+  gather(Weighting::cost, costs, squares, costly, args.costs);
   if (!args.mean) return;
-  Buffer<T> products(args.col ? m * count * width : 0, exec.device);
-  if (args.col)
-    kernels::each(kernels::OuterArgs<T>{args.col, args.q, count, width, products.data()},
-                  products.size(), exec);
-  const auto product = averaged(Weighting::plain, products.data(), count * width),
-             q = averaged(Weighting::plain, args.row ? args.q : nullptr, width),
-             costly = averaged(Weighting::cost, args.cost ? args.q : nullptr, width);
-  kernels::each(kernels::LatticeMeanArgs<T>{args.row, q.data(), product.data(), args.cost,
+  Buffer<T> of_col(args.col ? n * count * width : 0, exec.device);
+  for (int k = 0; args.col && k < width; ++k)
+    into(Weighting::plain, k, columns(args.col, 1), {of_col.data() + k, count * width, width});
+  kernels::each(kernels::LatticeMeanArgs<T>{args.row, plain.data(), of_col.data(), args.cost,
                                             costly.data(), count, width, args.mean},
                 n * count * width, exec);
 }

@@ -175,12 +175,6 @@ void Operator<T>::prepare_lattice(const Lattice<T>& lattice, const Inspection& s
 template <class T>
 const Operator<T>& Operator<T>::cloud() const {
   const Lattice<T>& lattice = lattice_->lattice;
-  for (int k = 0; k < dim_; ++k)
-    if (lattice.periodic[k])
-      throw NotAvailable(
-          "[operator] a lattice with a periodic axis is swept along its axes alone: the dense "
-          "plan, "
-          "moments of given values and new points are not available");
   std::call_once(lattice_->asked, [&] {
     std::unique_ptr<Operator> made(new Operator);
     made->n_ = n_;
@@ -244,10 +238,23 @@ void Operator<T>::bound_costs() {
 }
 
 template <class T>
-Operator<T> Operator<T>::with_points(Side side, MatrixView<const T> z, Exec& exec) const {
-  if (!has_points())
-    throw NotAvailable("[operator] a cost matrix has no coordinates: new points have no costs");
-  if (lattice_) return cloud().with_points(side, z, exec);
+bool Operator<T>::is_periodic() const {
+  if (!lattice_) return false;
+  const auto& periodic = lattice_->lattice.periodic;
+  return std::any_of(periodic.begin(), periodic.begin() + dim_, [](bool one) { return one; });
+}
+
+template <class T>
+void Operator<T>::images_at(Side side, MatrixView<const T> z, const T* h, T* mean, double* s,
+                            double eps, Exec& exec) const {
+  Box all = box_a_;
+  all.add(box_b_);
+  checked(z, all, exec);
+  lattice_images(lattice_->lattice, side, z, h, mean, s, eps, exec);
+}
+
+template <class T>
+Box Operator<T>::checked(MatrixView<const T> z, Box all, Exec& exec) const {
   if (z.cols != dim_ || z.rows < 1)
     throw InvalidArgument(fmt::format("[operator] z has shape ({}, {}), wanted (k, {}) with k >= 1",
                                       z.rows, z.cols, dim_),
@@ -266,10 +273,22 @@ Operator<T> Operator<T>::with_points(Side side, MatrixView<const T> z, Exec& exe
                     "direction, which the cosine cost needs",
                     report.undirected),
         "z", report.undirected);
+  Box box(report.low, report.high);
+  all.add(box);
+  check_overflow<T>(form_, all, "operator", "z");
+  return box;
+}
+
+template <class T>
+Operator<T> Operator<T>::with_points(Side side, MatrixView<const T> z, Exec& exec) const {
+  if (!has_points())
+    throw NotAvailable("[operator] a cost matrix has no coordinates: new points have no costs");
+  if (is_periodic())
+    throw NotAvailable("[operator] points beside a lattice with a periodic axis are no cloud");
+  if (lattice_) return cloud().with_points(side, z, exec);
+  const Box box = checked(z, extent_, exec);
   Operator moved(*this);
-  const Box box(report.low, report.high);
   moved.extent_.add(box);
-  check_overflow<T>(form_, moved.extent_, "operator", "z");
   (side == Side::source ? moved.box_a_ : moved.box_b_) = box;
   (side == Side::source ? moved.n_ : moved.m_) = z.rows;
   (side == Side::source ? moved.source_ : moved.target_) =
@@ -315,7 +334,6 @@ typename Operator<T>::Losses Operator<T>::truncate(const double* of_source, cons
 
 template <class T>
 kernels::Pairs<T> Operator<T>::pairs(Side rows, Exec& exec) const {
-  if (lattice_) return cloud().pairs(rows, exec);
   kernels::Pairs<T> pairs = swept(rows);
   if (!has_points()) return pairs;
   const bool source = rows == Side::source;
@@ -575,6 +593,9 @@ template <class T>
 void Operator<T>::moments(Side rows, const T* h, const T* shift, MatrixView<const T> values,
                           const T* center, T* mass, T* first, T* second, double eps,
                           Exec& exec) const {
+  if (lattice_)
+    return lattice_moments(lattice_->lattice, rows, h, shift, values, center, mass, first, second,
+                           eps, exec);
   const auto p = pairs(rows, exec);
   const std::int64_t k = values.cols;
   const Ordered<T> columns(order(other(rows)), h, kernels::padded(p.m), exec),

@@ -56,8 +56,9 @@ class Operator {
   explicit Operator(const Problem<T>& problem,
                     kernels::Precision precision = kernels::Precision::accurate);
   /// The same operator with the points of `side` replaced by z [k, d], all of which count; shares
-  /// the other side, the centre and the normalisation. Throws NotAvailable on a CostMatrix,
-  /// InvalidArgument for another dimension, non-finite or overflowing points.
+  /// the other side, the centre and the normalisation. Throws NotAvailable on a CostMatrix and on a
+  /// lattice with a periodic axis, InvalidArgument for another dimension, non-finite or overflowing
+  /// points.
   Operator with_points(Side side, MatrixView<const T> z, Exec& exec) const;
 
   std::int64_t size(Side side) const { return side == Side::source ? n_ : m_; }
@@ -116,8 +117,7 @@ class Operator {
 
   // Every verb: outputs live on side `rows`; h belongs to the other side, padded with -inf to
   // kernels::padded; shift belongs to `rows`. See the kernel contracts.
-  // A lattice answers moments and pairs, and new points, as the cloud of its points, streamed;
-  // NotAvailable where an axis is periodic.
+  // A lattice has no pairs, and answers new points as the cloud of its points, streamed.
   /// Returns whether it read an absorbed kernel.
   bool softmin(Side rows, const double* h, const double* shift, double* out, double eps,
                Exec& exec) const;
@@ -133,12 +133,20 @@ class Operator {
   std::optional<kernels::UnitLengthChainArgs<T>> chain(Side side) const;
   void moments(Side rows, const T* h, const T* shift, MatrixView<const T> values, const T* center,
                T* mass, T* first, T* second, double eps, Exec& exec) const;
-  /// Whether images() answers: the points of a lattice that is swept axis by axis.
+  /// Whether images() and dense() answer: those of a lattice that is swept axis by axis.
   bool has_images() const { return lattice_ != nullptr; }
-  /// See LatticeSweep.
+  /// See LatticeSweep; images_at: lattice_images, of points that are checked as in with_points.
   void images(Side rows, const T* h, T* mean, double* s, T* first, T* second, double eps,
               Exec& exec) const {
     lattice_->sweep.images(rows, h, mean, s, first, second, eps, exec);
+  }
+  void images_at(Side side, MatrixView<const T> z, const T* h, T* mean, double* s, double eps,
+                 Exec& exec) const;
+  /// Whether new points go by images_at() alone: round an axis of a lattice.
+  bool is_periodic() const;
+  void dense(const T* h, const T* shift, VectorView<const T> weight, T* out, double eps,
+             Exec& exec) const {
+    lattice_->sweep.dense(h, shift, weight, out, eps, exec);
   }
   void draw(Side rows, const T* h, const T* shift, const std::vector<std::int64_t>& requested_rows,
             const std::vector<std::int64_t>& counts, std::uint64_t seed, std::int64_t* out,
@@ -160,6 +168,8 @@ class Operator {
                                Exec& exec) const;
   void pack_cloud(const PointCloud<T>& cloud, const Inspection& seen, Exec& exec);
   void prepare_lattice(const Lattice<T>& lattice, const Inspection& seen, Exec& exec);
+  /// The box of z, which with_points() documents; `all` is that of all points but these.
+  Box checked(MatrixView<const T> z, Box all, Exec& exec) const;
   /// Of points or a matrix; panels may be late, see PackedPoints.
   kernels::Pairs<T> swept(Side rows) const;
   /// The points of the lattice one by one: made by the first call, which waits for them.

@@ -118,12 +118,32 @@ void mark_valid(const Plan<T>& plan, Side rows, const Buffer<T>& softmin, bool* 
 }
 
 template <class T>
-Operator<T> at_new_points(const Plan<T>& plan, Side side, MatrixView<const T> z, Exec& exec) {
+void check_new_points(const Plan<T>& plan, Exec& exec) {
   without_bounds(plan, "a map or potential at new points");
   if (!plan.op().has_points())
     throw NotAvailable("[plan] new points need the costs of a PointCloud; this is a CostMatrix");
   check_device("plan", "the problem", plan.problem().device(), exec);
-  return plan.op().with_points(side, z, exec);
+}
+
+/// The images of new points, and their softmins, where a lattice has a periodic axis.
+template <class T>
+std::pair<Buffer<T>, Buffer<double>> images_at(const Plan<T>& plan, Side side,
+                                               MatrixView<const T> z, Exec& exec) {
+  const auto h = column_bias(plan, side, exec);
+  std::pair out(Buffer<T>(z.rows * plan.op().dim(), exec.device),
+                Buffer<double>(z.rows, exec.device));
+  plan.op().images_at(side, z, h.data(), out.first.data(), out.second.data(), plan.epsilon(), exec);
+  return out;
+}
+
+template <class T>
+Buffer<double> softmin_at(const Plan<T>& plan, Side side, MatrixView<const T> z, Exec& exec) {
+  if (plan.op().is_periodic()) return images_at(plan, side, z, exec).second;
+  const auto op = plan.op().with_points(side, z, exec);
+  const auto h = column_bias_in<double>(plan, side, exec);
+  Buffer<double> s(op.size(side), exec.device);
+  op.softmin(side, h.data(), nullptr, s.data(), plan.epsilon(), exec);
+  return s;
 }
 }  // namespace
 
@@ -201,10 +221,8 @@ Moments<T> Plan<T>::moments(Side rows, Exec& exec) const {
 
 template <class T>
 Buffer<T> Plan<T>::potential(Side side, MatrixView<const T> z, Exec& exec) const {
-  const auto op = at_new_points(*this, side, z, exec);
-  const auto h = column_bias_in<double>(*this, side, exec);
-  Buffer<double> s(op.size(side), exec.device);
-  op.softmin(side, h.data(), nullptr, s.data(), epsilon_, exec);
+  check_new_points(*this, exec);
+  auto s = softmin_at(*this, side, z, exec);
   kernels::half_step<T>({.s = s.data(),
                          .f = s.data(),
                          .weight = {nullptr, s.size()},  // a plain step reads no weight
@@ -218,7 +236,9 @@ Buffer<T> Plan<T>::potential(Side side, MatrixView<const T> z, Exec& exec) const
 
 template <class T>
 Buffer<T> Plan<T>::map(Side side, MatrixView<const T> z, Exec& exec) const {
-  const auto op = at_new_points(*this, side, z, exec);
+  check_new_points(*this, exec);
+  if (op_->is_periodic()) return images_at(*this, side, z, exec).first;
+  const auto op = op_->with_points(side, z, exec);
   const auto h = column_bias(*this, side, exec);
   const Points<T> points(problem_->geometry(), other(side), exec);
   const auto relative = centred(points.view, weights_of(*problem_, other(side)),

@@ -182,10 +182,15 @@ Buffer<T> Plan<T>::dense(Exec& exec, std::int64_t limit) const {
                     "operator, top_k or sparse, or raise the limit",
                     n(), m(), static_cast<double>(n()) * static_cast<double>(m()), limit),
         "limit");
-  const Operator<T> op = op_->planted() ? Operator<T>(*problem_) : *op_;
   const auto h = column_bias(*this, Side::source, exec);
-  auto out = filled(n() * m(), T(0), exec);
   const auto a = problem_->a();
+  if (op_->has_images()) {  // a lattice, which has no bounds either
+    Buffer<T> out(n() * m(), exec.device);
+    op_->dense(h.data(), f_.data(), a, out.data(), epsilon_, exec);
+    return out;
+  }
+  const Operator<T> op = op_->planted() ? Operator<T>(*problem_) : *op_;
+  auto out = filled(n() * m(), T(0), exec);
   constexpr std::int64_t kBlock = kernels::kRowBlock;
   const std::int64_t rows =
       std::min(n(), std::max<std::int64_t>(1, kDenseChunk / m() / kBlock) * kBlock);

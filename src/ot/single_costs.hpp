@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <variant>
+#include <vector>
 
 #include "kernels/math.hpp"
 #include "monge/ot/geometry.hpp"
@@ -25,9 +26,8 @@ class SingleCosts {
       return;
     }
     if (const auto* lattice = std::get_if<Lattice<T>>(&geometry)) {
-      for (const bool periodic : lattice->periodic)
-        if (periodic) throw NotAvailable("[plan] the costs of single pairs know no periodic axis");
       points_.emplace(*lattice, exec);
+      period_ = periods(*lattice);
     }
     const PointCloud<T>& cloud = points_ ? points_->cloud : std::get<PointCloud<T>>(geometry);
     form_ = cost_form(cloud.cost);
@@ -49,7 +49,7 @@ class SingleCosts {
   /// not unique.
   void add_gradient(Side side, std::int64_t i, std::int64_t j, double weight, double* out) const {
     const Products p = products(i, j);
-    double of_own = 0, of_other = 0;  // factors of the two points
+    double of_own = 0, of_other = 0, of_apart = 0;  // factors of the two points; of y - x
     if (form_.unit_length) {
       const double lengths = std::sqrt(p.xx * p.yy);
       of_own = p.xy / lengths / (side == Side::source ? p.xx : p.yy);
@@ -57,13 +57,13 @@ class SingleCosts {
     } else if (form_.form == kernels::Form::dot) {
       of_other = -form_.scale;
     } else {
-      of_own = kernels::slope_of_squared(form_.form, form_.scale, form_.power, p.squared);
-      of_other = -of_own;
+      of_apart = kernels::slope_of_squared(form_.form, form_.scale, form_.power, p.squared);
+      if (side == Side::source) of_apart = -of_apart;
     }
     for (std::int64_t k = 0; k < x_.cols; ++k) {
-      const double x = x_(i, k), y = y_(j, k);
-      out[k] +=
-          weight * (side == Side::source ? of_own * x + of_other * y : of_own * y + of_other * x);
+      const double own = side == Side::source ? x_(i, k) : y_(j, k),
+                   other = side == Side::source ? y_(j, k) : x_(i, k);
+      out[k] += weight * (of_own * own + of_other * other + of_apart * apart(i, j, k));
     }
   }
 
@@ -71,11 +71,16 @@ class SingleCosts {
   struct Products {
     double squared = 0, xy = 0, xx = 0, yy = 0;
   };
+  /// y - x along an axis, the shorter way round where it is periodic.
+  double apart(std::int64_t i, std::int64_t j, std::int64_t k) const {
+    const double u = static_cast<double>(y_(j, k)) - x_(i, k);
+    return !period_.empty() && period_[k] > 0 ? std::remainder(u, period_[k]) : u;
+  }
   Products products(std::int64_t i, std::int64_t j) const {
     Products p;
     for (std::int64_t k = 0; k < x_.cols; ++k) {
       const double x = x_(i, k), y = y_(j, k);
-      p.squared += (x - y) * (x - y);
+      p.squared += apart(i, j, k) * apart(i, j, k);
       p.xy += x * y;
       p.xx += x * x;
       p.yy += y * y;
@@ -90,7 +95,8 @@ class SingleCosts {
 
   CostForm form_;
   std::optional<LatticePoints<T>> points_;
-  MatrixView<const T> x_, y_;  // x_: the costs themselves of a matrix
+  std::vector<double> period_;  // of a lattice, 0: not periodic
+  MatrixView<const T> x_, y_;   // x_: the costs themselves of a matrix
   Buffer<T> owned_x_, owned_y_;
 };
 }  // namespace monge

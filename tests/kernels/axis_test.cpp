@@ -34,11 +34,11 @@ struct CaseOptions {
 };
 
 /// Many columns and terms of every kind.
-const std::vector<AxisTerm> kTerms{{-1, Factor::offset, 0}, {-1, Factor::square, 1},
-                                   {0, Factor::one, 2},     {1, Factor::offset, 3},
-                                   {1, Factor::one, 4},     {-1, Factor::cost, 4},
-                                   {-1, Factor::slope, 5},  {1, Factor::cost_square, 6}};
-constexpr int kColumns = 2, kOutputs = 7;
+const std::vector<AxisTerm> kTerms{
+    {-1, Factor::offset, 0}, {-1, Factor::square, 1},     {0, Factor::one, 2},
+    {1, Factor::offset, 3},  {1, Factor::one, 4},         {-1, Factor::cost, 4},
+    {-1, Factor::slope, 5},  {1, Factor::cost_square, 6}, {0, Factor::cost_offset, 7}};
+constexpr int kColumns = 2, kOutputs = 8;
 
 template <class T>
 class AxisCase {

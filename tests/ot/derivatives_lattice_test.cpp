@@ -2,6 +2,8 @@
 // matrix of their costs and the cloud of their points.
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,11 +37,7 @@ struct MovingGrids {
   std::int64_t n() const { return grids.n(); }
   std::int64_t m() const { return grids.m(); }
   std::int64_t dim() const { return 0; }
-  std::int64_t images() const {
-    for (const bool one : grids.lattice.periodic)
-      if (one) return 0;
-    return grids.lattice.source.dim;
-  }
+  std::int64_t images() const { return grids.lattice.source.dim; }
 
   Posed at(double t = 0, const Direction& along = {}) const {
     Posed out;
@@ -86,6 +84,20 @@ MovingGrids small(const testing::Mixture& mix) {
   }
 }
 
+/// The same round both axes, with more points in the target: no two are half way round apart.
+MovingGrids around(const testing::Mixture& mix) {
+  MovingGrids out = small(mix);
+  const Grid source = grid_of({3, 4}, {0.4, 0.3}, {0, 0.1}),
+             target = grid_of({6, 4}, {0.2, 0.3}, {0.13, 0.15});
+  for (std::uint64_t seed = 5;; ++seed) {
+    out.grids = {Lattice<double>{source, target, SquaredEuclidean{}, {true, true}},
+                 testing::random_weights<double>(12, mix.mass_a, seed, 0),
+                 testing::random_weights<double>(24, mix.mass_b, seed, 1)};
+    Exec exec;
+    if (linearize(*out.at().plan, exec).tv_margin() > 4e-3) return out;
+  }
+}
+
 TEST(LatticeDerivatives, ProductsMatchDifferences) {
   for (const auto& mix : testing::mixtures()) {
     const auto problem = small(mix);
@@ -93,23 +105,61 @@ TEST(LatticeDerivatives, ProductsMatchDifferences) {
   }
 }
 TEST(LatticeDerivatives, MovesMatchDifferences) {
-  for (const auto& mix : testing::mixtures()) testing::check_moves(small(mix), mix.name);
+  for (const auto& mix : testing::mixtures()) {
+    testing::check_moves(small(mix), mix.name);
+    testing::check_moves(around(mix), mix.name + " around");
+  }
 }
 TEST(LatticeDerivatives, TheAdjointIsTheTranspose) {
-  for (const auto& mix : testing::mixtures()) testing::check_adjoint(small(mix), mix.name);
+  for (const auto& mix : testing::mixtures()) {
+    testing::check_adjoint(small(mix), mix.name);
+    testing::check_adjoint(around(mix), mix.name + " around");
+  }
   const auto mix = testing::mixtures()[4];
   for (auto& grids : testing::all_grids<double>())
     testing::check_adjoint(MovingGrids{std::move(grids), mix.a, mix.b}, "grids");
 }
 
+/// How the images x_i + sum_j P_ij u_ij / r_i move by all pairs, u_ij the displacement from x_i to
+/// y_j: sum_j (P_ij / r_i) (u_ij - mean) (dg_j / eps + db_j / b_j - (g_j - c_ij) deps / eps^2).
+std::vector<double> image_moves(const MovingGrids& problem, const std::vector<double>& g,
+                                const std::vector<double>& dg, const Direction& along) {
+  const Grids<double>& grids = problem.grids;
+  const std::int64_t n = grids.n(), m = grids.m();
+  const int d = grids.lattice.source.dim;
+  const double eps = problem.epsilon;
+  std::vector<double> out;
+  for (std::int64_t i = 0; i < n; ++i) {
+    double sum = 0, moved = 0;
+    std::vector<double> mean(d, 0.0), product(d, 0.0);
+    for (std::int64_t j = 0; j < m; ++j) {
+      if (grids.b[j] == 0) continue;
+      const double score = (g[j] - grids.C[i * m + j]) / eps, w = grids.b[j] * std::exp(score),
+                   t = dg[j] / eps + along.db[j] / grids.b[j] - score * along.depsilon / eps;
+      sum += w;
+      moved += w * t;
+      for (int k = 0; k < d; ++k) {
+        const double way =
+            static_cast<double>(grids.lattice.target.shape[k]) * grids.lattice.target.spacing[k];
+        double u = grids.y[j * d + k] - grids.x[i * d + k];
+        if (grids.lattice.periodic[k]) u = std::remainder(u, way);
+        mean[k] += w * u;
+        product[k] += w * t * u;
+      }
+    }
+    for (int k = 0; k < d; ++k) out.push_back((product[k] - mean[k] / sum * moved) / sum);
+  }
+  return out;
+}
+
 // Of every lattice, periodic or not, with masked points: as of the matrix of its costs, and its
-// images as of the cloud of its points.
+// images as of the cloud of its points, and by all pairs.
 TEST(LatticeDerivatives, AreThoseOfTheCosts) {
   Exec exec;
   for (const int mixture : {0, 4, 8}) {
     auto mix = testing::mixtures()[mixture];
-    for (auto& grids : testing::all_grids<double>(mix.mass_a, mix.mass_b)) {
-      const MovingGrids problem{std::move(grids), mix.a, mix.b};
+    for (const auto& grids : testing::all_grids<double>(mix.mass_a, mix.mass_b)) {
+      const MovingGrids problem{testing::untied(grids), mix.a, mix.b};
       const auto posed = problem.at();
       const auto along = problem.direction(2);
       const auto check = [&](const Problem<double>& other, bool images) {
@@ -126,6 +176,10 @@ TEST(LatticeDerivatives, AreThoseOfTheCosts) {
         near(got.source, want.source, " source");
         near(got.target, want.target, " target");
         near(got.transport_cost, want.transport_cost, " cost");
+        near(got.map,
+             image_moves(problem, testing::to_double(posed.result.g), testing::to_double(got.dg),
+                         along),
+             " images");
         if (images) near(got.map, want.map, " map");
         constexpr Wrt kScalars = Wrt::epsilon | Wrt::penalty;
         const auto product = hvp(at, along.tangent(0), kScalars, kExact, exec),
@@ -134,7 +188,8 @@ TEST(LatticeDerivatives, AreThoseOfTheCosts) {
         near(product.drho_a, known.drho_a, " rho");
       };
       check(problem.grids.on_matrix(mix.a, mix.b), false);
-      if (problem.images() > 0) check(problem.grids.on_points(mix.a, mix.b), true);
+      if (problem.grids.lattice.periodic == std::array<bool, 3>{})
+        check(problem.grids.on_points(mix.a, mix.b), true);
     }
   }
 }

@@ -130,6 +130,48 @@ TYPED_TEST(LatticeEntries, AllAboveAThreshold) {
   });
 }
 
+// All of them: rounding of a product with the weight besides.
+TYPED_TEST(LatticeEntries, WrittenOut) {
+  using T = TypeParam;
+  testing::on_every_device([] {
+    for (const auto& grids : testing::all_grids<T>()) {
+      if (std::holds_alternative<Dot>(grids.lattice.cost)) continue;
+      SCOPED_TRACE(grids.lattice.source.dim);
+      Pair<T> pair(grids, 0.02);
+      const auto got = here(pair.lattice.dense(pair.exec)),
+                 want = here(pair.matrix.dense(pair.host));
+      ASSERT_EQ(got.size(), want.size());
+      for (std::size_t e = 0; e < got.size(); ++e)
+        ASSERT_NEAR(got[e], want[e],
+                    rounding<T>(0.02) * want[e] + 2 * std::numeric_limits<T>::min())
+            << e;
+    }
+  });
+}
+
+// Means and covariances of values up to 1: weights are off by the rounding of their scores.
+TYPED_TEST(LatticeEntries, MomentsOfValues) {
+  using T = TypeParam;
+  testing::on_every_device([] {
+    for (const auto& grids : testing::all_grids<T>()) {
+      SCOPED_TRACE(grids.lattice.source.dim);
+      Pair<T> pair(grids, 0.02);
+      for (const Side rows : {Side::source, Side::target}) {
+        const std::int64_t m = pair.lattice.op().size(other(rows));
+        const auto v = testing::random_vector<T>(m * 4, 9, 0, -1, 1);
+        const auto there = testing::placed(v);
+        const auto got =
+            pair.lattice.moments(rows, {there.data(), m, 4, 4, 1, pair.exec.device}, pair.exec);
+        const auto want = pair.matrix.moments(rows, {v.data(), m, 4}, pair.host);
+        const double tolerance = 4 * rounding<T>(0.02);
+        testing::expect_near(here(got.mean), testing::to_double(want.mean), tolerance, "mean");
+        testing::expect_near(here(got.covariance), testing::to_double(want.covariance), tolerance,
+                             "covariance");
+      }
+    }
+  });
+}
+
 // A uniform lattice and itself: each point's neighbours tie, and the lower column comes first.
 TEST(LatticeTies, GoToTheLowerColumn) {
   testing::on_every_device([] {

@@ -10,6 +10,7 @@
 #include "monge/ot/derivatives.hpp"
 #include "monge/ot/divergence.hpp"
 #include "monge/ot/plan.hpp"
+#include "ot/arrays.hpp"
 #include "ot/operator.hpp"
 #include "reference/gaussian.hpp"
 #include "support/grids.hpp"
@@ -127,7 +128,16 @@ TEST(Lattice, SolvesLikeTheMatrixOnEveryDevice) {
                           side, {there.data(), others, 3, 3, 1, in.exec.device}, in.exec)),
                       testing::to_double(matrix.apply(side, {v.data(), others, 3}, host)),
                       tolerance, "apply");
+          const auto moments =
+              plan.moments(side, {there.data(), others, 3, 3, 1, in.exec.device}, in.exec);
+          const auto wanted = matrix.moments(side, {v.data(), others, 3}, host);
+          expect_near(testing::back(moments.mean), testing::to_double(wanted.mean), 4 * tolerance,
+                      "mean");
+          expect_near(testing::back(moments.covariance), testing::to_double(wanted.covariance),
+                      8 * tolerance, "covariance");
         }
+        expect_near(testing::back(plan.dense(in.exec)), testing::to_double(matrix.dense(host)),
+                    tolerance, "dense");
       });
     }
 }
@@ -187,10 +197,7 @@ TEST(Lattice, SolvesLikeTheMatrixAndThePoints) {
       expect_near(g.da, testing::to_double(matrix_g.da), tolerance, "da");
       expect_near(g.db, testing::to_double(matrix_g.db), tolerance, "db");
       EXPECT_NEAR(g.depsilon, matrix_g.depsilon, 1e-10);
-      if (periodic) {
-        EXPECT_THROW(plan.dense(exec), NotAvailable);
-        continue;
-      }
+      if (periodic) continue;
       const auto on_points = grids.on_points(A, B);
       const Plan<double> cloud(on_points, result);
       const auto cloud_g = gradient(cloud, exec);
@@ -212,6 +219,101 @@ TEST(Lattice, SolvesLikeTheMatrixAndThePoints) {
       EXPECT_EQ(std::vector<std::int64_t>(top.columns.begin(), top.columns.end()),
                 std::vector<std::int64_t>(cloud_top.columns.begin(), cloud_top.columns.end()));
     }
+}
+
+// A value that is the same for nearly all that a row sends anything to: its spread is much smaller
+// than what products of values are rounded by in float.
+TEST(Lattice, MomentsKeepSmallSpreads) {
+  constexpr double kEps = 2e-3;
+  const auto grids = all_grids<float>()[6];  // periodic
+  const auto& [source, target, cost, periodic, device] = grids.lattice;
+  const Grids<double> exact({source, target, cost, periodic}, {grids.a.begin(), grids.a.end()},
+                            {grids.b.begin(), grids.b.end()});
+  const auto problem = grids.on_lattice(KL{0.7}, KL{0.4});
+  const auto matrix = exact.on_matrix(KL{0.7}, KL{0.4});
+  Exec exec;
+  const auto result = sinkhorn(problem, tight(kEps, 1e-3), exec);
+  const std::int64_t m = grids.m();
+  std::vector<float> v;
+  for (std::int64_t j = 0; j < m; ++j) v.push_back(2 * j < m ? 1 : -1);
+  const std::vector<double> same(v.begin(), v.end());
+  const auto f = in_double(result.f.view(), exec), g = in_double(result.g.view(), exec);
+  const auto got = Plan<float>(problem, result).moments(Side::source, {v.data(), m, 1}, exec);
+  const auto want = Plan<double>(matrix, kEps, f.view(), g.view())
+                        .moments(Side::source, {same.data(), m, 1}, exec);
+  // Scores up to 1 are rounded twice to float, a mean once.
+  constexpr double kFloat = std::numeric_limits<float>::epsilon();
+  double least = 1;
+  for (std::int64_t i = 0; i < grids.n(); ++i) {
+    EXPECT_NEAR(got.covariance[i], want.covariance[i],
+                8 * kFloat / kEps * want.covariance[i] + kFloat * kFloat)
+        << i;
+    least = std::min(least, want.covariance[i]);
+  }
+  EXPECT_LT(least, 1e-3 * kFloat);
+}
+
+// The map and the potential at new points: against the sums of all pairs, and those of the grid's
+// own points.
+TEST(Lattice, NewPointsGoTheShorterWay) {
+  constexpr double kEps = 0.05;
+  for (const auto& any : all_grids<double>()) {
+    const auto grids = testing::untied(any);
+    const auto& periodic = grids.lattice.periodic;
+    if (periodic == std::array<bool, 3>{}) continue;
+    SCOPED_TRACE(name(grids.lattice));
+    const int d = grids.lattice.source.dim;
+    Exec host;
+    const auto solved = sinkhorn(grids.on_lattice(KL{0.7}, KL{0.4}), tight(kEps), host);
+    const auto f = testing::to_double(solved.f), g = testing::to_double(solved.g);
+    for (const Side side : {Side::source, Side::target}) {
+      const bool source = side == Side::source;
+      const auto &points = source ? grids.y : grids.x, &own = source ? grids.x : grids.y;
+      const auto &potential = source ? g : f, &weights = source ? grids.b : grids.a;
+      auto z = testing::random_vector<double>(std::int64_t{7} * d, 5, 1, -2, 2);
+      z.insert(z.end(), own.begin(), own.end());
+      const auto count = static_cast<std::int64_t>(z.size()) / d;
+      std::vector<double> images, potentials;
+      for (std::int64_t i = 0; i < count; ++i) {
+        double sum = 0;
+        std::vector<double> mean(d, 0.0);
+        for (std::size_t j = 0; j < weights.size(); ++j) {
+          std::vector<double> from(d, 0.0), to;
+          for (int k = 0; k < d; ++k) {
+            const double u = points[j * d + k] - z[i * d + k];
+            const double way = static_cast<double>(grids.lattice.target.shape[k]) *
+                               grids.lattice.target.spacing[k];
+            to.push_back(periodic[k] ? std::remainder(u, way) : u);
+          }
+          const double w =
+              weights[j] *
+              std::exp((potential[j] - testing::cost_of(grids.lattice.cost, from, to)) / kEps);
+          sum += w;
+          for (int k = 0; k < d; ++k) mean[k] += w * to[k];
+        }
+        for (int k = 0; k < d; ++k) images.push_back(z[i * d + k] + mean[k] / sum);
+        const double rho = source ? 0.7 : 0.4;
+        potentials.push_back(-kEps * std::log(sum) * rho / (rho + kEps));
+      }
+      testing::on_every_device([&] {
+        There in(grids, KL{0.7}, KL{0.4});
+        const auto on_f = testing::placed(f), on_g = testing::placed(g), on_z = testing::placed(z);
+        const Plan<double> plan(in.problem, kEps, on_f.view(), on_g.view());
+        const MatrixView<const double> at{on_z.data(), count, d, d, 1, in.exec.device};
+        const auto map = testing::back(plan.map(side, at, in.exec));
+        expect_near(map, images, 1e-12, "map");
+        expect_near(testing::back(plan.potential(side, at, in.exec)), potentials, 1e-13,
+                    "potential");
+        const auto of_own = testing::back(plan.barycentric(side, in.exec));
+        expect_near(std::vector<double>(map.begin() + std::ptrdiff_t{7} * d, map.end()), of_own,
+                    1e-12, "own");
+        EXPECT_EQ(refusal([&] {
+                    plan.map(side, {on_z.data(), 1, d + 1, d + 1, 1, in.exec.device}, in.exec);
+                  }).argument,
+                  "z");
+      });
+    }
+  }
 }
 
 // Two grids of the same points of a circle, numbered from different ones: nothing has to move, and

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "support/devices.hpp"
+#include "support/grids.hpp"
 #include "support/solved.hpp"
 
 namespace monge {
@@ -123,6 +124,29 @@ TEST(SemiDual, AMatrixGivesTheSameWithoutPoints) {
     testing::expect_near(got.dg, testing::to_double(want.dg), 1e-13, "dg");
     EXPECT_EQ(got.dy.size(), 0);
   }
+}
+
+// Round an axis a target pulls the shorter way: against differences of a grid that moves as a
+// whole, of which costs between fixed pairs are squares.
+TEST(SemiDual, HardPullsGoTheShorterWay) {
+  Exec exec;
+  const auto value = [&](double t, std::vector<double>* dy) {
+    const Grid source = testing::grid_of({9, 5}, {0.1, 0.2}, {0, 0}),
+               target = testing::grid_of({3, 4}, {0.3, 0.2}, {0.04 + t, 0.03 + t});
+    const Problem<double> problem(
+        Lattice<double>{source, target, SquaredEuclidean{}, {true, false}}, {}, {}, Balanced{},
+        Balanced{});
+    const auto g = random_vector<double>(12, 6, 0, -0.02, 0.02);
+    const auto got = semi_dual<double>(problem, 0, {g.data(), 12}, exec);
+    if (dy) *dy = testing::to_double(got.dy);
+    return got.value;
+  };
+  std::vector<double> dy;
+  value(0, &dy);
+  double sum = 0;
+  for (const double one : dy) sum += one;
+  constexpr double kStep = 1e-4;  // no source changes its target on the way
+  EXPECT_NEAR(sum, (value(kStep, nullptr) - value(-kStep, nullptr)) / (2 * kStep), 1e-11);
 }
 
 TEST(CTransform, IsTheLimitOfSoftmin) {

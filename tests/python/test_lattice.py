@@ -78,8 +78,30 @@ def test_periodic_axes_go_the_shorter_way():
     across = monge.solve_lattice(a, b, epsilon=0.1)
     assert across.value_linear == pytest.approx(81) and across.a_to_b[9, 0] == pytest.approx(0)
     assert monge.solve_lattice(np.outer(a, a), np.outer(b, b), periodic=(True, False), epsilon=0.1)
-    with pytest.raises(monge.NotAvailable, match="periodic"):
-        around.plan.dense()
+
+
+def test_round_an_axis_there_is_all_that_there_is_of_points():
+    """Far from where a grid closes the circle its answers are those of its points."""
+    a, b, z = np.zeros(40), np.zeros(40), np.array([[12.3], [15.0]])
+    a[12:16], b[13:18] = 0.25, 0.2
+    values = np.random.default_rng(0).random((40, 2))
+    options = {"epsilon": 2.0, "tolerance": 1e-12}
+    around = monge.solve_lattice(a, b, periodic=True, **options)
+    across = monge.solve_lattice(a, b, **options)
+    np.testing.assert_allclose(around.plan.dense(), across.plan.dense(), atol=1e-12)
+    kept = a > 0
+    for of in (values, None):
+        got, want = around.plan.moments(of), across.plan.moments(of)
+        np.testing.assert_allclose(got.mean[kept], want.mean[kept], atol=1e-10)
+        np.testing.assert_allclose(got.covariance[kept], want.covariance[kept], atol=1e-10)
+    np.testing.assert_allclose(around.plan.map(z), across.plan.map(z), atol=1e-10)
+    np.testing.assert_allclose(around.plan.map(z + 40), across.plan.map(z) + 40, atol=1e-10)
+    np.testing.assert_allclose(around.plan.potential(z), across.plan.potential(z), atol=1e-10)
+    moves, wanted = (r.linearize().jvp(depsilon=1.0) for r in (around, across))
+    np.testing.assert_allclose(moves.a_to_b[kept], wanted.a_to_b[kept], atol=1e-9)
+    theta = np.where(kept[:, None], 1.0, 0.0)
+    pulled = around.linearize().vjp(a_to_b=theta, wrt=("epsilon",))
+    assert pulled.depsilon == pytest.approx((theta * moves.a_to_b).sum())
 
 
 def test_types_and_frameworks_are_kept(grids):

@@ -37,6 +37,8 @@ Real axis_factor(const kernels::AxisArgs<T>& a, kernels::Factor factor, std::int
       return axis_cost(a, i, j);
     case kernels::Factor::cost_square:
       return axis_cost(a, i, j) * axis_cost(a, i, j);
+    case kernels::Factor::cost_offset:
+      return axis_cost(a, i, j) * u;
     case kernels::Factor::slope:
       return -u * kernels::slope_of_squared<Real>(a.form, a.scale, a.power, u * u);
   }

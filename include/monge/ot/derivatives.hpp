@@ -168,7 +168,7 @@ struct JvpResult {
 
 /// How potentials, marginals, images and transport cost move along a tangent. With the potentials
 /// f + t df, g + t dg a solve at the parameters moved by t starts nearer. Throws as hvp(); `map` is
-/// empty on a CostMatrix and on a lattice with a periodic axis.
+/// empty on a CostMatrix.
 template <class T>
 JvpResult<T> jvp(const Linearization<T>& at, const Tangent<T>& along, const SolveOptions& options,
                  Exec& exec);

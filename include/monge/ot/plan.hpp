@@ -98,17 +98,19 @@ class Plan {
   /// weight); `valid`, where not null, [n], is set to whether p_i > 0.
   Buffer<T> barycentric(Side rows, MatrixView<const T> values, Exec& exec,
                         bool* valid = nullptr) const;
-  /// The same with the points of the other side as values. PointCloud only.
+  /// The same with the points of the other side as values, on a periodic axis of a lattice taken
+  /// the shorter way round from the row's own point. Not on a CostMatrix.
   Buffer<T> barycentric(Side rows, Exec& exec, bool* valid = nullptr) const;
   /// Conditional mean and covariance of the other side's points (or values) given each row; means
   /// as in barycentric, covariance 0 where all pairs are forbidden.
   Moments<T> moments(Side rows, Exec& exec) const;
   Moments<T> moments(Side rows, MatrixView<const T> values, Exec& exec) const;
 
-  /// Half-step at new points z [k, d] of the given side: the potential there. PointCloud only.
+  /// Half-step at new points z [k, d] of the given side: the potential there. Not on a CostMatrix;
+  /// on a lattice with a periodic axis points go one by one.
   Buffer<T> potential(Side side, MatrixView<const T> z, Exec& exec) const;
   /// Entropic map at new points z [k, d] of the given side, [k, d]; on a training point it equals
-  /// barycentric. PointCloud only.
+  /// barycentric. As potential().
   Buffer<T> map(Side side, MatrixView<const T> z, Exec& exec) const;
 
   /// The k largest entries of each row of P (ties: the lower column), one pass. 1 <= k <= m. Zeros

@@ -179,8 +179,8 @@ TangentSums<T> sweep(const Linear<T>& linear, const Directions<T>& along,
   out.sum = Buffer<T>(n * count, exec.device);
   if (what.gradient) out.gradient = Buffer<T>(n * count * linear.dim, exec.device);
   if (what.costs) out.costs = Buffer<T>(n * count, exec.device);
-  const std::int64_t width = what.values ? what.values->size() / m : 0;
-  if (what.values) out.mean = Buffer<T>(n * count * width, exec.device);
+  const std::int64_t width = what.images ? linear.op->dim() : 0;
+  if (what.images) out.mean = Buffer<T>(n * count * width, exec.device);
   const auto& own_points = along.side(rows).points;
   const auto& opposite_points = along.side(cols).points;
   linear.tangent(rows,
@@ -192,7 +192,7 @@ TangentSums<T> sweep(const Linear<T>& linear, const Directions<T>& along,
                   .a = own_points.data(),
                   .b = opposite_points.data(),
                   .width = static_cast<int>(width),
-                  .q = what.values ? what.values->data() : nullptr,
+                  .q = what.images ? what.images->values.data() : nullptr,
                   .sum = out.sum.data(),
                   .costs = out.costs.data(),
                   .gradient = out.gradient.data(),
@@ -336,6 +336,15 @@ Moves<T> still_moves(const Linear<T>& linear, const Directions<T>& along, Side r
 
 template <class T>
 CentredImages<T> centred_images(const Linear<T>& linear, Side rows, Exec& exec) {
+  if (linear.op->has_images()) {
+    CentredImages<T> out{{},
+                         Buffer<T>(linear.side(rows).weight.size * linear.op->dim(), exec.device)};
+    Buffer<T> mean(out.images.size(), exec.device);
+    Buffer<double> s(linear.side(rows).weight.size, exec.device);
+    linear.op->images(rows, linear.side(other(rows)).bias.data(), mean.data(), s.data(),
+                      out.images.data(), nullptr, linear.eps, exec);
+    return out;
+  }
   const Points<T> of(linear.geometry, other(rows), exec);
   const MatrixView<const T> points = of.view;
   const LinearSide<T>&own = linear.side(rows), &opposite = linear.side(other(rows));

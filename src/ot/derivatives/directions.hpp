@@ -39,6 +39,16 @@ struct Directions {
   }
 };
 
+/// The points of the other side of `rows` relative to their mean, [m, d], 0 at weight 0, and the
+/// averages of these that the rows have, [n, d]. On a lattice that is swept axis by axis the points
+/// are relative to the row's own, the shorter way round: no array of values, see LatticeSweep.
+template <class T>
+struct CentredImages {
+  Buffer<T> values, images;
+};
+template <class T>
+CentredImages<T> centred_images(const Linear<T>& linear, Side rows, Exec& exec);
+
 /// One sweep of t' / scale, and what is added to it.
 template <class T>
 struct TangentSweep {
@@ -48,7 +58,7 @@ struct TangentSweep {
   const Buffer<double>* col_too = nullptr;
   bool gradient = false;  // with second derivatives, about the centers
   bool costs = false;
-  const Buffer<T>* values = nullptr;  // [m, width], for means; null: none
+  const CentredImages<T>* images = nullptr;  // for means; null: none
 };
 template <class T>
 struct TangentSums {
@@ -83,15 +93,6 @@ Moves<T> solve_moves(const Linear<T>& linear, const Directions<T>& along, const 
 /// The same of points of `rows` that move while the other side's potentials stand still.
 template <class T>
 Moves<T> still_moves(const Linear<T>& linear, const Directions<T>& along, Side rows, Exec& exec);
-
-/// The points of the other side of `rows` relative to their mean, [m, d], 0 at weight 0, and the
-/// averages of these that the rows have, [n, d].
-template <class T>
-struct CentredImages {
-  Buffer<T> values, images;
-};
-template <class T>
-CentredImages<T> centred_images(const Linear<T>& linear, Side rows, Exec& exec);
 
 /// The report of a plan, before a solve.
 template <class T>

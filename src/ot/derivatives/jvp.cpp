@@ -35,7 +35,7 @@ double cost_change(const Linear<T>& linear, const Directions<T>& along, std::int
 template <class T>
 JvpResult<T> pushed(const Linear<T>& linear, const Directions<T>& along,
                     const SolveOptions& options, Exec& exec) {
-  const std::int64_t count = along.count, d = linear.image_dim, n = linear.source.weight.size;
+  const std::int64_t count = along.count, d = linear.op->dim(), n = linear.source.weight.size;
   JvpResult<T> out;
   out.report = begin_report(linear);
   auto moves = solve_moves(linear, along, {.source_flow = true, .target_flow = true}, options,
@@ -48,7 +48,7 @@ JvpResult<T> pushed(const Linear<T>& linear, const Directions<T>& along,
 
   CentredImages<T> images;
   if (d > 0) images = centred_images(linear, Side::source, exec);
-  const auto sums = plan_move(linear, along, moves, d > 0 ? &images.values : nullptr, exec);
+  const auto sums = plan_move(linear, along, moves, d > 0 ? &images : nullptr, exec);
   out.report.passes += d > 0 ? 2 : 1;
   for (std::int64_t r = 0; r < count; ++r)
     out.transport_cost.push_back(cost_sum(linear, sums, count, r, exec) +

@@ -111,13 +111,6 @@ void check_held(const Linear<T>& linear, double step, double rounding, Exec& exe
                               "plan", i);
   }
 }
-
-template <class T>
-bool is_periodic(const Geometry<T>& geometry) {
-  const auto* const lattice = std::get_if<Lattice<T>>(&geometry);
-  return lattice && std::any_of(lattice->periodic.begin(), lattice->periodic.end(),
-                                [](bool one) { return one; });
-}
 }  // namespace
 
 template <class T>
@@ -180,7 +173,6 @@ Linearization<T> linearize(const Plan<T>& plan, Exec& exec) {
   linear->device = problem.device();
   linear->eps = plan.epsilon();
   linear->dim = std::holds_alternative<PointCloud<T>>(linear->geometry) ? plan.op().dim() : 0;
-  linear->image_dim = is_periodic(linear->geometry) ? 0 : plan.op().dim();
   if (problem.bounds()) linear->held = std::make_unique<const HeldEntries<T>>(plan, exec);
   linear->source = linear_side(plan, Side::source, exec);
   linear->target = linear_side(plan, Side::target, exec);

@@ -44,7 +44,6 @@ struct Linear {
   double eps;
   LinearSide<T> source, target;
   int dim;          // of points that may move; 0 on a cost matrix and a lattice
-  int image_dim;    // of images of points; 0 on a cost matrix and round a periodic axis
   bool singular;    // no point moves its marginal: K (1, -1) = 0
   bool fixed_mass;  // both potentials are min(softmin, level), see level.hpp
   std::unique_ptr<const HeldEntries<T>> held;  // null: no bound holds any

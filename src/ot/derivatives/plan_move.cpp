@@ -18,7 +18,7 @@ Buffer<T> marginal_move(const Linear<T>& linear, const Directions<T>& along, Mov
 
 template <class T>
 TangentSums<T> plan_move(const Linear<T>& linear, const Directions<T>& along, const Moves<T>& moves,
-                         const Buffer<T>* values, Exec& exec) {
+                         const CentredImages<T>* images, Exec& exec) {
   Buffer<double> row(linear.source.weight.size * along.count, exec.device);
   kernels::each(kernels::CombinationArgs<T>{moves.df.data(), along.source.alpha.data(), nullptr, 1,
                                             linear.eps, 0, row.data()},
@@ -29,7 +29,7 @@ TangentSums<T> plan_move(const Linear<T>& linear, const Directions<T>& along, co
                 .row = &row,
                 .col = &moves.dg,
                 .costs = true,
-                .values = values},
+                .images = images},
                exec);
 }
 
@@ -78,7 +78,7 @@ StrengthMoves<T> strength_moves(const Linear<T>& linear, const Directions<T>& al
   template Buffer<T> marginal_move(const Linear<T>&, const Directions<T>&, Moves<T>&, Side,     \
                                    Exec&);                                                      \
   template TangentSums<T> plan_move(const Linear<T>&, const Directions<T>&, const Moves<T>&,    \
-                                    const Buffer<T>*, Exec&);                                   \
+                                    const CentredImages<T>*, Exec&);                            \
   template double cost_sum(const Linear<T>&, const TangentSums<T>&, std::int64_t, std::int64_t, \
                            Exec&);                                                              \
   template StrengthMoves<T> strength_moves(const Linear<T>&, const Directions<T>&, Moves<T>&,   \

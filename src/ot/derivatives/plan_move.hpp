@@ -8,11 +8,11 @@ template <class T>
 Buffer<T> marginal_move(const Linear<T>& linear, const Directions<T>& along, Moves<T>& moves,
                         Side side, Exec& exec);
 
-/// One sweep of dP / a over the source's rows: with its costs, and with means of `values` where
+/// One sweep of dP / a over the source's rows: with its costs, and with means for `images` where
 /// these are given.
 template <class T>
 TangentSums<T> plan_move(const Linear<T>& linear, const Directions<T>& along, const Moves<T>& moves,
-                         const Buffer<T>* values, Exec& exec);
+                         const CentredImages<T>* images, Exec& exec);
 /// sum_ij dP_ij c_ij of direction r.
 template <class T>
 double cost_sum(const Linear<T>& linear, const TangentSums<T>& move, std::int64_t count,

@@ -149,11 +149,8 @@ class Adjoint {
     has_omega_ = has_omega_ || marginal.data;
   }
   void read_map(MatrixView<const T> given) {
-    const std::int64_t n = size(Side::source), d = linear_.image_dim;
-    if (d == 0)
-      throw NotAvailable(
-          "[derivatives] a cost matrix, and a lattice round a periodic axis, have no images of "
-          "points");
+    const std::int64_t n = size(Side::source), d = linear_.op->dim();
+    if (d == 0) throw NotAvailable("[derivatives] a cost matrix has no images of points");
     if (given.rows != count_ * n || given.cols != d)
       throw InvalidArgument(fmt::format("[derivatives] map has shape ({}, {}), wanted ({}, {})",
                                         given.rows, given.cols, count_ * n, d),
@@ -187,7 +184,7 @@ class Adjoint {
   /// Of `rows`: row + col + cost c + theta's bilinear term, each scaled, in one sweep.
   void sweep_into(Side rows, const Buffer<double>& row, const Buffer<double>& col, double omega,
                   bool gradient, bool costs, OfSide& to, Buffer<T>& sum) {
-    const std::int64_t n = size(rows), d = linear_.image_dim;
+    const std::int64_t n = size(rows), d = linear_.op->dim();
     const auto in_type = [&](const Buffer<double>& v) { return rounded<T>(v, exec_); };
     const Buffer<T> on_rows = in_type(row), on_cols = in_type(col);
     Buffer<T> of_costs;
