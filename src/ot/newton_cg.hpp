@@ -81,15 +81,19 @@ class Newton {
   NewtonReport run(Buffer<double>& g, const NewtonOptions& options) {
     o_ = &options;
     report_ = {};
+    sharper_ = 1;
     take(at_.g, g.data());
     visit(at_);
     int idle = 0;  // steps that moved nothing beyond rounding
     double best = at_.residual;
     while (at_.residual > o_->tolerance && idle < kIdleSteps && report_.steps < o_->max_steps &&
            report_.products < o_->max_products) {
-      const double before = at_.dual;
+      const double before = at_.dual, residual = at_.residual;
       ++report_.steps;
-      if (at_.residual > kPlainAbove || !(climb(true) || climb(false))) plain();
+      if (residual > kPlainAbove || !(climb(true) || climb(false)))
+        plain();
+      else if (at_.residual > kHelps * residual)
+        mend();
       const bool moved = at_.dual - before > rounding() || at_.residual < best;
       idle = moved ? 0 : idle + 1;
       best = std::min(best, at_.residual);
@@ -105,6 +109,9 @@ class Newton {
  private:
   static constexpr double kPlainAbove = 0.5;  // residual, where the linear model says nothing
   static constexpr double kBoundary = 3;      // in eps, of an entry of a step
+  static constexpr double kHelps = 0.5;       // of the residual, that a step should leave at most
+  static constexpr double kSharper = 0.1, kSharpest = 1e-4;  // accuracies of CG, over the first
+  static constexpr double kLasts = 0.5;  // of the first slope, at the end of a step to go on
   static constexpr int kHalvings = 6;
   static constexpr int kIdleSteps = 5;
   static constexpr double kSufficient = 1e-4;      // share of the first slope that a step must gain
@@ -159,7 +166,7 @@ class Newton {
   void solve(bool on_logarithm) {
     ++report_.diagonals;
     cg_.curvature = at_.curvature;
-    cg_.forcing = std::min(0.1, std::sqrt(at_.residual));
+    cg_.forcing = sharper_ * std::min(0.1, std::sqrt(at_.residual));
     cg_.radius = kBoundary * o_->eps;
     cg_.most = std::min(o_->max_products - report_.products, o_->max_step_products);
     cg_.projects = model_.projects();
@@ -179,7 +186,10 @@ class Newton {
     double alpha = 1;
     for (int halving = 0; halving <= kHalvings; ++halving, alpha /= 2) {
       const Found found = visit(trial_, {at_.g, cg_.x, alpha, side_.penalty, trial_.g});
-      if (halving == 0) report_.products += found.cg.products;
+      if (halving == 0) {
+        report_.products += found.cg.products;
+        cut_ = found.cg.boundary;
+      }
       const auto [first, second] = found.along.value;
       if (!(first > 0)) return false;
       // A concave function that still climbs has gained; where its gain is below rounding, that of
@@ -188,10 +198,37 @@ class Newton {
       if (std::isfinite(trial_.dual) && (second >= 0 || gain >= kSufficient * first ||
                                          (first + second > 0 && std::abs(gain) <= rounding()))) {
         std::swap(at_, trial_);
+        if (cut_ && halving == 0 && second > kLasts * first) go_on();
         return true;
       }
     }
     return false;
+  }
+
+  /// Behind a step that was cut where its slope had hardly fallen: the same way, twice as far each
+  /// time, as long as that is so. Counts as the steps that it is long, of which a run has few: how
+  /// far parts go that nothing holds, a model does not know.
+  void go_on() {
+    for (int alpha = 1; report_.steps + alpha <= o_->max_steps; alpha *= 2) {
+      const auto [first, second] =
+          visit(trial_, {at_.g, cg_.x, static_cast<double>(alpha), side_.penalty, trial_.g})
+              .along.value;
+      if (!(std::isfinite(trial_.dual) && second > 0)) return void(visit(at_));
+      report_.steps += alpha;
+      std::swap(at_, trial_);
+      if (!(second > kLasts * first)) return;
+    }
+  }
+
+  /// Behind a step that hardly helped. Where it was cut, single entries kept all others back: those
+  /// of rows that a bound of their penalty holds, say, which a plain step takes to where they
+  /// belong however far that is. Else CG ended at an r.z that does not show what is left: parts of
+  /// the plan that hardly hang together, whose masses differ.
+  void mend() {
+    if (cut_)
+      plain();
+    else
+      sharper_ = std::max(kSharper * sharper_, kSharpest);
   }
 
   void plain() {
@@ -212,5 +249,7 @@ class Newton {
   Point at_, trial_;
   kernels::CgArgs cg_{};
   double* diagonal_;
+  double sharper_ = 1;  // of this run, CG: share of its usual accuracy
+  bool cut_ = false;    // the last step ended at the boundary
 };
 }  // namespace monge

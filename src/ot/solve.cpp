@@ -33,7 +33,7 @@ constexpr int kUncorrected = 3;             // iterations at the target that tel
 constexpr double kCoarsePairs = 2.5e5;      // pairs beside which what it does on the host is much,
 constexpr double kCoarsePairsOnGpu = 1e8, kPairsOfLaunches = 5e7;  // and iterations are launches
 constexpr int kMixingPatience = 100;     // iterations at the target, done and to come, of mixing
-constexpr int kPatienceOnLine = 25;      // the same of two Balanced sides on a line
+constexpr int kPatienceOnLine = 25;      // the same on a line that no KL side softens
 constexpr int kTreePatience = 25;        // the same, where passes are those of trees, and
 constexpr double kFarBelow = 12;         // the epsilon of their nodes over the target
 constexpr double kFirstSupport = 0.02;   // of the range of the cost
@@ -289,6 +289,7 @@ void Solve<T>::target() {
         at_target = 0;
         continue;
       }
+      if (at_target == 1 && on_hard_line()) step_along(0, false);  // where Newton would begin
       const bool far = checks_.to_go(record_.iterations) > kSupportPatience;
       if (!rough && (at_target == 1 || far)) {
         if (const int k = at_target > 1 || met ? wants_support(slow(at_target)) : 0) {
@@ -407,7 +408,7 @@ double Solve<T>::coarse_patience() const {
 
 template <class T>
 bool Solve<T>::slow(int at_target) const {
-  const int patience = on_line() && balanced() ? kPatienceOnLine : kMixingPatience;
+  const int patience = on_hard_line() ? kPatienceOnLine : kMixingPatience;
   return mixing_.active() && at_target > patience && checks_.to_go(record_.iterations) > patience;
 }
 

@@ -67,6 +67,12 @@ class Solve {
     return alternation_.leading().penalty.kind == kBalanced &&
            alternation_.following().penalty.kind == kBalanced;
   }
+  /// There mixes go apart along weak links, unless a KL side holds them.
+  bool on_hard_line() const {
+    constexpr auto kKL = kernels::Penalty::Kind::kl;
+    return on_line() && alternation_.leading().penalty.kind != kKL &&
+           alternation_.following().penalty.kind != kKL;
+  }
   bool many_on_trees(int at_target) const;
   Relaxation make_relaxation() const;
 
@@ -97,7 +103,7 @@ class Solve {
   const std::int64_t kernel_cache_;
   Buffer<T> begun_f_, begun_g_;  // in float, whose residual was
   double begun_error_ = 0;
-  Buffer<double> before_;  // g at the level before
+  Buffer<double> before_;  // g at the level before, or with which a target on a line began
   double level_tolerance_, window_error_ = 0;
   int flat_ = 0, window_start_ = 0, kernels_for_floor_ = 0;
   double stage_error_ = std::numeric_limits<double>::infinity();

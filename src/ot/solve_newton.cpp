@@ -157,8 +157,8 @@ bool Solve<T>::newton() {
     return (options_.max_iterations - record_.iterations - kMostResponses - 1) / 2;
   };
   if (products_left() < 1) return false;
-  if (!by_name && on_line() && balanced() && annealed_ && before_.size() > 0) {
-    alternation_.put_back(before_.data(), exec_);  // mixes went apart along weak links
+  if (!by_name && on_hard_line() && before_.size() > 0) {
+    alternation_.put_back(before_.data(), exec_);
     alternation_.lead(1, exec_);
     alternation_.sweep_following(exec_);
     record_.iterated();

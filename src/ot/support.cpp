@@ -236,9 +236,11 @@ SupportOutcome SupportPhase<T>::run(double target, const std::function<bool(cons
       most = std::min(most, check.marginal_error / kHelps);
     }
     const bool descends = eps > target && check.marginal_error <= most;
+    // Above the target it need but bring the next visit to where epsilon falls.
     solve(g, eps,
-          descends ? kPathTolerance
-                   : std::clamp(1e-3 * check.marginal_error, tolerance_ / 10, kPathTolerance / 2));
+          eps > target
+              ? std::min(kPathTolerance, most / 10)
+              : std::clamp(1e-3 * check.marginal_error, tolerance_ / 10, kPathTolerance / 2));
     if (descends) {
       const double reached = follow_path(g, eps, std::max(eps / kLevel, target));
       if (reached < eps) {

@@ -85,5 +85,13 @@ TEST(PassesSlow, NearAnAssignment) {
   expect_few_passes("gauss16d", 21);
   expect_few_passes("gauss64d", 23);
 }
+
+// Parts of a support that hardly hang together go far along one direction: by single steps, by
+// plain steps alone, or as far as the model lets them, one of these took 405 passes each, and
+// failed.
+TEST(PassesSlow, PartsGoFarButNotForEver) {
+  expect_few_passes("gauss16d", 15);
+  for (const std::uint64_t seed : {15, 18, 22}) expect_few_passes("gauss64d", seed);
+}
 }  // namespace
 }  // namespace monge
