@@ -234,7 +234,7 @@ std::vector<Part<T>> products(const DerivativeFlags& flags, const SolvedClouds<T
   const Along<T> along(flags.along, exec.device);
   constexpr Wrt kAll = Wrt::source | Wrt::target | Wrt::source_weights | Wrt::target_weights;
   const SolveOptions options{flags.hvp_tolerance, flags.hvp_max_iterations, false};
-  auto h = hvp(linearize(plan, exec), along.tangent(), kAll, options, exec);
+  auto h = hvp(linearize(plan, exec, flags.kernel_cache), along.tangent(), kAll, options, exec);
   report["hvp"] = {
       {"along", flags.along},
       {"converged", h.report.converged},

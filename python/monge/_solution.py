@@ -218,11 +218,16 @@ class Solution:
         drho_a, drho_b = parts[5:] if "rho" in wanted else (0.0, 0.0)
         return Gradient(dx, dy, da, db, depsilon, drho_a, drho_b)
 
-    def linearize(self) -> Linearization:
+    def linearize(self, *, kernel_cache: int | None = None) -> Linearization:
         """The solution and its first derivatives, for Hessian products (``.hvp``): three passes. Solve
         to a small ``tolerance``, as derivatives inherit the marginal error; they read the caller's
         arrays where these were taken without a copy. Of grids arrays are flat, in C order, and points
         stand still.
+
+        Args:
+            kernel_cache: bytes that a CPU may keep a kernel of size n x m in for each side that is solved
+                for, from the first product on, which iterations then read; 0: nothing of that size exists.
+                None: 512 MiB.
 
         Raises:
             NotAvailable: (a NotImplementedError) for labels and another reference than the product.
@@ -233,7 +238,7 @@ class Solution:
             raise NotAvailable(
                 "[derivatives] second derivatives are known without labels, for the product reference"
             )
-        core = _core.linearize(self._core_plan, self._call())
+        core = _core.linearize(self._core_plan, kernel_cache, self._call())
         dtype = np.dtype(np.float32 if isinstance(core, _core.LinearizationF32) else np.float64)
         return Linearization(core, self._to, self._threads, dtype)
 

@@ -27,11 +27,12 @@ void bind(nb::module_& m, const char* name) {
   // It views the problem of the plan, which holds that.
   m.def(
       "linearize",
-      [](const Plan<T>& plan, const Call& call) {
-        return run(call, plan.problem().device(),
-                   [&](Exec& exec) { return linearize(plan, exec); });
+      [](const Plan<T>& plan, std::optional<std::int64_t> kernel_cache, const Call& call) {
+        return run(call, plan.problem().device(), [&](Exec& exec) {
+          return linearize(plan, exec, kernel_cache.value_or(kAutomaticCache));
+        });
       },
-      "plan"_a, "call"_a, nb::keep_alive<0, 1>());
+      "plan"_a, "kernel_cache"_a.none(), "call"_a, nb::keep_alive<0, 1>());
   nb::class_<L>(m, name)
       .def_prop_ro("n", &L::n)
       .def_prop_ro("m", &L::m)

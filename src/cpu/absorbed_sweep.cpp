@@ -12,6 +12,7 @@
 #include "cpu/exp-inl.hpp"
 #include "cpu/round-inl.hpp"
 #include "cpu/softmin_sweep.hpp"
+#include "hwy/cache_control.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace monge::cpu::HWY_NAMESPACE {
@@ -95,8 +96,8 @@ void absorbed_rows(const T* kernel, std::int64_t stride, int rows, std::int64_t 
   for (; i < rows; ++i) sums_of_rows<1>(kernel + i * stride, stride, columns, v, sums + i);
 }
 
-// sum[t] += sum over R rows of K_it v_i
-template <int R, class T>
+// sum[t] += sum over R rows of K_it v_i; kAhead: the next R are read soon.
+template <int R, bool kAhead, class T>
 HWY_INLINE void add_rows(const T* HWY_RESTRICT kernel, std::int64_t stride, int columns,
                          const T* HWY_RESTRICT v, T* HWY_RESTRICT sum) {
   constexpr Tag<T> d;
@@ -106,6 +107,7 @@ HWY_INLINE void add_rows(const T* HWY_RESTRICT kernel, std::int64_t stride, int 
   for (int t = 0; t < columns; t += kLanes<T>) {
     V s = hn::Load(d, sum + t);
     unrolled<R>([&](int r) MONGE_LAMBDA {
+      if (kAhead) hwy::Prefetch(kernel + (R + r) * stride + t);
       s = hn::MulAdd(hn::LoadU(d, kernel + r * stride + t), vr[r], s);
     });
     hn::Store(s, d, sum + t);
@@ -122,15 +124,37 @@ void absorbed_columns(const T* kernel, std::int64_t stride, std::int64_t rows, i
     std::fill_n(sum, columns, T(0));
     std::int64_t i = i0;
     for (; i + kAbsorbedRows <= end; i += kAbsorbedRows)
-      add_rows<kAbsorbedRows>(kernel + i * stride, stride, columns, v + i, sum);
-    for (; i < end; ++i) add_rows<1>(kernel + i * stride, stride, columns, v + i, sum);
+      add_rows<kAbsorbedRows, false>(kernel + i * stride, stride, columns, v + i, sum);
+    for (; i < end; ++i) add_rows<1, false>(kernel + i * stride, stride, columns, v + i, sum);
     for (int t = 0; t < columns; ++t) sums[t] += static_cast<double>(sum[t]);
   }
 }
 
+template <int R, class T>
+HWY_INLINE void add_normal(const T* HWY_RESTRICT kernel, std::int64_t stride,
+                           const T* HWY_RESTRICT v, int count, T* HWY_RESTRICT sums) {
+  for (int c = 0; c < count; ++c) {
+    double met[R];
+    sums_of_rows<R>(kernel, stride, stride, v + c * stride, met);
+    T rounded[R];
+    std::copy_n(met, R, rounded);
+    add_rows<R, true>(kernel, stride, static_cast<int>(stride), rounded, sums + c * stride);
+  }
+}
+
+template <class T>
+void absorbed_normal(const T* kernel, std::int64_t stride, std::int64_t rows, const T* v, int count,
+                     T* sums) {
+  std::int64_t i = 0;
+  for (; i + kAbsorbedRows <= rows; i += kAbsorbedRows)
+    add_normal<kAbsorbedRows>(kernel + i * stride, stride, v, count, sums);
+  for (; i < rows; ++i) add_normal<1>(kernel + i * stride, stride, v, count, sums);
+}
+
 template <class T>
 AbsorbedSweep<T> sweep_of() {
-  return {round_entries<T>, keep_entries<T>, weights_of<T>, absorbed_rows<T>, absorbed_columns<T>};
+  return {round_entries<T>, keep_entries<T>,     weights_of<T>,
+          absorbed_rows<T>, absorbed_columns<T>, absorbed_normal<T>};
 }
 AbsorbedSweep<float> absorbed_f32() { return sweep_of<float>(); }
 AbsorbedSweep<double> absorbed_f64() { return sweep_of<double>(); }

@@ -20,6 +20,9 @@ struct AbsorbedSweep {
   /// sums[j] = sum_i K_ij v_i for at most kStrip columns.
   void (*columns)(const T* kernel, std::int64_t stride, std::int64_t rows, int columns, const T* v,
                   double* sums);
+  /// sums[c stride + j] += (K^T K v_c)_j of these rows, v_c = v[c stride ...], c < count.
+  void (*normal)(const T* kernel, std::int64_t stride, std::int64_t rows, const T* v, int count,
+                 T* sums);
 };
 
 /// For the current target.

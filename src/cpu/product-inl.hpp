@@ -56,23 +56,28 @@ HWY_NOINLINE void multiply(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y0,
   constexpr Tag<T> d;
   using V = hn::Vec<Tag<T>>;
   constexpr int kLane = kLanes<T>;
-  V a[R], b[R];
-  unrolled<R>([&](int r) MONGE_LAMBDA {
-    a[r] = accumulate ? hn::Load(d, tile + 2 * r * kLane) : hn::Zero(d);
-    b[r] = accumulate ? hn::Load(d, tile + (2 * r + 1) * kLane) : hn::Zero(d);
-  });
-  for (int k = 0; k < count; ++k) {
-    const V ya = hn::Load(d, y0 + k * kPanel), yb = hn::Load(d, y1 + k * kPanel);
+  for (int k0 = 0; k0 < count; k0 += kSummed) {
+    const int end = std::min(k0 + kSummed, count);
+    V a[R], b[R];
+    unrolled<R>([&](int r) MONGE_LAMBDA { a[r] = b[r] = hn::Zero(d); });
+    for (int k = k0; k < end; ++k) {
+      const V ya = hn::Load(d, y0 + k * kPanel), yb = hn::Load(d, y1 + k * kPanel);
+      unrolled<R>([&](int r) MONGE_LAMBDA {
+        const V xr = hn::Set(d, x[k * R + r]);
+        a[r] = hn::MulAdd(xr, ya, a[r]);
+        b[r] = hn::MulAdd(xr, yb, b[r]);
+      });
+    }
+    if (accumulate || k0 > 0)
+      unrolled<R>([&](int r) MONGE_LAMBDA {
+        a[r] = hn::Add(a[r], hn::Load(d, tile + 2 * r * kLane));
+        b[r] = hn::Add(b[r], hn::Load(d, tile + (2 * r + 1) * kLane));
+      });
     unrolled<R>([&](int r) MONGE_LAMBDA {
-      const V xr = hn::Set(d, x[k * R + r]);
-      a[r] = hn::MulAdd(xr, ya, a[r]);
-      b[r] = hn::MulAdd(xr, yb, b[r]);
+      hn::Store(a[r], d, tile + 2 * r * kLane);
+      hn::Store(b[r], d, tile + (2 * r + 1) * kLane);
     });
   }
-  unrolled<R>([&](int r) MONGE_LAMBDA {
-    hn::Store(a[r], d, tile + 2 * r * kLane);
-    hn::Store(b[r], d, tile + (2 * r + 1) * kLane);
-  });
 }
 
 // What a row block keeps in L1 between the steps of one chunk.

@@ -11,6 +11,7 @@
 #include <cmath>
 
 #include "cpu/scores-inl.hpp"
+#include "cpu/vectors.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace monge::cpu::HWY_NAMESPACE {
@@ -28,21 +29,26 @@ HWY_INLINE void sweep_vectors(const T* HWY_RESTRICT x, const T* HWY_RESTRICT y, 
     const int at = t + c * kLanes<T>;
     column[c] = y + at / kPanel * kPanel * dim + at % kPanel;
   });
-  unrolled<R * C>([&](int i) MONGE_LAMBDA { sum[i] = hn::Zero(d); });
-  for (int k = 0; k < dim; ++k) {
-    V yk[C];
-    unrolled<C>([&](int c) MONGE_LAMBDA { yk[c] = hn::Load(d, column[c] + k * kPanel); });
-    unrolled<R>([&](int r) MONGE_LAMBDA {
-      const V xk = hn::Set(d, x[k * kPanel + r]);
-      unrolled<C>([&](int c) MONGE_LAMBDA {
-        const V difference = PRODUCT ? yk[c] : hn::Sub(xk, yk[c]);
-        sum[r * C + c] = hn::MulAdd(PRODUCT ? xk : difference, difference, sum[r * C + c]);
+  const int length = PRODUCT ? kSummed : dim;
+  for (int k0 = 0; k0 < dim; k0 += length) {
+    const int end = std::min(k0 + length, dim);
+    unrolled<R * C>([&](int i) MONGE_LAMBDA { sum[i] = hn::Zero(d); });
+    for (int k = k0; k < end; ++k) {
+      V yk[C];
+      unrolled<C>([&](int c) MONGE_LAMBDA { yk[c] = hn::Load(d, column[c] + k * kPanel); });
+      unrolled<R>([&](int r) MONGE_LAMBDA {
+        const V xk = hn::Set(d, x[k * kPanel + r]);
+        unrolled<C>([&](int c) MONGE_LAMBDA {
+          const V difference = PRODUCT ? yk[c] : hn::Sub(xk, yk[c]);
+          sum[r * C + c] = hn::MulAdd(PRODUCT ? xk : difference, difference, sum[r * C + c]);
+        });
       });
+    }
+    unrolled<R * C>([&](int i) MONGE_LAMBDA {
+      T* const to = out + i / C * kColumnBlock + t + i % C * kLanes<T>;
+      hn::Store(k0 > 0 ? hn::Add(sum[i], hn::Load(d, to)) : sum[i], d, to);
     });
   }
-  unrolled<R * C>([&](int i) MONGE_LAMBDA {
-    hn::Store(sum[i], d, out + i / C * kColumnBlock + t + i % C * kLanes<T>);
-  });
 }
 
 // Two vectors of columns share what is loaded of the rows, as many as the registers hold sums of.

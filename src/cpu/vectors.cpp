@@ -91,12 +91,16 @@ template <class T>
 void norms_of(const kernels::Panels<T>& p, T* HWY_RESTRICT norms) {
   using kernels::kPanel;
   for (std::int64_t i = 0; i < kernels::padded(p.count); i += kPanel) {
-    T sum[kPanel] = {};
-    for (int k = 0; k < p.dim; ++k) {
-      const T* const x = p.data + i * p.dim + k * kPanel;
-      for (int lane = 0; lane < kPanel; ++lane) sum[lane] = std::fma(x[lane], x[lane], sum[lane]);
+    T* const total = norms + i;
+    std::fill_n(total, kPanel, T(0));
+    for (int k0 = 0; k0 < p.dim; k0 += kSummed) {
+      T sum[kPanel] = {};
+      for (int k = k0; k < std::min(k0 + kSummed, p.dim); ++k) {
+        const T* const x = p.data + i * p.dim + k * kPanel;
+        for (int lane = 0; lane < kPanel; ++lane) sum[lane] = std::fma(x[lane], x[lane], sum[lane]);
+      }
+      for (int lane = 0; lane < kPanel; ++lane) total[lane] += sum[lane];
     }
-    std::copy_n(sum, kPanel, norms + i);
   }
 }
 

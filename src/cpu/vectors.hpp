@@ -5,6 +5,10 @@
 #include "kernels/pairs.hpp"
 
 namespace monge::cpu {
+/// Coordinates whose products are summed by themselves, then added: of norms and of all products of
+/// points alike, so that x.x is |x|^2 to the bit.
+inline constexpr int kSummed = 32;
+
 /// Of a balanced side: sums of a, p, a f and |p - a|, p = a exp(z), and the largest |p / a - 1|.
 struct BalancedSums {
   double weight = 0, mass = 0, dual = 0, residual = 0, apart = 0;

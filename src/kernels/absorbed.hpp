@@ -37,11 +37,24 @@ struct Absorbed {
   std::int64_t* redone = nullptr;  // of a GPU: gains the number of rows redone without K
 };
 
-/// What a softmin costs that streams and one that reads K, and what it costs to absorb, in
-/// nanoseconds a pair and core: a table by cost, dimension, type, size and instruction set.
+/// out [m, columns] = K^T K v: of a kernel with the scales of both sides in it, a product of the
+/// normal equations.
+template <class K>
+struct NormalArgs {
+  const K* kernel;  // [n, padded(m)], zeros in the padding
+  std::int64_t n, m;
+  const double* v;  // [m, columns]
+  int columns;
+  double* out;
+};
+
+/// What a softmin costs that streams and one that reads K, what it costs to absorb and a product
+/// of the normal equations, in nanoseconds a pair and core: a table by cost, dimension, type, size
+/// and instruction set. Infinite: there is no such.
 struct AbsorbedCosts {
   double streamed, absorbed, absorb;
-  double narrow = std::numeric_limits<double>::infinity();  // to absorb so; there may be no such
+  double narrow = std::numeric_limits<double>::infinity();  // to absorb so
+  double normal = std::numeric_limits<double>::infinity();
 };
 
 namespace cpu {
@@ -52,6 +65,8 @@ bool softmin(const SoftminArgs<T>&, const Absorbed<K>&, Exec&);
 template <class T>
 AbsorbedCosts absorbed_costs(const Pairs<T>&, Precision, int bytes);
 std::int64_t absorbed_bytes(Device);
+template <class K>
+void normal(const NormalArgs<K>&, Exec&);
 }  // namespace cpu
 namespace cuda {
 template <class T, class K>
@@ -79,6 +94,13 @@ bool absorb(const AbsorbArgs<T, K>& args, Exec& exec) {
 template <class T, class K = T>
 bool softmin(const SoftminArgs<T>& args, const Absorbed<K>& absorbed, Exec& exec) {
   return MONGE_ON(exec.device, softmin(args, absorbed, exec));
+}
+
+/// Reads K once: rows that the first product has brought serve the second. Sums as in softmin.hpp,
+/// of type K, to which v and K v are rounded. On the CPU alone.
+template <class K>
+void normal(const NormalArgs<K>& args, Exec& exec) {
+  cpu::normal(args, exec);
 }
 
 /// What a kernel may take where the caller does not say: 512 MiB, of a GPU a sixteenth of its

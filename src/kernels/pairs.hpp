@@ -22,7 +22,7 @@ enum class Form : std::uint8_t {
 template <class T>
 struct Panels {
   const T* data = nullptr;   // null: split alone, for softmin, pull and what reads_split() says
-  const T* norms = nullptr;  // [padded] |x|^2 summed by FMA in the order of k: product form of
+  const T* norms = nullptr;  // [padded] |x|^2, summed by FMA as products are: product form of
                              // `squared`; null: direct differences
   std::int64_t count = 0;
   int dim = 0;

@@ -100,6 +100,18 @@ struct SchurProductArgs {
   }
 };
 
+/// The same from out = M^T M v, M the plan with both scales.
+struct NormalSchurArgs {
+  const double *curvature, *diagonal, *v;
+  std::int64_t count;
+  double* out;
+
+  MONGE_HOST_DEVICE void operator()(std::int64_t e) const {
+    const double s = diagonal[e / count];
+    out[e] = s > 0 ? curvature[e / count] / s * v[e] - out[e] : 0;
+  }
+};
+
 /// out = v + D^-1/2 a_i crossed: one product of a self term's scaled system, 0 where frozen.
 template <class T>
 struct SelfProductArgs {
@@ -229,6 +241,7 @@ struct GaugeShiftArgs {
   MONGE_SCHUR_EACH_BODIES_OF(X, float)  \
   MONGE_SCHUR_EACH_BODIES_OF(X, double) \
   X(CombineArgs)                        \
+  X(NormalSchurArgs)                    \
   X(ResidualArgs)                       \
   X(TurnDirectionArgs)                  \
   X(GaugeShiftArgs)

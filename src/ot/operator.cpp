@@ -393,7 +393,6 @@ bool Operator<T>::absorb(Side rows, const double* f, const double* g, double eps
   if (!choice) return false;
   const auto [rough, narrow] = *choice;
   const std::int64_t values = n_ * kernels::padded(m_);
-  const auto p = pairs(Side::source, exec);
   const auto keep = [&, narrow = narrow](const double* from, std::int64_t size,
                                          Buffer<double>& to) {
     kernels::each(kernels::FiniteArgs{from, size, min_cost_, to.data()}, to.size(), exec);
@@ -414,33 +413,52 @@ bool Operator<T>::absorb(Side rows, const double* f, const double* g, double eps
   kernels::each(kernels::FillArgs<std::int64_t>{0, kernel->redone.data()}, 1, exec);
   keep(f, size(rows), source ? kernel->f : kernel->g);
   keep(g, size(other(rows)), source ? kernel->g : kernel->f);
-  const auto usable = [&, narrow = narrow](auto* entries) {
-    using K = std::remove_pointer_t<decltype(entries)>;
-    if constexpr (std::is_same_v<T, float>) {
-      // As float holds them already, points are off.
-      if (!narrow && (how_.center || how_.unit_length)) {
-        const auto x = pack_wide(given_source_, how_, exec),
-                   y = pack_wide(given_target_, how_, exec);
-        kernels::Pairs<double> wide;
-        wide.form = p.form;
-        wide.scale = form_.scale;
-        wide.power = form_.power;
-        wide.rows = x.swept();
-        wide.cols = y.swept();
-        wide.n = p.n;
-        wide.m = p.m;
-        return kernels::absorb(
-            kernels::AbsorbArgs<double, K>{wide, kernel->f.data(), kernel->g.data(), eps, entries},
-            exec);
-      }
-    }
-    return kernels::absorb(
-        kernels::AbsorbArgs<T, K>{p, kernel->f.data(), kernel->g.data(), eps, entries, narrow},
-        exec);
-  };
-  if (rough ? usable(kernel->rough.data()) : usable(kernel->entries.data()))
+  const double *const of_source = kernel->f.data(), *const of_target = kernel->g.data();
+  if (rough ? form(Side::source, of_source, of_target, eps, narrow, kernel->rough.data(), exec)
+            : form(Side::source, of_source, of_target, eps, narrow, kernel->entries.data(), exec))
     kernel_ = std::move(kernel);
   return true;
+}
+
+template <class T>
+template <class K>
+bool Operator<T>::form(Side rows, const double* f, const double* g, double eps, bool narrow,
+                       K* entries, Exec& exec) const {
+  const auto p = pairs(rows, exec);
+  if constexpr (std::is_same_v<T, float>) {
+    // As float holds them already, points are off.
+    if (!narrow && (how_.center || how_.unit_length)) {
+      const bool source = rows == Side::source;
+      const auto x = pack_wide(source ? given_source_ : given_target_, how_, exec),
+                 y = pack_wide(source ? given_target_ : given_source_, how_, exec);
+      kernels::Pairs<double> wide;
+      wide.form = p.form;
+      wide.scale = form_.scale;
+      wide.power = form_.power;
+      wide.rows = x.swept();
+      wide.cols = y.swept();
+      wide.n = p.n;
+      wide.m = p.m;
+      return kernels::absorb(kernels::AbsorbArgs<double, K>{wide, f, g, eps, entries}, exec);
+    }
+  }
+  return kernels::absorb(kernels::AbsorbArgs<T, K>{p, f, g, eps, entries, narrow}, exec);
+}
+
+template <class T>
+Buffer<T> Operator<T>::scaled_kernel(Side rows, const Buffer<double>& f, const Buffer<double>& g,
+                                     double eps, int products, std::int64_t budget,
+                                     Exec& exec) const {
+  if (lattice_ || planted()) return {};
+  const std::int64_t values = size(rows) * kernels::padded(size(other(rows)));
+  if (values > budget / static_cast<std::int64_t>(sizeof(T))) return {};
+  // Of softmin's time, what each of the two passes of a product takes that streams.
+  constexpr double kApply = 1.25;
+  const auto costs = kernels::absorbed_costs(swept(rows), precision_, sizeof(T), exec);
+  if (products * (2 * kApply * costs.streamed - costs.normal) <= costs.absorb) return {};
+  Buffer<T> entries(values, exec.device);
+  if (!form(rows, f.data(), g.data(), eps, false, entries.data(), exec)) return {};
+  return entries;
 }
 
 template <class T>

@@ -95,6 +95,11 @@ class Operator {
     return !lattice_ && !planted() &&
            n_ * kernels::padded(m_) <= budget / static_cast<std::int64_t>(sizeof(T));
   }
+  /// exp((f_i + g_j - C_ij) / eps) of `rows` for kernels::normal(), where it fits the budget and is
+  /// predicted to repay itself in so many products; else empty, as on a GPU and where sweeps are
+  /// not over all pairs. Either side padded with -inf.
+  Buffer<T> scaled_kernel(Side rows, const Buffer<double>& f, const Buffer<double>& g, double eps,
+                          int products, std::int64_t budget, Exec& exec) const;
   bool is_rough() const { return kernel_ && kernel_->rough.size() > 0; }
   bool is_narrow() const { return kernel_ && kernel_->narrow; }
   void forget() { kernel_ = nullptr; }
@@ -166,6 +171,10 @@ class Operator {
   };
   std::optional<Choice> chosen(double passes, std::int64_t budget, bool may_round,
                                Exec& exec) const;
+  /// Of `rows`, both padded; false where it is of no use.
+  template <class K>
+  bool form(Side rows, const double* f, const double* g, double eps, bool narrow, K* entries,
+            Exec& exec) const;
   void pack_cloud(const PointCloud<T>& cloud, const Inspection& seen, Exec& exec);
   void prepare_lattice(const Lattice<T>& lattice, const Inspection& seen, Exec& exec);
   /// The box of z, which with_points() documents; `all` is that of all points but these.

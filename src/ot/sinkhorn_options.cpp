@@ -152,9 +152,8 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
   check(start.g, problem.m(), "g");
 }
 
-std::int64_t cache_bytes(const SinkhornOptions& options, Device device) {
-  return options.kernel_cache != kAutomaticCache ? options.kernel_cache
-                                                 : kernels::absorbed_bytes(device);
+std::int64_t cache_bytes(std::int64_t kernel_cache, Device device) {
+  return kernel_cache != kAutomaticCache ? kernel_cache : kernels::absorbed_bytes(device);
 }
 
 template void validate(const Problem<float>&, const SinkhornOptions&, const Start<float>&, Exec&);

@@ -12,5 +12,5 @@ void validate(const Problem<T>& problem, const SinkhornOptions& options, const S
               Exec& exec);
 
 /// Bytes that a kernel may take.
-std::int64_t cache_bytes(const SinkhornOptions& options, Device device);
+std::int64_t cache_bytes(std::int64_t kernel_cache, Device device);
 }  // namespace monge

@@ -74,7 +74,7 @@ Solve<T>::Solve(const Problem<T>& problem, const SinkhornOptions& options, Exec&
       relaxation_(make_relaxation()),
       mixing_(problem, alternation_, exec),
       checks_(options),
-      kernel_cache_(cache_bytes(options, exec.device)),
+      kernel_cache_(cache_bytes(options.kernel_cache, exec.device)),
       level_tolerance_(kLevelTolerance),
       may_be_rough_(options.criterion == Criterion::residual) {
   if (!forest) return;

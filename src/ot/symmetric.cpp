@@ -113,7 +113,7 @@ class SymmetricSolve {
     if (exec_.device.is_cuda()) return;
     op_.absorb(Side::source, s, f_.data(), options_.epsilon,
                std::min(kPassesAhead, options_.max_iterations - iterations_),
-               cache_bytes(options_, exec_.device), exec_);
+               cache_bytes(options_.kernel_cache, exec_.device), exec_);
   }
 
   Reach reach() const { return op_.reach(options_.epsilon, absorbed_); }

@@ -200,6 +200,51 @@ TYPED_TEST(Absorbed, SoftminMatchesReferenceOnBothSidesAndEveryTarget) {
     }
 }
 
+// sum_i K_ij sum_l K_il v_l. A double sum of T rounds each product by the lengths of both chains,
+// at most 1024 of each, and v_l and K v once each; parts are added in double.
+TYPED_TEST(Absorbed, NormalProductsMatchReference) {
+  constexpr int kColumns = 3;
+  constexpr Real u = std::numeric_limits<TypeParam>::epsilon() / 2;
+  for (const auto& [n, m] : {std::pair{1, 1}, {7, 17}, {65, 16}, {100, 1041}, {2200, 33}}) {
+    SCOPED_TRACE(std::to_string(n) + " x " + std::to_string(m));
+    const std::int64_t width = kernels::padded(m);
+    testing::Random random(3, 9);
+    std::vector<TypeParam> kernel(n * width, 0);
+    std::vector<double> v(m * kColumns), out(v.size());
+    for (std::int64_t i = 0; i < n; ++i)
+      for (std::int64_t j = 0; j < m; ++j) kernel[i * width + j] = static_cast<TypeParam>(random());
+    for (double& x : v) x = random();
+    for (const std::string& target : cpu::runnable_targets()) {
+      SCOPED_TRACE(target);
+      const testing::TargetScope scope(target);
+      std::vector<double> one;
+      for (const int threads : {1, 3}) {
+        Exec exec;
+        exec.threads = threads;
+        kernels::normal<TypeParam>({kernel.data(), n, m, v.data(), kColumns, out.data()}, exec);
+        if (threads == 1) one = out;
+        ASSERT_EQ(out, one);
+      }
+      for (int c = 0; c < kColumns; ++c) {
+        std::vector<Real> want(m, 0), size(m, 0);
+        for (std::int64_t i = 0; i < n; ++i) {
+          const auto* const row = &kernel[i * width];
+          Real met = 0, large = 0;
+          for (std::int64_t l = 0; l < m; ++l) {
+            met += row[l] * static_cast<Real>(v[l * kColumns + c]);
+            large += std::abs(row[l] * static_cast<Real>(v[l * kColumns + c]));
+          }
+          for (std::int64_t j = 0; j < m; ++j)
+            want[j] += row[j] * met, size[j] += std::abs(row[j]) * large;
+        }
+        const Real steps = std::min(m, 1024) + std::min(n, 1024) + 8;
+        for (std::int64_t j = 0; j < m; ++j)
+          ASSERT_NEAR(out[j * kColumns + c], want[j], steps * u * size[j]) << j << " of " << c;
+      }
+    }
+  }
+}
+
 // What it is for in float: scores of double, so that rounding does not grow with 1 / eps.
 TEST(AbsorbedFloat, DoesNotGrowWithTheRange) {
   for (CaseOptions options : testing::all_forms()) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "monge/ot/derivatives.hpp"
+#include "ot/derivatives/linear.hpp"
 #include "support/moves.hpp"
 
 namespace monge {
@@ -151,6 +152,36 @@ TEST(Hvp, ManyDirectionsEqualSingleCalls) {
       EXPECT_NEAR(all.dy[r * kM * 2 + e], one.dy[e], 1e-11 * norm(one.dy));
   }
   EXPECT_LT(3 * all.report.iterations, single);
+}
+
+// Iterations that read a kernel round otherwise and answer the same, of either side; within the
+// bytes that are granted alone, and to the bit on any number of threads.
+TEST(Hvp, AKeptKernelChangesNothing) {
+  constexpr std::int64_t kN = 180, kM = 140;
+  Case c(random_clouds<double>(kN, kM, 2, 16, 1, 1), KL{0.6}, Balanced{}, 0.02);
+  const std::int64_t bytes[] = {kM * kernels::padded(kN) * 8, kN * kernels::padded(kM) * 8};
+  const auto x = c.values(kN * 2, 4), y = c.values(kM * 2, 5);
+  for (const Side unknown : {Side::source, Side::target}) {
+    const bool target = unknown == Side::target;
+    Tangent<double> along;
+    (target ? along.dx : along.dy) = {(target ? x : y).data(), target ? kN : kM, 2};
+    const auto product = [&](const Linearization<double>& at, int threads = 1) {
+      Exec exec;
+      exec.threads = threads;
+      const auto got = hvp(at, along, kAll, kExact, exec);
+      EXPECT_TRUE(got.report.converged);
+      const Buffer<double>& moved = target ? got.dx : got.dy;
+      return std::vector<double>(moved.begin(), moved.end());
+    };
+    const auto kept = linearize(*c.solved.plan, c.exec, bytes[target]),
+               streamed = linearize(*c.solved.plan, c.exec, bytes[target] - 1);
+    const auto want = product(streamed), got = product(kept);
+    EXPECT_EQ(kept.linear().kernel(unknown, c.exec).size() * 8, bytes[target]);
+    EXPECT_EQ(streamed.linear().kernel(unknown, c.exec).size(), 0);
+    EXPECT_EQ(kept.linear().kernel(other(unknown), c.exec).size() > 0, !target);
+    for (std::size_t e = 0; e < want.size(); ++e) EXPECT_NEAR(got[e], want[e], 1e-11 * norm(want));
+    EXPECT_EQ(product(kept, 3), got);
+  }
 }
 
 // 2 k + 2 passes where points of one side move, 2 k + 4 where both sides' products are wanted.
@@ -347,6 +378,7 @@ TEST(Hvp, RefusesWhatItCannotAnswer) {
     hvp(c.at, {.dx = {v.data(), 6, 2}}, Wrt::source, strict, c.exec);
   });
   EXPECT_EQ(said.argument, "strict");
+  EXPECT_EQ(refusal([&] { linearize(*c.solved.plan, c.exec, -2); }).argument, "kernel_cache");
 
   auto coincident = random_clouds<double>(6, 5, 2, 18, 1, 1);
   std::copy_n(coincident.x.begin() + 4, 2, coincident.y.begin());

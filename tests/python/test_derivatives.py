@@ -184,6 +184,15 @@ def test_grids_and_bounds_have_derivatives(clouds):
     )
 
 
+def test_a_kernel_that_products_read(solution):
+    along = directions(solution)["dx"]
+    kept, streamed = solution.linearize(), solution.linearize(kernel_cache=0)
+    got, want = kept.hvp(along, tolerance=1e-12).dx, streamed.hvp(along, tolerance=1e-12).dx
+    np.testing.assert_allclose(got, want, atol=1e-9 * np.abs(want).max())
+    with pytest.raises(ValueError, match="kernel_cache"):
+        solution.linearize(kernel_cache=-2)
+
+
 def test_products_in_epsilon_and_strengths(solution):
     at = solution.linearize()
     along = directions(solution)

@@ -82,8 +82,11 @@ class Linearization {
 /// NotAvailable. Throws InvalidArgument where a potential of a TV side is on its kink, or an entry
 /// just where its lower bound begins to hold it, or nearer to that than ten times its distance from
 /// convergence; and where bounds hold all that a point has.
+/// `kernel_cache`: bytes that a CPU may keep a kernel in for each side that is solved for, as
+/// SinkhornOptions::kernel_cache, from the first product on; iterations then read it.
 template <class T>
-Linearization<T> linearize(const Plan<T>& plan, Exec& exec);
+Linearization<T> linearize(const Plan<T>& plan, Exec& exec,
+                           std::int64_t kernel_cache = kAutomaticCache);
 
 /// Directions in all parameters at once, `count` of them; a view without data is 0.
 template <class T>

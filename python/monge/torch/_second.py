@@ -46,10 +46,13 @@ def plan_of(
     return _core.plan(problem, epsilon, *pair)
 
 
-def linearize(plan: Any, like: Any, threads: Any = None) -> Linearization:
+def linearize(
+    plan: Any, like: Any, threads: Any = None, kernel_cache: int | None = None
+) -> Linearization:
     """Of a plan, answering as tensors."""
     count = thread_count(threads)
-    core = _core.linearize(plan, _core.Call(count, stream=current_stream(plan.device)))
+    call = _core.Call(count, stream=current_stream(plan.device))
+    core = _core.linearize(plan, kernel_cache, call)
     dtype = points(like, "x").dtype
     return Linearization(core, framework_of(like), count, dtype)
 
@@ -66,7 +69,7 @@ def _linearized(at: Sequence[Any], options: str) -> Linearization | DivergenceLi
             epsilon=asked.epsilon,
             sides=asked.sides,
         )
-        return linearize(plan, x, asked.threads)
+        return linearize(plan, x, asked.threads, asked.solver["kernel_cache"])
     source, target = points(x, "x"), points(y, "y")
     dtype = source.dtype
     return linearize_divergence(

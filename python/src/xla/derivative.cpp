@@ -48,7 +48,7 @@ class Entry {
                              options.marginal_b,
                              {std::nullopt, options.mass_tolerance, call_.stream});
     const Plan<T> plan(problem, options.epsilon, potential(kF, 0), potential(kG, 0));
-    const Linearization<T> at = linearize(plan, exec_);
+    const Linearization<T> at = linearize(plan, exec_, options.kernel_cache);
     if (moved_.find_first_of("fg") != std::string::npos) return pull(at);
     return of_.find_first_of("fg") != std::string::npos ? push(at) : product(at);
   }

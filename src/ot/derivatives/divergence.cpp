@@ -108,7 +108,7 @@ DivergenceLinearization<T> linearize(const Measure<T>& source, const Measure<T>&
   const auto term = [&](typename LinearDivergence<T>::Term& to, const Measure<T>& first,
                         const Measure<T>& second, const SinkhornResult<T>& solved) {
     to.problem = problem_of(first, second, options, exec);
-    to.at.emplace(linearize(Plan<T>(*to.problem, solved), exec));
+    to.at.emplace(linearize(Plan<T>(*to.problem, solved), exec, options.kernel_cache));
   };
   term(out->ab, source, target, result.ab);
   term(out->aa, source, source, result.aa);

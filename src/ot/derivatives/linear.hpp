@@ -48,6 +48,7 @@ struct Linear {
   bool fixed_mass;  // both potentials are min(softmin, level), see level.hpp
   std::unique_ptr<const HeldEntries<T>> held;  // null: no bound holds any
   double marginal_error, tv_margin;
+  std::int64_t kernel_cache;  // bytes of a kernel of either side
 
   const LinearSide<T>& side(Side of) const { return of == Side::source ? source : target; }
   /// out [rows, k] = P V over the weights of the rows, of what moves of P or of the `whole`.
@@ -67,6 +68,9 @@ struct Linear {
   }
   /// The diagonal of the Schur complement on `unknown`; one pass, once.
   const Buffer<double>& diagonal(Side unknown, Exec& exec) const;
+  /// M = D1^-1/2 P diagonal^-1/2 [rows, padded(unknown)], so that the scaled Schur complement is
+  /// D2 / diagonal - M^T M; formed once. Empty: products stream.
+  const Buffer<T>& kernel(Side unknown, Exec& exec) const;
   /// That of the scaled Schur complement on `unknown`, made by make() once; null where the geometry
   /// has no few smooth functions.
   template <class Make>
@@ -96,6 +100,11 @@ struct Linear {
     std::unique_ptr<const Deflation> value;
   };
   mutable Diagonal diagonals_[2];
+  struct Kernel {
+    std::once_flag asked;
+    Buffer<T> value;
+  };
+  mutable Kernel kernels_[2];
   struct Sparse {
     std::once_flag asked;
     std::shared_ptr<const SparseSchur<T>> value;
