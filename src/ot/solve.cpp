@@ -31,6 +31,7 @@ constexpr double kWild = 1;                 // marginal error after a step along
 constexpr double kCoarsePatience = 15;      // predicted iterations that are not worth a correction
 constexpr int kUncorrected = 3;             // iterations at the target that tell how slow mixing is
 constexpr double kCoarsePairs = 2.5e5;      // pairs beside which what it does on the host is much,
+constexpr double kManyPairs = 4e6;          // those beside which it is nothing to wait for,
 constexpr double kCoarsePairsOnGpu = 1e8, kPairsOfLaunches = 5e7;  // and iterations are launches
 constexpr int kMixingPatience = 100;     // iterations at the target, done and to come, of mixing
 constexpr int kPatienceOnLine = 25;      // the same on a line that no KL side softens
@@ -317,8 +318,8 @@ void Solve<T>::target() {
       mixing_.begin();
       record_.phase("anderson", "plain steps are slow");
     }
-    if (measured && at_target > kUncorrected && mixing_.may_correct() &&
-        checks_.to_go(record_.iterations) > coarse_patience())
+    if (measured && mixing_.may_correct() &&
+        checks_.to_go(record_.iterations) > coarse_patience(at_target))
       mixing_.correct();
     mixing_.follow(relaxation_.omega());
   }
@@ -399,8 +400,10 @@ bool Solve<T>::may_mix() const {
 // 0.35 ms beside a processor's passes over a kernel, 2.3 ms beside a GPU's, whose iterations take
 // 0.09 ms of launches alone.
 template <class T>
-double Solve<T>::coarse_patience() const {
+double Solve<T>::coarse_patience(int at_target) const {
   const double pairs = static_cast<double>(problem_.n()) * static_cast<double>(problem_.m());
+  if (pairs < kManyPairs && at_target <= kUncorrected)
+    return std::numeric_limits<double>::infinity();
   return kCoarsePatience *
          (1 + (exec_.device.is_cuda() ? kCoarsePairsOnGpu / (pairs + kPairsOfLaunches)
                                       : kCoarsePairs / pairs));

@@ -57,7 +57,7 @@ class Solve {
   bool may_anneal() const { return annealed_ && level_tolerance_ > finest_level(); }
   bool stalled(int at_target, double error);
   bool may_mix() const;
-  double coarse_patience() const;
+  double coarse_patience(int at_target) const;
   bool slow(int at_target) const;
   /// Where a support's systems are chains, which CG goes along pair by pair, and the coarse basis
   /// of Newton is a fine one: that comes first.
