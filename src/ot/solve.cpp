@@ -31,7 +31,7 @@ constexpr double kWild = 1;                 // marginal error after a step along
 constexpr double kCoarsePatience = 15;      // predicted iterations that are not worth a correction
 constexpr int kUncorrected = 3;             // iterations at the target that tell how slow mixing is
 constexpr double kCoarsePairs = 2.5e5;      // pairs beside which what it does on the host is much,
-constexpr double kManyPairs = 4e6;          // those beside which it is nothing to wait for,
+constexpr double kManyPairs = 1e6;          // those beside which it is nothing to wait for,
 constexpr double kCoarsePairsOnGpu = 1e8, kPairsOfLaunches = 5e7;  // and iterations are launches
 constexpr int kMixingPatience = 100;     // iterations at the target, done and to come, of mixing
 constexpr int kPatienceOnLine = 25;      // the same on a line that no KL side softens
