@@ -402,7 +402,7 @@ bool Solve<T>::may_mix() const {
 template <class T>
 double Solve<T>::coarse_patience(int at_target) const {
   const double pairs = static_cast<double>(problem_.n()) * static_cast<double>(problem_.m());
-  if (pairs < kManyPairs && at_target <= kUncorrected)
+  if (at_target <= kUncorrected && (exec_.device.is_cuda() || pairs < kManyPairs))
     return std::numeric_limits<double>::infinity();
   return kCoarsePatience *
          (1 + (exec_.device.is_cuda() ? kCoarsePairsOnGpu / (pairs + kPairsOfLaunches)
