@@ -280,9 +280,9 @@ template <class T>
 AbsorbedCosts absorbed_costs(const Pairs<T>& p, Precision precision, int value_bytes) {
   constexpr double kCached = 1 << 24;                   // bytes that a last cache holds
   constexpr double kRead = 0.05, kReadCached = 0.0125;  // a byte
-  // A byte of memory (cpu/memory.cpp), but for what malloc keeps; of tiles against softmin.
-  // The same of rows that are read once for two products, while they are in a cache.
+  // The same of rows that serve two products: read once for both, or twice from a cache.
   constexpr double kReadOnce = 0.03, kReadTwice = 0.02;
+  // A byte of memory (cpu/memory.cpp), but for what malloc keeps; of tiles against softmin.
   constexpr double kFirstTouch = 0.08, kKept = 1 << 22, kTile = 1.2;
   const auto of = streamed_costs<T>(), wide = streamed_costs<double>();
   const bool matrix = p.form == Form::matrix;

@@ -78,6 +78,10 @@ Buffer<double> in_double(VectorView<const T> from, Exec& exec) {
   else
     return widened(values, exec);
 }
+template <class T>
+Buffer<double> in_double(const T* values, std::int64_t size, Exec& exec) {
+  return in_double(VectorView<const T>(values, size, 1, exec.device), exec);
+}
 
 /// values [n, k] times the weight of their row.
 template <class T>

@@ -9,11 +9,6 @@
 
 namespace monge {
 namespace {
-template <class T>
-Buffer<double> as_double(const T* values, std::int64_t size, Exec& exec) {
-  return in_double(VectorView<const T>(values, size, 1, exec.device), exec);
-}
-
 /// Of an array whose axes before k are columns and those behind it rows.
 template <class T>
 std::pair<std::int64_t, std::int64_t> around(const kernels::AxisCosts<T> (&axes)[3], int k) {
@@ -36,7 +31,7 @@ kernels::AxisCosts<T> LatticeSweep<T>::costs(int k, int to) const {
 template <class T>
 typename LatticeSweep<T>::Best LatticeSweep<T>::best(int to, const T* h, int k, Exec& exec) const {
   const kernels::AxisCosts<T> axes[3] = {costs(0, to), costs(1, to), costs(2, to)};
-  Best out{as_double(h, grids_[1 - to].size(), exec), {}};
+  Best out{in_double(h, grids_[1 - to].size(), exec), {}};
   int length = 1;
   for (int axis = static_cast<int>(axes_.size()) - 1; axis >= 0; --axis) {
     const auto [before, after] = around(axes, axis);
@@ -65,7 +60,7 @@ void LatticeSweep<T>::top_k(Side rows, const T* h, const T* shift, int k, std::i
           found.scores.data(), found.columns.data(), {shift, eps}, n, k, columns, weights},
       n * k, exec);
   if (!softmin) return;
-  const auto wide = as_double(h, grids_[1 - to].size(), exec);
+  const auto wide = in_double(h, grids_[1 - to].size(), exec);
   this->softmin(rows, wide.data(), softmin, eps, kernels::Precision::accurate, exec);
 }
 
@@ -83,7 +78,7 @@ template <class Next>
 typename LatticeSweep<T>::Levels LatticeSweep<T>::levels(int to, const T* h, const Next& next,
                                                          Exec& exec) const {
   Levels out;
-  out.held.push_back(as_double(h, grids_[1 - to].size(), exec));
+  out.held.push_back(in_double(h, grids_[1 - to].size(), exec));
   for (int k = 2; k >= 0; --k) out.of.axis[k] = costs(k, to);
   for (int k = 2; k >= 0; --k) {
     out.of.level[k] = out.held.back().data();
@@ -121,7 +116,7 @@ typename LatticeSweep<T>::Levels LatticeSweep<T>::log_sums(int to, const T* h, d
         args.log_sum = out.data();
         kernels::axis<T>(args, exec);
         last = std::move(out);
-        return as_double(last.data(), last.size(), exec);
+        return in_double(last.data(), last.size(), exec);
       },
       exec);
 }
@@ -160,7 +155,7 @@ template <class T>
 void LatticeSweep<T>::dense(const T* h, const T* shift, VectorView<const T> weight, T* out,
                             double eps, Exec& exec) const {
   const std::int64_t m = grids_[1].size();
-  const auto wide = as_double(h, m, exec);
+  const auto wide = in_double(h, m, exec);
   kernels::each(kernels::LatticeDenseArgs<T>{{{costs(0, 0), costs(1, 0), costs(2, 0)},
                                               {nullptr, nullptr, wide.data()}},
                                              {shift, eps},

@@ -17,11 +17,9 @@ void lattice_moments(const Lattice<T>& lattice, Side rows, const T* h, const T* 
                      n = (rows == Side::source ? lattice.source : lattice.target).size();
   Buffer<double> products(m * columns, exec.device), sums(n * columns, exec.device);
   kernels::each(kernels::ProductColumnsArgs<T>{values, products.data()}, products.size(), exec);
-  const auto wide = [&](const T* from, std::int64_t size) {
-    return in_double(VectorView<const T>(from, size, 1, exec.device), exec);
-  };
-  sweep.apply(rows, wide(h, m).data(), wide(shift, n).data(), kernels::Weighting::plain,
-              {products.data(), m, columns, columns, 1, exec.device}, sums.data(), eps, exec);
+  sweep.apply(rows, in_double(h, m, exec).data(), in_double(shift, n, exec).data(),
+              kernels::Weighting::plain, {products.data(), m, columns, columns, 1, exec.device},
+              sums.data(), eps, exec);
   kernels::each(kernels::CentredProductsArgs<T>{sums.data(), center, k, mass, first, second},
                 n * k * k, exec);
 }

@@ -392,7 +392,7 @@ bool Operator<T>::absorb(Side rows, const double* f, const double* g, double eps
   const auto choice = chosen(passes, budget, may_round, exec);
   if (!choice) return false;
   const auto [rough, narrow] = *choice;
-  const std::int64_t values = n_ * kernels::padded(m_);
+  const std::int64_t values = kernel_values(Side::source);
   const auto keep = [&, narrow = narrow](const double* from, std::int64_t size,
                                          Buffer<double>& to) {
     kernels::each(kernels::FiniteArgs{from, size, min_cost_, to.data()}, to.size(), exec);
@@ -449,14 +449,12 @@ template <class T>
 Buffer<T> Operator<T>::scaled_kernel(Side rows, const Buffer<double>& f, const Buffer<double>& g,
                                      double eps, int products, std::int64_t budget,
                                      Exec& exec) const {
-  if (lattice_ || planted()) return {};
-  const std::int64_t values = size(rows) * kernels::padded(size(other(rows)));
-  if (values > budget / static_cast<std::int64_t>(sizeof(T))) return {};
+  if (!may_absorb(budget, rows)) return {};
   // Of softmin's time, what each of the two passes of a product takes that streams.
   constexpr double kApply = 1.25;
   const auto costs = kernels::absorbed_costs(swept(rows), precision_, sizeof(T), exec);
   if (products * (2 * kApply * costs.streamed - costs.normal) <= costs.absorb) return {};
-  Buffer<T> entries(values, exec.device);
+  Buffer<T> entries(kernel_values(rows), exec.device);
   if (!form(rows, f.data(), g.data(), eps, false, entries.data(), exec)) return {};
   return entries;
 }

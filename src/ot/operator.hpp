@@ -90,10 +90,10 @@ class Operator {
   bool repays(double passes, std::int64_t budget, bool may_round, Exec& exec) const {
     return chosen(passes, budget, may_round, exec).has_value();
   }
-  /// Whether absorb() has room for a kernel in T.
-  bool may_absorb(std::int64_t budget) const {
+  /// Whether absorb() has room for a kernel in T, scaled_kernel() for one of `rows`.
+  bool may_absorb(std::int64_t budget, Side rows = Side::source) const {
     return !lattice_ && !planted() &&
-           n_ * kernels::padded(m_) <= budget / static_cast<std::int64_t>(sizeof(T));
+           kernel_values(rows) <= budget / static_cast<std::int64_t>(sizeof(T));
   }
   /// exp((f_i + g_j - C_ij) / eps) of `rows` for kernels::normal(), where it fits the budget and is
   /// predicted to repay itself in so many products; else empty, as on a GPU and where sweeps are
@@ -171,6 +171,9 @@ class Operator {
   };
   std::optional<Choice> chosen(double passes, std::int64_t budget, bool may_round,
                                Exec& exec) const;
+  std::int64_t kernel_values(Side rows) const {
+    return size(rows) * kernels::padded(size(other(rows)));
+  }
   /// Of `rows`, both padded; false where it is of no use.
   template <class K>
   bool form(Side rows, const double* f, const double* g, double eps, bool narrow, K* entries,

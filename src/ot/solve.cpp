@@ -180,7 +180,7 @@ bool Solve<T>::anneal(double first, int level_iterations) {
     if (!cuda && !level(level_iterations)) return false;
     const double next = std::max(eps / 2, options_.epsilon);
     extrapolated_ = before > 0 && !alternation_.has_level();
-    step_along((next - eps) / (eps - before), extrapolated_);
+    extrapolated_ ? step_along((next - eps) / (eps - before)) : remember();
     before = eps;
   }
   return true;
@@ -290,7 +290,7 @@ void Solve<T>::target() {
         at_target = 0;
         continue;
       }
-      if (at_target == 1 && on_hard_line()) step_along(0, false);  // where Newton would begin
+      if (at_target == 1 && on_hard_line()) remember();  // where Newton would begin
       const bool far = checks_.to_go(record_.iterations) > kSupportPatience;
       if (!rough && (at_target == 1 || far)) {
         if (const int k = at_target > 1 || met ? wants_support(slow(at_target)) : 0) {
@@ -335,13 +335,18 @@ void Solve<T>::begin_target() {
 
 // before_ becomes g.
 template <class T>
-void Solve<T>::step_along(double factor, bool moves) {
+void Solve<T>::remember() {
   const auto& side = alternation_.following();
-  const std::int64_t n = side.weight.size;
-  if (!moves) return assign<double>(before_, {side.potential, n, 1, exec_.device}, exec_);
+  assign<double>(before_, {side.potential, side.weight.size, 1, exec_.device}, exec_);
+}
+
+// And g goes on along the line from it.
+template <class T>
+void Solve<T>::step_along(double factor) {
+  const auto& side = alternation_.following();
   kernels::each(
-      kernels::ExtrapolateArgs{factor, side.penalty, before_.data(), alternation_.moved()}, n,
-      exec_);
+      kernels::ExtrapolateArgs{factor, side.penalty, before_.data(), alternation_.moved()},
+      side.weight.size, exec_);
 }
 
 // The first check after a step along epsilon: whether it went wrong, g then being where it was.

@@ -49,7 +49,8 @@ class Solve {
   void begin_target();
   void take_up();
 
-  void step_along(double factor, bool moves);
+  void remember();
+  void step_along(double factor);
   bool strayed(const Check& check);
   double finest_level() const { return std::max(options_.tolerance, reach_.streamed.flat_below()); }
   bool may_round(int at_target) const;

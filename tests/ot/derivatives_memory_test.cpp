@@ -1,5 +1,5 @@
-// Without a kernel derivatives hold values a point, a direction and a coordinate, and nothing of
-// size n x m.
+// Without a kernel, which would fit the default budget, derivatives hold values a point, a
+// direction and a coordinate, and nothing of size n x m.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

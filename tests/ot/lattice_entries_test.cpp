@@ -93,6 +93,20 @@ void expect_same(const SparsePlan<T>& got, const SparsePlan<T>& want, double rel
   }
 }
 
+constexpr double kEps = 0.02;
+
+/// body(grids, pair) of all grids on every device, at kEps.
+template <class T, class Body>
+void on_pairs(const Body& body) {
+  testing::on_every_device([&] {
+    for (const auto& grids : testing::all_grids<T>()) {
+      SCOPED_TRACE(grids.lattice.source.dim);
+      Pair<T> pair(grids, kEps);
+      body(grids, pair);
+    }
+  });
+}
+
 TYPED_TEST(LatticeEntries, BestOfEveryRow) {
   using T = TypeParam;
   testing::on_every_device([] {
@@ -111,21 +125,17 @@ TYPED_TEST(LatticeEntries, BestOfEveryRow) {
 
 TYPED_TEST(LatticeEntries, AllAboveAThreshold) {
   using T = TypeParam;
-  testing::on_every_device([] {
-    for (const auto& grids : testing::all_grids<T>()) {
-      if (std::holds_alternative<Dot>(grids.lattice.cost)) continue;
-      SCOPED_TRACE(grids.lattice.source.dim);
-      Pair<T> pair(grids, 0.02);
-      for (const double threshold : {1.3e-3, 1.3e-6}) {
-        const auto got = pair.lattice.sparse(threshold, pair.exec),
-                   want = pair.matrix.sparse(threshold, pair.host);
-        EXPECT_GT(want.values.size(), 0);
-        ASSERT_EQ(here(got.offsets), here(want.offsets));
-        ASSERT_EQ(here(got.columns), here(want.columns));
-        const auto values = here(got.values), wanted = here(want.values);
-        for (std::size_t e = 0; e < values.size(); ++e)
-          ASSERT_NEAR(values[e], wanted[e], rounding<T>(0.02) * wanted[e]);
-      }
+  on_pairs<T>([](const Grids<T>& grids, Pair<T>& pair) {
+    if (std::holds_alternative<Dot>(grids.lattice.cost)) return;
+    for (const double threshold : {1.3e-3, 1.3e-6}) {
+      const auto got = pair.lattice.sparse(threshold, pair.exec),
+                 want = pair.matrix.sparse(threshold, pair.host);
+      EXPECT_GT(want.values.size(), 0);
+      ASSERT_EQ(here(got.offsets), here(want.offsets));
+      ASSERT_EQ(here(got.columns), here(want.columns));
+      const auto values = here(got.values), wanted = here(want.values);
+      for (std::size_t e = 0; e < values.size(); ++e)
+        ASSERT_NEAR(values[e], wanted[e], rounding<T>(kEps) * wanted[e]);
     }
   });
 }
@@ -133,41 +143,31 @@ TYPED_TEST(LatticeEntries, AllAboveAThreshold) {
 // All of them: rounding of a product with the weight besides.
 TYPED_TEST(LatticeEntries, WrittenOut) {
   using T = TypeParam;
-  testing::on_every_device([] {
-    for (const auto& grids : testing::all_grids<T>()) {
-      if (std::holds_alternative<Dot>(grids.lattice.cost)) continue;
-      SCOPED_TRACE(grids.lattice.source.dim);
-      Pair<T> pair(grids, 0.02);
-      const auto got = here(pair.lattice.dense(pair.exec)),
-                 want = here(pair.matrix.dense(pair.host));
-      ASSERT_EQ(got.size(), want.size());
-      for (std::size_t e = 0; e < got.size(); ++e)
-        ASSERT_NEAR(got[e], want[e],
-                    rounding<T>(0.02) * want[e] + 2 * std::numeric_limits<T>::min())
-            << e;
-    }
+  on_pairs<T>([](const Grids<T>& grids, Pair<T>& pair) {
+    if (std::holds_alternative<Dot>(grids.lattice.cost)) return;
+    const auto got = here(pair.lattice.dense(pair.exec)), want = here(pair.matrix.dense(pair.host));
+    ASSERT_EQ(got.size(), want.size());
+    for (std::size_t e = 0; e < got.size(); ++e)
+      ASSERT_NEAR(got[e], want[e], rounding<T>(kEps) * want[e] + 2 * std::numeric_limits<T>::min())
+          << e;
   });
 }
 
 // Means and covariances of values up to 1: weights are off by the rounding of their scores.
 TYPED_TEST(LatticeEntries, MomentsOfValues) {
   using T = TypeParam;
-  testing::on_every_device([] {
-    for (const auto& grids : testing::all_grids<T>()) {
-      SCOPED_TRACE(grids.lattice.source.dim);
-      Pair<T> pair(grids, 0.02);
-      for (const Side rows : {Side::source, Side::target}) {
-        const std::int64_t m = pair.lattice.op().size(other(rows));
-        const auto v = testing::random_vector<T>(m * 4, 9, 0, -1, 1);
-        const auto there = testing::placed(v);
-        const auto got =
-            pair.lattice.moments(rows, {there.data(), m, 4, 4, 1, pair.exec.device}, pair.exec);
-        const auto want = pair.matrix.moments(rows, {v.data(), m, 4}, pair.host);
-        const double tolerance = 4 * rounding<T>(0.02);
-        testing::expect_near(here(got.mean), testing::to_double(want.mean), tolerance, "mean");
-        testing::expect_near(here(got.covariance), testing::to_double(want.covariance), tolerance,
-                             "covariance");
-      }
+  on_pairs<T>([](const Grids<T>&, Pair<T>& pair) {
+    for (const Side rows : {Side::source, Side::target}) {
+      const std::int64_t m = pair.lattice.op().size(other(rows));
+      const auto v = testing::random_vector<T>(m * 4, 9, 0, -1, 1);
+      const auto there = testing::placed(v);
+      const auto got =
+          pair.lattice.moments(rows, {there.data(), m, 4, 4, 1, pair.exec.device}, pair.exec);
+      const auto want = pair.matrix.moments(rows, {v.data(), m, 4}, pair.host);
+      const double tolerance = 4 * rounding<T>(kEps);
+      testing::expect_near(here(got.mean), testing::to_double(want.mean), tolerance, "mean");
+      testing::expect_near(here(got.covariance), testing::to_double(want.covariance), tolerance,
+                           "covariance");
     }
   });
 }
