@@ -169,8 +169,11 @@ class Memory:
     """The most device memory that was in use beyond what was there at the start, watched from a thread."""
 
     def __enter__(self) -> Memory:
+        import monge
+
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
+        monge.release_memory()
         self.before, self.least, self.going = torch.cuda.mem_get_info()[0], math.inf, True
         self.thread = threading.Thread(target=self._watch)
         self.thread.start()

@@ -19,6 +19,7 @@ from ._core import (
     version,
 )
 from ._derivatives import DivergenceLinearization, Hvp, InverseHvp, Jvp, Linearization, Vjp
+from ._device import release_memory
 from ._divergence import Divergence, DivergenceGradient, divergence
 from ._divergence_batch import Divergences, divergence_batch
 from ._errors import (
@@ -90,6 +91,7 @@ __all__ = [
     "divergence_batch",
     "divergence_lattice",
     "load",
+    "release_memory",
     "semi_dual",
     "solve",
     "solve_batch",

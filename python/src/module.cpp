@@ -2,6 +2,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "bindings.hpp"
+#include "monge/core/release.hpp"
 #include "monge/info.hpp"
 
 NB_MODULE(_core, m) {
@@ -9,6 +10,8 @@ NB_MODULE(_core, m) {
   m.def("version", &monge::version);
   m.def("devices", [] { return monge::info().devices; });
   m.def("components", &monge::components);
+  m.def("release_memory",
+        [](const std::string& device) { monge::release_memory(monge::parse_device(device)); });
   monge::python::bind_error(m);
   monge::python::bind_problem(m);
   monge::python::bind_sinkhorn(m);

@@ -50,4 +50,5 @@ void copy(void* to, Device, const void* from, Device, std::int64_t bytes, void*)
 }
 
 void synchronize(Device, void*) {}
+void release_memory(Device) {}
 }  // namespace monge::kernels::cpu

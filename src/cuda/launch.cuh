@@ -169,8 +169,8 @@ inline void wait(const Exec& exec, const char* what) {
 }
 
 /// Where scratch and arrays of the current device come from: a pool of its own, which keeps what
-/// was freed (up to 128 MiB while nothing runs, half of it as spare blocks of memory.cu), so that
-/// allocating maps nothing.
+/// was freed, so that allocating maps nothing: while nothing runs up to a 64th of the device's
+/// memory, at least 128 MiB (half of it as spare blocks of memory.cu) and at most 1 GiB.
 inline cudaMemPool_t scratch_pool() {
   static cudaMemPool_t pools[kDevices] = {};
   static std::mutex mutex;
@@ -182,7 +182,9 @@ inline cudaMemPool_t scratch_pool() {
     properties.location.type = cudaMemLocationTypeDevice;
     properties.location.id = device;
     check(cudaMemPoolCreate(&pools[device], &properties), "scratch pool");
-    std::uint64_t keep = std::uint64_t{128} << 20;
+    std::size_t free = 0, total = 0;
+    check(cudaMemGetInfo(&free, &total), "scratch pool");
+    std::uint64_t keep = std::clamp<std::uint64_t>(total / 64, 128 << 20, 1 << 30);
     check(cudaMemPoolSetAttribute(pools[device], cudaMemPoolAttrReleaseThreshold, &keep),
           "scratch pool");
   }

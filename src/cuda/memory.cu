@@ -233,4 +233,14 @@ void synchronize(Device device, void* stream) {
   const Current current(device);
   check(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)), "synchronize");
 }
+
+void release_memory(Device device) {
+  const Current current(device);
+  check(cudaDeviceSynchronize(), "memory");
+  const cudaStream_t stream = allocations(device);
+  for (void* const spare : Spares::of(device).give_up())
+    check(cudaFreeAsync(spare, stream), "memory");
+  check(cudaStreamSynchronize(stream), "memory");
+  check(cudaMemPoolTrimTo(scratch_pool(), 0), "memory");
+}
 }  // namespace monge::kernels::cuda

@@ -2,6 +2,7 @@
 
 #include "kernels/backend.hpp"
 #include "monge/core/memory.hpp"
+#include "monge/core/release.hpp"
 
 namespace monge {
 using namespace kernels;
@@ -22,4 +23,6 @@ void copy(void* to, Device to_device, const void* from, Device from_device, std:
 }
 
 void synchronize(Device device, void* stream) { MONGE_ON(device, synchronize(device, stream)); }
+
+void release_memory(Device device) { MONGE_ON(device, release_memory(device)); }
 }  // namespace monge

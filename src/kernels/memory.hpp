@@ -1,5 +1,5 @@
-// The bodies behind monge/core/memory.hpp, whose contracts they have. A cuda body gets the CUDA
-// device that takes part; of two, the target's.
+// The bodies behind monge/core/memory.hpp and release.hpp, whose contracts they have. A cuda body
+// gets the CUDA device that takes part; of two, the target's.
 #pragma once
 #include <cstdint>
 
@@ -12,6 +12,7 @@ void deallocate(void* data, Device device) noexcept;
 void copy(void* to, Device to_device, const void* from, Device from_device, std::int64_t bytes,
           void* stream);
 void synchronize(Device device, void* stream);
+void release_memory(Device device);
 }  // namespace cpu
 namespace cuda {
 void* allocate(std::int64_t bytes, Device device);
@@ -19,5 +20,6 @@ void deallocate(void* data, Device device) noexcept;
 void copy(void* to, Device to_device, const void* from, Device from_device, std::int64_t bytes,
           void* stream);
 void synchronize(Device device, void* stream);
+void release_memory(Device device);
 }  // namespace cuda
 }  // namespace monge::kernels

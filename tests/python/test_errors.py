@@ -195,3 +195,11 @@ def test_a_plan_without_mass_warns():
         r = monge.solve_sample([[0.0]], [[50.0]], epsilon=1, marginals=monge.KL(1))
     assert r.transported_mass == 0 and r.marginal_error == 0
     assert np.isfinite(r.a_to_b).all() and not r.a_to_b_valid.any()
+
+
+def test_memory_is_released_on_devices_that_exist():
+    monge.release_memory("cpu")  # keeps none
+    with pytest.raises(monge.InvalidArgument, match="'gpu' is no device; wanted cpu, cuda"):
+        monge.release_memory("gpu")
+    with pytest.raises(monge.NotAvailable, match="cuda:63 was asked for"):
+        monge.release_memory("cuda:63")

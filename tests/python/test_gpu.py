@@ -177,3 +177,21 @@ def test_importing_touches_no_gpu():
     script = "import monge; print(open('/proc/self/maps').read().count('libcuda.so'))"
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "0"
+
+
+def test_release_memory_gives_back_what_solves_left():
+    torch = _torch()
+    x, y = (torch.rand(100_000, 64, device="cuda") for _ in "xy")
+    with pytest.warns(monge.ConvergenceWarning):
+        monge.solve_sample(x, y, epsilon=1.0, max_iterations=1)
+
+    def free():
+        torch.cuda.synchronize()
+        return torch.cuda.mem_get_info()[0]
+
+    kept = free()
+    monge.release_memory()
+    released = free() - kept
+    assert released >= 64 << 20  # arrays of 25 MB each, panels, halves and sums, went
+    monge.release_memory("cuda:0")
+    assert free() >= kept + released  # and what is not there is not given back twice
