@@ -227,8 +227,9 @@ class Softmin {
 }  // namespace
 
 template <class T>
-void softmin(const SoftminArgs<T>& args, Exec& exec) {
+void softmin(const SoftminArgs<T>& args, const HalfStepArgs<T>* step, Exec& exec) {
   if (args.pairs.n > 0) Softmin<T>(args, exec).run();
+  if (step) cpu::half_step(*step, exec);
 }
 template <class T>
 void redo_softmin(const SoftminArgs<T>& args, const std::uint64_t* good, Exec& exec) {
@@ -236,6 +237,6 @@ void redo_softmin(const SoftminArgs<T>& args, const std::uint64_t* good, Exec& e
 }
 template void redo_softmin<float>(const SoftminArgs<float>&, const std::uint64_t*, Exec&);
 template void redo_softmin<double>(const SoftminArgs<double>&, const std::uint64_t*, Exec&);
-template void softmin<float>(const SoftminArgs<float>&, Exec&);
-template void softmin<double>(const SoftminArgs<double>&, Exec&);
+template void softmin<float>(const SoftminArgs<float>&, const HalfStepArgs<float>*, Exec&);
+template void softmin<double>(const SoftminArgs<double>&, const HalfStepArgs<double>*, Exec&);
 }  // namespace monge::kernels::cpu

@@ -1,6 +1,6 @@
 // Chooses the sweep, by shape, form and device, and runs it: with a shift one sweep of sums,
-// without one a sweep of largest scores first, whose result is then the shift. Nothing waits for
-// the device.
+// without one a sweep of largest scores first, whose result is then the shift; a half-step of the
+// rows goes with what ends the sums. Nothing waits for the device.
 #include "cuda/current.cuh"
 #include "cuda/slices.cuh"
 #include "cuda/softmin_sweep.cuh"
@@ -15,6 +15,8 @@ SweepPlan<T> plan(const SoftminArgs<T>& args) {
   if constexpr (sizeof(T) == 4) {
     if (!narrow && p.form == Form::squared && p.rows.norms && p.rows.dim <= 3 && on_hopper())
       return exponent_sweep(args);
+    const bool fast = args.precision == kernels::Precision::fast;
+    if (!fast && kernels::are_few(p.n, p.m, p.rows.dim)) return tile_sweep(args);
     if (p.form == Form::squared && p.rows.dim <= 4) return small_sweep(args);
     const bool product = p.form == Form::dot || (p.form == Form::squared && p.rows.norms);
     if (!narrow && product && p.rows.split && p.cols.split && on_hopper())
@@ -25,7 +27,7 @@ SweepPlan<T> plan(const SoftminArgs<T>& args) {
 }  // namespace
 
 template <class T>
-void softmin(const SoftminArgs<T>& args, Exec& exec) {
+void softmin(const SoftminArgs<T>& args, const HalfStepArgs<T>* step, Exec& exec) {
   const auto& p = args.pairs;
   if (p.n <= 0) return;
   const SweepPlan<T> chosen = plan(args);
@@ -46,17 +48,20 @@ void softmin(const SoftminArgs<T>& args, Exec& exec) {
     finish_largest(sweep, exec);
     sweep.args.shift = args.out;
   }
+  const bool guarded = step && step->omega > 1;
+  if (step && !guarded) sweep.step = *step;
   chosen.run(sweep, false, exec);
-  finish_sums(sweep, exec);
+  if (!chosen.ends) finish_sums(sweep, exec);
+  if (guarded) kernels::cuda::half_step(*step, exec);
 }
 }  // namespace monge::cuda
 
 namespace monge::kernels::cuda {
 template <class T>
-void softmin(const SoftminArgs<T>& args, Exec& exec) {
+void softmin(const SoftminArgs<T>& args, const HalfStepArgs<T>* step, Exec& exec) {
   const monge::cuda::Current current(exec);
-  monge::cuda::softmin(args, exec);
+  monge::cuda::softmin(args, step, exec);
 }
-template void softmin<float>(const SoftminArgs<float>&, Exec&);
-template void softmin<double>(const SoftminArgs<double>&, Exec&);
+template void softmin<float>(const SoftminArgs<float>&, const HalfStepArgs<float>*, Exec&);
+template void softmin<double>(const SoftminArgs<double>&, const HalfStepArgs<double>*, Exec&);
 }  // namespace monge::kernels::cuda

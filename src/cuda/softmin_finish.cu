@@ -1,10 +1,10 @@
 // The end of softmin: parts combine in ascending order, in double. A block of rows in which a sum
 // left its range sweeps those rows again with a running maximum, eight at a time; a block in which
-// none did only adds a few numbers, so the test costs nothing.
+// none did only adds a few numbers, so the test costs nothing. The step that follows comes last.
 #include "cuda/coordinate.cuh"
 #include "cuda/launch.cuh"
+#include "cuda/softmin_finish.cuh"
 #include "cuda/softmin_sweep.cuh"
-#include "kernels/absorbed.hpp"
 #include "kernels/math.hpp"
 
 namespace monge::cuda {
@@ -111,14 +111,6 @@ __device__ void redo(const Sweep<T>& sweep, const BlockList& list, std::int64_t 
   }
 }
 
-/// Whether weights of an absorbed kernel are so large that entries may matter which it has lost.
-template <class T>
-__device__ bool lost_entries(const Sweep<T>& sweep) {
-  double total = 0;
-  for (int part = 0; part < sweep.weight_parts; ++part) total += sweep.weights[part];
-  return !(total <= kernels::kMostWeight);
-}
-
 template <class T>
 struct Finish {
   static constexpr int kThreads = cuda::kThreads;
@@ -137,15 +129,7 @@ struct Finish {
       if (i < p.n) {
         double sum = 0;
         for (int part = 0; part < sweep.parts.count; ++part) sum += sweep.partial[part * p.n + i];
-        const double shift = sweep.args.shift[i] * sweep.per_cost;
-        const double most_shift = sweep.weights ? kLargestShift<double> : kLargestShift<T>,
-                     most = kernels::largest_sum(sweep.args.precision);
-        good = fabs(shift) <= most_shift && sum >= 1 / most && sum <= most && !lost_entries(sweep);
-        if (good) {  // `out` may be `shift`
-          const double origin =
-              sweep.weights ? shift : whole_shift<T>(sweep.args.shift, i, sweep.per_cost);
-          sweep.args.out[i] = (origin - log2(sum)) / sweep.per_cost;
-        }
+        good = end_row(sweep, i, sum);
       }
       const unsigned bad = __ballot_sync(0xffffffffu, !good);
       if (threadIdx.x % 32 == 0) bad_rows[threadIdx.x / 32] = bad;
@@ -165,6 +149,8 @@ struct Finish {
       }
       redo(sweep, list, at.x, rows);
     }
+    __syncthreads();
+    step_rows(sweep, i0);
   }
 };
 

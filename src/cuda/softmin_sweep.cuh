@@ -1,6 +1,7 @@
 // The parts of softmin: a sweep adds up, or takes the largest of, the columns of every row in a
-// number of parts; finish combines these and redoes rows whose shift did not fit. All sweeps share
-// the contract of this header and differ in how they compute costs.
+// number of parts; finish combines these, redoes rows whose shift did not fit and takes the step
+// that follows (softmin_finish.cuh), in a launch of its own or, of one part, in that of the sweep.
+// All sweeps share the contract of this header and differ in how they compute costs.
 #pragma once
 #include <cuda_runtime.h>
 
@@ -13,6 +14,7 @@
 namespace monge::cuda {
 using kernels::BlockList;
 using kernels::Form;
+using kernels::HalfStepArgs;
 using kernels::kColumnBlock;
 using kernels::kPanel;
 using kernels::kRowBlock;
@@ -66,6 +68,7 @@ struct Sweep {
   const double* weights = nullptr;  // [weight_parts] sums of v_j; above the most K has lost much
   int weight_parts = 0;
   std::int64_t* redone = nullptr;  // where not null, gains the number of rows that were redone
+  HalfStepArgs<T> step{};          // of the rows, omega at most 1; s null: none
 };
 
 /// How a sweep is chosen and sized.
@@ -75,9 +78,10 @@ struct SweepPlan {
   Parts parts;
   bool in_units_of_scale;  // unit = pairs.scale, else 1
   std::int64_t packed_bytes = 0;
+  bool ends = false;  // the sums: no finish_sums() is wanted
 };
 
-/// Any form and dimension from points, on the FMA units.
+/// Any form and dimension from points, on the FMA units; of few pairs it ends the sums.
 template <class T>
 SweepPlan<T> tile_sweep(const SoftminArgs<T>&);
 /// Matrix entries.

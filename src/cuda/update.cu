@@ -7,6 +7,7 @@
 #include "cuda/answer.cuh"
 #include "cuda/current.cuh"
 #include "cuda/reduce.cuh"
+#include "cuda/step.cuh"
 
 namespace monge::kernels::cuda {
 using namespace monge::cuda;  // NOLINT(google-build-using-namespace): the backend's own helpers
@@ -22,13 +23,6 @@ __device__ constexpr double none() { return -std::numeric_limits<double>::infini
 struct Part {
   double top, mass, dual, residual, gap;
 };
-
-template <class Args>
-__device__ Penalty penalty_of(const Args& a) {
-  Penalty penalty = a.penalty;
-  if (a.level) penalty.level = *a.level;
-  return penalty;
-}
 
 // log(p / a): a row without partner (s = +inf) has p = 0 whatever f is.
 __device__ double log_ratio(double f, double s, double eps, double log_scale) {
@@ -156,23 +150,6 @@ struct MeasureOne {
   }
 };
 
-/// f after a step; `relaxed` false: the plain one.
-template <class T>
-__device__ double stepped(const HalfStepArgs<T>& a, const Penalty& penalty, std::int64_t i,
-                          bool relaxed) {
-  const double target = penalty.prox(a.s[i], a.eps);
-  if (!relaxed) return target;
-  const double f = a.f[i], moved = penalty.feasible(f + a.omega * (target - f));
-  return isfinite(moved) ? moved : target;
-}
-
-/// Of entry i, whose f this thread has written.
-template <class T>
-__device__ void write_bias(const HalfStepArgs<T>& a, std::int64_t i) {
-  const std::int64_t n = a.weight.size;
-  if (a.h && i < padded(n)) BiasArgs<double>{a.f, a.log_weight, n, a.eps, a.h}(i);
-}
-
 template <class T>
 struct Step {
   static constexpr int kThreads = kReduceThreads;
@@ -182,9 +159,7 @@ struct Step {
   __device__ void operator()(Block at) const {
     await_previous();
     allow_next();
-    const std::int64_t i = std::int64_t{at.x} * kThreads + threadIdx.x;
-    if (i < a.weight.size) a.f[i] = stepped(a, penalty_of(a), i, relaxed);
-    write_bias(a, i);
+    take_step(a, std::int64_t{at.x} * kThreads + threadIdx.x, relaxed);
   }
 };
 

@@ -10,6 +10,13 @@ inline constexpr int kColumnBlock = 256;  // columns per entry of such a list
 
 constexpr std::int64_t padded(std::int64_t count) { return (count + kPanel - 1) / kPanel * kPanel; }
 
+// Points whose softmin a GPU makes in one launch, in the time that one with more in it would take
+// to be fed: all columns of a row block at once, on units that need no preparation.
+constexpr bool are_few(std::int64_t n, std::int64_t m, int dim) {
+  constexpr std::int64_t kFew = 2 * kColumnBlock, kTerms = 40960, kExponential = 16;
+  return n <= kFew && m <= kFew && (n > m ? n : m) * (dim + kExponential) <= kTerms;
+}
+
 enum class Form : std::uint8_t {
   squared,   // scale |x - y|^2
   distance,  // scale |x - y|

@@ -10,6 +10,7 @@
 #include "kernels/backend.hpp"
 #include "kernels/host_device.hpp"
 #include "kernels/pairs.hpp"
+#include "kernels/update.hpp"
 #include "monge/core/exec.hpp"
 
 namespace monge::kernels {
@@ -37,15 +38,17 @@ struct SoftminArgs {
 
 namespace cpu {
 template <class T>
-void softmin(const SoftminArgs<T>&, Exec&);
+void softmin(const SoftminArgs<T>&, const HalfStepArgs<T>* step, Exec&);
 }
 namespace cuda {
 template <class T>
-void softmin(const SoftminArgs<T>&, Exec&);
+void softmin(const SoftminArgs<T>&, const HalfStepArgs<T>* step, Exec&);
 }
 
+/// `step`, where not null, is the half-step of the rows that follows: its s is args.out, and it
+/// writes nothing that the sweep reads. A GPU makes it in the launch that ends the sweep.
 template <class T>
-void softmin(const SoftminArgs<T>& args, Exec& exec) {
-  MONGE_ON(exec.device, softmin(args, exec));
+void softmin(const SoftminArgs<T>& args, Exec& exec, const HalfStepArgs<T>* step = nullptr) {
+  MONGE_ON(exec.device, softmin(args, step, exec));
 }
 }  // namespace monge::kernels

@@ -102,12 +102,13 @@ void Alternation<T>::need_bias(Half& half, Exec& exec) {
 }
 
 template <class T>
-void Alternation<T>::sweep(Half& half, Half& from, Exec& exec) {
+void Alternation<T>::sweep(Half& half, Half& from, Exec& exec,
+                           const kernels::HalfStepArgs<T>* step) {
   if (op_.planted()) mask(half, exec);
   need_bias(from, exec);
   const bool expected = half.has_softmin || half.has_shift;
-  half.absorbed =
-      op_.softmin(half.side, from.h, expected ? half.softmin : nullptr, half.softmin, eps_, exec);
+  half.absorbed = op_.softmin(half.side, from.h, expected ? half.softmin : nullptr, half.softmin,
+                              eps_, exec, step);
   absorbed_ += half.absorbed;
   half.has_softmin = true;
   half.bounded.swept(half.softmin, exec);
@@ -158,18 +159,22 @@ void Alternation<T>::set_following(const double* g, const double* lead_softmin,
 
 // The bias comes with the step, unless the potential still `moves`.
 template <class T>
+kernels::HalfStepArgs<T> Alternation<T>::step_of(const Half& half, double omega, bool moves) const {
+  return {.s = half.softmin,
+          .f = half.potential,
+          .weight = half.weight,
+          .mass = half.mass,
+          .penalty = half.penalty,
+          .level = level_.data(),
+          .eps = eps_,
+          .omega = omega,
+          .log_weight = half.log_weight,
+          .h = moves ? nullptr : half.h};
+}
+
+template <class T>
 void Alternation<T>::update(Half& half, double omega, bool moves, Exec& exec) {
-  kernels::half_step<T>({.s = half.softmin,
-                         .f = half.potential,
-                         .weight = half.weight,
-                         .mass = half.mass,
-                         .penalty = half.penalty,
-                         .level = level_.data(),
-                         .eps = eps_,
-                         .omega = omega,
-                         .log_weight = half.log_weight,
-                         .h = moves ? nullptr : half.h},
-                        exec);
+  kernels::half_step<T>(step_of(half, omega, moves), exec);
   half.has_bias = !moves;
 }
 
@@ -179,15 +184,22 @@ void Alternation<T>::lead(double omega, Exec& exec) {
     sweep_following(exec);
     follow(1, exec);
   }
-  sweep(lead_, follow_, exec);
-  update(lead_, omega, bounds_, exec);
+  if (bounds_) {
+    sweep(lead_, follow_, exec);
+    update(lead_, omega, /*moves=*/true, exec);
+  } else {
+    const auto step = step_of(lead_, omega, false);
+    sweep(lead_, follow_, exec, &step);
+    lead_.has_bias = true;
+  }
   lead_.bounded.step(lead_.potential, follow_.potential, eps_, exec);
   lead_.bounded.cover(lead_.potential, follow_.potential, eps_, lead_.softmin, exec);
 }
 
 template <class T>
-void Alternation<T>::sweep_following(Exec& exec) {
-  sweep(follow_, lead_, exec);
+void Alternation<T>::sweep_following(Exec& exec, double* image) {
+  const auto step = step_into(image);
+  sweep(follow_, lead_, exec, image ? &step : nullptr);
   follow_.bounded.cover(follow_.potential, lead_.potential, eps_, follow_.softmin, exec);
 }
 
@@ -219,15 +231,19 @@ void Alternation<T>::follow(double omega, Exec& exec) {
 }
 
 template <class T>
+kernels::HalfStepArgs<T> Alternation<T>::step_into(double* image) const {
+  return {.s = follow_.softmin,
+          .f = image,
+          .weight = follow_.weight,
+          .mass = follow_.mass,
+          .penalty = follow_.penalty,
+          .eps = eps_,
+          .omega = 1};
+}
+
+template <class T>
 void Alternation<T>::follow_into(double* image, Exec& exec) {
-  kernels::half_step<T>({.s = follow_.softmin,
-                         .f = image,
-                         .weight = follow_.weight,
-                         .mass = follow_.mass,
-                         .penalty = follow_.penalty,
-                         .eps = eps_,
-                         .omega = 1},
-                        exec);
+  kernels::half_step<T>(step_into(image), exec);
 }
 
 template <class T>

@@ -33,8 +33,9 @@ class Alternation {
   /// f = f + omega (prox(softmin(g)) - f); a relaxed step that lowers the dual is replaced by the
   /// plain one.
   void lead(double omega, Exec& exec);
-  /// t = softmin(f): afterwards check() is known.
-  void sweep_following(Exec& exec);
+  /// t = softmin(f): afterwards check() is known. `image`, where not null, is where follow_into()
+  /// would write.
+  void sweep_following(Exec& exec, double* image = nullptr);
   /// g = g + omega (prox(t) - g), then translation or mass step.
   void follow(double omega, Exec& exec);
 
@@ -126,9 +127,11 @@ class Alternation {
 
  private:
   void need_bias(Half& half, Exec& exec);
-  void sweep(Half& half, Half& from, Exec& exec);
+  void sweep(Half& half, Half& from, Exec& exec, const kernels::HalfStepArgs<T>* step = nullptr);
   void mask(const Half& half, Exec& exec);
   void sweep(Half& half, Half& from, int k, TopLists& lists, Exec& exec);
+  kernels::HalfStepArgs<T> step_of(const Half& half, double omega, bool moves) const;
+  kernels::HalfStepArgs<T> step_into(double* image) const;
   void update(Half& half, double omega, bool moves, Exec& exec);
   bool translates() const;
   kernels::MeasureArgs<T> measured(const Half& half) const;

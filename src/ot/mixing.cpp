@@ -61,21 +61,30 @@ void Mixing<T>::forget() {
 }
 
 template <class T>
-void Mixing<T>::look_ahead() {
-  if (!mixes_ || corrects_ || !alternation_.follows_alone()) return;
+bool Mixing<T>::looks_ahead() const {
+  return mixes_ && !corrects_ && alternation_.follows_alone();
+}
+
+template <class T>
+void Mixing<T>::sweep() {
+  if (!looks_ahead()) return alternation_.sweep_following(exec_);
   if (ahead_) forget();  // a step that was never taken
   image_ = history_.image(exec_);
-  alternation_.follow_into(image_, exec_);
+  alternation_.sweep_following(exec_, image_);
   history_.remember(alternation_.following().potential, drift(alternation_), exec_);
   ahead_ = true;
 }
 
-// Where a step moves more than g, or is corrected: g first becomes its image.
+// The plain step into image_. Where it moves more than g, or is corrected, g first becomes it.
 template <class T>
 void Mixing<T>::step() {
   const auto& side = alternation_.following();
   const VectorView<const double> g{side.potential, side.weight.size, 1, exec_.device};
   image_ = history_.image(exec_);
+  if (looks_ahead()) {
+    alternation_.follow_into(image_, exec_);
+    return history_.remember(g.data, drift(alternation_), exec_);
+  }
   assign<double>(before_, g, exec_);
   if (corrects_) coarse_->before(alternation_, exec_);
   alternation_.follow(1, exec_);
@@ -92,8 +101,7 @@ template <class T>
 void Mixing<T>::follow(double omega) {
   if (!mixes_) return alternation_.follow(omega, exec_);
   if (!ahead_) {
-    look_ahead();
-    if (!ahead_) step();
+    step();
     synchronize(exec_.device, exec_.stream);
   }
   ahead_ = false;

@@ -28,15 +28,16 @@ class Mixing {
   /// The basis, of the last correct(); null: there is none in use.
   const Coarse<T>* coarse() const { return corrects_ ? &*coarse_ : nullptr; }
 
-  /// Between sweep_following() and check(): queues what follow() needs to know of the plain step,
-  /// so that both are waited for at once. g stays.
-  void look_ahead();
+  /// sweep_following(), and with it what follow() needs to know of the plain step, so that a check
+  /// and it are waited for at once. g stays.
+  void sweep();
   void follow(double omega);
   /// After sweep_following(): whether the last mix lowered the dual, beyond its rounding. Then g is
   /// what a plain step had made of it.
   bool undone(const Check& check);
 
  private:
+  bool looks_ahead() const;
   void step();
   void forget();
 

@@ -128,7 +128,8 @@ void Operator<T>::pack_cloud(const PointCloud<T>& cloud, const Inspection& seen,
   extent_.add({seen.y.all_low, seen.y.all_high});
   how_ = {.unit_length = form_.unit_length};
   if (form_.form == kernels::Form::squared) {
-    exponents_ = exec.device.is_cuda() && sizeof(T) == 4 && dim_ <= kExponentDimension;
+    exponents_ = exec.device.is_cuda() && sizeof(T) == 4 && dim_ <= kExponentDimension &&
+                 !kernels::are_few(n_, m_, dim_);
     how_.norms = dim_ > kDirectDimension || exponents_;
   }
   how_.split = dim_ > kDirectDimension && (how_.norms || form_.form == kernels::Form::dot);
@@ -470,7 +471,12 @@ bool Operator<T>::kernel_serves(Exec& exec) const {
 
 template <class T>
 bool Operator<T>::softmin(Side rows, const double* h, const double* shift, double* out, double eps,
-                          Exec& exec) const {
+                          Exec& exec, const kernels::HalfStepArgs<T>* step) const {
+  if (step && (lattice_ || kernel_ || planted())) {
+    const bool absorbed = softmin(rows, h, shift, out, eps, exec);
+    kernels::half_step(*step, exec);
+    return absorbed;
+  }
   if (lattice_) return lattice_->sweep.softmin(rows, h, out, eps, precision_, exec), false;
   auto p = kernel_ ? pairs(rows, exec) : swept(rows);
   const bool source = rows == Side::source;
@@ -504,7 +510,7 @@ bool Operator<T>::softmin(Side rows, const double* h, const double* shift, doubl
                        .out = result.data(),
                        .eps = eps,
                        .precision = precision_},
-                      exec);
+                      exec, step);
   result.put(exec);
   return false;
 }

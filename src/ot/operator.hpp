@@ -123,9 +123,10 @@ class Operator {
   // Every verb: outputs live on side `rows`; h belongs to the other side, padded with -inf to
   // kernels::padded; shift belongs to `rows`. See the kernel contracts.
   // A lattice has no pairs, and answers new points as the cloud of its points, streamed.
-  /// Returns whether it read an absorbed kernel.
-  bool softmin(Side rows, const double* h, const double* shift, double* out, double eps,
-               Exec& exec) const;
+  /// Returns whether it read an absorbed kernel. `step`, where not null, is the half-step of the
+  /// rows that follows.
+  bool softmin(Side rows, const double* h, const double* shift, double* out, double eps, Exec& exec,
+               const kernels::HalfStepArgs<T>* step = nullptr) const;
   void apply(Side rows, const T* h, const T* shift, kernels::Weighting weighting,
              MatrixView<const T> v, T* out, double eps, Exec& exec) const;  // v empty: ones
   /// In the caller's coordinates; mass and cost where not null. NotAvailable on a CostMatrix.

@@ -192,8 +192,7 @@ bool Solve<T>::level(int iterations) {
   for (int i = 0; i < iterations; ++i) {
     if (record_.last()) return true;  // the last iteration is the target's
     alternation_.lead(1, exec_);
-    alternation_.sweep_following(exec_);
-    mixing_.look_ahead();
+    mixing_.sweep();
     const auto check = alternation_.check(exec_);
     record_.iterated();
     if (strayed(check) || mixing_.undone(check)) continue;
@@ -235,12 +234,11 @@ void Solve<T>::target() {
     const bool checked = last || checks_.due(at_target);
     bool lowers_floor = false;
     alternation_.lead(checked ? 1 : relaxation_.omega(), exec_);
-    alternation_.sweep_following(exec_);
+    mixing_.sweep();
     record_.iterated();
     const bool measured =
         checked || mixing_.active() || extrapolated_ || relaxation_.measures(at_target);
     if (measured) {
-      mixing_.look_ahead();
       const auto check = alternation_.check(exec_);
       // The only pair there will be is returned as it was measured, however far it strayed.
       const bool only = last && !record_.has_pair() && check.finite;

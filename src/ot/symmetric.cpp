@@ -35,7 +35,8 @@ class SymmetricSolve {
         log_weight_(log_weights(problem.a(), exec)),
         s_(problem.n(), exec.device),
         f_(start(problem, penalty_, exec)),
-        h_(padded_buffer<double>(problem.n(), exec)) {
+        h_(padded_buffer<double>(problem.n(), exec)),
+        next_h_(padded_buffer<double>(problem.n(), exec)) {
     report_.predicted_floor = reach().predicted();
     report_.weight_error = op_.weight_error(options.epsilon);
   }
@@ -83,29 +84,40 @@ class SymmetricSolve {
         problem.geometry());
   }
 
+  // The step that follows, with the bias of what f_ becomes, goes with the sweep, unless the pair
+  // is measured before it.
   void sweep() {
     const bool first = iterations_ == begun_;
-    if (!first)  // with the bias of the new potential
-      kernels::half_step<T>({.s = s_.data(),
-                             .f = f_.data(),
-                             .weight = problem_.a(),
-                             .mass = problem_.mass_a(),
-                             .penalty = penalty_,
-                             .eps = options_.epsilon,
-                             .omega = 0.5,
-                             .log_weight = log_weight_.data(),
-                             .h = h_.data()},
-                            exec_);
-    else
+    if (first) {
       kernels::bias<double>({f_.data(), log_weight_.data(), f_.size(), options_.epsilon, h_.data()},
                             exec_);
+    } else {
+      if (!stepped_) kernels::half_step(step(), exec_);
+      std::swap(h_, next_h_);
+    }
     if (iterations_ == begun_ + 1 && !absorbed_) absorb(s_.data());
+    exec_.state.iterations = exec_.state.passes = ++iterations_;
+    stepped_ = !measures();
+    const auto next = step();
     absorbed_ = op_.softmin(Side::source, h_.data(), first ? nullptr : s_.data(), s_.data(),
-                            options_.epsilon, exec_);
+                            options_.epsilon, exec_, stepped_ ? &next : nullptr);
     report_.absorbed += absorbed_;
-    exec_.state.iterations = ++iterations_;
-    exec_.state.passes = iterations_;
   }
+
+  kernels::HalfStepArgs<T> step() {
+    return {.s = s_.data(),
+            .f = f_.data(),
+            .weight = problem_.a(),
+            .mass = problem_.mass_a(),
+            .penalty = penalty_,
+            .eps = options_.epsilon,
+            .omega = 0.5,
+            .log_weight = log_weight_.data(),
+            .h = next_h_.data()};
+  }
+
+  bool last() const { return iterations_ >= options_.max_iterations; }
+  bool measures() const { return last() || checks_.due(iterations_ - begun_); }
 
   // s = softmin(f); null: of the first f. On a GPU, where nothing but a wait says whether a kernel
   // was of use, these few passes stream.
@@ -179,9 +191,8 @@ class SymmetricSolve {
 
   // Measures the pair in hand where that is due; true when the solve ends here.
   bool ended() {
-    const bool last = iterations_ >= options_.max_iterations;
+    if (!measures()) return false;
     const int here = iterations_ - begun_;
-    if (!checks_.due(here) && !last) return false;
     const Check check = measured();
     if (!std::isfinite(check.marginal_error) || !std::isfinite(check.dual_value)) {
       if (!best_.size())
@@ -206,7 +217,7 @@ class SymmetricSolve {
     }
     if (flat_ >= kFlatChecks && report_.marginal_error < reach().flat_below())
       return end(Status::precision_floor);
-    return last && end(Status::max_iterations);
+    return last() && end(Status::max_iterations);
   }
 
   bool end(Status status) {
@@ -220,11 +231,12 @@ class SymmetricSolve {
   Operator<T> op_;
   CheckPlan checks_;
   kernels::Penalty penalty_;
-  Buffer<double> log_weight_, s_, f_, h_, best_;
+  Buffer<double> log_weight_, s_, f_, h_, next_h_, best_;
   SinkhornReport report_;
   double checked_error_ = std::numeric_limits<double>::infinity();
   int iterations_ = 0, begun_ = 0, flat_ = 0;
   bool absorbed_ = false;  // the last sweep read a kernel
+  bool stepped_ = false;   // and the step was taken with it
 };
 }  // namespace
 

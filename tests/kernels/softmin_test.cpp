@@ -238,15 +238,71 @@ TYPED_TEST(Softmin, ForbiddenPairsAndRemovedColumnsMeetWithoutNan) {
 }
 
 TYPED_TEST(Softmin, HighDimensions) {
-  for (const int dim : {64, 255, 257, 512, 1500})
+  for (const auto& [m, dim] : {std::pair{50, 64},
+                               {600, 64},
+                               {50, 255},
+                               {200, 257},
+                               {90, 512},
+                               {50, 1500}})  // few pairs, and others
     for (const Form form : {Form::squared, Form::dot, Form::distance})
       for (const bool product : {false, true}) {
         if (product && form != Form::squared) continue;
         const KernelCase<TypeParam> in(
-            {.n = 13, .m = 50, .dim = dim, .eps = 0.1 * dim, .form = form, .product = product});
+            {.n = 13, .m = m, .dim = dim, .eps = 0.1 * dim, .form = form, .product = product});
         expect_exact(in, true, true);
         if (::testing::Test::HasFatalFailure()) return;
       }
+}
+
+// Few pairs and many, in one launch or several: the bits of a step of its own.
+TYPED_TEST(Softmin, TakesTheStepThatFollows) {
+  using T = TypeParam;
+  testing::on_every_device([] {
+    for (CaseOptions options : testing::all_forms())
+      for (const auto& [n, m] : {std::pair{70, 40}, {129, 257}, {600, 700}}) {
+        options.n = n, options.m = m, options.dim = 5;
+        const KernelCase<T> in(options);
+        const auto h = testing::wide(in.h), shift = testing::wide(in.shift);
+        std::vector<double> potential(n), log_weight(n);
+        std::vector<T> weight(n);
+        for (std::int64_t i = 0; i < n; ++i) {
+          potential[i] = std::sin(static_cast<double>(i));
+          weight[i] = static_cast<T>(i % 7 == 0 ? 0.0 : 0.5 + static_cast<double>(i % 5));
+          log_weight[i] = std::log(static_cast<double>(weight[i]));
+        }
+        for (const double omega : {1.0, 0.5, 1.5})
+          for (const bool biased : {true, false}) {
+            SCOPED_TRACE(in.name() + ", omega " + std::to_string(omega));
+            std::vector<double> out[2], f[2], bias[2];
+            for (const int apart : {0, 1}) {
+              out[apart].resize(n);
+              f[apart] = potential;
+              bias[apart].assign(kernels::padded(n), -7);
+              testing::Placed on;
+              Exec exec = on.exec();
+              const SoftminArgs<T> args{on.pairs(in.pairs()), on.in(h), on.in(shift),
+                                        on.out(out[apart]), in.eps};
+              const kernels::HalfStepArgs<T> step{
+                  .s = args.out,
+                  .f = on.out(f[apart]),
+                  .weight = {on.in(weight), n, 1, exec.device},
+                  .mass = 3.0 * static_cast<double>(n),
+                  .penalty = {.kind = kernels::Penalty::Kind::kl, .strength = 0.7},
+                  .eps = in.eps,
+                  .omega = omega,
+                  .log_weight = on.in(log_weight),
+                  .h = biased ? on.out(bias[apart]) : nullptr};
+              kernels::softmin(args, exec, apart ? nullptr : &step);
+              if (apart) kernels::half_step(step, exec);
+              on.finish();
+            }
+            ASSERT_EQ(out[0], out[1]);
+            ASSERT_EQ(f[0], f[1]);
+            ASSERT_NE(f[0], potential);
+            ASSERT_EQ(bias[0], bias[1]);
+          }
+      }
+  });
 }
 
 // Few rows and many columns are split by columns, many rows by rows.
