@@ -1,8 +1,8 @@
 // Where the plan is spread out the slow modes of a solve are smooth: functions that are affine on
-// the cells of a kd-tree of the following side carry them, and a Newton step among those few takes
-// them out of a plain one. The two-level correction is additive, z = D^-1 r + Z (Ac^-1 - Dc^-1) Z^T
-// r with Ac = Z^T S Z of the Schur complement S = D - P^T D1^-1 P, Dc = Z^T D Z, so it costs no
-// pass.
+// the cells of a kd-tree of the following side carry them, or what averages by the plan, there and
+// back, leave of those; and a Newton step among them takes them out of a plain one. The two-level
+// correction is additive, z = D^-1 r + Z (Ac^-1 - Dc^-1) Z^T r with Ac = Z^T S Z of the Schur
+// complement S = D - P^T D1^-1 P, Dc = Z^T D Z, so it costs no pass.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -12,23 +12,25 @@
 
 namespace monge {
 /// On each cell of a kd-tree of the points that have weight a column of ones, and one for each
-/// coordinate about the cell's middle; at most kernels::kCoarseColumns in all.
+/// coordinate about the cell's middle; at most `most` in all.
 template <class T>
 struct CellBasis {
   Buffer<T> values;  // [size, columns]
   int columns;
 };
 template <class T>
-CellBasis<T> cell_basis(MatrixView<const T> points, VectorView<const T> weights, Exec& exec);
+CellBasis<T> cell_basis(MatrixView<const T> points, VectorView<const T> weights, int most,
+                        Exec& exec);
 
 template <class T>
 class Coarse {
  public:
-  /// The basis. `points` and `weights` are those of the following side.
+  /// `points` and `weights` are those of the following side, and stay where they are.
   Coarse(MatrixView<const T> points, VectorView<const T> weights, Exec& exec);
 
-  /// Ac of the pair of `alternation`, between sweep_following() and follow(): one sweep of all
-  /// columns, counted as 1 + columns / 32 passes.
+  /// The basis and Ac, of the pair of `alternation`, between sweep_following() and follow(). A
+  /// sweep of all columns is counted as 1 + columns / 32 passes: one of all points and, where
+  /// functions are averaged, one more and four of a sample.
   void build(Alternation<T>& alternation, Exec& exec);
   /// Between the two: what the plain step to come leaves to be corrected by after().
   void before(const Alternation<T>& alternation, Exec& exec);
@@ -43,9 +45,14 @@ class Coarse {
   static constexpr std::int64_t kLeastPoints = 256;
 
  private:
-  std::int64_t size_;
+  void average(Alternation<T>& alternation, Exec& exec);
+
+  const MatrixView<const T> points_;
+  const VectorView<const T> weights_;
+  const std::int64_t size_;
   int columns_ = 0;
-  Buffer<T> basis_;  // [size, columns]
+  Buffer<T> cells_, averages_;  // [size, columns]
+  const T* basis_ = nullptr;    // one of the two
   Buffer<double> residual_, curvature_;
   SmallMatrix correction_;
 };

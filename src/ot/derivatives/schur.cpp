@@ -209,8 +209,8 @@ class Schur {
           Coarse<T>::kDimension, kLeastPoints, linear_.dim, diagonal_.size()));
     return linear_.deflation(unknown_, [&] {
       const auto& cloud = std::get<PointCloud<T>>(linear_.geometry);
-      const auto cells =
-          cell_basis(unknown_ == Side::source ? cloud.x : cloud.y, cols_.weight, exec_);
+      const auto cells = cell_basis(unknown_ == Side::source ? cloud.x : cloud.y, cols_.weight,
+                                    kernels::kCoarseColumns, exec_);
       Buffer<double> wide(cells.values.size(), exec_.device);
       const auto in_double = [&] {
         if constexpr (sizeof(T) == 4)
