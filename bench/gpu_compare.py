@@ -286,7 +286,10 @@ def mdot_tiny_epsilon(bench: Bench) -> None:
                     solve = lambda: solver(a, b, costs, 1 / epsilon, p=p)  # noqa: E731
                     row, (u, v, _, passes, _) = timed(solve, repeats=2, warm=1), solve()
                     f, g = epsilon * (u - a.log()), epsilon * (v - b.log())
-                    return row | {"passes": passes, "l1": residual(problem, f, g, epsilon, most=10_000)}
+                    return row | {
+                        "passes": passes,
+                        "l1": residual(problem, f, g, epsilon, most=10_000),
+                    }
 
                 case = f"{name}, n = 10000, eps = {epsilon:g} of the largest cost"
                 bench.row(case, f"MDOT-TNT p = {p}, float64", theirs, needs=15)
