@@ -29,8 +29,8 @@ __device__ void stage(const kernels::Panels<T>& points, const At& at, int k0, in
   }
 }
 
-// A block of rows against columns.
-template <class T, bool PRODUCT>
+// A block of rows against columns. CAREFUL: sums over coordinates are those of kDepth at a time.
+template <class T, bool PRODUCT, bool CAREFUL>
 class Tile {
  public:
   static constexpr bool kSquares = PRODUCT && sizeof(T) == 8;
@@ -98,6 +98,8 @@ class Tile {
           stage(p.cols, column, k0, depth, ys);
           __syncthreads();
           if constexpr (kSquares) Squares::multiply(xs[0], ys[0], depth, acc);
+          T some[kEach][kEach] = {};
+          auto& sum = CAREFUL ? some : acc;
           for (int k = 0; k < depth && !kSquares; ++k) {
             const Four<T> x = *reinterpret_cast<const Four<T>*>(&xs[k][ty_ * kEach]);
             const Four<T> y = *reinterpret_cast<const Four<T>*>(&ys[k][tx_ * kEach]);
@@ -106,13 +108,17 @@ class Tile {
 #pragma unroll
               for (int c = 0; c < kEach; ++c) {
                 if constexpr (PRODUCT) {
-                  acc[r][c] = fma(x.at[r], y.at[c], acc[r][c]);
+                  sum[r][c] = fma(x.at[r], y.at[c], sum[r][c]);
                 } else {
                   const T difference = x.at[r] - y.at[c];
-                  acc[r][c] = fma(difference, difference, acc[r][c]);
+                  sum[r][c] = fma(difference, difference, sum[r][c]);
                 }
               }
           }
+          if constexpr (CAREFUL && !kSquares)
+#pragma unroll
+            for (int e = 0; e < kEach * kEach; ++e)
+              acc[e / kEach][e % kEach] += some[e / kEach][e % kEach];
         }
         rows_staged = true;
 #pragma unroll
@@ -186,8 +192,9 @@ struct TileParts {
   __device__ void operator()(Block at) const {
     await_previous();
     allow_next();
-    __shared__ typename Tile<T, PRODUCT>::Memory memory;
-    const Tile<T, PRODUCT> tile(sweep, list, at, memory);
+    using Rows = Tile<T, PRODUCT, false>;
+    __shared__ typename Rows::Memory memory;
+    const Rows tile(sweep, list, at, memory);
     const double result = LARGEST ? tile.largest() : tile.template sums<V>();
     const std::int64_t n = sweep.args.pairs.n,
                        i = static_cast<std::int64_t>(at.x) * kRowBlock + threadIdx.x;
@@ -199,16 +206,17 @@ struct TileParts {
 // those beside them, for their largest score and relative to it.
 template <class T, class V, bool PRODUCT>
 struct TileSoftmin {
-  static constexpr int kThreads = cuda::kThreads;
+  static constexpr int kThreads = cuda::kThreads, kResident = sizeof(T) == 4 ? 2 : 1;
   Sweep<T> sweep;
   BlockList list;
 
   __device__ void operator()(Block at) const {
     await_previous();
     allow_next();
-    __shared__ typename Tile<T, PRODUCT>::Memory memory;
+    using Rows = Tile<T, PRODUCT, true>;
+    __shared__ typename Rows::Memory memory;
     __shared__ double tops[kRowBlock];
-    const Tile<T, PRODUCT> tile(sweep, list, at, memory);
+    const Rows tile(sweep, list, at, memory);
     const std::int64_t i0 = static_cast<std::int64_t>(at.x) * kRowBlock, i = i0 + threadIdx.x;
     const bool exists = threadIdx.x < kRowBlock && i < sweep.args.pairs.n;
     const double sum = tile.template sums<V>();  // by all threads
@@ -253,8 +261,10 @@ SweepPlan<T> tile_sweep(const SoftminArgs<T>& args) {
   const auto& p = args.pairs;
   const bool product = p.form == Form::dot || (p.form == Form::squared && p.rows.norms);
   if (kernels::are_few(p.n, p.m, p.rows.dim)) {
+    // Squares of differences are more exact than products, and of float no slower: its norms are.
+    const bool expanded = product && (sizeof(T) == 8 || p.form == Form::dot);
     const std::int64_t all = std::max<std::int64_t>(1, (p.m + kColumnBlock - 1) / kColumnBlock);
-    return {.run = product ? run<T, true, true> : run<T, false, true>,
+    return {.run = expanded ? run<T, true, true> : run<T, false, true>,
             .parts = {all, all, 1},
             .in_units_of_scale = false,
             .ends = true};
