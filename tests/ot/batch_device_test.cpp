@@ -289,7 +289,7 @@ TYPED_TEST(BatchOnDevice, LaunchesAsOftenAsOneEntry) {
       const std::int64_t one = launches(1), many = launches(65);
       // Two sweeps, of which one steps, and a step that a check comes before.
       EXPECT_GT(one, 3 * 40);
-      EXPECT_LE(one, 4 * 40);
+      EXPECT_LT(one, 5 * 40);  // with what comes before the first
       // Another entry may keep a check that this one does not.
       EXPECT_LE(many, one + 40);
     }
