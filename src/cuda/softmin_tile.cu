@@ -261,7 +261,7 @@ SweepPlan<T> tile_sweep(const SoftminArgs<T>& args) {
   const auto& p = args.pairs;
   const bool product = p.form == Form::dot || (p.form == Form::squared && p.rows.norms);
   if (kernels::are_few(p.n, p.m, p.rows.dim)) {
-    // Squares of differences are more exact than products, and of float no slower: its norms are.
+    // Of float squares of differences are more exact than products, whose norms are rounded.
     const bool expanded = product && (sizeof(T) == 8 || p.form == Form::dot);
     const std::int64_t all = std::max<std::int64_t>(1, (p.m + kColumnBlock - 1) / kColumnBlock);
     return {.run = expanded ? run<T, true, true> : run<T, false, true>,
