@@ -280,7 +280,7 @@ def mdot_tiny_epsilon(bench: Bench) -> None:
             for p in (1.5, 2.5):
 
                 def theirs(name: str = name, epsilon: float = epsilon, p: float = p) -> Row:
-                    solver = importlib.import_module(peer("mdot_tnt").__name__ + ".mdot").mdot
+                    solver = peer("mdot_tnt.mdot").mdot
                     x, y, a, b = problem = scaled_points(name, 10_000)
                     costs = torch.cdist(x, y).square_()
                     solve = lambda: solver(a, b, costs, 1 / epsilon, p=p)  # noqa: E731
