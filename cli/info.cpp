@@ -2,10 +2,10 @@
 #include "monge/info.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "cli/commands.hpp"
 #include "cli/report.hpp"
+#include "format.hpp"
 
 namespace monge::cli {
 namespace {
@@ -14,9 +14,9 @@ void info() {
   const auto has_cuda =
       std::any_of(info.components.begin(), info.components.end(),
                   [](const std::string& part) { return part.starts_with("cuda"); });
-  std::string parts = fmt::format("{}", fmt::join(info.components, ", "));
+  std::string parts = joined(info.components);
   if (has_cuda)
-    parts += fmt::format(" for {} (driver: {})", fmt::join(info.cuda_code, ", "),
+    parts += fmt::format(" for {} (driver: {})", joined(info.cuda_code),
                          info.cuda_driver.empty() ? "none" : "CUDA " + info.cuda_driver);
   else
     parts += parts.empty() ? "cuda: not built" : ", cuda: not built";
@@ -28,7 +28,7 @@ void info() {
                   "devices          {}\n"
                   "components       {}\n",
                   info.version, info.commit, MONGE_BUILD_TYPE, info.compiler, info.instruction_set,
-                  fmt::join(info.instruction_sets, ", "), fmt::join(info.devices, ", "), parts));
+                  joined(info.instruction_sets), joined(info.devices), parts));
 }
 }  // namespace
 

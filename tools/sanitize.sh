@@ -4,7 +4,8 @@
 source "$(dirname "$0")/common.sh"
 tools/packages.sh build test
 say "Sanitized build"
-build_preset asan
+tests=(monge_tests monge_io_tests monge_fuzz_readers)
+build_preset asan "${tests[@]}" $([ "${1:-}" = core ] || echo monge_cli)
 say "Sanitized C++ tests"
 ctest --preset asan -j2 ${1:+--label-regex "$1"}
 [ "${1:-}" = core ] && exit 0

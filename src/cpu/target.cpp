@@ -1,13 +1,13 @@
 #include "cpu/target.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <hwy/detect_targets.h>
 
 #include <cstdlib>
 #include <utility>
 
 #include "cpu/target_pin.hpp"
+#include "format.hpp"
 #include "monge/core/error.hpp"
 
 namespace monge::cpu {
@@ -87,7 +87,7 @@ Target current_target() {
   for (const Target target : kTargets)
     if (std::string(wanted) == target_name(target) && runnable(target)) return target;
   throw InvalidArgument(fmt::format("[cpu] MONGE_TARGET is '{}', this machine runs: {}", wanted,
-                                    fmt::join(runnable_targets(), ", ")),
+                                    joined(runnable_targets())),
                         "MONGE_TARGET");
 }
 }  // namespace monge::cpu

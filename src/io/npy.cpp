@@ -1,7 +1,6 @@
 #include "io/npy.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -10,6 +9,7 @@
 #include <limits>
 #include <string_view>
 
+#include "format.hpp"
 #include "io/atomic_file.hpp"
 #include "monge/core/error.hpp"
 
@@ -291,7 +291,9 @@ bool bounded_count(const std::vector<std::int64_t>& shape, std::uint64_t limit, 
 }  // namespace
 
 std::string to_string(const std::vector<std::int64_t>& shape) {
-  return fmt::format("({}{})", fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+  std::vector<std::string> lengths;
+  for (const auto length : shape) lengths.push_back(std::to_string(length));
+  return fmt::format("({}{})", joined(lengths), shape.size() == 1 ? "," : "");
 }
 
 Array read_npy(Source& source) {

@@ -1,8 +1,9 @@
 // One run of the readers on arbitrary bytes: the first chooses the format, the rest is the file.
 // Good bytes or an IoError are fine; a crash, another exception or a huge allocation is not.
 // Driven by mutations.cpp, or by coverage with clang's libFuzzer:
-//   clang++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -DFMT_HEADER_ONLY -Isrc -Iinclude
-//     src/io/{source,npy,npz,zip,csv,atomic_file}.cpp tests/fuzz/readers.cpp -lzip -o fuzz &&
+//   clang++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -Isrc -Iinclude
+//     src/format.cpp src/io/{source,npy,npz,zip,csv,atomic_file}.cpp tests/fuzz/readers.cpp -lzip
+//     -o fuzz &&
 //     ./fuzz
 #include <cstddef>
 #include <cstdint>
