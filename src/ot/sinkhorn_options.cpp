@@ -127,10 +127,6 @@ void validate(const Problem<T>& problem, const SinkhornOptions& o, const Start<T
     throw NotAvailable(
         "[sinkhorn] a problem with lower bounds is solved by plain iterations: wanted acceleration "
         "automatic or none");
-  if (o.geometry == Sweeps::tree && o.acceleration == Acceleration::newton)
-    throw NotAvailable(
-        "[sinkhorn] acceleration newton multiplies by the plan of all pairs: wanted geometry dense "
-        "or automatic, or another acceleration, of which support keeps to the pairs of trees");
   check_device("sinkhorn", "the problem", problem.device(), exec);
   const auto check = [&](VectorView<const T> v, std::int64_t size, const char* name) {
     if (!v.size) return;

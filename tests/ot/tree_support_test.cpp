@@ -1,5 +1,5 @@
-// The support phase by name on the pairs that trees keep: visits measure what masked passes see,
-// and the certificate holds.
+// Support and Newton by name on the pairs that trees keep: they measure what masked passes see, and
+// the certificate holds.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,7 +11,11 @@
 
 namespace monge {
 namespace {
-TEST(TreeSupport, ByNameOnEveryDevice) {
+class OnTrees : public ::testing::TestWithParam<Acceleration> {};
+INSTANTIATE_TEST_SUITE_P(ByName, OnTrees,
+                         ::testing::Values(Acceleration::support, Acceleration::newton));
+
+TEST_P(OnTrees, ByNameOnEveryDevice) {
   constexpr double kEps = 5e-4, kTolerance = 1e-8;
   const auto clouds = testing::random_clouds<double>(700, 900, 3, 3, 1, 1);
   testing::on_every_device([&] {
@@ -21,7 +25,7 @@ TEST(TreeSupport, ByNameOnEveryDevice) {
     options.epsilon = kEps;
     options.tolerance = kTolerance;
     options.geometry = Sweeps::tree;
-    options.acceleration = Acceleration::support;
+    options.acceleration = GetParam();
     options.verify = true;
     const auto result = sinkhorn(in.problem, options, in.exec);
     ASSERT_TRUE(result.report.converged);
@@ -30,22 +34,12 @@ TEST(TreeSupport, ByNameOnEveryDevice) {
     EXPECT_LE(result.report.verified, result.report.truncation + 1e-14);
     const auto& phases = result.report.phases;
     EXPECT_TRUE(std::any_of(phases.begin(), phases.end(), [](const SinkhornPhase& phase) {
-      return phase.name == "support" && phase.steps > 0;
+      return phase.name == to_string(GetParam()) && phase.passes > 0;
     }));
     EXPECT_LE(
         testing::marginal_error(clouds, testing::back(result.f), testing::back(result.g), kEps),
         2 * kTolerance);
   });
-}
-
-TEST(TreeSupport, NewtonIsRefused) {
-  testing::PlacedClouds<double> in(testing::random_clouds<double>(70, 90, 3, 3, 1, 1), Balanced{},
-                                   Balanced{});
-  SinkhornOptions options;
-  options.epsilon = 0.1;
-  options.geometry = Sweeps::tree;
-  options.acceleration = Acceleration::newton;
-  EXPECT_THROW(sinkhorn(in.problem, options, in.exec), NotAvailable);
 }
 }  // namespace
 }  // namespace monge

@@ -179,11 +179,10 @@ struct SinkhornResult {
 /// Throws InvalidArgument for options out of range (of a Problem<float> precisions mixed and double
 /// are; staged needs automatic or accurate), NotAvailable for precision fast and schedule staged
 /// where the fast one does not exist, for anderson, newton and support with a total mass below both
-/// sides', for newton with geometry tree, for support with a kernel_cache of 0, for an
-/// initializer that does not know the geometry, the cost or the dimension, for
-/// geometry tree on other costs and dimensions, Error when the very first check is already
-/// non-finite, Interrupted when exec says stop. Running out of iterations is a result. Defined for
-/// float and double.
+/// sides', for support with a kernel_cache of 0, for an initializer that does not know the
+/// geometry, the cost or the dimension, for geometry tree on other costs and dimensions, Error when
+/// the very first check is already non-finite, Interrupted when exec says stop. Running out of
+/// iterations is a result. Defined for float and double.
 template <class T>
 SinkhornResult<T> sinkhorn(const Problem<T>& problem, const SinkhornOptions& options, Exec& exec,
                            const Start<T>& start = {});
