@@ -10,7 +10,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -94,16 +93,16 @@ class Debiased {
 /// A term: its problem, and what its plan is swept by.
 template <class T>
 struct Term {
-  std::optional<Problem<T>> problem;
+  Problem<T> problem;
   Prepared<T> prepared{};
 
-  Plan<T> plan(const SinkhornResult<T>& result) { return {*problem, result, prepared}; }
+  Plan<T> plan(const SinkhornResult<T>& result) { return {problem, result, prepared}; }
 };
 
 template <class T>
 SinkhornResult<T> solve(Term<T>& term, const DivergenceOptions& options, bool symmetric,
                         Exec& exec) {
-  const Problem<T>& problem = *term.problem;
+  const Problem<T>& problem = term.problem;
   Prepared<T>* const prepared = options.gradients ? &term.prepared : nullptr;
   auto result = symmetric ? symmetric_sinkhorn(problem, options, exec, prepared)
                           : sinkhorn(problem, options, exec, {}, prepared);
@@ -117,24 +116,14 @@ SinkhornResult<T> solve(Term<T>& term, const DivergenceOptions& options, bool sy
   return result;
 }
 
-/// The costs of the three terms.
 template <class T>
-struct Terms {
-  Geometry<T> ab, aa, bb;
-};
-
-template <class T>
-Divergence<T> debiased(const Terms<T>& costs, VectorView<const T> of_a, VectorView<const T> of_b,
+Divergence<T> debiased(Geometry<T> geometry, VectorView<const T> of_a, VectorView<const T> of_b,
                        const DivergenceOptions& options, Exec& exec) {
-  const auto problem = [&](const Geometry<T>& geometry, VectorView<const T> first,
-                           VectorView<const T> second) {
-    return Problem<T>(
-        geometry, first, second, options.marginal_a, options.marginal_b,
-        {.total_mass = {}, .mass_tolerance = options.mass_tolerance, .stream = exec.stream});
-  };
-  Term<T> ab{problem(costs.ab, of_a, of_b)}, aa, bb;
-  const bool symmetric =
-      same(penalty(*ab.problem, Side::source), penalty(*ab.problem, Side::target));
+  Term<T> ab{Problem<T>(
+      std::move(geometry), of_a, of_b, options.marginal_a, options.marginal_b,
+      {.total_mass = {}, .mass_tolerance = options.mass_tolerance, .stream = exec.stream})};
+  Term<T> aa{ab.problem.against_itself(Side::source)}, bb{ab.problem.against_itself(Side::target)};
+  const bool symmetric = same(penalty(ab.problem, Side::source), penalty(ab.problem, Side::target));
   // A callback that has said stop is not asked to change its mind: the terms still to come stop
   // at their first check.
   DivergenceOptions each = options;
@@ -146,14 +135,12 @@ Divergence<T> debiased(const Terms<T>& costs, VectorView<const T> of_a, VectorVi
     };
   Divergence<T> out;
   const auto term = [&](std::int64_t i, Exec& own) {
-    if (i == 1) aa.problem.emplace(problem(costs.aa, of_a, of_a));
-    if (i == 2) bb.problem.emplace(problem(costs.bb, of_b, of_b));
     if (i == 0) out.ab = solve(ab, each, false, own);
     if (i == 1) out.aa = solve(aa, each, symmetric, own);
     if (i == 2) out.bb = solve(bb, each, symmetric, own);
   };
   if (exec.device.is_cuda() && !options.on_check) {  // one does not fill it
-    const auto n = static_cast<double>(ab.problem->n()), m = static_cast<double>(ab.problem->m());
+    const auto n = static_cast<double>(ab.problem.n()), m = static_cast<double>(ab.problem.m());
     constexpr double kEachPair = 20;
     const double works[] = {n * m * kEachPair, n * n * kEachPair, m * m * kEachPair};
     kernels::tasks(works, term, exec);
@@ -161,8 +148,8 @@ Divergence<T> debiased(const Terms<T>& costs, VectorView<const T> of_a, VectorVi
     for (std::int64_t i = 0; i < 3; ++i) term(i, exec);
   }
 
-  const Debiased<T> a(*ab.problem, Side::source, out.ab, *aa.problem, out.aa, exec),
-      b(*ab.problem, Side::target, out.ab, *bb.problem, out.bb, exec);
+  const Debiased<T> a(ab.problem, Side::source, out.ab, aa.problem, out.aa, exec),
+      b(ab.problem, Side::target, out.ab, bb.problem, out.bb, exec);
   const double masses = out.ab.report.transported_mass -
                         (out.aa.report.transported_mass + out.bb.report.transported_mass) / 2;
   out.value = a.sum() + b.sum() - options.epsilon * masses;
@@ -180,11 +167,8 @@ Divergence<T> debiased(const Terms<T>& costs, VectorView<const T> of_a, VectorVi
 template <class T>
 Divergence<T> divergence(const Measure<T>& source, const Measure<T>& target,
                          const DivergenceOptions& options, Exec& exec) {
-  const auto costs = [&](const Measure<T>& first, const Measure<T>& second) {
-    return PointCloud<T>{first.points, second.points, options.cost};
-  };
-  return debiased<T>({costs(source, target), costs(source, source), costs(target, target)},
-                     source.weights, target.weights, options, exec);
+  return debiased<T>(PointCloud<T>{source.points, target.points, options.cost}, source.weights,
+                     target.weights, options, exec);
 }
 
 template <class T>
@@ -198,12 +182,7 @@ Divergence<T> divergence(const Lattice<T>& lattice, VectorView<const T> a, Vecto
                     "must agree",
                     cost_name(lattice.cost), cost_name(options.cost)),
         "cost");
-  const auto costs = [&](const Grid& first, const Grid& second) {
-    return Lattice<T>{first, second, lattice.cost, lattice.periodic, lattice.device};
-  };
-  const auto& [source, target] = std::tie(lattice.source, lattice.target);
-  return debiased<T>({costs(source, target), costs(source, source), costs(target, target)}, a, b,
-                     options, exec);
+  return debiased<T>(lattice, a, b, options, exec);
 }
 
 template Divergence<float> divergence(const Lattice<float>&, VectorView<const float>,

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "monge/ot/plan.hpp"  // Side
 #include "ot/arrays.hpp"
 #include "ot/bounds.hpp"
 #include "ot/feasibility.hpp"
@@ -218,10 +219,11 @@ Problem<T>::Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<cons
   const MatrixView<const T> x = cloud ? cloud->x : matrix->values,
                             y = cloud ? cloud->y : matrix->values.transposed();
   // Before the one wait, after which every stream may read them.
-  const auto uniform = [&](VectorView<const T>& weights, Buffer<T>& owned, MatrixView<const T> of) {
+  const auto uniform = [&](VectorView<const T>& weights, auto& owned, MatrixView<const T> of) {
     if (weights.data || !has_entries(of)) return;
-    owned = filled(of.rows, T(1) / static_cast<T>(of.rows), exec);
-    weights = owned.view();
+    owned =
+        std::make_shared<const Buffer<T>>(filled(of.rows, T(1) / static_cast<T>(of.rows), exec));
+    weights = owned->view();
   };
   uniform(a_, uniform_a_, x);
   uniform(b_, uniform_b_, y);
@@ -298,6 +300,38 @@ Problem<T>::Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<cons
     }
   }
   bounds_ = checked_bounds(*this, options.bounds);
+}
+
+template <class T>
+Problem<T> Problem<T>::against_itself(Side side) const {
+  if (total_mass_ || bounds_)
+    throw NotAvailable(
+        "[problem] a measure against itself has no total mass and no lower bounds of its own");
+  const bool source = side == Side::source;
+  Problem out = *this;
+  out.geometry_ = std::visit(
+      Overloaded{[&](const PointCloud<T>& cloud) -> Geometry<T> {
+                   const auto points = source ? cloud.x : cloud.y;
+                   return PointCloud<T>{points, points, cloud.cost};
+                 },
+                 [&](const Lattice<T>& lattice) -> Geometry<T> {
+                   const Grid& grid = source ? lattice.source : lattice.target;
+                   return Lattice<T>{grid, grid, lattice.cost, lattice.periodic, lattice.device};
+                 },
+                 [](const CostMatrix<T>&) -> Geometry<T> {
+                   throw InvalidArgument(
+                       "[problem] a cost matrix has no costs between the points of a side: give "
+                       "points or a lattice",
+                       "C");
+                 }},
+      geometry_);
+  out.n_ = out.m_ = source ? n_ : m_;
+  out.a_ = out.b_ = source ? a_ : b_;
+  out.uniform_a_ = out.uniform_b_ = source ? uniform_a_ : uniform_b_;
+  out.mass_a_ = out.mass_b_ = source ? mass_a_ : mass_b_;
+  const auto& read = source ? inspection_->x : inspection_->y;
+  out.inspection_ = std::make_shared<const Inspection>(Inspection{read, read, {}});
+  return out;
 }
 
 template class Problem<float>;

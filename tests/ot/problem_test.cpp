@@ -8,6 +8,8 @@
 #include <optional>
 #include <vector>
 
+#include "monge/ot/plan.hpp"
+#include "ot/inspection.hpp"
 #include "support/problems.hpp"
 
 namespace monge {
@@ -55,6 +57,66 @@ TYPED_TEST(ProblemTest, DefaultWeightsAreUniformAndSurviveAMove) {
   const auto problem = std::move(first);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(problem.a()[i], TypeParam(1) / 3);
   for (int j = 0; j < 7; ++j) EXPECT_EQ(problem.b()[j], TypeParam(1) / 7);
+}
+
+// With both marginals, given weights and uniform ones; what uniform ones take outlives the first.
+TYPED_TEST(ProblemTest, AgainstItselfIsAsIfItWereGiven) {
+  using T = TypeParam;
+  const auto clouds = random_clouds<T>(5, 4, 3, 1);
+  const auto expect_same = [](const Problem<T>& got, const Problem<T>& want) {
+    EXPECT_EQ(got.n(), want.n());
+    EXPECT_EQ(got.m(), want.m());
+    EXPECT_EQ(got.uniform_a(), want.uniform_a());
+    EXPECT_EQ(got.uniform_b(), want.uniform_b());
+    EXPECT_EQ(got.mass_a(), want.mass_a());
+    EXPECT_EQ(got.mass_b(), want.mass_b());
+    EXPECT_EQ(got.mass_tolerance(), want.mass_tolerance());
+    EXPECT_EQ(to_string(got.marginal_a()), to_string(want.marginal_a()));
+    EXPECT_EQ(to_string(got.marginal_b()), to_string(want.marginal_b()));
+    for (std::int64_t i = 0; i < want.n(); ++i) {
+      EXPECT_EQ(got.a()[i], want.a()[i]);
+      EXPECT_EQ(got.b()[i], want.b()[i]);
+    }
+    const auto &cloud = std::get<PointCloud<T>>(got.geometry()),
+               &given = std::get<PointCloud<T>>(want.geometry());
+    EXPECT_EQ(cloud.x.data, given.x.data);
+    EXPECT_EQ(cloud.y.data, given.y.data);
+    EXPECT_EQ(cost_name(cloud.cost), cost_name(given.cost));
+    for (const auto side : {&Inspection::x, &Inspection::y}) {
+      const auto &read = got.inspection().*side, &again = want.inspection().*side;
+      EXPECT_EQ(read.count, again.count);
+      EXPECT_EQ(read.low, again.low);
+      EXPECT_EQ(read.all_high, again.all_high);
+      EXPECT_EQ(read.origin, again.origin);
+      EXPECT_EQ(read.sum, again.sum);
+    }
+  };
+  for (const bool uniform : {false, true})
+    for (const Side side : {Side::source, Side::target}) {
+      const auto points = side == Side::source ? clouds.source() : clouds.target();
+      const auto weights = uniform                ? VectorView<const T>{}
+                           : side == Side::source ? clouds.source_weights()
+                                                  : clouds.target_weights();
+      std::optional<Problem<T>> cross(
+          std::in_place, PointCloud<T>{clouds.source(), clouds.target(), HalfSquaredEuclidean{}},
+          uniform ? VectorView<const T>{} : clouds.source_weights(),
+          uniform ? VectorView<const T>{} : clouds.target_weights(), KL{0.5}, TV{2});
+      const auto self = cross->against_itself(side);
+      cross.reset();
+      expect_same(self, Problem<T>(PointCloud<T>{points, points, HalfSquaredEuclidean{}}, weights,
+                                   weights, KL{0.5}, TV{2}));
+    }
+}
+
+TEST(Problem, HasNoSelfTermWithoutCostsOfItsOwn) {
+  const Matrix matrix{1, 2, {1, 2}, {1}, {0.5, 0.5}};
+  EXPECT_EQ(refusal([&] {
+              matrix.problem(Balanced{}, Balanced{}).against_itself(Side::source);
+            }).argument,
+            "C");
+  const auto clouds = random_clouds<double>(5, 4, 3, 1);
+  const auto partial = clouds.problem(TV{kInf}, TV{kInf}, Cost{}, {.total_mass = 0.5});
+  EXPECT_THROW(partial.against_itself(Side::target), NotAvailable);
 }
 
 TYPED_TEST(ProblemTest, InfiniteStrengthsBecomeBalanced) {

@@ -14,6 +14,7 @@
 namespace monge {
 struct BoundEntries;
 struct Inspection;
+enum class Side;
 
 struct ProblemOptions {
   /// Total transported mass M, 0 < M <= min(m_a, m_b), with both sides TV(infinity): classical
@@ -44,6 +45,10 @@ class Problem {
   /// weight, the row of C or the bound.
   Problem(Geometry<T> geometry, VectorView<const T> a, VectorView<const T> b, Marginal marginal_a,
           Marginal marginal_b, ProblemOptions options = {});
+  /// The measure of a side against itself, with both marginals as they act: nothing is read again.
+  /// InvalidArgument for a cost matrix, which has no such costs; NotAvailable with a total mass or
+  /// bounds.
+  Problem against_itself(Side side) const;
 
   std::int64_t n() const { return n_; }
   std::int64_t m() const { return m_; }
@@ -51,8 +56,8 @@ class Problem {
   VectorView<const T> a() const { return a_; }
   VectorView<const T> b() const { return b_; }
   /// Whether no weights were given.
-  bool uniform_a() const { return uniform_a_.size() > 0; }
-  bool uniform_b() const { return uniform_b_.size() > 0; }
+  bool uniform_a() const { return uniform_a_ != nullptr; }
+  bool uniform_b() const { return uniform_b_ != nullptr; }
   double mass_a() const { return mass_a_; }
   double mass_b() const { return mass_b_; }
   /// As they act: an infinite strength has become Balanced, but with a total mass a side that it
@@ -76,7 +81,7 @@ class Problem {
   void* stream_ = nullptr;
   std::int64_t n_ = 0, m_ = 0;
   VectorView<const T> a_, b_;
-  Buffer<T> uniform_a_, uniform_b_;
+  std::shared_ptr<const Buffer<T>> uniform_a_, uniform_b_;  // null: they were given
   Marginal marginal_a_, marginal_b_;
   std::optional<double> total_mass_;
   double mass_a_ = 0, mass_b_ = 0, mass_tolerance_ = 0;
