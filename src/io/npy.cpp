@@ -292,6 +292,7 @@ bool bounded_count(const std::vector<std::int64_t>& shape, std::uint64_t limit, 
 
 std::string to_string(const std::vector<std::int64_t>& shape) {
   std::vector<std::string> lengths;
+  lengths.reserve(shape.size());
   for (const auto length : shape) lengths.push_back(std::to_string(length));
   return fmt::format("({}{})", joined(lengths), shape.size() == 1 ? "," : "");
 }
