@@ -13,7 +13,8 @@ namespace monge {
 namespace {
 class OnTrees : public ::testing::TestWithParam<Acceleration> {};
 INSTANTIATE_TEST_SUITE_P(ByName, OnTrees,
-                         ::testing::Values(Acceleration::support, Acceleration::newton));
+                         ::testing::Values(Acceleration::support, Acceleration::newton),
+                         [](const auto& by) { return to_string(by.param); });
 
 TEST_P(OnTrees, ByNameOnEveryDevice) {
   constexpr double kEps = 5e-4, kTolerance = 1e-8;
@@ -34,7 +35,7 @@ TEST_P(OnTrees, ByNameOnEveryDevice) {
     EXPECT_LE(result.report.verified, result.report.truncation + 1e-14);
     const auto& phases = result.report.phases;
     EXPECT_TRUE(std::any_of(phases.begin(), phases.end(), [](const SinkhornPhase& phase) {
-      return phase.name == to_string(GetParam()) && phase.passes > 0;
+      return phase.name == to_string(GetParam()) && phase.steps > 0;
     }));
     EXPECT_LE(
         testing::marginal_error(clouds, testing::back(result.f), testing::back(result.g), kEps),
