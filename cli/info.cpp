@@ -14,9 +14,9 @@ void info() {
   const auto has_cuda =
       std::any_of(info.components.begin(), info.components.end(),
                   [](const std::string& part) { return part.starts_with("cuda"); });
-  std::string parts = joined(info.components);
+  std::string parts = listed(info.components);
   if (has_cuda)
-    parts += fmt::format(" for {} (driver: {})", joined(info.cuda_code),
+    parts += fmt::format(" for {} (driver: {})", listed(info.cuda_code),
                          info.cuda_driver.empty() ? "none" : "CUDA " + info.cuda_driver);
   else
     parts += parts.empty() ? "cuda: not built" : ", cuda: not built";
@@ -28,7 +28,7 @@ void info() {
                   "devices          {}\n"
                   "components       {}\n",
                   info.version, info.commit, MONGE_BUILD_TYPE, info.compiler, info.instruction_set,
-                  joined(info.instruction_sets), joined(info.devices), parts));
+                  listed(info.instruction_sets), listed(info.devices), parts));
 }
 }  // namespace
 

@@ -9,7 +9,7 @@ namespace monge {
 [[gnu::used]] std::string (*const compiled_vformat)(fmt::string_view,
                                                     fmt::format_args) = &fmt::vformat;
 
-std::string joined(const std::vector<std::string>& parts, std::string_view separator) {
+std::string listed(const std::vector<std::string>& parts, std::string_view separator) {
   std::string out;
   for (const auto& part : parts) {
     if (&part != &parts.front()) out += separator;

@@ -6,5 +6,5 @@
 #include <vector>
 
 namespace monge {
-std::string joined(const std::vector<std::string>& parts, std::string_view separator = ", ");
+std::string listed(const std::vector<std::string>& parts, std::string_view separator = ", ");
 }  // namespace monge

@@ -87,7 +87,7 @@ Target current_target() {
   for (const Target target : kTargets)
     if (std::string(wanted) == target_name(target) && runnable(target)) return target;
   throw InvalidArgument(fmt::format("[cpu] MONGE_TARGET is '{}', this machine runs: {}", wanted,
-                                    joined(runnable_targets())),
+                                    listed(runnable_targets())),
                         "MONGE_TARGET");
 }
 }  // namespace monge::cpu

@@ -294,7 +294,7 @@ std::string to_string(const std::vector<std::int64_t>& shape) {
   std::vector<std::string> lengths;
   lengths.reserve(shape.size());
   for (const auto length : shape) lengths.push_back(std::to_string(length));
-  return fmt::format("({}{})", joined(lengths), shape.size() == 1 ? "," : "");
+  return fmt::format("({}{})", listed(lengths), shape.size() == 1 ? "," : "");
 }
 
 Array read_npy(Source& source) {

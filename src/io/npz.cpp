@@ -102,7 +102,7 @@ bool NpzReader::has(const std::string& key) const {
 Array NpzReader::read(const std::string& key) const {
   if (!has(key))
     throw IoError(fmt::format("[io] {} has no array '{}'; it has {}", name_, key,
-                              keys_.empty() ? "none" : fmt::format("'{}'", joined(keys_, "', '"))));
+                              keys_.empty() ? "none" : fmt::format("'{}'", listed(keys_, "', '"))));
   const std::string entry = key + std::string(kSuffix), name = fmt::format("{}[{}]", name_, key);
   zip_stat_t status;
   if (zip_stat(archive_.get(), entry.c_str(), 0, &status) != 0)
