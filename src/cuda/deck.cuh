@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cuda/answer.cuh"
+#include "cuda/chain.cuh"
 #include "cuda/launch.cuh"
 #include "cuda/tape.cuh"
 
@@ -64,27 +65,36 @@ class Deck : public kernels::FiberHost {
     const TableItem* items;
     dim3 grid;
     std::size_t shared;
+    const Chain* chain = nullptr;  // of so many rows as the grid is wide
   };
+  /// A launch, or the links of a chain, where a tape goes on.
   struct Front {
     Tape* tape;
-    std::size_t next = 0;
-    const Tape::Launch& launch() const { return tape->launches_[next]; }
+    std::size_t next = 0, count = 1;
+    const Tape::Launch& launch(std::size_t after = 0) const {
+      return tape->launches_[next + after];
+    }
   };
 
+  /// Those that come to a kernel, or to chains of a kind.
   struct Queue {
     const Kernel* kernel;
+    const Chain* chain;
     std::vector<Front> fronts{};
   };
 
   /// Puts work on the stream behind all that stands on `other`.
   void join(cudaStream_t other);
   void queue(Front front);
+  const Chain* begin_chain(Front& front) const;
   Chunk& chunk(std::size_t bytes);
   void deal(Queue& from);
+  void deal_chains(const Chain& chain);
   void submit();
 
   Exec& exec_;
   const cudaStream_t stream_;
+  const bool chains_ = on_hopper();
   std::vector<cudaStream_t> joined_;  // beside it
   double work_ = 0;
   std::deque<Pinned> pinned_slabs_;

@@ -25,6 +25,35 @@ struct Each {
   }
 };
 
+/// The sum of a block's values, in its first thread: of many numbers each warp's first, of few as a
+/// tree over the threads.
+template <class Result>
+__device__ Result add_block(Result sum) {
+  constexpr int kNumbers = sizeof(Result) / sizeof(double), kMany = 8, kLanes = 32;
+  if constexpr (kNumbers <= kMany) {
+    return reduce_block(sum, [](Result a, const Result& b) { return a += b; });
+  } else {
+    constexpr int kWarps = kReduceThreads / kLanes;
+    static_assert(kNumbers <= kReduceThreads);
+    __shared__ double warps[kWarps][kNumbers];
+    __syncthreads();
+#pragma unroll
+    for (int k = 0; k < kNumbers; ++k) {
+      double own = sum.value[k];
+#pragma unroll
+      for (int step = kLanes / 2; step > 0; step /= 2) own += __shfl_down_sync(~0u, own, step);
+      if (threadIdx.x % kLanes == 0) warps[threadIdx.x / kLanes][k] = own;
+    }
+    __syncthreads();
+    if (threadIdx.x < kNumbers)
+      for (int w = 1; w < kWarps; ++w) warps[0][threadIdx.x] += warps[w][threadIdx.x];
+    __syncthreads();
+    if (threadIdx.x == 0)
+      for (int k = 0; k < kNumbers; ++k) sum.value[k] = warps[0][k];
+    return sum;
+  }
+}
+
 /// parts[c] = the sum over chunk c; over all of parts[0 .. n) where Body is AddParts.
 template <class Body, class Result>
 struct Sum {
@@ -39,7 +68,7 @@ struct Sum {
     const std::int64_t begin = at.x * chunk, end = min(n, begin + chunk);
     Result sum;
     for (std::int64_t i = begin + threadIdx.x; i < end; i += kThreads) sum += body(i);
-    sum = reduce_block(sum, [](Result a, const Result& b) { return a += b; });
+    sum = add_block(sum);
     if (threadIdx.x == 0) parts[at.x] = sum;
   }
 };
@@ -58,7 +87,7 @@ struct Finish {
     allow_next();
     Result sum;
     for (std::int64_t c = threadIdx.x; c < n; c += kThreads) sum += parts[c];
-    sum = reduce_block(sum, [](Result a, const Result& b) { return a += b; });
+    sum = add_block(sum);
     if (threadIdx.x == 0) body.finish(sum);
   }
 };

@@ -111,8 +111,13 @@ void launch_early(void (*kernel)(Parameters...), dim3 blocks, unsigned threads, 
   check(cudaLaunchKernelEx(&config, kernel, parameters...), "launch");
 }
 
+/// Of a kernel, for those who are not to instantiate it.
+template <class K>
+inline constexpr char kTag = 0;
+
 template <class K>
 inline constexpr Kernel kKernel{
+    .tag = &kTag<K>,
     .row_bytes = sizeof(TableRow<K>),
     .args_at = std::max(2 * sizeof(unsigned), alignof(K)),
     .args_bytes = sizeof(K),

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cuda/answer.cuh"
+#include "cuda/copy.cuh"
 #include "cuda/current.cuh"
 
 namespace monge::cuda {
@@ -134,29 +135,6 @@ using namespace monge::cuda;  // NOLINT(google-build-using-namespace): the backe
 
 namespace {
 constexpr std::int64_t kSmallAnswer = std::int64_t{64} << 10;
-
-/// Of the fibers' copies: 16 bytes a thread.
-struct CopyBytes {
-  static constexpr int kThreads = 256;
-  void* to;
-  const void* from;
-  std::int64_t bytes;
-
-  __device__ void operator()(Block at) const {
-    await_previous();
-    allow_next();
-    const std::int64_t begin = (std::int64_t{at.x} * kThreads + threadIdx.x) * 16;
-    const auto aligned = [](const void* p) {
-      return reinterpret_cast<std::uintptr_t>(p) % 16 == 0;
-    };
-    if (begin + 16 <= bytes && aligned(to) && aligned(from)) {
-      static_cast<uint4*>(to)[begin / 16] = static_cast<const uint4*>(from)[begin / 16];
-      return;
-    }
-    for (std::int64_t i = begin; i < min(bytes, begin + 16); ++i)
-      static_cast<char*>(to)[i] = static_cast<const char*>(from)[i];
-  }
-};
 
 /// A copy that need not stand alone; what is of the host goes through pinned memory. False: the
 /// copy is too large for that, or goes elsewhere.

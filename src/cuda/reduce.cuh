@@ -29,6 +29,23 @@ __device__ T reduce_block(T value, const Op& op) {
 __device__ inline double sum_block(double value) {
   return reduce_block(value, [](double a, double b) { return a + b; });
 }
+/// Of several sums at a time, with the bits of each by itself.
+template <int K>
+__device__ void sum_block(double (&own)[K]) {
+  __shared__ double values[K][kReduceThreads];
+  __syncthreads();
+#pragma unroll
+  for (int k = 0; k < K; ++k) values[k][threadIdx.x] = own[k];
+  for (int half = kReduceThreads / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half)
+#pragma unroll
+      for (int k = 0; k < K; ++k) values[k][threadIdx.x] += values[k][threadIdx.x + half];
+  }
+  __syncthreads();
+#pragma unroll
+  for (int k = 0; k < K; ++k) own[k] = values[k][0];
+}
 __device__ inline double max_block(double value) {
   return reduce_block(value, [](double a, double b) { return fmax(a, b); });
 }

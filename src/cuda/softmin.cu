@@ -50,7 +50,7 @@ void softmin(const SoftminArgs<T>& args, const HalfStepArgs<T>* step, Exec& exec
   sweep.packed = scratch.data() + partial;
   if (!args.shift) {
     chosen.run(sweep, true, exec);
-    finish_largest(sweep, exec);
+    if (!chosen.ends) finish_largest(sweep, exec);
     sweep.args.shift = args.out;
   }
   const bool guarded = step && step->omega > 1;

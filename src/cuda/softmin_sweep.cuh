@@ -78,7 +78,7 @@ struct SweepPlan {
   Parts parts;
   bool in_units_of_scale;  // unit = pairs.scale, else 1
   std::int64_t packed_bytes = 0;
-  bool ends = false;  // the sums: no finish_sums() is wanted
+  bool ends = false;  // what it sweeps for: no finish_... is wanted
 };
 
 /// Any form and dimension from points, on the FMA units; of few pairs it ends the sums.

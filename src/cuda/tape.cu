@@ -16,10 +16,12 @@ namespace {
 constexpr std::int64_t kUnit = 256;  // bytes that a block is aligned to
 constexpr std::int64_t kDeviceSlab = std::int64_t{8} << 20, kPinnedSlab = std::int64_t{1} << 20;
 constexpr std::int64_t kChunkBytes = std::int64_t{4} << 20;
+constexpr std::size_t kWord = 8;         // bytes that a link is counted in
 constexpr std::size_t kMostChunks = 16;  // on their way at a time
 constexpr double kMostWork = 1e12;       // multiply-adds without a wait: some 0.1 s
 
 std::size_t aligned(std::size_t bytes) { return (bytes + 15) / 16 * 16; }
+std::size_t blocks_of(const dim3& grid) { return std::size_t{grid.x} * grid.y * grid.z; }
 
 /// The slabs that decks have made. One outlives its deck where somebody holds a block of it.
 struct KeptSlab {
@@ -248,11 +250,33 @@ void Deck::join(cudaStream_t other) {
 
 void Deck::queue(Front front) {
   if (front.next == front.tape->launches_.size()) return;
-  const Kernel* const kernel = front.launch().kernel;
+  const Chain* const chain = begin_chain(front);
+  const Kernel* const kernel = chain ? nullptr : front.launch().kernel;
   auto queue = queues_.begin();
-  while (queue != queues_.end() && queue->kernel != kernel) ++queue;
-  if (queue == queues_.end()) queue = queues_.insert(queue, Queue{kernel});
+  while (queue != queues_.end() && (queue->kernel != kernel || queue->chain != chain)) ++queue;
+  if (queue == queues_.end()) queue = queues_.insert(queue, Queue{kernel, chain});
   queue->fronts.push_back(front);
+}
+
+/// The longest that begins there, of two links at least; null: none.
+const Chain* Deck::begin_chain(Front& front) const {
+  const auto& launches = front.tape->launches_;
+  const Chain* chain = nullptr;
+  front.count = 1;
+  for (int list = 0; list < kLinkLists && chains_; ++list) {
+    std::size_t end = front.next, most = 0;
+    for (; end < launches.size(); ++end) {
+      const Tape::Launch& launch = launches[end];
+      if (launch.shared > 0 || blocks_of(launch.grid) > kMostLinkBlocks ||
+          link_of(list, *launch.kernel) < 0)
+        break;
+      most = std::max(most, blocks_of(launch.grid));
+    }
+    if (end - front.next <= front.count) continue;
+    front.count = end - front.next;
+    chain = chain_of(list, static_cast<unsigned>(most));
+  }
+  return chain;
 }
 
 /// With room for `bytes`, or the most that there ever is.
@@ -274,21 +298,19 @@ Deck::Chunk& Deck::chunk(std::size_t bytes) {
 
 // Launches a kernel for those that come to it, as many as have room in a chunk.
 void Deck::deal(Queue& from) {
-  const Kernel& kernel = *from.kernel;
   dealt_.clear();
   std::swap(dealt_, from.fronts);
-  const auto blocks_of = [](const Tape::Launch& l) {
-    return std::size_t{l.grid.x} * l.grid.y * l.grid.z;
-  };
+  if (from.chain) return deal_chains(*from.chain);
+  const Kernel& kernel = *from.kernel;
   const auto bytes = [&](std::size_t rows, std::size_t blocks) {
     return aligned(rows * kernel.row_bytes) + blocks * sizeof(TableItem);
   };
   std::size_t blocks = 0, shared = 0, rows = 0;
-  for (const Front& front : dealt_) blocks += blocks_of(front.launch());
+  for (const Front& front : dealt_) blocks += blocks_of(front.launch().grid);
   Chunk* const to = dealt_.size() > 1 ? &chunk(bytes(dealt_.size(), blocks)) : nullptr;
   for (blocks = 0; rows < dealt_.size(); ++rows) {
     const Tape::Launch& launch = dealt_[rows].launch();
-    const std::size_t more = blocks + blocks_of(launch);
+    const std::size_t more = blocks + blocks_of(launch.grid);
     if (rows > 0 && to->used + bytes(rows + 1, more) > kChunkBytes) break;
     blocks = more;
     shared = std::max(shared, launch.shared);
@@ -316,9 +338,64 @@ void Deck::deal(Queue& from) {
     std::memcpy(row, size, sizeof size);
     std::memcpy(row + kernel.args_at, dealt_[r].tape->args_.data() + launch.args,
                 kernel.args_bytes);
-    const auto count = static_cast<unsigned>(blocks_of(launch));
+    const auto count = static_cast<unsigned>(blocks_of(launch.grid));
     for (unsigned block = 0; block < count; ++block) *item++ = {r, block};
     next_of(dealt_[r]);
+  }
+}
+
+// The rows, then what the links of each are. A tape may have more than a chunk: the rest is another
+// chain.
+void Deck::deal_chains(const Chain& chain) {
+  const auto bytes_of = [](const Tape::Launch& launch) {
+    return sizeof(Link) + aligned(launch.kernel->args_bytes);
+  };
+  std::size_t wanted = 0, taken = 0, rows = 0;
+  for (const Front& front : dealt_) {
+    wanted += sizeof(ChainRow);
+    for (std::size_t l = 0; l < front.count; ++l) wanted += bytes_of(front.launch(l));
+  }
+  Chunk& to = chunk(wanted);
+  const std::size_t room = kChunkBytes - to.used - aligned(dealt_.size() * sizeof(ChainRow));
+  for (bool full = false; rows < dealt_.size() && !full; ++rows) {
+    Front& front = dealt_[rows];
+    std::size_t links = 0;
+    for (; links < front.count && !full; ++links) {
+      const std::size_t more = bytes_of(front.launch(links));
+      full = taken + more > room;
+      if (full) break;
+      taken += more;
+    }
+    front.count = links;
+    if (links == 0) break;
+  }
+  for (std::size_t left = rows; left < dealt_.size(); ++left) queue(dealt_[left]);
+  dealt_.resize(rows);
+  auto* row = reinterpret_cast<ChainRow*>(static_cast<std::byte*>(to.host.data()) + to.used);
+  const std::size_t links_at = to.used + aligned(rows * sizeof(ChainRow));
+  deals_.push_back(
+      {nullptr, to.device.data() + to.used, nullptr, dim3(static_cast<unsigned>(rows)), 0, &chain});
+  to.used = links_at;
+  for (Front& front : dealt_) {
+    *row++ = {reinterpret_cast<const unsigned long long*>(to.device.data() + to.used),
+              static_cast<unsigned>(front.count),
+              static_cast<unsigned>(bytes_of(front.launch()) / kWord)};
+    for (std::size_t l = 0; l < front.count; ++l) {
+      const Tape::Launch& launch = front.launch(l);
+      const bool last = l + 1 == front.count;
+      const Link link{static_cast<std::uint16_t>(link_of(chain.list, *launch.kernel)),
+                      static_cast<std::uint16_t>(bytes_of(launch) / kWord),
+                      static_cast<std::uint16_t>(last ? 0 : bytes_of(front.launch(l + 1)) / kWord),
+                      static_cast<std::uint16_t>(blocks_of(launch.grid)),
+                      launch.grid.x,
+                      launch.grid.y};
+      std::byte* const at = static_cast<std::byte*>(to.host.data()) + to.used;
+      std::memcpy(at, &link, sizeof link);
+      std::memcpy(at + sizeof link, front.tape->args_.data() + launch.args,
+                  launch.kernel->args_bytes);
+      to.used += bytes_of(launch);
+    }
+    queue({front.tape, front.next + front.count});
   }
 }
 
@@ -334,7 +411,9 @@ void Deck::submit() {
     last.sent = last.used;
   }
   for (const Deal& deal : deals_) {
-    if (deal.items)
+    if (deal.chain)
+      launch_chains(*deal.chain, static_cast<const ChainRow*>(deal.rows), deal.grid.x, stream_);
+    else if (deal.items)
       deal.kernel->many(deal.rows, deal.items, deal.grid.x, deal.shared, stream_);
     else
       deal.kernel->one(deal.rows, deal.grid, deal.shared, stream_);

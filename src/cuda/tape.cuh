@@ -19,6 +19,7 @@ struct TableItem {  // of a thread block
 
 /// A kernel of launch.cuh, whatever its type.
 struct Kernel {
+  const char* tag;  // the address of kTag of its type
   std::size_t row_bytes, args_at,
       args_bytes;  // of a table: width and height of the grid, arguments
   void (*one)(const void* args, dim3 grid, std::size_t shared, cudaStream_t);

@@ -22,7 +22,7 @@ namespace {
 // would only take memory, of which an absorbed kernel has 8 bytes a pair.
 constexpr double kMostWork = 5e10;
 constexpr std::int64_t kTasksOfThread = 8;  // at least: their launches are as many as those of one
-constexpr std::int64_t kMostThreads = 6;    // the driver serves one at a time
+constexpr std::int64_t kMostThreads = 8;    // the driver serves one at a time
 
 /// A stream of the current device beside all others, kept for the next.
 class OwnStream {

@@ -40,6 +40,11 @@ std::vector<std::string> device_names() {
 
 std::int64_t launches() { return launch_count(); }
 
+bool has_chains(int device) {
+  const Current current(Device{DeviceKind::cuda, device});
+  return on_hopper();
+}
+
 MemoryUse memory_use(int device) {
   const Current current(Device{DeviceKind::cuda, device});
   const cudaMemPool_t pool = scratch_pool();

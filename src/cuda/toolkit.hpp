@@ -16,6 +16,8 @@ std::string driver_version();
 std::vector<std::string> device_names();
 /// Kernels that were put on streams, one or many of a kind at a time: tests count them.
 std::int64_t launches();
+/// Whether those of a fiber go as chains there (chain.cuh).
+bool has_chains(int device);
 /// Bytes of arrays and scratch on a GPU, as they are and the most since the last call: tests ask.
 struct MemoryUse {
   std::int64_t now, high;
