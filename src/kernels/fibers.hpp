@@ -32,9 +32,10 @@ struct FiberTask {
   double work;
 };
 /// body(index) of all tasks, in the order given, as many at a time as together have `most_work`,
-/// and kMostFibers at most. An exception ends the others where they park, by Interrupted, and is
-/// rethrown. Inside a fiber: as fibers of the same host, `host` and `most_work` unused.
-inline constexpr int kMostFibers = 1024;
+/// and kMostFibers at most: what more of them touch between two turns leaves the caches. An
+/// exception ends the others where they park, by Interrupted, and is rethrown. Inside a fiber: as
+/// fibers of the same host, `host` and `most_work` unused.
+inline constexpr int kMostFibers = 128;
 void run_fibers(std::span<const FiberTask> tasks, double most_work,
                 const std::function<void(std::int64_t)>& body, FiberHost* host);
 

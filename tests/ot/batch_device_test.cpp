@@ -253,8 +253,8 @@ TYPED_TEST(BatchOnDevice, AFewThatAccelerateAreThoseAlone) {
 }
 
 #ifdef MONGE_WITH_CUDA
-// However many entries there are, a sweep is as many launches as that of one; and between two checks
-// all of them are one, where chains are.
+// However many entries there are, a sweep is as many launches as that of one; and between two
+// checks all of them are one, where chains are.
 TYPED_TEST(BatchOnDevice, LaunchesAsOftenAsOneEntry) {
   using T = TypeParam;
   testing::on_every_gpu([] {
