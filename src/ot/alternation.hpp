@@ -39,6 +39,11 @@ class Alternation {
   /// g = g + omega (prox(t) - g), then translation or mass step.
   void follow(double omega, Exec& exec);
 
+  /// Two Balanced sides, whose f and g may exchange a constant that nothing sees.
+  bool balanced() const {
+    constexpr auto kBalanced = kernels::Penalty::Kind::balanced;
+    return lead_.penalty.kind == kBalanced && follow_.penalty.kind == kBalanced;
+  }
   /// Whether follow() is a half-step and no more.
   bool follows_alone() const { return !level_.size() && !translates() && !bounds_; }
   /// Then: what follow(1) would make of g, which stays.

@@ -191,7 +191,20 @@ void Coarse<T>::average(Alternation<T>& alternation, Exec& exec) {
       exec, static_cast<std::int64_t>(std::ceil(sweep + share * (1 + (1 + 2 * kTurns) * sweep))));
 }
 
-// Ac = Dc - W^T (a / D1) a W with W = P Z over the weights of the rows.
+// Coefficients of a constant function, of length 1; averaged it is constant still.
+template <class T>
+std::vector<double> Coarse<T>::constants() const {
+  std::vector<double> out(columns_);
+  const auto stride = 1 + static_cast<std::size_t>(points_.cols);  // of a cell
+  const double cells = static_cast<double>(out.size() / stride);
+  for (std::size_t c = 0; c < out.size(); c += stride) out[c] = 1 / std::sqrt(cells);
+  return out;
+}
+
+// Ac = Dc - W^T (a / D1) a W with W = P Z over the weights of the rows. Of two Balanced sides S
+// does not see constants, nor does the dual see where they go: inverted, what the rounding of
+// scores leaves of them in Ac would move g and f apart until their digits are those of the
+// constant.
 template <class T>
 void Coarse<T>::build(Alternation<T>& alternation, Exec& exec) {
   before(alternation, exec);
@@ -226,6 +239,7 @@ void Coarse<T>::build(Alternation<T>& alternation, Exec& exec) {
   kernels::gram<T>({basis_, curvature_.data(), size_, columns_, fine.data()}, exec);
   kernels::gram<T>({images.data(), weight.data(), n, columns_, all.data()}, exec);
   for (std::int64_t e = 0; e < k * k; ++e) all[e] = fine[e] - all[e];
+  if (alternation.balanced()) take_out(constants(), all);
   // What rounding of the products leaves of the modes that S does not see.
   const double least = std::max(1e3 * std::numeric_limits<T>::epsilon(), averages ? kUnseen : 0);
   correction_ = pseudo_inverse(all, k, least);

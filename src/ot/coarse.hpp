@@ -46,6 +46,7 @@ class Coarse {
 
  private:
   void average(Alternation<T>& alternation, Exec& exec);
+  std::vector<double> constants() const;
 
   const MatrixView<const T> points_;
   const VectorView<const T> weights_;

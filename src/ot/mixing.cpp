@@ -13,10 +13,7 @@ constexpr int kUndone = 2;  // mixes after which a correction is no good
 template <class T>
 double drift(const Alternation<T>& alternation) {
   const auto &lead = alternation.leading(), &follow = alternation.following();
-  const auto balanced = kernels::Penalty::Kind::balanced;
-  return lead.penalty.kind == balanced && follow.penalty.kind == balanced
-             ? alternation.epsilon() * std::log(follow.mass / lead.mass)
-             : 0;
+  return alternation.balanced() ? alternation.epsilon() * std::log(follow.mass / lead.mass) : 0;
 }
 }  // namespace
 

@@ -81,8 +81,7 @@ void DenseModel<T>::step(const kernels::StepArgs& args, Exec& exec) {
 
 template <class T>
 bool DenseModel<T>::projects() const {
-  using Kind = kernels::Penalty::Kind;
-  return rows().penalty.kind == Kind::balanced && columns().penalty.kind == Kind::balanced;
+  return alternation_.balanced();
 }
 
 template class DenseModel<float>;

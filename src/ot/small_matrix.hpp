@@ -68,6 +68,22 @@ SmallMatrix spectral(SmallMatrix a, std::int64_t d, const Function& f) {
   return out;
 }
 
+/// (1 - u u^T) a (1 - u u^T) of a symmetric a, u of length 1: a that does not see u.
+inline void take_out(const std::vector<double>& u, SmallMatrix& a) {
+  const auto d = static_cast<std::int64_t>(u.size());
+  const auto of_rows = [&] {
+    for (std::int64_t i = 0; i < d; ++i) {
+      double along = 0;
+      for (std::int64_t j = 0; j < d; ++j) along += a[i * d + j] * u[j];
+      for (std::int64_t j = 0; j < d; ++j) a[i * d + j] -= along * u[j];
+    }
+  };
+  of_rows();
+  for (std::int64_t i = 0; i < d; ++i)
+    for (std::int64_t j = 0; j < i; ++j) std::swap(a[i * d + j], a[j * d + i]);
+  of_rows();
+}
+
 /// Of a symmetric positive semi-definite matrix, by its Cholesky factorisation with pivots, in a
 /// tenth of the time of eigenvalues: the largest of what is left of a diagonal entry, in its parts,
 /// is next. Where that is below `least` a column depends on those before it and says what the
@@ -116,14 +132,10 @@ inline SmallMatrix pseudo_inverse(const SmallMatrix& a, std::int64_t d, double l
         out[order[i] * d + order[j]] += root[k * rank + i] * root[k * rank + j];
 
   std::vector<std::vector<double>> unseen;
-  const auto dot = [d](const double* x, const double* y) {
+  const auto dot = [d](const std::vector<double>& x, const std::vector<double>& y) {
     double sum = 0;
     for (std::int64_t i = 0; i < d; ++i) sum += x[i] * y[i];
     return sum;
-  };
-  const auto take_out = [&](double* x, const std::vector<double>& u) {
-    const double along = dot(x, u.data());
-    for (std::int64_t i = 0; i < d; ++i) x[i] -= along * u[i];
   };
   for (std::int64_t i = 0; i < d; ++i) {
     if (left[i] < 0 || !(a[i * d + i] > 0)) continue;
@@ -131,17 +143,15 @@ inline SmallMatrix pseudo_inverse(const SmallMatrix& a, std::int64_t d, double l
     u[i] = 1;
     for (std::int64_t k = 0; k < rank; ++k)
       for (std::int64_t j = 0; j <= k; ++j) u[order[j]] -= root[k * rank + j] * factor[i * d + k];
-    for (const auto& other : unseen) take_out(u.data(), other);
-    const double length = std::sqrt(dot(u.data(), u.data()));
+    for (const auto& other : unseen) {
+      const double along = dot(u, other);
+      for (std::int64_t j = 0; j < d; ++j) u[j] -= along * other[j];
+    }
+    const double length = std::sqrt(dot(u, u));
     for (double& entry : u) entry /= length;
     unseen.push_back(std::move(u));
   }
-  for (const auto& u : unseen) {
-    for (std::int64_t i = 0; i < d; ++i) take_out(&out[i * d], u);
-    for (std::int64_t i = 0; i < d; ++i)
-      for (std::int64_t j = 0; j < i; ++j) std::swap(out[i * d + j], out[j * d + i]);
-    for (std::int64_t i = 0; i < d; ++i) take_out(&out[i * d], u);
-  }
+  for (const auto& u : unseen) take_out(u, out);
   return out;
 }
 }  // namespace monge

@@ -103,7 +103,7 @@ Start<T> Solve<T>::in_float(const Start<T>& start) {
 template <class T>
 void Solve<T>::take_up() {
   if constexpr (std::is_same_v<T, double>)
-    if (balanced())
+    if (alternation_.balanced())
       alternation_.set_following(begun_g_.data(), begun_f_.data(), begun_g_.data(), exec_);
 }
 

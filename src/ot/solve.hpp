@@ -63,11 +63,6 @@ class Solve {
   /// Where a support's systems are chains, which CG goes along pair by pair, and the coarse basis
   /// of Newton is a fine one: that comes first.
   bool on_line() const { return op_.dim() == 1 && !op_.has_images(); }
-  bool balanced() const {
-    constexpr auto kBalanced = kernels::Penalty::Kind::balanced;
-    return alternation_.leading().penalty.kind == kBalanced &&
-           alternation_.following().penalty.kind == kBalanced;
-  }
   /// There mixes go apart along weak links, unless a KL side holds them.
   bool on_hard_line() const {
     constexpr auto kKL = kernels::Penalty::Kind::kl;

@@ -14,7 +14,9 @@
 #include "ot/closed_form.hpp"
 #include "ot/mixing.hpp"
 #include "ot/newton.hpp"
+#include "support/exact_pair.hpp"
 #include "support/placed_clouds.hpp"
+#include "support/small_epsilon.hpp"
 #include "support/solved.hpp"
 
 namespace monge {
@@ -273,6 +275,37 @@ TEST(Mixing, MassesThatDifferByRoundingAreNotFollowed) {
   const std::vector<double> apart{1e4};
   EXPECT_NEAR(sinkhorn(problem, options, exec, {{}, {apart.data(), 1}}).report.dual_value,
               0.01 * (0.1 * 0.1 - 0.1 - 0.1 * std::log(0.1)), 1e-9);
+}
+
+// Of two Balanced sides nothing sees where constants go, the dual included. By what rounding left
+// of them in its matrix a correction once moved g by 3e6 and f back, and a solve took 8e-6 for
+// 1e-6.
+TEST(Mixing, ACorrectionLeavesConstantsAlone) {
+  constexpr double kEps = 2e-5;  // 1e-4 of the mean cost
+  // Four numbers of size 1 are rounded in log P; twice that of a sum of both sides, and to spare.
+  constexpr double kRounding = 16 * kUnit / kEps;
+  testing::on_every_device([] {
+    for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+      SCOPED_TRACE(seed);
+      const auto clouds = testing::small_epsilon<double>("cube3d", 300, seed);
+      testing::PlacedClouds<double> in(clouds, Balanced{}, Balanced{});
+      SinkhornOptions options;
+      options.epsilon = kEps;
+      const auto solve = [&] {
+        auto result = sinkhorn(in.problem, options, in.exec);
+        for (const SinkhornCheck& check : result.report.trace)
+          EXPECT_NEAR(check.transported_mass, 1, kRounding) << check.iterations;
+        EXPECT_NEAR(
+            testing::marginal_error(clouds, testing::back(result.f), testing::back(result.g), kEps),
+            result.report.marginal_error, kRounding);
+        return std::move(result.report);
+      };
+      EXPECT_TRUE(solve().converged);
+      options.acceleration = Acceleration::anderson;
+      options.max_iterations = 150;
+      EXPECT_FALSE(solve().converged);
+    }
+  });
 }
 
 // I2: one entry of every fourth mix is put off by 15 eps. Each is undone, and the solve ends.

@@ -40,5 +40,31 @@ TEST(SmallMatrix, PseudoInverse) {
   }
   EXPECT_EQ(pseudo_inverse({0, 0, 0, 0}, 2, 1e-10), SmallMatrix(4, 0.0));
 }
+
+// What a matrix sees of a direction by rounding alone, no inverse of it does, once it is taken out;
+// all that is orthogonal to it stays.
+TEST(SmallMatrix, TakesOutADirection) {
+  constexpr std::int64_t kSize = 8;
+  std::vector<double> u(kSize);
+  for (std::int64_t i = 0; i < kSize; i += 2) u[i] = i % 4 ? 0.5 : -0.5;
+  const auto along = [&](const SmallMatrix& a, std::int64_t i) {
+    double sum = 0;
+    for (std::int64_t j = 0; j < kSize; ++j) sum += a[i * kSize + j] * u[j];
+    return sum;
+  };
+  SmallMatrix without = gram(kSize, kSize);
+  take_out(u, without);
+  SmallMatrix a = without;
+  for (std::int64_t i = 0; i < kSize; ++i)
+    for (std::int64_t j = 0; j < kSize; ++j) a[i * kSize + j] += 1e-9 * u[i] * u[j];
+  take_out(u, a);
+  const SmallMatrix g = pseudo_inverse(a, kSize, 1e-12);
+  for (std::int64_t i = 0; i < kSize; ++i) {
+    EXPECT_NEAR(along(a, i), 0, 1e-14);
+    EXPECT_NEAR(along(g, i), 0, 1e-12);
+    for (std::int64_t j = 0; j < kSize; ++j)
+      EXPECT_NEAR(a[i * kSize + j], without[i * kSize + j], 1e-14);
+  }
+}
 }  // namespace
 }  // namespace monge
