@@ -6,7 +6,7 @@ from typing import Any
 
 from . import _core
 from ._divergence import divergence_options
-from ._keywords import Ground, epsilon_of, marginals_of_reach
+from ._keywords import Ground, epsilon_of, marginals_of_reach, number, precision_of
 from ._options import of
 
 _VERB = "sinkhorn_divergence"
@@ -25,6 +25,9 @@ class Terms:
         self.sides = marginals_of_reach(keywords["marginals"], None, keywords["reach"], self.ground)
         self.threads = keywords["threads"]
         self.tolerance, self.precision = keywords["tolerance"], keywords["precision"]
+        self.widens = _core.widens(
+            precision_of(self.precision), number(self.tolerance, "tolerance")
+        )
         self.solver = {name: v for name, v in keywords.items() if name not in _MEASURES}
 
     def options(self, masses: float, gradients: bool) -> _core.DivergenceOptions:

@@ -70,19 +70,33 @@ VectorView<const T> view(const std::optional<Vector<T>>& array) {
   return array ? view(*array) : VectorView<const T>{};
 }
 
-template <class T, std::size_t Dims>
-Owned<T, Dims> to_array(Buffer<T>&& buffer, const std::array<std::int64_t, Dims>& shape) {
+/// The buffer as an array, with which it goes.
+template <class Array, class T, std::size_t Dims>
+Array owning(Buffer<T>&& buffer, const std::array<std::int64_t, Dims>& shape) {
   auto* const owner = new Buffer<T>(std::move(buffer));
   const nb::capsule capsule(owner, [](void* p) noexcept { delete static_cast<Buffer<T>*>(p); });
   std::array<std::size_t, Dims> sizes;
   for (std::size_t k = 0; k < Dims; ++k) sizes[k] = static_cast<std::size_t>(shape[k]);
-  if (!owner->device().is_cuda())
-    return nb::ndarray<nb::numpy, T, nb::ndim<Dims>>(owner->data(), Dims, sizes.data(), capsule)
-        .cast();
-  const nb::ndarray<nb::array_api, T, nb::ndim<Dims>> array(
-      owner->data(), Dims, sizes.data(), capsule, nullptr, nb::dtype<T>(), nb::device::cuda::value,
-      owner->device().index);
-  return nb::borrow<Owned<T, Dims>>(nb::cast(array));
+  const Device device = owner->device();
+  const int type = device.is_cuda() ? nb::device::cuda::value : nb::device::cpu::value;
+  return Array(owner->data(), Dims, sizes.data(), capsule, nullptr, nb::dtype<T>(), type,
+               device.index);
+}
+
+template <class T, std::size_t Dims>
+Owned<T, Dims> to_array(Buffer<T>&& buffer, const std::array<std::int64_t, Dims>& shape) {
+  if (!buffer.device().is_cuda())
+    return owning<nb::ndarray<nb::numpy, T, nb::ndim<Dims>>>(std::move(buffer), shape).cast();
+  using OnGpu = nb::ndarray<nb::array_api, T, nb::ndim<Dims>>;
+  return nb::borrow<Owned<T, Dims>>(nb::cast(owning<OnGpu>(std::move(buffer), shape)));
+}
+
+/// As a capsule of DLPack, which a framework takes once, without asking anything: its shortest way.
+/// None where it is empty.
+template <class T, std::size_t Dims>
+nb::object to_capsule(Buffer<T>&& buffer, const std::array<std::int64_t, Dims>& shape) {
+  if (buffer.size() == 0) return nb::none();
+  return nb::cast(owning<nb::ndarray<T, nb::ndim<Dims>>>(std::move(buffer), shape));
 }
 
 template <class T>

@@ -24,9 +24,8 @@ Buffer<T> stacked(const std::vector<Divergence<T>>& all,
 
 template <class T>
 struct Parts {
-  std::vector<double> values, errors;
-  std::vector<std::string> statuses;
-  Buffer<T> f, g, dx, dy, da, db;
+  std::vector<std::tuple<std::size_t, std::string, double>> unmet;
+  Buffer<T> values, f, g, dx, dy, da, db;
 };
 
 template <class T>
@@ -34,15 +33,18 @@ Parts<T> solve(const std::vector<DivergenceEntry<T>>& entries, Exec& exec) {
   using D = Divergence<T>;
   const std::vector<D> all = divergence<T>(entries, exec);
   Parts<T> out;
+  std::vector<T> values;
   for (const D& one : all) {
-    out.values.push_back(one.value);
     const SinkhornReport* report = &one.ab.report;
     for (const auto* other : {&one.aa.report, &one.bb.report})
       if (report->converged) report = other;
-    out.statuses.emplace_back(to_string(report->status));
-    out.errors.push_back(std::max({one.ab.report.marginal_error, one.aa.report.marginal_error,
-                                   one.bb.report.marginal_error}));
+    if (!report->converged)
+      out.unmet.emplace_back(values.size(), to_string(report->status),
+                             std::max({one.ab.report.marginal_error, one.aa.report.marginal_error,
+                                       one.bb.report.marginal_error}));
+    values.push_back(static_cast<T>(one.value));
   }
+  out.values = placed<T>(values, exec);
   using Part = const Buffer<T>& (*)(const D&);
   const Part f_ab = [](const D&d) -> const Buffer<T>& { return d.ab.f; },
              g_ab = [](const D&d) -> const Buffer<T>& { return d.ab.g; },
@@ -78,17 +80,20 @@ void bind(nb::module_& m) {
         const std::int64_t n = xs.front().rows, m = ys.front().rows, d = xs.front().cols;
         Parts<T> out =
             run(call, xs.front().device, [&](Exec& exec) { return solve<T>(entries, exec); });
-        return std::tuple(
-            out.values, out.statuses, out.errors, to_array<T, 3>(std::move(out.f), {count, 3, n}),
-            to_array<T, 3>(std::move(out.g), {count, 3, m}), to_points(std::move(out.dx), count, d),
-            to_points(std::move(out.dy), count, d), to_rows(std::move(out.da), count),
-            to_rows(std::move(out.db), count));
+        return std::tuple(out.unmet, to_capsule<T, 1>(std::move(out.values), {count}),
+                          to_capsule<T, 3>(std::move(out.f), {count, 3, n}),
+                          to_capsule<T, 3>(std::move(out.g), {count, 3, m}),
+                          to_capsule<T, 3>(std::move(out.dx), {count, n, d}),
+                          to_capsule<T, 3>(std::move(out.dy), {count, m, d}),
+                          to_capsule<T, 2>(std::move(out.da), {count, n}),
+                          to_capsule<T, 2>(std::move(out.db), {count, m}));
       },
       "x"_a.noconvert(), "a"_a.noconvert().none(), "y"_a.noconvert(), "b"_a.noconvert().none(),
       "options"_a, "call"_a,
-      "Of at least one entry, all of one size: values, statuses (of the first solve that did not "
-      "converge), worst marginal errors; potentials [B, 3, n] (f of ab, f and g of aa) and "
-      "[B, 3, m] (g of ab, f and g of bb); gradients.");
+      "Of at least one entry, all of one size: (entry, status, error) of those that did not "
+      "converge, by the first solve that did not and the worst marginal error; values; potentials "
+      "[B, 3, n] (f of ab, f and g of aa) and [B, 3, m] (g of ab, f and g of bb); gradients. "
+      "Arrays are capsules of DLPack.");
 }
 }  // namespace
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "casts.hpp"
+#include "monge/core/exec.hpp"
 #include "options.hpp"
 
 namespace monge::python {
@@ -54,6 +55,15 @@ std::vector<VectorView<const T>> views(const std::optional<Vectors<T>>& given, s
     for (std::int64_t i = 0; i < rows.rows; ++i)
       out.emplace_back(&rows(i, 0), rows.cols, rows.col_stride, rows.device);
   }
+  return out;
+}
+
+/// Numbers of the host, on the device of the call.
+template <class T>
+Buffer<T> placed(const std::vector<T>& values, const Exec& exec) {
+  Buffer<T> out(std::ssize(values), exec.device);
+  copy(out.data(), exec.device, values.data(), Device{}, out.size() * std::int64_t{sizeof(T)},
+       exec.stream);
   return out;
 }
 

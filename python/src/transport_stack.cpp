@@ -14,9 +14,9 @@ namespace monge::python {
 namespace {
 template <class T>
 struct Stack {
-  std::vector<double> values, masses;
+  std::vector<double> masses;
   std::vector<std::pair<std::size_t, SinkhornReport>> unmet;
-  Buffer<T> f, g, dx, dy, da, db;
+  Buffer<T> values, f, g, dx, dy, da, db;
 };
 
 /// One entry is a call of its own: its errors name no entry, and nothing is stacked.
@@ -37,12 +37,14 @@ Stack<T> solve(const std::vector<ProblemArgs<T>>& args, const SinkhornOptions& o
   }
   Stack<T> out;
   out.masses = {posed.front().mass_a(), posed.front().mass_b()};
+  std::vector<T> values;
   for (const auto& [result, slopes] : all) {
     const SinkhornReport& report = result.report;
     if (!report.converged || report.transported_mass == 0)
-      out.unmet.emplace_back(out.values.size(), report);
-    out.values.push_back(report.dual_value);
+      out.unmet.emplace_back(values.size(), report);
+    values.push_back(static_cast<T>(report.dual_value));
   }
+  out.values = placed<T>(values, exec);
   const auto stacked = [&](auto part) {
     if (all.size() == 1) return std::move(part(all.front()));
     std::vector<const Buffer<T>*> parts;
@@ -80,17 +82,19 @@ void bind(nb::module_& m) {
         const std::int64_t n = xs.front().rows, m = ys.front().rows, d = xs.front().cols;
         Stack<T> out = run(call, xs.front().device,
                            [&](Exec& exec) { return solve<T>(args, options, to_wrt(wrt), exec); });
-        return std::tuple(
-            out.values, out.unmet, out.masses, to_array<T, 2>(std::move(out.f), {count, n}),
-            to_array<T, 2>(std::move(out.g), {count, m}), to_points(std::move(out.dx), count, d),
-            to_points(std::move(out.dy), count, d), to_rows(std::move(out.da), count),
-            to_rows(std::move(out.db), count));
+        return std::tuple(out.unmet, out.masses, to_capsule<T, 1>(std::move(out.values), {count}),
+                          to_capsule<T, 3>(std::move(out.f), {count, 1, n}),
+                          to_capsule<T, 3>(std::move(out.g), {count, 1, m}),
+                          to_capsule<T, 3>(std::move(out.dx), {count, n, d}),
+                          to_capsule<T, 3>(std::move(out.dy), {count, m, d}),
+                          to_capsule<T, 2>(std::move(out.da), {count, n}),
+                          to_capsule<T, 2>(std::move(out.db), {count, m}));
       },
       "x"_a.noconvert(), "a"_a.noconvert().none(), "y"_a.noconvert(), "b"_a.noconvert().none(),
       "options"_a, "wrt"_a, "call"_a,
-      "Of at least one entry, all of one size: values; (entry, report) of those that did not "
-      "converge or carry no mass; both masses of the first; potentials [B, n] and [B, m]; the "
-      "gradients that wrt names, by letters.");
+      "Of at least one entry, all of one size: (entry, report) of those that did not converge or "
+      "carry no mass; both masses of the first; values; potentials [B, 1, n] and [B, 1, m]; the "
+      "gradients that wrt names, by letters. Arrays are capsules of DLPack.");
 }
 }  // namespace
 

@@ -1,6 +1,8 @@
 """monge.torch: values are those of the verbs, derivatives those of finite differences, refusals say why."""
 
 import inspect
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -294,6 +296,17 @@ def test_coincident_points_of_a_euclidean_cost():
     point = leaves(torch.cat([y[:2], x[2:]]))[0]
     value = mt.sinkhorn_divergence(point, y, a, b, epsilon=0.2, cost="euclidean", reach=1.0)
     assert torch.autograd.grad(value, point)[0].isfinite().all()
+
+
+def test_what_a_call_keeps_is_neither_stale_nor_left_behind():
+    x, y, *_ = measures()
+    loss = mt.SamplesLoss(blur=0.3)
+    before = loss(x, y)
+    loss.blur, loss.reach_x = 0.4, 2.0
+    assert float(loss(x, y)) == float(mt.SamplesLoss(blur=0.4, reach_x=2.0)(x, y)) != float(before)
+    script = "import torch, monge.torch as mt; mt.SamplesLoss()(*torch.rand(2, 4, 3))"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert run.returncode == 0 and "leaked" not in run.stderr, run.stderr
 
 
 # ---- the compiler and the types

@@ -1,4 +1,8 @@
-"""Transport or divergences of a batch in one call of the core."""
+"""Transport or divergences of a batch in one call of the core.
+
+A solve of few points takes less than what is asked of tensors around it. Hence they go to the core and come back as
+capsules of DLPack, and no method is called that would do nothing: each takes microseconds.
+"""
 
 from __future__ import annotations
 
@@ -6,79 +10,80 @@ import warnings
 from typing import Any
 
 import torch
+from torch.utils.dlpack import from_dlpack, to_dlpack
 
 from .. import _core
-from .._arrays import as_array, framework_of
+from .._arrays import as_array
 from .._batch import warn_unmet
-from .._device import current_stream, device_of
+from .._device import current_stream, has_cuda
 from .._errors import ConvergenceWarning
-from .._keywords import mass_tolerance, thread_count, widened
+from .._keywords import thread_count
 from .._solve import Unmet
-from ._text import terms
+from ._text import options, terms
 
 
-class _Stack:
-    """What the core reads of a batch, and tensors of its answers."""
+def _given(x: Any, y: Any, a: Any, b: Any, text: str, gradients: bool, *more: Any) -> Any:
+    """What the core's function takes; `more`: between options and call."""
+    asked = terms(text)
+    if asked.widens:
+        x, y = x.double(), y.double()
+    return (
+        _read(x, "x", x.dtype),
+        _read(a, "a", x.dtype),
+        _read(y, "y", x.dtype),
+        _read(b, "b", x.dtype),
+        options(text, torch.float32 in _types(x, a, b), gradients),
+        *more,
+        _core.Call(thread_count(asked.threads), stream=current_stream(str(x.device))),
+    )
 
-    def __init__(self, x: Any, y: Any, a: Any, b: Any, text: str):
-        self.like = x
-        self.terms = terms(text)
-        source, target = (
-            widened(as_array(part, name), self.terms.precision, self.terms.tolerance)
-            for part, name in ((x, "x"), (y, "y"))
-        )
-        weights = [
-            None if part is None else as_array(part, name).astype(source.dtype, copy=False)
-            for part, name in ((a, "a"), (b, "b"))
-        ]
-        self.arrays = (source, weights[0], target, weights[1])
-        self.masses = mass_tolerance(source.dtype, a, b)
-        self.call = _core.Call(
-            thread_count(self.terms.threads), stream=current_stream(device_of(source))
-        )
 
-    def given(self, *more: Any, gradients: bool = False) -> Any:
-        """What the core's function takes; `more`: between options and call."""
-        return (*self.arrays, self.terms.options(self.masses, gradients), *more, self.call)
+def _types(*tensors: Any) -> list[Any]:
+    return [tensor.dtype for tensor in tensors if tensor is not None]
 
-    def tensors(self, values: list[float], parts: list[Any]) -> list[Any]:
-        """Empty ones where the core gave None."""
-        x, to = self.like, framework_of(self.like)
-        out = [x.new_empty(0) if part is None else to(part).to(x.dtype) for part in parts]
-        return [torch.tensor(values, dtype=x.dtype, device=x.device), *out]
+
+def _read(tensor: Any, name: str, dtype: Any) -> Any:
+    """The core runs on torch's own stream, so that nothing need wait."""
+    if tensor is None:
+        return None
+    if tensor.layout is not torch.strided or not (tensor.is_cpu or (tensor.is_cuda and has_cuda())):
+        as_array(tensor, name)  # says why not
+    return to_dlpack(tensor if tensor.dtype == dtype else tensor.to(dtype))
+
+
+def _tensors(like: Any, parts: list[Any], text: str) -> list[Any]:
+    """In the type of `like`; empty ones where the core gave None."""
+    found = [like.new_empty(0) if part is None else from_dlpack(part) for part in parts]
+    return [part.to(like.dtype) for part in found] if terms(text).widens else found
 
 
 def transports(x: Any, y: Any, a: Any, b: Any, text: str, wrt: str) -> list[Any]:
     """Values (B,), potentials (B, 1, n) and (B, 1, m), and the gradients that `wrt` names by letters, as tensors."""
-    stack = _Stack(x, y, a, b, text)
-    found = _core.transport_stack(*stack.given(list(wrt)))
-    values, unmet, (mass_a, mass_b), f, g, *slopes = found
-    asked = stack.terms
-    if unmet and len(values) == 1:
-        widens = x.dtype == torch.float32 or asked.precision == "mixed"
-        Unmet(unmet[0][1], (mass_a, mass_b), asked.sides, widens).warn(
-            asked.tolerance, stacklevel=3
-        )
-    elif unmet:
-        failed = [one for one in unmet if not one[1].converged]
-        empty = [i for i, report in unmet if report.transported_mass == 0]
-        warn_unmet(len(values), failed, len(failed), empty, asked.tolerance, stacklevel=3)
-    value, potential_a, potential_b, *gradients = stack.tensors(values, [f, g, *slopes])
-    return [value, potential_a[:, None], potential_b[:, None], *gradients]
+    given = _given(x, y, a, b, text, False, list(wrt))
+    unmet, (mass_a, mass_b), *parts = _core.transport_stack(*given)
+    if unmet:
+        asked = terms(text)
+        if x.shape[0] == 1:
+            widens = x.dtype == torch.float32 or asked.precision == "mixed"
+            Unmet(unmet[0][1], (mass_a, mass_b), asked.sides, widens).warn(
+                asked.tolerance, stacklevel=3
+            )
+        else:
+            failed = [one for one in unmet if not one[1].converged]
+            empty = [i for i, report in unmet if report.transported_mass == 0]
+            warn_unmet(x.shape[0], failed, len(failed), empty, asked.tolerance, stacklevel=3)
+    return _tensors(x, parts, text)
 
 
 def divergences(x: Any, y: Any, a: Any, b: Any, text: str, gradients: bool) -> list[Any]:
     """Values (B,), potentials (B, 3, n) and (B, 3, m), gradients or empty ones, as tensors."""
-    stack = _Stack(x, y, a, b, text)
-    found = _core.divergence_stack(*stack.given(gradients=gradients))
-    values, statuses, errors, *parts = found
-    unmet = [i for i, status in enumerate(statuses) if status != "converged"]
+    unmet, *parts = _core.divergence_stack(*_given(x, y, a, b, text, gradients))
     if unmet:
-        first = unmet[0]
+        first, status, error = unmet[0]
         warnings.warn(
-            f"{len(unmet)} of {len(values)} divergences did not meet the tolerance {stack.terms.tolerance:.2e}, the "
-            f"first is entry {first}: {statuses[first]} with marginal_error {errors[first]:.2e}",
+            f"{len(unmet)} of {x.shape[0]} divergences did not meet the tolerance {terms(text).tolerance:.2e}, the "
+            f"first is entry {first}: {status} with marginal_error {error:.2e}",
             ConvergenceWarning,
             stacklevel=3,
         )
-    return stack.tensors(values, parts)
+    return _tensors(x, parts, text)

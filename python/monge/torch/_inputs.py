@@ -19,6 +19,8 @@ def tensor(value: Any, name: str) -> Any:
         raise InvalidArgument(
             f"[torch] {name} is {type(value).__name__}, wanted a torch.Tensor", name
         )
+    if value.dtype in _REAL:
+        return value
     if value.dtype in _HALF:
         if torch.is_autocast_enabled(value.device.type):
             return value.float()
@@ -27,11 +29,9 @@ def tensor(value: Any, name: str) -> Any:
             "with .float()",
             name,
         )
-    if value.dtype not in _REAL:
-        raise InvalidArgument(
-            f"[torch] {name} is {value.dtype}, wanted torch.float32 or torch.float64", name
-        )
-    return value
+    raise InvalidArgument(
+        f"[torch] {name} is {value.dtype}, wanted torch.float32 or torch.float64", name
+    )
 
 
 def same(x: Any, others: dict[str, Any], *, dtype: bool) -> None:

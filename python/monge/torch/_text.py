@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import atexit
 from functools import lru_cache
 from math import inf
 from typing import Any
 
+import numpy as np
+
+from .. import _core
 from .._errors import InvalidArgument
+from .._keywords import mass_tolerance
 from .._marginals import KL, TV, Balanced, from_spec, to_spec
 from .._terms import Terms
 
@@ -23,15 +28,13 @@ def encode(**keywords: Any) -> str:
 
 
 def _text(name: str, value: Any) -> str:
+    if value is None or isinstance(value, (str, int, float)):
+        return "1e999" if value == inf else f"{value!r}"
     if isinstance(value, (Balanced, KL, TV)):
         kind, strength = to_spec(value)
         return f"({kind!r}, {_text(name, strength)})"
     if isinstance(value, (tuple, list)):
         return "(" + "".join([f"{_text(name, part)}, " for part in value]) + ")"
-    if isinstance(value, float) and value == inf:
-        return "1e999"
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return f"{value!r}"
     raise InvalidArgument(
         f"[torch] {name} is {value!r}, wanted a number, a name or what monge.solve_sample takes: derivatives "
         "reach points and weights alone",
@@ -55,6 +58,16 @@ def decode(text: str) -> dict[str, Any]:
 def terms(text: str) -> Terms:
     """What the keywords say of the problem and its solves: a step of training repeats them."""
     return Terms({name: value for name, value in decode(text).items() if name not in _LINEAR})
+
+
+@lru_cache
+def options(text: str, single: bool, gradients: bool) -> _core.DivergenceOptions:
+    """What the core takes, not to be written to; `single`: of float32, solved so or as weights."""
+    masses = mass_tolerance(np.dtype(np.float32 if single else np.float64))
+    return terms(text).options(masses, gradients)
+
+
+atexit.register(options.cache_clear)  # the extension counts what outlives it
 
 
 def of_products(text: str) -> dict[str, Any]:
