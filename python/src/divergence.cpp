@@ -94,7 +94,8 @@ void bind_divergence(nb::module_& m) {
           "marginal_b", [](const DivergenceOptions& o) { return from_marginal(o.marginal_b); },
           [](DivergenceOptions& o, const MarginalSpec& spec) { o.marginal_b = to_marginal(spec); })
       .def_rw("mass_tolerance", &DivergenceOptions::mass_tolerance)
-      .def_rw("gradients", &DivergenceOptions::gradients);
+      .def_rw("gradients", &DivergenceOptions::gradients)
+      .def_rw("gradients_of", &DivergenceOptions::gradients_of, nb::arg().none());
   bind<float>(m, "DivergenceF32");
   bind<double>(m, "DivergenceF64");
 }

@@ -1,10 +1,13 @@
 // Memory of the device, from the pool of scratch: mapping pages anew would cost a small solve more
-// than its iterations. Freeing waits for the device, so nothing that a stream still reads is ever
-// handed out again, and what is handed out is ready for every stream. Small blocks are kept: the
-// driver takes as long over one as over a kernel.
+// than its iterations. Between the end of a block and its next use the device is waited for, so
+// nothing that a stream still reads is ever handed out again, and what is handed out is ready for
+// every stream. Small blocks are kept, as the driver takes as long over one as over a kernel, and
+// one wait serves all that came back before it.
 #include "kernels/memory.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <deque>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -37,14 +40,20 @@ class Spares {
     static auto* const all = new Spares[kDevices];  // arrays may be freed while the process exits
     return all[device.index];
   }
-  /// Null: there is none.
+  /// The one that came back first; null: there is none. Of the current device.
   void* take(std::int64_t bytes) {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     const auto found = spare_.find(bytes);
     if (found == spare_.end() || found->second.empty()) return nullptr;
-    void* const data = found->second.back();
-    found->second.pop_back();
+    const auto [data, returned] = found->second.front();
+    found->second.pop_front();
     kept_ -= bytes;
+    if (returned <= waited_) return data;
+    const std::int64_t now = returned_;
+    lock.unlock();
+    check(cudaDeviceSynchronize(), "memory");
+    lock.lock();
+    waited_ = std::max(waited_, now);
     return data;
   }
   /// A block that was allocated where there was none.
@@ -52,7 +61,8 @@ class Spares {
     const std::lock_guard lock(mutex_);
     bytes_[data] = bytes;
   }
-  /// What the driver gets back: nothing; the block, if it is none of these; or all, for room.
+  /// What the driver gets back, after a wait: nothing; the block, if it is none of these; or all,
+  /// for room.
   std::vector<void*> put_back(void* data) {
     const std::lock_guard lock(mutex_);
     const auto known = bytes_.find(data);
@@ -60,10 +70,11 @@ class Spares {
     const std::int64_t bytes = known->second;
     std::vector<void*> out;
     if (kept_ + bytes > kMost) out = empty();
-    spare_[bytes].push_back(data);
+    spare_[bytes].push_back({data, ++returned_});
     kept_ += bytes;
     return out;
   }
+  /// All of them, to be freed after a wait.
   std::vector<void*> give_up() {
     const std::lock_guard lock(mutex_);
     return empty();
@@ -71,10 +82,15 @@ class Spares {
 
  private:
   static constexpr std::int64_t kMost = std::int64_t{64} << 20;  // half of what the pool keeps
+  struct Spare {
+    void* data;
+    std::int64_t returned;  // as which; all up to waited_ were waited for
+  };
 
   std::vector<void*> empty() {
     std::vector<void*> out;
-    for (auto& [bytes, blocks] : spare_) out.insert(out.end(), blocks.begin(), blocks.end());
+    for (auto& [bytes, blocks] : spare_)
+      for (const Spare& spare : blocks) out.push_back(spare.data);
     for (void* const data : out) bytes_.erase(data);
     spare_.clear();
     kept_ = 0;
@@ -83,8 +99,8 @@ class Spares {
 
   std::mutex mutex_;
   std::unordered_map<void*, std::int64_t> bytes_;  // of every block, spare or not
-  std::unordered_map<std::int64_t, std::vector<void*>> spare_;
-  std::int64_t kept_ = 0;
+  std::unordered_map<std::int64_t, std::deque<Spare>> spare_;
+  std::int64_t kept_ = 0, returned_ = 0, waited_ = 0;
 };
 }  // namespace
 
@@ -102,7 +118,9 @@ void* allocate_now(std::int64_t bytes, Device device) {
   cudaError_t error = attempt();
   if (error == cudaErrorMemoryAllocation) {
     cudaGetLastError();
-    for (void* const spare : spares.give_up()) cudaFreeAsync(spare, stream);
+    const auto given_up = spares.give_up();
+    check(cudaDeviceSynchronize(), "memory");
+    for (void* const spare : given_up) cudaFreeAsync(spare, stream);
     error = attempt();
   }
   if (error == cudaSuccess) {
@@ -122,9 +140,9 @@ void* allocate_now(std::int64_t bytes, Device device) {
 void deallocate_now(void* data, Device device) noexcept {
   try {
     const Current current(device);
-    check(cudaDeviceSynchronize(), "memory");
-    for (void* const freed : Spares::of(device).put_back(data))
-      check(cudaFreeAsync(freed, allocations(device)), "memory");
+    const auto freed = Spares::of(device).put_back(data);
+    if (!freed.empty()) check(cudaDeviceSynchronize(), "memory");
+    for (void* const block : freed) check(cudaFreeAsync(block, allocations(device)), "memory");
   } catch (const Error&) {  // the device is lost, or we are exiting
   }
 }
@@ -214,10 +232,10 @@ void synchronize(Device device, void* stream) {
 
 void release_memory(Device device) {
   const Current current(device);
-  check(cudaDeviceSynchronize(), "memory");
   const cudaStream_t stream = allocations(device);
-  for (void* const spare : Spares::of(device).give_up())
-    check(cudaFreeAsync(spare, stream), "memory");
+  const auto given_up = Spares::of(device).give_up();
+  check(cudaDeviceSynchronize(), "memory");
+  for (void* const spare : given_up) check(cudaFreeAsync(spare, stream), "memory");
   check(cudaStreamSynchronize(stream), "memory");
   check(cudaMemPoolTrimTo(scratch_pool(), 0), "memory");
 }

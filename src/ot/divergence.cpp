@@ -100,10 +100,10 @@ struct Term {
 };
 
 template <class T>
-SinkhornResult<T> solve(Term<T>& term, const DivergenceOptions& options, bool symmetric,
+SinkhornResult<T> solve(Term<T>& term, const DivergenceOptions& options, bool symmetric, bool keeps,
                         Exec& exec) {
   const Problem<T>& problem = term.problem;
-  Prepared<T>* const prepared = options.gradients ? &term.prepared : nullptr;
+  Prepared<T>* const prepared = keeps ? &term.prepared : nullptr;
   auto result = symmetric ? symmetric_sinkhorn(problem, options, exec, prepared)
                           : sinkhorn(problem, options, exec, {}, prepared);
   if constexpr (sizeof(T) == 4)
@@ -133,11 +133,14 @@ Divergence<T> debiased(Geometry<T> geometry, VectorView<const T> of_a, VectorVie
       stopped = !options.on_check(report) || stopped;
       return !stopped;
     };
+  const auto wants = [&](Side side) {
+    return options.gradients && options.gradients_of.value_or(side) == side;
+  };
   Divergence<T> out;
   const auto term = [&](std::int64_t i, Exec& own) {
-    if (i == 0) out.ab = solve(ab, each, false, own);
-    if (i == 1) out.aa = solve(aa, each, symmetric, own);
-    if (i == 2) out.bb = solve(bb, each, symmetric, own);
+    if (i == 0) out.ab = solve(ab, each, false, options.gradients, own);
+    if (i == 1) out.aa = solve(aa, each, symmetric, wants(Side::source), own);
+    if (i == 2) out.bb = solve(bb, each, symmetric, wants(Side::target), own);
   };
   if (exec.device.is_cuda() && !options.on_check) {  // one does not fill it
     const auto n = static_cast<double>(ab.problem.n()), m = static_cast<double>(ab.problem.m());
@@ -158,8 +161,8 @@ Divergence<T> debiased(Geometry<T> geometry, VectorView<const T> of_a, VectorVie
   if (!options.gradients) return out;
   // A term that was stopped early may stand at another epsilon: its plan is that of its report.
   const Plan<T> cross = ab.plan(out.ab);
-  std::tie(out.dx, out.da) = a.gradients(cross, aa.plan(out.aa));
-  std::tie(out.dy, out.db) = b.gradients(cross, bb.plan(out.bb));
+  if (wants(Side::source)) std::tie(out.dx, out.da) = a.gradients(cross, aa.plan(out.aa));
+  if (wants(Side::target)) std::tie(out.dy, out.db) = b.gradients(cross, bb.plan(out.bb));
   return out;
 }
 }  // namespace

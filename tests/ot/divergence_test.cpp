@@ -250,6 +250,27 @@ TEST_P(SeededDivergence, GradientsByCentralDifferences) {
   }
 }
 
+TEST(Divergence, GradientsOfOneMeasureAreThoseOfBoth) {
+  const auto clouds = random_clouds<double>(9, 12, 2, 4, 1, 1);
+  auto o = options(KL{0.7}, Balanced{});
+  o.gradients = true;
+  const auto both = solve(clouds, o);
+  const auto same = [](const Buffer<double>& u, const Buffer<double>& v) {
+    EXPECT_GT(u.size(), 0);
+    EXPECT_TRUE(std::equal(u.begin(), u.end(), v.begin(), v.end()));
+  };
+  o.gradients_of = Side::source;
+  const auto source = solve(clouds, o);
+  same(source.dx, both.dx);
+  same(source.da, both.da);
+  EXPECT_EQ(source.dy.size() + source.db.size(), 0);
+  o.gradients_of = Side::target;
+  const auto target = solve(clouds, o);
+  same(target.dy, both.dy);
+  same(target.db, both.db);
+  EXPECT_EQ(target.dx.size() + target.da.size(), 0);
+}
+
 // Points of weight 0 change nothing, however far; their potentials and derivatives are finite.
 TEST(Divergence, ZeroWeightsChangeNothing) {
   auto clouds = random_clouds<double>(20, 15, 2, 5, 1.5, 1.1);

@@ -2,8 +2,11 @@
 //   S(alpha, beta) = OT(alpha, beta) - OT(alpha, alpha)/2 - OT(beta, beta)/2 + eps/2 (m_a - m_b)^2
 // (Feydy et al. 2019; Sejourne et al. 2019 for unbalanced sides).
 #pragma once
+#include <optional>
+
 #include "monge/ot/geometry.hpp"
 #include "monge/ot/measure.hpp"
+#include "monge/ot/plan.hpp"  // Side
 #include "monge/ot/sinkhorn.hpp"
 
 namespace monge {
@@ -12,8 +15,9 @@ struct DivergenceOptions : SinkhornOptions {
   /// The same pair acts in all three terms. Unequal ones: S(a, a) = 0 holds, positivity is not
   /// proven.
   Marginal marginal_a = Balanced{}, marginal_b = Balanced{};
-  double mass_tolerance = 0;  ///< as ProblemOptions::mass_tolerance
-  bool gradients = false;     ///< fill dx, dy, da, db
+  double mass_tolerance = 0;           ///< as ProblemOptions::mass_tolerance
+  bool gradients = false;              ///< fill dx, dy, da, db,
+  std::optional<Side> gradients_of{};  ///< or those of one measure alone
 };
 
 template <class T>

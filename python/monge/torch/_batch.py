@@ -22,7 +22,12 @@ from .._solve import Unmet
 from ._text import options, terms
 
 
-def _given(x: Any, y: Any, a: Any, b: Any, text: str, gradients: bool, *more: Any) -> Any:
+def made_of(wrt: str) -> str:
+    """Of which inputs a divergence makes the gradients: both of a measure, points and weights."""
+    return "".join([pair for pair in ("xa", "yb") if pair[0] in wrt or pair[1] in wrt])
+
+
+def _given(x: Any, y: Any, a: Any, b: Any, text: str, made: str, *more: Any) -> Any:
     """What the core's function takes; `more`: between options and call."""
     asked = terms(text)
     if asked.widens:
@@ -32,7 +37,7 @@ def _given(x: Any, y: Any, a: Any, b: Any, text: str, gradients: bool, *more: An
         _read(a, "a", x.dtype),
         _read(y, "y", x.dtype),
         _read(b, "b", x.dtype),
-        options(text, torch.float32 in _types(x, a, b), gradients),
+        options(text, torch.float32 in _types(x, a, b), made),
         *more,
         _core.Call(thread_count(asked.threads), stream=current_stream(str(x.device))),
     )
@@ -59,7 +64,7 @@ def _tensors(like: Any, parts: list[Any], text: str) -> list[Any]:
 
 def transports(x: Any, y: Any, a: Any, b: Any, text: str, wrt: str) -> list[Any]:
     """Values (B,), potentials (B, 1, n) and (B, 1, m), and the gradients that `wrt` names by letters, as tensors."""
-    given = _given(x, y, a, b, text, False, list(wrt))
+    given = _given(x, y, a, b, text, "", list(wrt))
     unmet, (mass_a, mass_b), *parts = _core.transport_stack(*given)
     if unmet:
         asked = terms(text)
@@ -75,9 +80,9 @@ def transports(x: Any, y: Any, a: Any, b: Any, text: str, wrt: str) -> list[Any]
     return _tensors(x, parts, text)
 
 
-def divergences(x: Any, y: Any, a: Any, b: Any, text: str, gradients: bool) -> list[Any]:
-    """Values (B,), potentials (B, 3, n) and (B, 3, m), gradients or empty ones, as tensors."""
-    unmet, *parts = _core.divergence_stack(*_given(x, y, a, b, text, gradients))
+def divergences(x: Any, y: Any, a: Any, b: Any, text: str, made: str) -> list[Any]:
+    """Values (B,), potentials (B, 3, n) and (B, 3, m), and the gradients of `made_of`, as tensors."""
+    unmet, *parts = _core.divergence_stack(*_given(x, y, a, b, text, made))
     if unmet:
         first, status, error = unmet[0]
         warnings.warn(

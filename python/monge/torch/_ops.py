@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from . import _second
-from ._batch import divergences, transports
+from ._batch import divergences, made_of, transports
 from ._text import decode, terms
 
 Weights: TypeAlias = Tensor | None
@@ -38,12 +38,13 @@ def _transport(
     wrt: str,
 ) -> Parts:
     """Value (B,), potentials (B, k, n) and (B, k, m), and the gradients of the value in the inputs that `wrt` names by
-    letters, empty elsewhere; all of them for a divergence, where any is wanted. `wrt` empty: autograd records nothing.
+    letters, empty elsewhere; of a divergence both of a measure, where one is wanted. `wrt` empty: autograd records
+    nothing.
 
     k = 1, or with 'debias' among the options 3: those of the solve from x to y, and of the self term both.
     """
     if terms(options).debias:
-        found = divergences(x, y, a, b, options, bool(wrt))
+        found = divergences(x, y, a, b, options, made_of(wrt))
     else:
         found = transports(x, y, a, b, options, wrt)
     return found[0], found[1], found[2], found[3], found[4], found[5], found[6]
@@ -88,7 +89,7 @@ def _(
         (batch, n),
         (batch, m),
     ]
-    made = "xyab" if debias and wrt else wrt
+    made = made_of(wrt) if debias else wrt
     slopes = [
         x.new_empty(shape if name in made else (0,))
         for name, shape in zip("xyab", shapes, strict=True)

@@ -61,10 +61,13 @@ def terms(text: str) -> Terms:
 
 
 @lru_cache
-def options(text: str, single: bool, gradients: bool) -> _core.DivergenceOptions:
-    """What the core takes, not to be written to; `single`: of float32, solved so or as weights."""
+def options(text: str, single: bool, made: str) -> _core.DivergenceOptions:
+    """What the core takes, not to be written to; `single`: of float32, solved so or as weights; `made`: the gradients
+    of a divergence, by letters."""
     masses = mass_tolerance(np.dtype(np.float32 if single else np.float64))
-    return terms(text).options(masses, gradients)
+    found = terms(text).options(masses, made != "")
+    found.gradients_of = {"xa": _core.Side.source, "yb": _core.Side.target}.get(made)
+    return found
 
 
 atexit.register(options.cache_clear)  # the extension counts what outlives it
