@@ -22,7 +22,7 @@
 namespace monge::cli {
 namespace {
 namespace fs = std::filesystem;
-constexpr const char* kExamples =
+constexpr const char* kBatchExamples =
     "PAIRS is a text file with a line for each pair: SOURCE, TARGET or SOURCE, TARGET, EPSILON, "
     "the "
     "files\nas for `monge solve`, relative to PAIRS; lines that begin with # and blank ones are "
@@ -277,7 +277,7 @@ void add_batch(CLI::App& app, int& exit_code) {
   command->add_flag("--force", flags->force, "Replace the results in --out")
       ->option_text(" ")
       ->group(kResults);
-  command->footer(kExamples);
+  command->footer(kBatchExamples);
   command->callback([flags, &exit_code] { exit_code = Batch(*flags, read_pairs(*flags)).run(); });
 }
 }  // namespace monge::cli

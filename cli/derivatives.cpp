@@ -41,8 +41,8 @@ struct DerivativeFlags : Flags {
   int hvp_max_iterations = 2000;
 };
 
-const std::vector<std::string> kFiles{"report.json", "dx.npy", "dy.npy", "da.npy",
-                                      "db.npy",      "df.npy", "dg.npy"};
+const std::vector<std::string> kDerivativeFiles{"report.json", "dx.npy", "dy.npy", "da.npy",
+                                                "db.npy",      "df.npy", "dg.npy"};
 
 /// A result of a name and shape, empty where there is none.
 template <class T>
@@ -66,9 +66,9 @@ void write(io::ResultDirectory& directory, const std::vector<Part<T>>& parts, co
       io::write_npy(directory.file(std::string(part.name) + ".npy"),
                     {part.shape, part.values.data()});
   }
-  io::write_text(directory.file(kFiles.front()), to_text(report));
+  io::write_text(directory.file(kDerivativeFiles.front()), to_text(report));
   check_stop();
-  directory.publish(kFiles);
+  directory.publish(kDerivativeFiles);
 }
 
 /// The two clouds and their plan.

@@ -13,7 +13,7 @@
 
 namespace monge::cli {
 namespace {
-constexpr const char* kExamples =
+constexpr const char* kDivergenceExamples =
     "Examples:\n"
     "  monge divergence examples/data/source.csv examples/data/target.csv --blur 0.1 --reach 0.5\n"
     "  monge divergence examples/data/source.csv examples/data/source.csv --epsilon 0.01 --json";
@@ -81,7 +81,7 @@ void add_divergence(CLI::App& app, int& exit_code) {
   auto flags = std::make_shared<Flags>();
   add_clouds(*command, *flags);
   add_flags(*command, *flags);
-  command->footer(kExamples);
+  command->footer(kDivergenceExamples);
   command->callback([flags, &exit_code] {
     Files files = read_files(*flags);
     exit_code = in_float(files, *flags) ? run<float>(*flags, std::move(files))

@@ -18,7 +18,7 @@
 
 namespace monge::cli {
 namespace {
-constexpr const char* kExamples =
+constexpr const char* kSolveExamples =
     "Examples:\n"
     "  monge solve examples/data/source.csv examples/data/target.csv --blur 0.1 --reach 0.5\n"
     "  monge solve examples/data/source.csv examples/data/target.csv --epsilon 0.01 --rho-target 1 "
@@ -216,7 +216,7 @@ void add_solve(CLI::App& app, int& exit_code) {
       ->option_text("NUMBER")
       ->group(kResults);
 
-  command->footer(kExamples);
+  command->footer(kSolveExamples);
   command->callback([flags, &exit_code] {
     std::optional<io::ResultDirectory> directory;
     if (flags->out) directory.emplace(*flags->out, flags->force);  // before anything takes long

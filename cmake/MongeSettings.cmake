@@ -11,7 +11,9 @@ endif()
 if(PROJECT_IS_TOP_LEVEL AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
   find_program(MONGE_CCACHE ccache)
   if(MONGE_CCACHE)
-    set(CMAKE_CXX_COMPILER_LAUNCHER ${MONGE_CCACHE})
+    # What ccache asks for where headers are precompiled.
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros
+      ${MONGE_CCACHE})
     set(CMAKE_CUDA_COMPILER_LAUNCHER ${MONGE_CCACHE})
   endif()
 endif()

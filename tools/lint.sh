@@ -15,6 +15,8 @@ say "mypy"
 say "clang-tidy"
 # Not src/cpu: each of its files is compiled once per instruction set, which clang-tidy repeats at
 # ten times the price of the rest together.
-cmake --preset "$preset" >/dev/null
-git ls-files 'src/*.cpp' 'cli/*.cpp' ':!src/cpu' |
-  xargs -n1 -P2 clang-tidy-14 --quiet -p "build/$preset" 2> >(grep -v 'warnings generated' >&2)
+cmake --preset lint >/dev/null
+# Twelve files at a time, by the lists that a unity build includes them from: the standard library
+# and CLI11 are most of what there is to read, an eighth of the time so.
+run-clang-tidy-14 -quiet -j2 -p build/lint -checks=-bugprone-suspicious-include '^(?!.*/src/cpu/)' \
+  2> >(grep -v 'warnings generated' >&2)

@@ -23,11 +23,11 @@ std::vector<std::int64_t> ascending(const HostCloud& cloud) {
   return order;
 }
 
-struct Moments {
+struct CloudMoments {
   std::vector<double> mean;
   SmallMatrix covariance;
 
-  explicit Moments(const HostCloud& cloud)
+  explicit CloudMoments(const HostCloud& cloud)
       : mean(cloud.dim, 0.0), covariance(cloud.dim * cloud.dim, 0.0) {
     const std::int64_t d = cloud.dim;
     const double mass = total(cloud);
@@ -81,7 +81,7 @@ std::vector<double> sorted_potential(const HostCloud& from, const HostCloud& to,
 std::vector<double> gaussian_potential(const HostCloud& from, const HostCloud& to, double scale,
                                        double eps) {
   const std::int64_t d = to.dim;
-  const Moments x(from), y(to);
+  const CloudMoments x(from), y(to);
   const SmallMatrix root = spectral(y.covariance, d, [](double b, double) { return std::sqrt(b); });
   const SmallMatrix inverse = spectral(y.covariance, d, [](double b, double largest) {
     return 1 / std::sqrt(std::max(b, 1e-12 * largest + 1e-300));  // a flat cloud has no inverse
