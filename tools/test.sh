@@ -15,9 +15,10 @@ if command -v nvcc >/dev/null; then
   say "CUDA backend"
   # To be compiled, not run: for Hopper alone, half of the time, and with no optimisation that takes
   # long, a third of the rest; tools/gpu_build.sh compiles what GPUs run.
-  cmake --preset cuda -DMONGE_CUDA_TARGETS=90a -DCMAKE_CUDA_FLAGS=--Ofast-compile=max \
+  cmake --preset cuda -B build/cuda-check -DMONGE_CUDA_TARGETS=90a \
+    -DCMAKE_CUDA_FLAGS=--Ofast-compile=max \
     "-DCMAKE_COMPILE_WARNING_AS_ERROR=$([ "$preset" = ci ] && echo ON || echo OFF)" >/dev/null
-  build_preset cuda monge
+  cmake --build build/cuda-check --target monge
 fi
 
 say "Python, command line and documentation tests"
