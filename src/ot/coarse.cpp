@@ -196,8 +196,9 @@ template <class T>
 std::vector<double> Coarse<T>::constants() const {
   std::vector<double> out(columns_);
   const auto stride = 1 + static_cast<std::size_t>(points_.cols);  // of a cell
-  const double cells = static_cast<double>(out.size() / stride);
-  for (std::size_t c = 0; c < out.size(); c += stride) out[c] = 1 / std::sqrt(cells);
+  const std::size_t cells = out.size() / stride;
+  for (std::size_t c = 0; c < out.size(); c += stride)
+    out[c] = 1 / std::sqrt(static_cast<double>(cells));
   return out;
 }
 

@@ -288,7 +288,7 @@ TYPED_TEST(BatchOnDevice, LaunchesAsOftenAsOneEntry) {
         return cuda::launches() - before;
       };
       const std::int64_t one = launches(1), many = launches(65);
-      if (cuda::has_chains(device.index) && (sizeof(T) == 8 || d == 16)) {
+      if (cuda::has_chains(device.index)) {
         EXPECT_LT(one, 40);
       } else {  // two sweeps, of which one steps, and a step that a check comes before
         EXPECT_GT(one, 3 * 40);
