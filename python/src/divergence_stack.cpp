@@ -79,7 +79,7 @@ void bind(nb::module_& m) {
         const auto count = static_cast<std::int64_t>(xs.size());
         const std::int64_t n = xs.front().rows, m = ys.front().rows, d = xs.front().cols;
         Parts<T> out =
-            run(call, xs.front().device, [&](Exec& exec) { return solve<T>(entries, exec); });
+            queue(call, xs.front().device, [&](Exec& exec) { return solve<T>(entries, exec); });
         return std::tuple(out.unmet, to_capsule<T, 1>(std::move(out.values), {count}),
                           to_capsule<T, 3>(std::move(out.f), {count, 3, n}),
                           to_capsule<T, 3>(std::move(out.g), {count, 3, m}),
@@ -93,7 +93,7 @@ void bind(nb::module_& m) {
       "Of at least one entry, all of one size: (entry, status, error) of those that did not "
       "converge, by the first solve that did not and the worst marginal error; values; potentials "
       "[B, 3, n] (f of ab, f and g of aa) and [B, 3, m] (g of ab, f and g of bb); gradients. "
-      "Arrays are capsules of DLPack.");
+      "Arrays are capsules of DLPack, ready in the order of the call's stream.");
 }
 }  // namespace
 

@@ -28,11 +28,11 @@ struct Call {
   std::uintptr_t stream;
 };
 
-/// body(exec) on `device`, without the GIL; its arrays are complete when it returns, so that any
-/// stream may read them. An exception of the hook, KeyboardInterrupt included, ends the call and is
-/// the one that the caller sees.
+/// body(exec) on `device`, without the GIL; its arrays are ready in the order of the call's stream.
+/// An exception of the hook, KeyboardInterrupt included, ends the call and is the one that the
+/// caller sees.
 template <class Body>
-auto run(const Call& call, Device device, Body&& body) {
+auto queue(const Call& call, Device device, Body&& body) {
   std::optional<nb::python_error> raised;
   Exec exec;
   exec.device = device;
@@ -52,12 +52,20 @@ auto run(const Call& call, Device device, Body&& body) {
   };
   try {
     const nb::gil_scoped_release unlocked;
-    auto result = body(exec);
-    synchronize(exec.device, exec.stream);
-    return result;
+    return body(exec);
   } catch (const Interrupted&) {
     if (raised) throw std::move(*raised);
     throw;
   }
+}
+
+/// The same, complete when it returns, so that any stream may read it.
+template <class Body>
+auto run(const Call& call, Device device, Body&& body) {
+  return queue(call, device, [&](Exec& exec) {
+    auto result = body(exec);
+    synchronize(exec.device, exec.stream);
+    return result;
+  });
 }
 }  // namespace monge::python

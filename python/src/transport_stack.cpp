@@ -80,8 +80,9 @@ void bind(nb::module_& m) {
                           {std::nullopt, options.mass_tolerance, to_stream(call.stream)}});
         const auto count = static_cast<std::int64_t>(xs.size());
         const std::int64_t n = xs.front().rows, m = ys.front().rows, d = xs.front().cols;
-        Stack<T> out = run(call, xs.front().device,
-                           [&](Exec& exec) { return solve<T>(args, options, to_wrt(wrt), exec); });
+        Stack<T> out = queue(call, xs.front().device, [&](Exec& exec) {
+          return solve<T>(args, options, to_wrt(wrt), exec);
+        });
         return std::tuple(out.unmet, out.masses, to_capsule<T, 1>(std::move(out.values), {count}),
                           to_capsule<T, 3>(std::move(out.f), {count, 1, n}),
                           to_capsule<T, 3>(std::move(out.g), {count, 1, m}),
@@ -94,7 +95,8 @@ void bind(nb::module_& m) {
       "options"_a, "wrt"_a, "call"_a,
       "Of at least one entry, all of one size: (entry, report) of those that did not converge or "
       "carry no mass; both masses of the first; values; potentials [B, 1, n] and [B, 1, m]; the "
-      "gradients that wrt names, by letters. Arrays are capsules of DLPack.");
+      "gradients that wrt names, by letters. Arrays are capsules of DLPack, ready in the order of "
+      "the call's stream.");
 }
 }  // namespace
 

@@ -133,7 +133,6 @@ class Record {
     report.passes = passes();
     report.absorbed += alternation_.absorbed();
     fix_gauge(problem);
-    synchronize(exec_.device, exec_.stream);
     return std::move(pair_).with(std::move(report));
   }
 
