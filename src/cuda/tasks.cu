@@ -77,7 +77,11 @@ void serve(std::span<const FiberTask> tasks, double most_work, const TaskBody& b
     body(i, own);
     ++done;
   };
-  if (in_fiber()) return run_fibers(tasks, 0, run, nullptr);
+  if (in_fiber()) {  // tapes know no order among them: what one needs of another was put out before
+    monge::cuda::Tape::current()->settle(false);
+    run_fibers(tasks, 0, run, nullptr);
+    return park(false);
+  }
   asked.device = exec.device;
   asked.stream = stream;
   monge::cuda::Deck deck(asked);
