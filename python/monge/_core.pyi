@@ -1034,7 +1034,7 @@ def divergence_stack(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None
 @overload
 def divergence_stack(x: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)]], a: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, y: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)]], b: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, options: DivergenceOptions, call: Call) -> tuple[list[tuple[int, str, float]], object, object, object, object, object, object, object]:
     """
-    Of at least one entry, all of one size: (entry, status, error) of those that did not converge, by the first solve that did not and the worst marginal error; values; potentials [B, 3, n] (f of ab, f and g of aa) and [B, 3, m] (g of ab, f and g of bb); gradients. Arrays are capsules of DLPack.
+    Of at least one entry, all of one size: (entry, status, error) of those that did not converge, by the first solve that did not and the worst marginal error; values; potentials [B, 3, n] (f of ab, f and g of aa) and [B, 3, m] (g of ab, f and g of bb); gradients. Arrays are capsules of DLPack, ready in the order of the call's stream.
     """
 
 @overload
@@ -1043,7 +1043,7 @@ def transport_stack(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None,
 @overload
 def transport_stack(x: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)]], a: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, y: Annotated[NDArray[numpy.float64], dict(shape=(None, None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)]], b: Annotated[NDArray[numpy.float64], dict(shape=(None, None), writable=False)] | Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None,), writable=False)] | None] | None, options: DivergenceOptions, wrt: Sequence[str], call: Call) -> tuple[list[tuple[int, SinkhornReport]], list[float], object, object, object, object, object, object, object]:
     """
-    Of at least one entry, all of one size: (entry, report) of those that did not converge or carry no mass; both masses of the first; values; potentials [B, 1, n] and [B, 1, m]; the gradients that wrt names, by letters. Arrays are capsules of DLPack.
+    Of at least one entry, all of one size: (entry, report) of those that did not converge or carry no mass; both masses of the first; values; potentials [B, 1, n] and [B, 1, m]; the gradients that wrt names, by letters. Arrays are capsules of DLPack, ready in the order of the call's stream.
     """
 
 def xla_targets() -> list[tuple[str, str, object]]:

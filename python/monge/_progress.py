@@ -50,6 +50,8 @@ def hook(progress: Any, title: str, entries: int | None = None) -> Iterator[Hook
         if hasattr(bar, "set_postfix"):
             error = {} if math.isnan(marginal_error) else {"error": f"{marginal_error:.1e}"}
             bar.set_postfix(iterations=iterations, epsilon=f"{epsilon:.3g}", **error, refresh=False)
+        if done < seen:  # between the sweep of a pass and its count, by what the pass had done
+            return
         bar.update(done - seen)
         seen = done
 

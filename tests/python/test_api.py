@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import math
 import pickle
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 import monge
-from monge import _core, _options
+from monge import _core, _options, _progress
 
 VERBS = (
     monge.solve,
@@ -499,6 +500,14 @@ def test_progress_moves_within_a_pass():
         )
     assert 0 < bar.total <= r.passes + 1
     assert "epsilon" in bar.postfix and not bar.closed  # the caller's own bar stays open
+
+
+def test_progress_never_goes_back():
+    bar = Bar()
+    with _progress.hook(bar, "solve") as tell:
+        for passes in (0.0, 0.3, 0.0, 1.0, 1.2):
+            tell(0, passes, 1.0, math.nan, 0)
+    assert bar.total == pytest.approx(1.2)
 
 
 def test_progress_makes_and_closes_a_bar():
