@@ -9,6 +9,7 @@
 #include "cuda/copy.cuh"
 #include "cuda/each.cuh"
 #include "cuda/measure.cuh"
+#include "cuda/softmin_short.cuh"
 #include "cuda/softmin_tile.cuh"
 #include "kernels/entries.hpp"
 

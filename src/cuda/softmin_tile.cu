@@ -2,6 +2,8 @@
 // too.
 #include "cuda/softmin_tile.cuh"
 
+#include "cuda/softmin_short.cuh"
+
 namespace monge::cuda {
 namespace {
 using namespace tiles;  // NOLINT(google-build-using-namespace): its kernels
